@@ -1,0 +1,19 @@
+from . import basis as basis
+from . import domains as domains
+from . import lstsq as lstsq
+from . import operators as operators
+from . import plots as plots
+from . import points as points
+from . import rows as rows
+from . import train as train
+from .basis import AbstractBasis as AbstractBasis
+from .basis import FrozenFeatures as FrozenFeatures
+from .basis import NeuralBasis as NeuralBasis
+from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
+from .fit import fit as fit
+from .fitted import Fitted as Fitted
+from .fitted import load as load
+from .train import GD as GD
+from .train import LSGD as LSGD
+
+__version__: str

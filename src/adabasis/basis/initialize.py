@@ -1,0 +1,256 @@
+"""Initial hidden parameters: Box, He, Glorot, normal, uniform.
+
+Box initialisation [1]_ puts the cut plane of every unit through a random point of the box its
+inputs live in, so that each basis function switches on somewhere inside the data:
+
+    σ(k (x − p)·n),   w = k n,   b = −k p·n,   k = bound / ((p_max − p)·n),
+
+with p_max the corner of the box farthest along n. The sign of b is **minus**: the slides and
+their sources print b = k p·n, which puts 29 % of the planes outside the box (width 8).
+
+References
+----------
+.. [1] Cyr, Gulian, Patel, Perego, Trask, "Robust training and initialization of deep neural
+   networks: an adaptive basis viewpoint", MSML 2020, arXiv:1912.04862.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..notation import BoxBounds, RandomKey
+from .activations import Activation
+
+
+class Affine(NamedTuple):
+    """A layer x ↦ W x + b: weight (w, d), bias (w,); stacked layers have a leading axis."""
+
+    weight: Array
+    bias: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Apply the layer to one point."""
+        return self.weight @ x + self.bias
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What an initialiser needs to know of a network: eq. 9 (plain) or eq. 10 (residual)."""
+
+    width: int
+    depth: int
+    activation: Activation
+    residual: bool
+
+
+class AbstractInitializer(abc.ABC):
+    """Draws the layers of a network; frozen dataclasses, so that a basis stays hashable."""
+
+    @abc.abstractmethod
+    def __call__(self, key: RandomKey, box: BoxBounds, net: Architecture) -> list[Affine]:
+        """Return ``net.depth`` layers for inputs in ``box`` (D, 2)."""
+
+
+def cut_planes(p: Array, n: Array, box: BoxBounds, bound: float, max_slope: float) -> Affine:
+    """Return the layer whose i-th unit is k (x − p_i)·n_i, with maximum ``bound`` over the box.
+
+    Parameters
+    ----------
+    p : array, shape (w, D)
+        Points of the planes, as fractions of the box's sides in [0, 1].
+    n : array, shape (w, D)
+        Unit normals, in the same scaled coordinates.
+    box : array, shape (D, 2)
+    bound : float
+        The maximum over the box of every pre-activation.
+    max_slope : float
+        Cap on k in units of ``bound`` per side. Only D = 1 needs one: there the uncapped slope
+        has infinite mean. A capped unit stays below ``bound``.
+    """
+    lower, upper = box[:, 0], box[:, 1]
+    side = jnp.where(upper > lower, upper - lower, 1.0)
+    reach = jnp.sum((jnp.where(n > 0, 1.0, 0.0) - p) * n, axis=1)
+    slope = jnp.minimum(bound / reach, max_slope * bound)
+    weight = slope[:, None] * n / side
+    return Affine(weight, -jnp.sum(weight * (lower + p * side), axis=1))
+
+
+def layer_image(layer: Affine, box: BoxBounds, activation: Activation) -> BoxBounds:
+    """Return the box (w, 2) that holds σ(W x + b) for all x in ``box``, unit by unit, exactly."""
+    rising, falling = jnp.maximum(layer.weight, 0.0), jnp.minimum(layer.weight, 0.0)
+    lowest = rising @ box[:, 0] + falling @ box[:, 1] + layer.bias
+    highest = rising @ box[:, 1] + falling @ box[:, 0] + layer.bias
+    return jnp.stack(activation.image(lowest, highest), axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Box(AbstractInitializer):
+    """Box initialisation for plain and residual networks.
+
+    Plain networks: every layer has maximum 1 over the image of the layer before. Residual ones:
+    the first layer is plain; layer l ≥ 2 adds at most m_l/(L−1), with m_l = (1+1/(L−1))^(l−2)
+    the side of the box it receives, so that all outputs stay in [0, e] for ReLU. The sources
+    contradict each other here; their two variants are kept under their names.
+
+    Parameters
+    ----------
+    variant : {"default", "eq16", "alg3"}
+        For residual networks: ``"eq16"`` is eq. 16 of [1]_ (m_l = (1+1/L)^(l−1), maximum
+        m_l/L), ``"alg3"`` its Algorithm 3 (m_l = (1+1/(L−1))^l, maximum 1/(L−1)).
+    stratified : bool
+        Draw the points of the first layer as a Latin hypercube (each coordinate hits each of w
+        equal slices once) instead of independently, which leaves gaps.
+    max_slope : float
+        See :func:`cut_planes`; applied where a layer has one input.
+    """
+
+    variant: str = "default"
+    stratified: bool = True
+    max_slope: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.variant not in {"default", "eq16", "alg3"}:
+            raise ValueError(
+                f"Box(variant={self.variant!r}): expected 'default', 'eq16' or 'alg3'."
+            )
+
+    def __call__(self, key: RandomKey, box: BoxBounds, net: Architecture) -> list[Affine]:
+        """Draw the layers, carrying the box of each layer's inputs along."""
+        layers = []
+        for level, layer_key in enumerate(jax.random.split(key, net.depth), start=1):
+            received, bound = self._received(level, box, net)
+            layer = self._draw(layer_key, received, bound, net.width, first=level == 1)
+            image = layer_image(layer, box, net.activation)
+            box = box + image if net.residual and level > 1 else image
+            layers.append(layer)
+        return layers
+
+    def _received(self, level: int, box: BoxBounds, net: Architecture) -> tuple[Array, float]:
+        """Return the box that layer ``level`` draws its points in, and its maximum."""
+        if level == 1 or not net.residual:
+            return box, 1.0
+        depth = net.depth
+        if self.variant == "eq16":
+            side = (1 + 1 / depth) ** (level - 1)
+            return _cube(side, net.width, box.dtype), side / depth
+        if self.variant == "alg3":
+            return _cube((1 + 1 / (depth - 1)) ** level, net.width, box.dtype), 1 / (depth - 1)
+        return box, (1 + 1 / (depth - 1)) ** (level - 2) / (depth - 1)
+
+    def _draw(self, key: RandomKey, box: Array, bound: float, width: int, first: bool) -> Affine:
+        point_key, normal_key, shuffle_key = jax.random.split(key, 3)
+        inputs = box.shape[0]
+        p = jax.random.uniform(point_key, (width, inputs), box.dtype)
+        if first and self.stratified:
+            slices = jax.vmap(lambda k: jax.random.permutation(k, width), out_axes=1)
+            p = (slices(jax.random.split(shuffle_key, inputs)) + p) / width
+        n = jax.random.normal(normal_key, (width, inputs), box.dtype)
+        n = n / jnp.linalg.norm(n, axis=1, keepdims=True)
+        return cut_planes(p, n, box, bound, self.max_slope if inputs == 1 else math.inf)
+
+
+def _cube(side: float, size: int, dtype: jnp.dtype) -> Array:
+    return jnp.tile(jnp.array([0.0, side], dtype), (size, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class FanScaled(AbstractInitializer):
+    """Independent weights with variance gain/fan: He, Glorot and their relatives.
+
+    Parameters
+    ----------
+    gain : float
+        The variance of a weight times its fan.
+    fan : {"in", "average"}
+        The number of inputs, or the mean of inputs and outputs.
+    normal : bool
+        Normal weights; otherwise uniform on ±√(3 gain/fan).
+    uniform_bias : bool
+        Biases uniform on ±1/√fan_in. With zero biases, all ReLU networks in one dimension are
+        linear on [0, 1] at initialisation: report such a baseline with both.
+    """
+
+    gain: float
+    fan: str = "in"
+    normal: bool = False
+    uniform_bias: bool = False
+
+    def __call__(self, key: RandomKey, box: BoxBounds, net: Architecture) -> list[Affine]:
+        """Draw the layers; the box sets only the number of inputs."""
+        layers, inputs = [], box.shape[0]
+        for layer_key in jax.random.split(key, net.depth):
+            weight_key, bias_key = jax.random.split(layer_key)
+            fan = inputs if self.fan == "in" else (inputs + net.width) / 2
+            deviation = math.sqrt(self.gain / fan)
+            shape = (net.width, inputs)
+            if self.normal:
+                weight = deviation * jax.random.normal(weight_key, shape, box.dtype)
+            else:
+                reach = math.sqrt(3.0) * deviation
+                weight = jax.random.uniform(weight_key, shape, box.dtype, -reach, reach)
+            reach = 1 / math.sqrt(inputs) if self.uniform_bias else 0.0
+            bias = reach * jax.random.uniform(bias_key, (net.width,), box.dtype, -1.0, 1.0)
+            layers.append(Affine(weight, bias))
+            inputs = net.width
+        return layers
+
+
+INITIALIZERS: dict[str, AbstractInitializer] = {
+    "box": Box(),
+    "box-independent": Box(stratified=False),
+    "box-eq16": Box(variant="eq16"),
+    "box-alg3": Box(variant="alg3"),
+    "he": FanScaled(gain=2.0),
+    "he-uniform-bias": FanScaled(gain=2.0, uniform_bias=True),
+    "glorot": FanScaled(gain=1.0, fan="average"),
+    "normal": FanScaled(gain=1.0, normal=True, uniform_bias=True),
+    "uniform": FanScaled(gain=1.0 / 3.0, uniform_bias=True),
+}
+
+
+def initializer_named(init: str | AbstractInitializer) -> AbstractInitializer:
+    """Look an initialiser up by name, or pass one through.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not registered.
+    """
+    if isinstance(init, AbstractInitializer):
+        return init
+    if init not in INITIALIZERS:
+        raise ValueError(
+            f"init={init!r} is not known: expected one of {', '.join(sorted(INITIALIZERS))}, "
+            "or an AbstractInitializer."
+        )
+    return INITIALIZERS[init]
+
+
+def initializer_config(initializer: AbstractInitializer) -> dict[str, Any]:
+    """Describe an initialiser object by its class's name and fields.
+
+    Raises
+    ------
+    ValueError
+        For a class of the user's own, which no file can name.
+    """
+    if not isinstance(initializer, Box | FanScaled):
+        raise ValueError(
+            f"Fitted.save: init={initializer!r} is not one of adabasis' initialisers, so no file "
+            "can hold it. Use Box, FanScaled or a name of adabasis.basis.INITIALIZERS."
+        )
+    return {"kind": type(initializer).__name__, **dataclasses.asdict(initializer)}
+
+
+def initializer_from(config: Mapping[str, Any]) -> AbstractInitializer:
+    """Make the initialiser that :func:`initializer_config` described."""
+    kinds = {"Box": Box, "FanScaled": FanScaled}
+    return kinds[config["kind"]](**{k: v for k, v in config.items() if k != "kind"})

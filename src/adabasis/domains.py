@@ -1,0 +1,79 @@
+"""Regions of input space and the affine maps between them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class AffineMap:
+    """The map x ↦ (x − shift) / scale, column by column.
+
+    A fitted model carries one for its inputs and one for its outputs, so that units never reach
+    the basis.
+
+    Parameters
+    ----------
+    shift, scale : arrays, shape (D,)
+        In the user's units. ``scale`` is positive.
+    """
+
+    shift: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def identity(cls, size: int) -> AffineMap:
+        """Return the map that changes nothing."""
+        return cls(np.zeros(size), np.ones(size))
+
+    @classmethod
+    def onto_unit_box(cls, box: np.ndarray) -> AffineMap:
+        """Map a (D, 2) box onto [0, 1]^D; a side of no length is mapped to 0."""
+        lower, upper = box[:, 0], box[:, 1]
+        return cls(lower, _nonzero(upper - lower, lower))
+
+    @classmethod
+    def standardize(cls, y: np.ndarray, weight: np.ndarray) -> AffineMap:
+        """Subtract the weighted mean of each column of ``y`` (N, Q) and divide by its spread.
+
+        The spread is the weighted standard deviation, or 1 for a column that is constant to
+        round-off. Both are computed about the column's midpoint scaled by its largest entry, so
+        that neither overflows nor cancels for extreme units.
+        """
+        probability = weight / weight.sum()
+        used = y[weight > 0]
+        middle = used[0] if len(used) else np.zeros(y.shape[1])
+        reach = np.abs(used - middle).max(axis=0, initial=0.0)
+        reach = np.where(reach > 0, reach, 1.0)
+        unit = (y - middle) / reach
+        mean = probability @ unit
+        spread = np.sqrt(probability @ (unit - mean) ** 2) * reach
+        shift = middle + mean * reach
+        return cls(shift, _nonzero(spread, shift))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Map user units to the model's."""
+        return (x - self.shift) / self.scale
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        """Map the model's units to the user's."""
+        return self.shift + self.scale * z
+
+
+def _nonzero(width: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Replace widths that are round-off at the given level by one."""
+    return np.where(width > 8 * np.finfo(float).eps * np.abs(level), width, 1.0)
+
+
+def bounding_box(x: np.ndarray) -> np.ndarray:
+    """Return the (D, 2) smallest box that holds the (N, D) points."""
+    return np.stack([x.min(axis=0), x.max(axis=0)], axis=1)
+
+
+def unit_box(size: int) -> np.ndarray:
+    """Return [0, 1]^D as a (D, 2) array."""
+    return np.tile([0.0, 1.0], (size, 1))

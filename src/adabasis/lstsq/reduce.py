@@ -1,0 +1,129 @@
+"""The row reduction: rows [A | b] to a small triangular factor that says all there is to say.
+
+Reductions form a monoid: ``combine`` is associative, commutative up to signs of rows, and has the
+reduction of no rows as its unit. Terms, ridge rows, chunks on disk and devices all use it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..notation import DesignMatrix, Values, Weights
+
+BLOCK_ROWS = 1000
+"""Rows of a block of a tall matrix: small enough for the cache, which halves the time."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Reduction:
+    """The triangular factor R of rows [A | b]: RᵀR = [A | b]ᵀ[A | b].
+
+    Attributes
+    ----------
+    factor : array, shape (P + K, P + K), upper triangular
+    n_rows : integer
+        Number of rows reduced so far, those of zero weight not counted.
+    n_functions : int
+        P; the other K columns are right-hand sides.
+    """
+
+    factor: Array
+    n_rows: Array | int
+    n_functions: int = dataclasses.field(metadata={"static": True})
+
+    @property
+    def triangle(self) -> Array:
+        """The factor of A alone, (P, P)."""
+        p = self.n_functions
+        return self.factor[:p, :p]
+
+    @property
+    def rotated(self) -> Array:
+        """Qᵀb, (P, K)."""
+        p = self.n_functions
+        return self.factor[:p, p:]
+
+    @property
+    def remainder(self) -> Array:
+        """The factor of the part of b outside the columns' span, (K, K)."""
+        p = self.n_functions
+        return self.factor[p:, p:]
+
+
+def triangularize(rows: Array) -> Array:
+    """Return the square upper-triangular R with RᵀR = rowsᵀ rows, padding where rows are few.
+
+    Tall matrices go block by block (TSQR): one level of blocks that fit in the cache, then the
+    stack of their factors.
+    """
+    n, columns = rows.shape
+    block = max(BLOCK_ROWS, 2 * columns)
+    if n >= 4 * block:
+        whole = n // block * block
+        head = rows[:whole].reshape(-1, block, columns)
+        # lax.map, not vmap: a batched QR copies the whole stack.
+        factors = jax.lax.map(functools.partial(jnp.linalg.qr, mode="r"), head)
+        rows = jnp.concatenate([factors.reshape(-1, columns), rows[whole:]])
+        return triangularize(rows)
+    if n < columns:
+        rows = jnp.concatenate([rows, jnp.zeros((columns - n, columns), rows.dtype)])
+    return jnp.linalg.qr(rows, mode="r")
+
+
+def reduce(a: DesignMatrix, b: Values, weight: Weights | None = None) -> Reduction:
+    """Reduce rows [A | b] by QR.
+
+    Parameters
+    ----------
+    a : array, shape (N, P)
+    b : array, shape (N, K)
+    weight : array, shape (N,), optional
+        Non-negative; row i enters the sum of squares weight_i times.
+
+    Returns
+    -------
+    Reduction
+    """
+    rows = jnp.concatenate([a, b], axis=1)
+    n_rows: Array | int = rows.shape[0]
+    if weight is not None:
+        rows = jnp.sqrt(weight)[:, None] * rows
+        n_rows = jnp.sum(weight > 0)
+    return Reduction(triangularize(rows), n_rows, a.shape[1])
+
+
+def combine(*reductions: Reduction) -> Reduction:
+    """Reduce the rows of several reductions together.
+
+    Raises
+    ------
+    ValueError
+        For none, or for ones of different widths.
+    """
+    shapes = {(r.n_functions, r.factor.shape[1]) for r in reductions}
+    if len(shapes) != 1:
+        raise ValueError(
+            "combine: expected reductions of one (functions, columns) shape, "
+            f"got {sorted(shapes) or 'none'}."
+        )
+    stacked = jnp.concatenate([r.factor for r in reductions])
+    n_rows = sum((r.n_rows for r in reductions[1:]), start=reductions[0].n_rows)
+    return Reduction(triangularize(stacked), n_rows, reductions[0].n_functions)
+
+
+def with_ridge(reduction: Reduction, ridge: float | Array) -> Reduction:
+    """Append the rows [√ridge I | 0], that is, add ridge·‖c‖² to the sum of squares.
+
+    An array ridge, shape (P,), gives each coefficient its own.
+    """
+    p, columns = reduction.n_functions, reduction.factor.shape[1]
+    root = jnp.sqrt(jnp.asarray(ridge, reduction.factor.dtype))
+    rows = jnp.broadcast_to(root, (p,))[:, None] * jnp.eye(p, columns, dtype=root.dtype)
+    stacked = jnp.concatenate([reduction.factor, rows])
+    return Reduction(triangularize(stacked), reduction.n_rows, p)

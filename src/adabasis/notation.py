@@ -1,0 +1,32 @@
+"""The shapes every signature speaks of.
+
+N points, D inputs, P basis functions, Q outputs. Arrays are float64 inside the front doors;
+where a caller works with JAX directly, the dtype of the arguments is kept.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+AnyArray: TypeAlias = Array | np.ndarray
+"""A JAX array, or a NumPy array that becomes one where it is used."""
+
+Scalar: TypeAlias = Float[Array, ""]
+PointX: TypeAlias = Float[Array, "D"]
+PointsX: TypeAlias = Float[Array, "N D"]
+BoxBounds: TypeAlias = Float[Array, "D 2"]
+Values: TypeAlias = Float[Array, "N Q"]
+Weights: TypeAlias = Float[Array, "N"]
+Functions: TypeAlias = Float[Array, "P"]
+DesignMatrix: TypeAlias = Float[Array, "N P"]
+Coefficients: TypeAlias = Float[Array, "P Q"]
+Integer: TypeAlias = Int[Array, ""]
+RandomKey: TypeAlias = Key[Array, ""]
+
+Parameters: TypeAlias = Any
+"""A pytree of arrays: the hidden parameters ξ of a basis."""
+
+OnePointFunction: TypeAlias = Callable[[PointX], Array]
+"""A function of one point, x: (D,) to an array; callers map it over points."""

@@ -1,0 +1,113 @@
+"""Data in memory: checked, mapped to the model's units, split, padded to terms of a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from . import rows
+from .domains import AffineMap, bounding_box, unit_box
+from .notation import RandomKey
+from .points import bucket, pad_rows, padded
+
+HELD_OUT = 0.2
+FEWEST_ROWS_TO_SPLIT = 40
+
+
+class Prepared:
+    """Checked data, the maps, and the split: what every method starts from."""
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: Any,
+        seed: int,
+        standardize: bool,
+        split_by_default: bool,
+    ) -> None:
+        self.x, self.y, self.weight = checked_data(X, y, sample_weight)
+        self.flat, self.seed, self.split_by_default = np.ndim(y) == 1, seed, split_by_default
+        self.box = bounding_box(self.x[self.weight > 0])
+        n_inputs, n_outputs = self.x.shape[1], self.y.shape[1]
+        if standardize:
+            self.input_map = AffineMap.onto_unit_box(self.box)
+            self.output_map = AffineMap.standardize(self.y, self.weight)
+            self.inner_box = unit_box(n_inputs)
+        else:
+            self.input_map = AffineMap.identity(n_inputs)
+            self.output_map = AffineMap.identity(n_outputs)
+            self.inner_box = self.box
+        self.z, self.t = self.input_map(self.x), self.output_map(self.y)
+        self.held_out_kind = "none"
+        self.held_out = self._held_out(validation)
+
+    def _held_out(self, validation: Any) -> tuple[np.ndarray, rows.Term] | None:
+        """Return the indices trained on and the held-out term."""
+        n = len(self.x)
+        if isinstance(validation, tuple):
+            x, y, weight = checked_data(validation[0], validation[1], None)
+            self.held_out_kind = f"{len(x)} rows given for validation"
+            return np.arange(n), self._term(self.input_map(x), self.output_map(y), weight)
+        if validation == "auto":
+            splits = self.split_by_default and n >= FEWEST_ROWS_TO_SPLIT
+            validation = HELD_OUT if splits else None
+        if validation is None:
+            return None
+        if isinstance(validation, str) or not 0 < validation < 1:
+            raise ValueError(
+                f"fit(validation={validation!r}): a share between 0 and 1, a pair (X, y), "
+                "'auto' or None."
+            )
+        order = np.random.default_rng(self.seed).permutation(n)
+        n_out = min(max(1, round(validation * n)), n - 1)
+        out, kept = np.sort(order[:n_out]), np.sort(order[n_out:])
+        if n_out < 1 or not self.weight[out].any() or not self.weight[kept].any():
+            return None
+        self.held_out_kind = f"{n_out} of {n} rows held out"
+        return kept, self.term(out)
+
+    def term(self, indices: np.ndarray) -> rows.Term:
+        """Return the padded term of some rows."""
+        return self._term(self.z[indices], self.t[indices], self.weight[indices])
+
+    @staticmethod
+    def _term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:
+        return rows.Term(padded(z, weight), pad_rows(t, bucket(len(z))))
+
+    @property
+    def training_rows(self) -> np.ndarray:
+        """Indices of the rows that are not held out."""
+        return np.arange(len(self.x)) if self.held_out is None else self.held_out[0]
+
+    def key(self, restart: int) -> RandomKey:
+        """Return the random key of one restart."""
+        return jax.random.fold_in(jax.random.key(self.seed), restart)
+
+
+def checked_data(X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return X (N, D), y (N, Q) and weights (N,) in float64, or say what is wrong with them."""
+    x, values = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 2 or values.ndim not in (1, 2) or len(x) != len(values) or not x.size:
+        raise ValueError(
+            "fit(X, y): expected X of shape (N, D) and y of shape (N,) or (N, Q) with N, D ≥ 1, "
+            f"got {x.shape} and {values.shape}."
+        )
+    values = values.reshape(len(values), -1)
+    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    if weight.shape != (len(x),):
+        raise ValueError(f"fit(sample_weight): expected shape ({len(x)},), got {weight.shape}.")
+    for name, array in (("X", x), ("y", values), ("sample_weight", weight)):
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            where = ", ".join(map(str, bad[0]))
+            raise ValueError(
+                f"fit({name}): {len(bad)} entries are NaN or infinite, the first at [{where}]. "
+                "Fill them or drop those rows."
+            )
+    if (weight < 0).any() or not (weight > 0).any():
+        raise ValueError("fit(sample_weight): weights must not be negative and not all zero.")
+    return x, values, weight

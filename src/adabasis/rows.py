@@ -1,0 +1,153 @@
+"""From (operator, basis, points, data, weight) to rows of a weighted least-squares problem.
+
+A *term* states ε Σ w_i |L[u](x_i) − data_i|² / Σ w. Its rows are √(ε w_i / Σ w) [LΦ(x_i) | data_i]:
+the squared norm of all rows together is the multi-term loss (slides eq. 6 and 11). This is the only
+module that maps a basis over points.
+
+The component axis: a model has Q outputs. A :class:`Term` of *decoupled* components shares one
+block A: (N, P) among Q right-hand sides. A :class:`CoupledTerm` (one of a system of equations)
+names an operator for every (equation, unknown) pair; its block has E·N rows and P·Q columns, one
+right-hand side, and unknown q owns columns q·P … (q+1)·P. All terms of one problem are of one kind.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .basis.base import AbstractBasis
+from .notation import AnyArray, DesignMatrix, Parameters
+from .operators import AbstractOperator, Identity
+from .points import Points
+
+
+class AbstractTerm(abc.ABC):
+    """One term of the loss, before weighting: subclasses are frozen dataclasses and pytrees."""
+
+    points: Points
+    weight: float | Array
+
+    @abc.abstractmethod
+    def design(self, basis: AbstractBasis, parameters: Parameters) -> Array:
+        """Return the unweighted matrix; its rows are the points, once per equation."""
+
+    @property
+    @abc.abstractmethod
+    def targets(self) -> Array:
+        """The unweighted right-hand sides, a row for each row of the matrix."""
+
+    @property
+    def root_weights(self) -> Array:
+        """√(ε w_i / Σ w) for each row."""
+        w = jnp.asarray(self.points.weight)
+        repeats = self.targets.shape[0] // w.shape[0]
+        return jnp.tile(jnp.sqrt(self.weight * w / jnp.sum(w)), repeats)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Term(AbstractTerm):
+    """One equation for each of Q independent outputs.
+
+    Attributes
+    ----------
+    points : Points
+        N points and their weights.
+    data : array, shape (N, Q)
+        Required values of L[u].
+    operator : AbstractOperator
+    weight : float
+        ε, the weight of the term's mean square.
+    """
+
+    points: Points
+    data: AnyArray
+    operator: AbstractOperator = dataclasses.field(default_factory=Identity)
+    weight: float | Array = 1.0
+
+    def design(self, basis: AbstractBasis, parameters: Parameters) -> Array:
+        """Return LΦ at the points, (N, P)."""
+        return evaluate(self.operator, basis, parameters, self.points.x)
+
+    @property
+    def targets(self) -> Array:
+        """The data, (N, Q)."""
+        return jnp.asarray(self.data)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class CoupledTerm(AbstractTerm):
+    """E equations for Q unknowns that share them: Σ_q L_eq[u_q] = data_e.
+
+    Attributes
+    ----------
+    points : Points
+    data : array, shape (N, E)
+    operators : table of AbstractOperator, E rows of Q entries
+        ``None`` stands for the zero operator.
+    weight : float
+        ε, the weight of the mean square of all equations together.
+    """
+
+    points: Points
+    data: AnyArray
+    operators: Sequence[Sequence[AbstractOperator | None]]
+    weight: float | Array = 1.0
+
+    def design(self, basis: AbstractBasis, parameters: Parameters) -> Array:
+        """Return the block matrix of all L_eq Φ, (E·N, P·Q)."""
+        x = self.points.x
+        shape = jax.eval_shape(lambda: evaluate(Identity(), basis, parameters, x))
+        zero = jnp.zeros(shape.shape, shape.dtype)
+        return jnp.block(
+            [
+                [zero if op is None else evaluate(op, basis, parameters, x) for op in equation]
+                for equation in self.operators
+            ]
+        )
+
+    @property
+    def targets(self) -> Array:
+        """The data equation after equation, (E·N, 1)."""
+        return jnp.asarray(self.data).T.reshape(-1, 1)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Weighted rows: ``matrix`` A (N, C) and ``rhs`` b (N, K), the loss being ‖A c − b‖²."""
+
+    matrix: Array
+    rhs: Array
+
+
+def evaluate(
+    operator: AbstractOperator, basis: AbstractBasis, parameters: Parameters, x: AnyArray
+) -> DesignMatrix:
+    """Return LΦ at N points, shape (N, P)."""
+    return jax.vmap(operator(lambda point: basis(point, parameters)))(jnp.asarray(x))
+
+
+def assemble(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters) -> Rows:
+    """Stack the weighted rows of all terms."""
+    return Rows(design(terms, basis, parameters), targets(terms))
+
+
+def design(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters) -> Array:
+    """Return the weighted matrix A of all terms: the part of the rows that depends on ξ."""
+    return _stack([t.root_weights[:, None] * t.design(basis, parameters) for t in terms])
+
+
+def targets(terms: Sequence[AbstractTerm]) -> Array:
+    """Return the weighted right-hand sides b of all terms."""
+    return _stack([t.root_weights[:, None] * t.targets for t in terms])
+
+
+def _stack(blocks: list[Array]) -> Array:
+    return blocks[0] if len(blocks) == 1 else jnp.concatenate(blocks)

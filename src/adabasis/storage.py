@@ -1,0 +1,92 @@
+"""Files that are either whole or refused: atomic writes, checked reads.
+
+A model file is a safetensors file whose metadata holds one JSON document. The document carries a
+SHA-256 of the *whole file* (taken with its own 64 digits set to zero), so any flipped or missing
+byte is found, wherever it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+FORMAT = 1
+_KEY = "adabasis"
+_BLANK = "0" * 64
+
+
+class ModelFileError(ValueError):
+    """A model file that is damaged, of another kind, or from a newer version."""
+
+
+def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that its name never shows anything but the old or the new content."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_model(
+    path: str | os.PathLike[str], document: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> None:
+    """Write a JSON document and named arrays as one checked file, atomically."""
+    text = json.dumps({"sha256": _BLANK, "format": FORMAT, **document}, sort_keys=True)
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    content = safetensors.numpy.save(arrays, metadata={_KEY: text})
+    digest = hashlib.sha256(content).hexdigest()
+    write_atomic(path, content.replace(_BLANK.encode(), digest.encode(), 1))
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read a file of :func:`write_model`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is not a model, is damaged, or has a newer format.
+    """
+    content = Path(path).read_bytes()
+    try:
+        length = int.from_bytes(content[:8], "little")
+        if length > len(content) - 8:
+            raise ValueError("shorter than its header says")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        document = json.loads(metadata[_KEY])
+        digest = document["sha256"]
+        blank = content.replace(digest.encode(), _BLANK.encode(), 1)
+        if len(digest) != 64 or hashlib.sha256(blank).hexdigest() != digest:
+            raise ValueError("its checksum does not match")
+        version = document["format"]
+        tensors = safetensors.numpy.load(content) if version <= FORMAT else {}
+    except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        raise ModelFileError(
+            f"load({str(path)!r}): not a whole adabasis model file ({error or 'unreadable'}). "
+            "Fit again, or fetch the file again from where it was written."
+        ) from error
+    if version > FORMAT:
+        raise ModelFileError(
+            f"load({str(path)!r}): written in format {version}, this version reads up to "
+            f"{FORMAT}. Upgrade adabasis."
+        )
+    return document, tensors

@@ -1,0 +1,20 @@
+"""Trainers and the loop that runs them."""
+
+from .loop import Budget, Callback, History, Progress, Run, StopReason, held_out_error, train
+from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
+
+__all__ = [
+    "GD",
+    "LSGD",
+    "AbstractTrainer",
+    "Budget",
+    "Callback",
+    "Evaluation",
+    "History",
+    "Objective",
+    "Progress",
+    "Run",
+    "StopReason",
+    "held_out_error",
+    "train",
+]

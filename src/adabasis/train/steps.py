@@ -1,0 +1,216 @@
+"""Training steps: what happens to ξ once the coefficients are known.
+
+A trainer makes a state from initial parameters and advances it by one step. Every step *first*
+evaluates the loss at the parameters it was given (with the coefficients that belong to them) and
+then moves, so that entry 0 of a history is the loss before the first step.
+
+References
+----------
+.. [1] Cyr, Gulian, Patel, Perego, Trask, "Robust training and initialization of deep neural
+   networks: an adaptive basis viewpoint", MSML 2020, arXiv:1912.04862, Algorithm 1 (LSGD).
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from .. import lstsq, rows
+from ..basis.base import AbstractBasis
+from ..notation import Coefficients, Parameters, RandomKey, Scalar
+
+Rate = float | Callable[[Array], Array]
+"""A learning rate, or an Optax schedule of the step count."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The loss ‖A(ξ) c − b‖²/Q + ridge ‖c‖² of a basis under the terms of a problem."""
+
+    terms: Sequence[rows.AbstractTerm]
+    ridge: float | Array
+    basis: AbstractBasis
+
+    def design(self, parameters: Parameters) -> Array:
+        """Return the weighted rows A(ξ)."""
+        return rows.design(self.terms, self.basis, parameters)
+
+    @property
+    def targets(self) -> Array:
+        """The weighted right-hand sides b."""
+        return rows.targets(self.terms)
+
+    def loss(self, residual: Array, c: Array) -> Scalar:
+        """Return the loss for the rows' residual A c − b."""
+        outputs = residual.shape[1]
+        return jnp.sum(residual**2) / outputs + self.ridge * jnp.sum(c**2) / outputs
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A loss, and the parameters, coefficients and rank it belongs to."""
+
+    loss: Array
+    parameters: Parameters
+    coefficients: Coefficients
+    rank: Array
+    rate: Array
+
+
+class AbstractTrainer(eqx.Module):
+    """A way of moving ξ; hyperparameters only, so that it may be closed over by compiled code."""
+
+    @abc.abstractmethod
+    def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
+        """Return the state that holds everything a run needs to go on, at ``parameters``."""
+
+    @abc.abstractmethod
+    def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
+        """Evaluate the state's parameters, then move them once."""
+
+
+def _check_rate(name: str, rate: Any, allowed: tuple[str, ...] = ()) -> None:
+    if callable(rate) or rate in allowed:
+        return
+    if isinstance(rate, str) or not 0 < rate < math.inf:
+        words = "".join(f", or {word!r}" for word in allowed)
+        raise ValueError(
+            f"{name}(learning_rate={rate!r}): a positive number or a schedule of the step{words}."
+        )
+
+
+class GD(AbstractTrainer):
+    """Adam on hidden parameters and coefficients jointly: the baseline of the papers.
+
+    The last layer starts uniform on ±√(6/P) like a He layer.
+
+    Parameters
+    ----------
+    learning_rate : float or Optax schedule
+    """
+
+    learning_rate: Rate = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        _check_rate("GD", self.learning_rate)
+
+    def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
+        """Draw the last layer and start Adam."""
+        design = jax.eval_shape(objective.design, parameters)
+        shape = (design.shape[1], objective.targets.shape[1])
+        reach = math.sqrt(6.0 / shape[0])
+        c = jax.random.uniform(key, shape, design.dtype, -reach, reach)
+        variables = (parameters, c)
+        return variables, optax.adam(self.learning_rate).init(variables), jnp.asarray(0)
+
+    def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
+        """One Adam step on (ξ, c)."""
+        variables, moments, count = state
+
+        def loss(variables: Any) -> Array:
+            parameters, c = variables
+            return objective.loss(objective.design(parameters) @ c - objective.targets, c)
+
+        value, gradient = jax.value_and_grad(loss)(variables)
+        updates, moments = optax.adam(self.learning_rate).update(gradient, moments)
+        moved = optax.apply_updates(variables, updates)
+        parameters, c = variables
+        rate = _rate_at(self.learning_rate, count, value.dtype)
+        evaluation = Evaluation(value, parameters, c, jnp.asarray(c.shape[0]), rate)
+        return (moved, moments, count + 1), evaluation
+
+
+class LSGD(AbstractTrainer):
+    """Least squares for the coefficients, one Adam step for ξ (Algorithm 1 of [1]_).
+
+    One forward pass per step serves both: the least-squares problem is solved from Φ(ξ), and
+    its residual is pulled back through the same linearisation. (The gradient of the loss with
+    respect to c vanishes at the solution, so c counts as constant.)
+
+    Parameters
+    ----------
+    learning_rate : float, Optax schedule, or "auto"
+        ``"auto"`` controls the rate: a step that raises the loss is taken back, the rate halved
+        and Adam restarted from the last good point; every accepted step raises it by 5 %. The
+        loss of accepted points never rises.
+    solver : {"auto", "svd", "triangular", "gram"}
+        See :func:`adabasis.lstsq.solve`; ``"auto"`` is safe on dependent functions.
+    """
+
+    learning_rate: Rate | str = eqx.field(static=True)
+    solver: str = eqx.field(static=True, default="auto", kw_only=True)
+
+    def __check_init__(self) -> None:
+        _check_rate("LSGD", self.learning_rate, allowed=("auto",))
+
+    def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
+        """Start Adam at ``parameters``; the key is not used."""
+        del key
+        if self.learning_rate == "auto":
+            moments = optax.scale_by_adam().init(parameters)
+            still = jax.tree.map(jnp.zeros_like, parameters)
+            infinite = jnp.full((), jnp.inf, _dtype(parameters))
+            first_rate = jnp.full((), FIRST_RATE, _dtype(parameters))
+            return parameters, moments, (parameters, still, infinite), first_rate
+        return parameters, optax.adam(self.learning_rate).init(parameters), jnp.asarray(0)
+
+    def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
+        """Solve, evaluate, and take one Adam step on ξ."""
+        parameters = state[0]
+        a, pull_back = jax.vjp(objective.design, parameters)
+        b = objective.targets
+        solution = lstsq.solve(lstsq.reduce(a, b), ridge=objective.ridge, method=self.solver)
+        c = solution.coefficients
+        residual = a @ c - b
+        value = objective.loss(residual, c)
+        (gradient,) = pull_back(2 / b.shape[1] * residual @ c.T)
+        move = self._controlled if self.learning_rate == "auto" else self._plain
+        state, rate = move(state, value, gradient)
+        return state, Evaluation(value, parameters, c, solution.rank, rate)
+
+    def _plain(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
+        parameters, moments, count = state
+        updates, moments = optax.adam(self.learning_rate).update(gradient, moments)
+        rate = _rate_at(self.learning_rate, count, value.dtype)
+        return (optax.apply_updates(parameters, updates), moments, count + 1), rate
+
+    def _controlled(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
+        parameters, moments, (good, good_gradient, good_value), rate = state
+        adam = optax.scale_by_adam()
+        accepted = value <= good_value
+        restarted = adam.init(parameters)
+        good, good_gradient, moments = _choose(
+            accepted, (parameters, gradient, moments), (good, good_gradient, restarted)
+        )
+        good_value = jnp.where(accepted, value, good_value)
+        rate = jnp.where(accepted, 1.05 * rate, 0.5 * rate)
+        direction, moments = adam.update(good_gradient, moments)
+        trial = jax.tree.map(lambda p, d: p - rate * d, good, direction)
+        return (trial, moments, (good, good_gradient, good_value), rate), rate
+
+
+FIRST_RATE = 1e-3
+"""Where the controlled rate starts: the control finds its own level within some tens of steps."""
+
+
+def _dtype(parameters: Parameters) -> Any:
+    return jax.tree.leaves(parameters)[0].dtype
+
+
+def _rate_at(rate: Any, count: Array, dtype: Any) -> Array:
+    return jnp.asarray(rate(count) if callable(rate) else rate, dtype)
+
+
+def _choose(condition: Array, yes: Any, no: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
