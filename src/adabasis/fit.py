@@ -6,44 +6,30 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from . import lstsq, rows, select
-from .basis import AbstractBasis, FrozenFeatures, NeuralBasis
+from .basis import AbstractBasis
 from .fitted import CHUNK_NUMBERS, Fitted
-from .notation import Parameters, RandomKey
+from .notation import Parameters
 from .prepared import Prepared
 from .progress import ProgressLine
 from .scope import numerics
-from .train import (
-    GD,
-    LSGD,
-    AbstractTrainer,
-    Budget,
-    Callback,
-    History,
-    Objective,
-    Run,
-    StopReason,
-    held_out_error,
-    train,
-)
+from .search import Candidate, Search
+from .train import GD, LSGD, AbstractTrainer, Budget, Callback, History, StopReason
 
 TRAINERS = {"gd": lambda: GD(1e-3), "lsgd": lambda: LSGD("auto")}
-GOOD_ENOUGH = 1e-6
-"""Relative leave-one-out error of frozen features below which descent on ξ cannot pay."""
-SEARCH_ROWS = 20_000
-"""Rows (a random subset) that decide between candidates; the chosen one is solved on all."""
 
 
 def fit(
-    basis: AbstractBasis | None,
+    basis: AbstractBasis | Sequence[AbstractBasis] | None,
     X: Any,
     y: Any,
     *,
@@ -67,8 +53,9 @@ def fit(
 
     Parameters
     ----------
-    basis : AbstractBasis or None
-        ``None`` chooses it from the data (needs ``method="auto"``).
+    basis : AbstractBasis, sequence of them, or None
+        Several are compared by their error on rows they did not see. ``None`` compares frozen
+        features of a few widths with one trained network (needs ``method="auto"``).
     X : array-like, shape (N, D)
     y : array-like, shape (N,) or (N, Q)
     sample_weight : array-like, shape (N,), optional
@@ -114,13 +101,15 @@ def fit(
     Examples
     --------
     >>> import numpy as np
+    from jax import Array
     >>> X = np.linspace(0, 1, 200)[:, None]
     >>> model = fit(None, X, np.sin(6 * X[:, 0]))
     >>> bool(abs(model([[0.5]])[0] - np.sin(3)) < 1e-8)
     True
     """
-    trainer = _trainer(method, basis)
-    request = Prepared(
+    bases = [basis] if isinstance(basis, AbstractBasis) else list(basis or [])
+    trainer = _trainer(method, bases)
+    data = Prepared(
         X, y, sample_weight, validation, random_state, standardize, split_by_default=trainer is None
     )
     budget = Budget(max_steps=max_steps, tol=tol)
@@ -133,26 +122,22 @@ def fit(
         "ridge": ridge,
         "random_state": random_state,
         "standardize": standardize,
-        "n_rows": len(request.x),
+        "n_rows": data.n_rows,
     }
     _check_budgets(max_steps, max_seconds, tol, n_restarts, ridge)
     with numerics(), _shown(verbose, max_steps) as shown:
-        work = _Work(
-            request,
-            trainer,
-            budget,
-            time.perf_counter() + max_seconds,
-            n_restarts,
-            ridge,
-            (*callbacks, *shown),
-            settings,
-        )
-        if trainer is None or basis is None:
-            return work.automatic(basis)
-        return work.trained(basis)
+        deadline = time.perf_counter() + max_seconds
+        search = Search(data, budget, deadline, n_restarts, ridge, (*callbacks, *shown))
+        if trainer is None:
+            search.automatic(bases)
+        elif isinstance(trainer, str):
+            search.frozen(bases)
+        else:
+            search.descend(trainer, bases)
+        return _finished(search, settings, refit=not isinstance(trainer, AbstractTrainer))
 
 
-def _trainer(method: Any, basis: AbstractBasis | None) -> AbstractTrainer | str | None:
+def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | str | None:
     if isinstance(method, AbstractTrainer):
         trainer: AbstractTrainer | str = method
     elif method == "auto":
@@ -166,11 +151,12 @@ def _trainer(method: Any, basis: AbstractBasis | None) -> AbstractTrainer | str 
             f"fit(method={method!r}): expected 'auto', 'frozen', "
             f"{', '.join(map(repr, TRAINERS))} or a trainer such as LSGD(1e-3)."
         )
-    if basis is None:
+    if not bases:
         raise ValueError(f"fit(basis=None, method={method!r}): only method='auto' chooses a basis.")
-    if trainer != "frozen" and not basis.trainable:
+    frozen = [basis for basis in bases if not basis.trainable]
+    if trainer != "frozen" and frozen:
         raise ValueError(
-            f"fit({type(basis).__name__}, method={method!r}): these functions are frozen. Use "
+            f"fit({frozen[0]!r}, method={method!r}): these functions are frozen. Use "
             "method='frozen', or a NeuralBasis to train."
         )
     return trainer
@@ -204,279 +190,85 @@ def _shown(verbose: bool, max_steps: int) -> Iterator[tuple[Callback, ...]]:
         yield (line,)
 
 
-@dataclasses.dataclass
-class _Candidate:
-    """A basis with parameters, and how well it did on rows its coefficients never saw."""
+def _finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted:
+    """Solve the best candidate's coefficients on all rows (``refit``) and wrap it up."""
+    data, best = search.data, search.best
+    solution = _solution(search, best)
+    c = solution.coefficients if refit or best.run is None else best.run.coefficients
+    status = lstsq.Status(int(solution.status))
+    error, kind = best.held_out, data.held_out_kind
+    if not math.isfinite(error):
+        error, kind = best.left_out, "leave-one-out"
+    stop = best.run.stop_reason if best.run else StopReason.SOLVED
+    return Fitted(
+        basis=best.basis,
+        parameters=jax.tree.map(np.asarray, best.parameters),
+        coefficients=np.asarray(c),
+        input_map=data.input_map,
+        output_map=data.output_map,
+        box=data.box,
+        rank=int(solution.rank),
+        singular_values=np.asarray(solution.singular_values),
+        status=status,
+        stop_reason=search.cut_short or stop,
+        history=best.run.history if best.run else _history_of_one_solve(solution),
+        validation_error=error,
+        validation_kind=kind if math.isfinite(error) else "none",
+        initial_parameters=jax.tree.map(np.asarray, best.initial),
+        candidates=tuple(candidate.summary for candidate in search.ranked),
+        settings=settings,
+        notes=tuple(_notes(error, status, data)),
+        flat_output=data.flat,
+    )
 
-    basis: AbstractBasis
-    parameters: Parameters
-    initial: Parameters
-    label: str
-    error: float
-    left_out: float
-    ridge: float
-    run: Run | None = None
 
-    @property
-    def summary(self) -> dict[str, Any]:
-        return {
-            "what": self.label,
-            "held_out": _number(self.error),
-            "left_out": _number(self.left_out),
-            "ridge": _number(self.ridge),
-            "steps": 0 if self.run is None else len(self.run.history) - 1,
-            "stop": (self.run.stop_reason if self.run else StopReason.SOLVED).name,
-        }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-@dataclasses.dataclass
-class _Work:
-    """One call of ``fit``, inside its numerical scope."""
-
-    request: Prepared
-    trainer: AbstractTrainer | str | None
-    budget: Budget
-    deadline: float
-    n_restarts: int
-    ridge: float | str
-    callbacks: tuple[Callback, ...]
-    settings: dict[str, Any]
-
-    @property
-    def seconds_left(self) -> float:
-        return self.deadline - time.perf_counter()
-
-    # -- a trainer, as told ---------------------------------------------------------------
-
-    def trained(self, basis: AbstractBasis) -> Fitted:
-        """Train each restart as told and keep the best; its coefficients stay as trained."""
-        term = self.request.term(self.request.training_rows)
-        if self.trainer == "frozen":
-            frozen = self._linear([basis], term)
-            return self._finish(frozen, refit=True)
-        candidates = []
-        for restart in range(self.n_restarts):
-            key = self.request.key(restart)
-            initial = basis.init(key, jnp.asarray(self.request.inner_box))
-            assert isinstance(self.trainer, AbstractTrainer)
-            run = self._run(self.trainer, basis, initial, term, key, callbacks=())
-            candidates.append(self._trained_candidate(basis, initial, run, f"restart {restart}"))
-            if run.stop_reason is StopReason.INTERRUPTED or self.seconds_left <= 0:
-                break
-        candidates.sort(key=lambda c: _order(c.error, c.run.loss if c.run else math.inf))
-        return self._finish(candidates, refit=False)
-
-    def _run(
-        self,
-        trainer: AbstractTrainer,
-        basis: AbstractBasis,
-        initial: Parameters,
-        term: rows.Term,
-        key: RandomKey,
-        callbacks: tuple[Callback, ...],
-    ) -> Run:
-        held_out = self.request.held_out
-        weight = float(np.sum(np.asarray(term.points.weight) > 0))
-        ridge = 0.0 if isinstance(self.ridge, str) else self.ridge / weight
-        return train(
-            trainer,
-            Objective([term], ridge, basis),
-            initial,
-            key=jax.random.fold_in(key, 1),
-            budget=dataclasses.replace(self.budget, max_seconds=max(self.seconds_left, 0.0)),
-            validation=Objective([held_out[1]], 0.0, basis) if held_out else None,
-            callbacks=self.callbacks + callbacks,
-        )
-
-    def _trained_candidate(
-        self, basis: AbstractBasis, initial: Parameters, run: Run, label: str
-    ) -> _Candidate:
-        error = math.nan if run.validation is None else run.validation / self._held_out_spread()
-        ridge = 0.0 if isinstance(self.ridge, str) else self.ridge
-        return _Candidate(basis, run.parameters, initial, label, error, math.nan, ridge, run)
-
-    # -- automatic ------------------------------------------------------------------------
-
-    def automatic(self, basis: AbstractBasis | None) -> Fitted:
-        """Frozen functions and one solve first; then descent while the held-out error falls."""
-        request = self.request
-        indices = self._search_rows()
-        term = request.term(indices)
-        n_inputs = request.x.shape[1]
-        if basis is None:
-            widths = select.widths_for(len(indices), n_inputs)
-            candidates = self._linear([FrozenFeatures(w) for w in widths], term)
-            basis = NeuralBasis(32 if n_inputs == 1 else 64, 1 if n_inputs == 1 else 2)
-        else:
-            candidates = self._linear([basis], term)
-        if self._worth_training(basis, candidates[0]):
-            trained = self._descended(basis, term)
-            candidates = sorted([*candidates, *trained], key=lambda c: _order(c.error, c.left_out))
-        return self._finish(candidates, refit=True)
-
-    def _search_rows(self) -> np.ndarray:
-        indices = self.request.training_rows
-        if len(indices) <= SEARCH_ROWS:
-            return indices
-        rng = np.random.default_rng([self.request.seed, 1])
-        return np.sort(rng.choice(indices, SEARCH_ROWS, replace=False))
-
-    def _linear(self, bases: list[AbstractBasis], term: rows.Term) -> list[_Candidate]:
-        """Return candidates on frozen parameters, best first."""
-        request, points, t = self.request, term.points, term.data
-        found: list[select.LinearFit] = []
-        for restart in range(self.n_restarts):
-            key = request.key(restart)
-            frozen = [b for b in bases if isinstance(b, FrozenFeatures)]
-            if frozen:
-                fits: Iterable[select.LinearFit] = select.frozen_fits(
-                    frozen, points, t, key, request.inner_box
-                )
-            else:
-                box = jnp.asarray(request.inner_box)
-                fits = (select.linear_fit(b, b.init(key, box), points, t) for b in bases)
-            for fitted in fits:
-                found.append(fitted)
-                if self.seconds_left <= 0:
-                    break
-        found.sort(key=lambda f: _order(f.left_out_error))
-        scale = select.spread(np.asarray(t), np.asarray(points.weight)) or 1.0
-        return [
-            _Candidate(
-                f.basis,
-                f.parameters,
-                f.parameters,
-                f.label,
-                self._held_out_error(f),
-                f.left_out_error / scale,
-                f.ridge,
-            )
-            for f in found
-        ]
-
-    def _worth_training(self, basis: AbstractBasis, first: _Candidate) -> bool:
-        return (
-            basis.trainable
-            and self.request.held_out is not None
-            and self.budget.max_steps > 0
-            and self.seconds_left > 0
-            and first.left_out > GOOD_ENOUGH
-        )
-
-    def _descended(self, basis: AbstractBasis, term: rows.Term) -> list[_Candidate]:
-        found = []
-        for restart in range(self.n_restarts):
-            key = self.request.key(restart)
-            initial = basis.init(key, jnp.asarray(self.request.inner_box))
-            run = self._run(LSGD("auto"), basis, initial, term, key, callbacks=())
-            label = f"{select.describe(basis)}, trained"
-            found.append(self._trained_candidate(basis, initial, run, label))
-            if run.stop_reason is StopReason.INTERRUPTED or self.seconds_left <= 0:
-                break
-        return found
-
-    def _held_out_error(self, fitted: select.LinearFit) -> float:
-        if self.request.held_out is None:
-            return math.nan
-        objective = Objective([self.request.held_out[1]], 0.0, select.canonical(fitted.basis))
-        error = held_out_error(objective, fitted.parameters, fitted.coefficients)
-        return float(error) / self._held_out_spread()
-
-    def _held_out_spread(self) -> float:
-        assert self.request.held_out is not None
-        term = self.request.held_out[1]
-        return select.spread(np.asarray(term.data), np.asarray(term.points.weight)) or 1.0
-
-    # -- the end --------------------------------------------------------------------------
-
-    def _finish(self, candidates: list[_Candidate], *, refit: bool) -> Fitted:
-        """Solve the best candidate's coefficients on all rows (``refit``) and wrap it up."""
-        request, best = self.request, candidates[0]
-        solution = self._solution(best)
-        c = solution.coefficients if refit or best.run is None else best.run.coefficients
-        status = lstsq.Status(int(solution.status))
-        by_split = math.isfinite(best.error)
-        error, kind = (
-            (best.error, request.held_out_kind) if by_split else (best.left_out, "leave-one-out")
-        )
-        if not math.isfinite(error):
-            kind = "none"
-        return Fitted(
-            basis=best.basis,
-            parameters=jax.tree.map(np.asarray, best.parameters),
-            coefficients=np.asarray(c),
-            input_map=request.input_map,
-            output_map=request.output_map,
-            box=request.box,
-            rank=int(solution.rank),
-            singular_values=np.asarray(solution.singular_values),
-            status=status,
-            stop_reason=best.run.stop_reason if best.run else StopReason.SOLVED,
-            history=best.run.history if best.run else _one_solve(solution, len(request.x)),
-            validation_error=error,
-            validation_kind=kind,
-            initial_parameters=jax.tree.map(np.asarray, best.initial),
-            candidates=tuple(candidate.summary for candidate in candidates),
-            settings=self.settings,
-            notes=tuple(_notes(error, status, request)),
-            flat_output=request.flat,
-        )
-
-    def _solution(self, best: _Candidate) -> lstsq.Solution:
-        """Reduce all rows chunk by chunk and solve with the candidate's ridge."""
-        request, basis = self.request, select.canonical(best.basis)
-        n_functions = best.basis.size(request.x.shape[1])
-        at_once = max(64, CHUNK_NUMBERS // n_functions)
-        total = request.weight.sum()
-        reduction = None
-        for start in range(0, len(request.x), at_once):
-            term = request.term(np.arange(start, min(start + at_once, len(request.x))))
-            part = _reduced(basis, best.parameters, term, total)
-            reduction = part if reduction is None else lstsq.combine(reduction, part)
-        assert reduction is not None
-        if not isinstance(self.ridge, str):
-            return lstsq.solve(reduction, ridge=self.ridge / total)
-        if best.ridge == 0:
-            return lstsq.solve(reduction)
-        norms = jnp.linalg.norm(reduction.triangle, axis=0)
-        scaled = reduction.triangle / jnp.where(norms > 0, norms, 1.0)
-        largest = jnp.linalg.norm(scaled, ord=2)
-        return lstsq.solve(reduction, ridge=best.ridge * (largest * norms) ** 2)
+def _solution(search: Search, best: Candidate) -> lstsq.Solution:
+    """Reduce all rows chunk by chunk and solve with the candidate's ridge."""
+    data, basis = search.data, select.canonical(best.basis)
+    at_once = max(64, CHUNK_NUMBERS // basis.size(data.x.shape[1]))
+    total = data.weight.sum()
+    parts = [
+        _reduced(basis, best.parameters, data.term(chunk), total)
+        for chunk in np.split(data.all_rows, range(at_once, len(data.x), at_once))
+    ]
+    reduction = lstsq.combine(*parts) if len(parts) > 1 else parts[0]
+    if isinstance(search.ridge, str):
+        return _solved(reduction, jnp.asarray(best.ridge), relative=True)
+    return _solved(reduction, jnp.asarray(search.ridge / total), relative=False)
 
 
 @eqx.filter_jit
 def _reduced(
-    basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: Any
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
 ) -> lstsq.Reduction:
     weight = jnp.asarray(term.points.weight)
     return lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
 
 
-def _one_solve(solution: lstsq.Solution, n_rows: int) -> History:
-    del n_rows
-    loss = float(jnp.mean(solution.residual_norm**2))
-    none = np.zeros(0)
-    return History(
-        np.array([loss]),
-        np.array([float(solution.rank)]),
-        np.zeros(1),
-        np.zeros(1),
-        none.astype(int),
-        none,
+@eqx.filter_jit
+def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lstsq.Solution:
+    """Solve with a ridge, or one relative to the largest singular value of unit-norm columns.
+
+    Rank, singular values and status are those of the rows alone: a ridge hides them.
+    """
+    if relative:
+        norms = jnp.linalg.norm(reduction.triangle, axis=0)
+        scaled = reduction.triangle / jnp.where(norms > 0, norms, 1.0)
+        ridge = ridge * (jnp.linalg.norm(scaled, ord=2) * norms) ** 2
+    solution, plain = lstsq.solve(reduction, ridge=ridge), lstsq.solve(reduction)
+    return dataclasses.replace(
+        solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
     )
 
 
-def _order(*errors: float) -> tuple[float, ...]:
-    """Return a sort key that puts NaN last."""
-    return tuple(e if math.isfinite(e) else math.inf for e in errors)
+def _history_of_one_solve(solution: lstsq.Solution) -> History:
+    loss = np.mean(np.asarray(solution.residual_norm) ** 2, keepdims=True)
+    rank = np.array([float(solution.rank)])
+    return History(loss, rank, np.zeros(1), np.zeros(1), np.zeros(0, int), np.zeros(0))
 
 
-def _notes(error: float, status: lstsq.Status, request: Prepared) -> Iterator[str]:
-    if np.ptp(request.y[request.weight > 0], axis=0).max() == 0:
+def _notes(error: float, status: lstsq.Status, data: Prepared) -> Iterator[str]:
+    if np.ptp(data.y, axis=0).max() == 0:
         yield "The target is constant: so is the model."
     elif error >= 0.95:
         yield (

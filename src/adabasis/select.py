@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,14 +18,17 @@ import numpy as np
 from jax import Array
 
 from . import lstsq, rows
-from .basis import AbstractBasis, FrozenFeatures
+from .basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from .notation import AnyArray, Parameters, RandomKey
-from .points import Points
 
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
 """Ridges tried, relative to the largest singular value of the unit-norm columns, squared."""
+INDIFFERENCE = 0.1
+"""The largest ridge whose left-out error is within this share of the least one is taken: it costs
+next to nothing on the data and keeps coefficients small in gaps between them."""
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-WIDTHS = (16, 64, 256, 512, 1024)
+WIDTHS = (64, 256)
+WIDEST = 1024
 MOST_NUMBERS = 3 * 10**7
 """Entries of a design matrix the search will factorize: bounds memory at about 1 GB."""
 
@@ -38,13 +42,6 @@ class LinearFit:
     coefficients: np.ndarray
     ridge: float
     left_out_error: float
-    rank: int
-    singular_values: np.ndarray
-
-    @property
-    def label(self) -> str:
-        """A few words for tables."""
-        return describe(self.basis)
 
 
 def describe(basis: AbstractBasis) -> str:
@@ -54,34 +51,56 @@ def describe(basis: AbstractBasis) -> str:
 
 
 @eqx.filter_jit
-def _scores(basis: AbstractBasis, parameters: Parameters, term: rows.Term) -> tuple[Array, ...]:
-    """Return the left-out error of every ridge, the coefficients of the best, rank, spectrum."""
+def _scores(
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term
+) -> tuple[Array, Array, Array]:
+    """Return the left-out error of every relative ridge, the best one and its coefficients."""
     block = rows.assemble([term], basis, parameters)
     factors = lstsq.factorize(block.matrix)
     ridges = jnp.asarray(RIDGES) * factors.s[0] ** 2
 
     def error(ridge: Array) -> Array:
-        return jnp.sqrt(jnp.sum(factors.left_out(block.rhs, ridge) ** 2) / block.rhs.shape[1])
+        return _left_out_error(factors.left_out(block.rhs, ridge))
 
     errors = jax.lax.map(error, ridges)
-    best = jnp.argmin(jnp.where(jnp.isfinite(errors), errors, jnp.inf))
-    return errors, best, factors.solve(block.rhs, ridges[best]), factors.rank, factors.s
+    errors = jnp.where(jnp.isfinite(errors), errors, jnp.inf)
+    good = errors <= (1 + INDIFFERENCE) * jnp.min(errors)
+    best = jnp.max(jnp.where(good, jnp.arange(len(RIDGES)), 0))
+    return errors[best], best, factors.solve(block.rhs, ridges[best])
+
+
+@eqx.filter_jit
+def _score_with(
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: Array
+) -> tuple[Array, Array]:
+    """Return the left-out error and coefficients of one ridge on unscaled coefficients."""
+    block = rows.assemble([term], basis, parameters)
+    n, p = block.matrix.shape
+    a = jnp.concatenate([block.matrix, jnp.sqrt(ridge) * jnp.eye(p, dtype=block.matrix.dtype)])
+    b = jnp.concatenate([block.rhs, jnp.zeros((p, block.rhs.shape[1]), block.rhs.dtype)])
+    factors = lstsq.factorize(a)
+    return _left_out_error(factors.left_out(b)[:n]), factors.solve(b)
+
+
+def _left_out_error(residual: Array) -> Array:
+    return jnp.sqrt(jnp.sum(residual**2) / residual.shape[1])
 
 
 def linear_fit(
-    basis: AbstractBasis, parameters: Parameters, points: Points, y: AnyArray
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: float | None = None
 ) -> LinearFit:
-    """Fit the coefficients on given functions, choosing the ridge by leave-one-out error."""
-    errors, best, c, rank, s = _scores(canonical(basis), parameters, rows.Term(points, y))
-    return LinearFit(
-        basis,
-        parameters,
-        np.asarray(c),
-        float(RIDGES[int(best)]),
-        float(errors[best]),
-        int(rank),
-        np.asarray(s),
-    )
+    """Fit the coefficients on given functions.
+
+    ``ridge`` is λ in the weighted mean square plus λ‖c‖²; ``None`` chooses one of
+    :data:`RIDGES` by leave-one-out error.
+    """
+    if ridge is None:
+        error, best, c = _scores(canonical(basis), parameters, term)
+        chosen = float(RIDGES[int(best)])
+    else:
+        error, c = _score_with(canonical(basis), parameters, term, jnp.asarray(ridge))
+        chosen = ridge
+    return LinearFit(basis, parameters, np.asarray(c), chosen, float(error))
 
 
 def canonical(basis: AbstractBasis) -> AbstractBasis:
@@ -89,37 +108,64 @@ def canonical(basis: AbstractBasis) -> AbstractBasis:
     return basis.replace(scale=1.0) if isinstance(basis, FrozenFeatures) else basis
 
 
-def frozen_fits(
-    templates: Sequence[FrozenFeatures],
-    points: Points,
-    y: AnyArray,
+@eqx.filter_jit
+def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
+    """Draw the parameters of a basis in one compiled call."""
+    return basis.init(key, jnp.asarray(box))
+
+
+def linear_fits(
+    templates: Sequence[AbstractBasis],
+    term: rows.Term,
     key: RandomKey,
     box: np.ndarray,
+    ridge: float | None = None,
 ) -> Iterator[LinearFit]:
-    """Fit frozen features of each template, over all scales where a template leaves it open.
+    """Fit each template as drawn; frozen features over all scales where theirs is left open.
 
-    Every scale is tried for the first template; later ones try the best so far and its
+    Every scale is tried for the first such template; later ones try the best so far and its
     neighbours. Yields fits one by one, so that a caller can stop early.
     """
-    bounds = jnp.asarray(box)
     scales: Sequence[float] = SCALES
     for template in templates:
+        drawn = draw(template, key, box)
+        if isinstance(template, FrozenFeatures) and template.activation == "relu":
+            template = template.replace(scale=1.0)  # a scaled ReLU is but a scaled column
+        if not (isinstance(template, FrozenFeatures) and template.scale == "auto"):
+            yield linear_fit(template, drawn, term, ridge)
+            continue
         tried = {}
-        for scale in scales if template.scale == "auto" else [float(template.scale)]:
-            basis = template.replace(scale=scale)
-            fit = linear_fit(basis, basis.init(key, bounds), points, y)
+        for scale in scales:
+            fit = linear_fit(template.replace(scale=scale), drawn.times(scale), term, ridge)
             tried[scale] = fit.left_out_error
             yield fit
-        if template.scale == "auto":
-            middle = min(tried, key=lambda s: tried[s])
-            scales = [s for s in SCALES if middle / 2 <= s <= 2 * middle]
+        middle = min(tried, key=lambda s: tried[s])
+        scales = [s for s in SCALES if middle / 2 <= s <= 2 * middle]
 
 
 def widths_for(n_rows: int, n_inputs: int) -> list[int]:
-    """Return the feature counts worth trying for N rows: at most N/2 functions, within memory."""
+    """Return up to three feature counts for N rows: at most N/2 functions, within memory."""
     most = min(n_rows // 2, MOST_NUMBERS // max(n_rows, 1)) - n_inputs - 1
-    fitting = [w for w in WIDTHS if w <= most]
-    return fitting[1:] if len(fitting) > 1 else fitting or [max(1, most)]
+    widest = max(1, min(most, WIDEST))
+    return [w for w in WIDTHS if 2 * w <= widest] + [widest]
+
+
+def default_bases(
+    n_rows: int,
+    n_inputs: int,
+    *,
+    activation: Any = "tanh",
+    residual: bool = False,
+    init: Any = "box",
+) -> list[AbstractBasis]:
+    """Return the bases that the front doors compare when none is named.
+
+    Frozen features of a few widths that N rows can support, and one network to train.
+    """
+    frozen = [FrozenFeatures(w, activation=activation) for w in widths_for(n_rows, n_inputs)]
+    width, depth = (32, 1) if n_inputs == 1 else (64, 2)
+    network = NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
+    return [*frozen, network]
 
 
 def spread(y: np.ndarray, weight: np.ndarray) -> float:

@@ -68,8 +68,7 @@ class FrozenFeatures(AbstractBasis):
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
         net = Architecture(self.width, 1, activation_named(self.activation), residual=False)
         (layer,) = Box()(key, box, net)
-        scale = 1.0 if isinstance(self.scale, str) else self.scale
-        return Affine(scale * layer.weight, scale * layer.bias)
+        return layer.times(1.0 if isinstance(self.scale, str) else self.scale)
 
     def __call__(self, x: PointX, parameters: Affine) -> Functions:
         """Evaluate the P functions at one point."""

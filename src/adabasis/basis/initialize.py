@@ -40,6 +40,10 @@ class Affine(NamedTuple):
         """Apply the layer to one point."""
         return self.weight @ x + self.bias
 
+    def times(self, factor: float) -> Affine:
+        """Return the layer whose outputs are ``factor`` times as large."""
+        return Affine(factor * self.weight, factor * self.bias)
+
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
@@ -150,8 +154,8 @@ class Box(AbstractInitializer):
         inputs = box.shape[0]
         p = jax.random.uniform(point_key, (width, inputs), box.dtype)
         if first and self.stratified:
-            slices = jax.vmap(lambda k: jax.random.permutation(k, width), out_axes=1)
-            p = (slices(jax.random.split(shuffle_key, inputs)) + p) / width
+            slices = jnp.argsort(jax.random.uniform(shuffle_key, p.shape, box.dtype), axis=0)
+            p = (slices + p) / width
         n = jax.random.normal(normal_key, (width, inputs), box.dtype)
         n = n / jnp.linalg.norm(n, axis=1, keepdims=True)
         return cut_planes(p, n, box, bound, self.max_slope if inputs == 1 else math.inf)

@@ -190,10 +190,18 @@ class Factorization:
         return jnp.clip(self.u**2 @ self.filter(ridge), 0.0, 1.0)
 
     def left_out(self, b: Values, ridge: float | Array = 0.0) -> Values:
-        """Return each row's residual when the fit leaves that row out (N, K), in closed form."""
+        """Return each row's residual when the fit leaves that row out (N, K), in closed form.
+
+        A row of leverage 1 (to 1e-6) alone determines some direction, and without it nothing is
+        known there. Such rows count for nothing (0), unless they are more than a tenth: then
+        nothing is known at all (infinite).
+        """
         residual = b - self.u @ (self.filter(ridge)[:, None] * (self.u.T @ b))
-        kept = jnp.maximum(1.0 - self.leverages(ridge), 10 * jnp.finfo(b.dtype).eps)
-        return residual / kept[:, None]
+        left = (1.0 - self.leverages(ridge))[:, None]
+        known = left > 1e-6
+        present = jnp.any(self.u != 0, axis=1, keepdims=True)
+        out = jnp.where(known, residual / jnp.where(known, left, 1.0), 0.0)
+        return jnp.where(10 * jnp.sum(~known) > jnp.sum(present), jnp.inf, out)
 
 
 def factorize(a: DesignMatrix, rcond: float = RCOND) -> Factorization:

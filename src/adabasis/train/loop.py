@@ -143,9 +143,11 @@ def _block(
     return state, best, now, records
 
 
-@eqx.filter_jit
-def _evaluate(trainer: AbstractTrainer, objective: Objective, state: Any) -> Evaluation:
-    return trainer.step(objective, state)[1]
+def _nothing_yet(trainer: AbstractTrainer, objective: Objective, state: Any) -> Evaluation:
+    """Return an evaluation of infinite loss, the shape of a real one, without compiling any."""
+    shape = eqx.filter_eval_shape(trainer.step, objective, state)[1]
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    return dataclasses.replace(zeros, loss=jnp.full_like(zeros.loss, jnp.inf))
 
 
 @eqx.filter_jit
@@ -215,9 +217,8 @@ class _Loop:
         )
 
     def run(self, state: Any) -> Run:
-        evaluation = _evaluate(self.trainer, self.objective, state)
-        best = dataclasses.replace(evaluation, loss=jnp.full_like(evaluation.loss, jnp.inf))
-        now, reason = evaluation, StopReason.INTERRUPTED
+        best = now = _nothing_yet(self.trainer, self.objective, state)
+        reason = StopReason.INTERRUPTED
         try:
             while True:
                 # Evaluations are one more than steps: the last block only evaluates.
@@ -227,8 +228,8 @@ class _Loop:
                     reason = found
                     break
         except KeyboardInterrupt:
-            if not np.isfinite(best.loss):
-                best = evaluation
+            if not self.records:  # not even the first evaluation: there is nothing to keep
+                raise
         chosen, step, error = self.kept or (best, self._best_step(), None)
         return Run(
             chosen.parameters,

@@ -1,0 +1,160 @@
+"""What every basis obeys: one value in all modes of JAX, its size, equality, its recipe."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adabasis import rows
+from adabasis.basis import ACTIVATIONS, BASES, INITIALIZERS, Box, FrozenFeatures, NeuralBasis
+from adabasis.operators import Identity
+
+from ..laws import assert_close, assert_same_bits
+from ..registry import BOXES, DEPTH, FUNCTIONS, REGISTRY, ROWS, WIDTH, draw, key, points
+
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+each_basis = pytest.mark.parametrize("name", REGISTRY)
+
+
+def test_the_registry_covers_all_kinds_activations_and_initialisers():
+    bases = REGISTRY.values()
+    assert {type(basis).__name__ for basis in bases} == set(BASES)
+    assert {basis.activation for basis in bases} == set(ACTIVATIONS)
+    nets = [basis for basis in bases if isinstance(basis, NeuralBasis)]
+    assert {net.initializer for net in nets if isinstance(net.initializer, str)} == set(
+        INITIALIZERS
+    )
+
+
+@each_function
+def test_jit_vmap_and_eager_agree(name):
+    basis, x = FUNCTIONS[name], points()
+    parameters = draw(basis)
+    mapped = rows.evaluate(Identity(), basis, parameters, x)
+    compiled = eqx.filter_jit(rows.evaluate)(Identity(), basis, parameters, x)
+    one_by_one = [basis(jnp.asarray(point), parameters) for point in x[:3]]
+    assert mapped.shape == (ROWS, basis.size(2))
+    assert mapped.dtype == np.float64
+    assert np.all(np.isfinite(mapped))
+    assert_close(compiled, mapped, 1e-14)
+    assert_close(np.stack(one_by_one), mapped[:3], 1e-14)
+
+
+def test_drawing_agrees_under_jit_and_vmap():
+    basis, box = FUNCTIONS["residual tanh"], jnp.asarray(BOXES["unit 2-D"])
+    keys = jax.random.split(key(), 2)
+    eager = [basis.init(k, box) for k in keys]
+    mapped = jax.jit(jax.vmap(lambda k: basis.init(k, box)))(keys)
+    for i, expected in enumerate(eager):
+        for a, b in zip(jax.tree.leaves(mapped), jax.tree.leaves(expected), strict=True):
+            assert_close(a[i], b, 1e-13)
+
+
+@each_basis
+def test_a_draw_is_finite_repeatable_and_depends_on_the_key(name):
+    basis = REGISTRY[name]
+    first = draw(basis)
+    assert_same_bits(first, draw(basis))
+    leaves, others = jax.tree.leaves(first), jax.tree.leaves(draw(basis, seed=1))
+    assert any(not np.array_equal(a, b) for a, b in zip(leaves, others, strict=True))
+    assert all(np.all(np.isfinite(leaf)) for leaf in leaves)
+    assert all(leaf.dtype == np.float64 for leaf in leaves)
+
+
+@each_basis
+def test_size_is_the_number_of_functions(name):
+    basis = REGISTRY[name]
+    for n_inputs in (1, 2, 10):
+        if isinstance(basis, FrozenFeatures):
+            assert basis.size(n_inputs) == basis.width + 1 + n_inputs
+        else:
+            assert basis.size(n_inputs) == basis.width + basis.constant
+
+
+@each_basis
+def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
+    basis = REGISTRY[name]
+    copy = type(basis)(**basis.config())
+    assert copy == basis
+    assert hash(copy) == hash(basis)
+    assert copy.config() == basis.config()
+    assert not jax.tree.leaves(basis), "a recipe holds no arrays"
+    wider = basis.replace(width=WIDTH + 1)
+    assert wider != basis
+    assert wider.width == WIDTH + 1
+    assert wider.replace(width=WIDTH) == basis
+    others = [other for other in REGISTRY.values() if other is not basis]
+    assert basis not in others
+    assert repr(basis) == repr(copy)
+    assert f"width={WIDTH}" in repr(basis)
+
+
+def test_float32_is_kept():
+    basis = FUNCTIONS["frozen tanh"]
+    parameters = basis.init(key(), jnp.asarray(BOXES["unit 2-D"], np.float32))
+    out = basis(jnp.zeros(2, np.float32), parameters)
+    assert {leaf.dtype for leaf in [*jax.tree.leaves(parameters), out]} == {np.dtype("f4")}
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("depth", [2, 20])
+def test_a_net_is_the_loop_over_its_layers(residual, depth):
+    """Depth 20 is more than one unrolled block and no multiple of it."""
+    basis = NeuralBasis(WIDTH, depth, residual=residual)
+    parameters, x = draw(basis), points()
+    h = np.tanh(x @ parameters.first.weight.T + parameters.first.bias)
+    assert len(parameters.hidden.weight) == depth - 1
+    for weight, bias in zip(*parameters.hidden, strict=True):
+        out = np.tanh(h @ np.asarray(weight).T + np.asarray(bias))
+        h = h + out if residual else out
+    expected = np.concatenate([h, np.ones((ROWS, 1))], axis=1)
+    assert_close(rows.evaluate(Identity(), basis, parameters, x), expected, 1e-13)
+
+
+def test_frozen_features_are_a_scaled_layer_with_affine_functions():
+    x = points()
+    unit, doubled = (draw(FrozenFeatures(WIDTH, scale=scale)) for scale in ("auto", 2.0))
+    assert_same_bits(doubled, jax.tree.map(lambda leaf: 2.0 * leaf, unit))
+    basis = FrozenFeatures(WIDTH, scale=2.0)
+    expected = np.concatenate(
+        [np.tanh(x @ doubled.weight.T + doubled.bias), np.ones((ROWS, 1)), x], axis=1
+    )
+    assert_close(rows.evaluate(Identity(), basis, doubled, x), expected, 1e-14)
+    assert not basis.trainable
+    assert NeuralBasis(WIDTH, 1).trainable
+
+
+def test_smoothness_is_that_of_the_activation():
+    assert FUNCTIONS["residual relu"].smoothness == 0
+    assert FUNCTIONS["residual elu"].smoothness == 1
+    assert FUNCTIONS["frozen tanh"].smoothness == np.inf
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: NeuralBasis(0, 1), ["NeuralBasis", "width=0", "at least 1"]),
+        (lambda: NeuralBasis(1, 0), ["NeuralBasis", "depth=0", "at least 1"]),
+        (lambda: NeuralBasis(8, 1, activation="rellu"), ["activation='rellu'", "relu", "tanh"]),
+        (lambda: NeuralBasis(8, 1, init="boxx"), ["init='boxx'", "box", "glorot"]),
+        (lambda: FrozenFeatures(0), ["FrozenFeatures", "width=0"]),
+        (lambda: FrozenFeatures(8, activation="rellu"), ["activation='rellu'"]),
+        (lambda: FrozenFeatures(8, scale=0.0), ["scale=0.0", "positive"]),
+        (lambda: FrozenFeatures(8, scale=-1.0), ["scale=-1.0", "positive"]),
+        (lambda: FrozenFeatures(8, scale=float("nan")), ["scale=nan", "positive"]),
+        (lambda: FrozenFeatures(8, scale="large"), ["scale='large'", "'auto'"]),
+        (lambda: Box(variant="eq17"), ["variant='eq17'", "eq16", "alg3"]),
+    ],
+)
+def test_bad_arguments_are_named(make, words):
+    with pytest.raises(ValueError, match="expected|must|positive") as caught:
+        make()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_hidden_layers_are_stacked():
+    parameters = draw(NeuralBasis(WIDTH, DEPTH))
+    assert parameters.hidden.weight.shape == (DEPTH - 1, WIDTH, WIDTH)
+    assert draw(NeuralBasis(WIDTH, 1)).hidden is None

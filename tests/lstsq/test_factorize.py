@@ -1,0 +1,88 @@
+"""The stored factorization: leverages, left-out residuals, right-hand sides that arrive later."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+from adabasis import lstsq
+
+from ..laws import assert_close
+from .problems import K, N, P, dependent, random_problem
+
+PROBLEMS = {"full": random_problem, "dependent": dependent, "few rows": lambda: random_problem(n=3)}
+RIDGES = [0.0, 0.1]
+
+each_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+
+
+def ridge_solution(a, b, ridge, norms):
+    """Solve min ‖A c − b‖² + ridge ‖norms·c‖² by SciPy, the smallest scaled c of several."""
+    augmented = np.concatenate([a / norms, np.sqrt(ridge) * np.eye(a.shape[1])])
+    target = np.concatenate([b, np.zeros((a.shape[1], b.shape[1]))])
+    scaled = scipy.linalg.lstsq(augmented, target, cond=1e-13, lapack_driver="gelsd")[0]
+    return scaled / norms[:, None]
+
+
+@each_problem
+def test_it_is_the_matrix(problem):
+    a, _ = problem()
+    factors = lstsq.factorize(a)
+    assert_close(factors.u * factors.s @ factors.vt * factors.norms, a, 1e-14)
+    assert_close(factors.u.T @ factors.u, np.eye(factors.u.shape[1]), 1e-14)
+    assert factors.rank == np.linalg.matrix_rank(a)
+
+
+@each_problem
+@pytest.mark.parametrize("ridge", RIDGES)
+def test_later_right_hand_sides_are_solved_as_if_known_at_once(problem, ridge):
+    a, b = problem()
+    norms = np.linalg.norm(a, axis=0)
+    got = lstsq.factorize(a).solve(b, ridge)
+    assert_close(got, ridge_solution(a, b, ridge, norms), 1e-12)
+    assert_close(got, lstsq.solve(lstsq.reduce(a, b), ridge=ridge * norms**2).coefficients, 1e-12)
+
+
+@each_problem
+def test_leverages_sum_to_the_rank(problem):
+    a, _ = problem()
+    factors = lstsq.factorize(a)
+    leverages = np.asarray(factors.leverages())
+    assert abs(leverages.sum() - np.linalg.matrix_rank(a)) <= 1e-12
+    assert np.all((leverages >= 0) & (leverages <= 1))
+    assert_close(leverages, np.diag(a @ np.linalg.pinv(a, rcond=1e-13)), 1e-12)
+    assert np.all(factors.leverages(0.1) <= leverages + 1e-15)
+
+
+@pytest.mark.parametrize("problem", [random_problem, dependent], ids=["full", "dependent"])
+@pytest.mark.parametrize("ridge", RIDGES)
+def test_left_out_residuals_are_those_of_refits(problem, ridge):
+    a, b = problem()
+    norms = np.linalg.norm(a, axis=0)
+    got = lstsq.factorize(a).left_out(b, ridge)
+    assert got.shape == (N, K)
+    for i in range(0, N, 7):
+        c = ridge_solution(np.delete(a, i, axis=0), np.delete(b, i, axis=0), ridge, norms)
+        assert_close(got[i], b[i] - a[i] @ c, 1e-11)
+
+
+def test_a_row_that_alone_holds_a_direction_gives_a_finite_answer():
+    a, b = random_problem()
+    a[:, 0] = 0.0
+    a[5, 0] = 1.0
+    assert np.all(np.isfinite(lstsq.factorize(a).left_out(b)))
+
+
+def test_jit_and_eager_agree():
+    a, b = random_problem()
+    compiled = jax.jit(lambda a, b: lstsq.factorize(a).left_out(b, 0.1))(a, b)
+    assert_close(compiled, lstsq.factorize(a).left_out(b, 0.1), 1e-13)
+
+
+def test_float32_finds_the_rank_at_its_own_precision():
+    a, b = (jnp.asarray(x, jnp.float32) for x in dependent())
+    factors = lstsq.factorize(a)
+    assert factors.u.dtype == np.float32
+    assert factors.rank == P - 2
+    assert np.abs(factors.solve(b)).max() < 10

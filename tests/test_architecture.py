@@ -1,0 +1,147 @@
+"""Import order is data-flow order, and importing the package costs nothing."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import adabasis
+
+SOURCE = pathlib.Path(adabasis.__file__).parent
+ORDER = """
+notation scope domains points
+basis.activations basis.initialize basis.base basis.neural basis.features basis
+operators rows
+lstsq.status lstsq.reduce lstsq.solve lstsq
+train.steps train.loop train
+storage fitted select progress prepared fit
+plots report estimators tables experiments doctor cli __main__ __init__
+""".split()
+HEAVY = "jax jaxlib equinox optax numpy scipy sklearn matplotlib pandas pyarrow rich".split()
+
+
+def module_name(path):
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def top_level(body):
+    """Yield the statements that run on import, TYPE_CHECKING blocks left out."""
+    for node in body:
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers"):
+            inside = getattr(node, field, [])
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                continue
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            yield from top_level(inside if isinstance(inside, list) else [])
+
+
+def imported(name, path):
+    """Yield the adabasis modules that a module imports at top level."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    package = [] if name == "__init__" else package
+    for node in top_level(ast.parse(path.read_text("utf-8")).body):
+        if isinstance(node, ast.ImportFrom):
+            parts = node.module.split(".") if node.module else []
+            if node.level:
+                parts = package[: len(package) - node.level + 1] + parts
+            elif parts[:1] == ["adabasis"]:
+                parts = parts[1:]
+            else:
+                continue
+            for alias in node.names:
+                inside = ".".join([*parts, alias.name])
+                yield inside if inside in MODULES else ".".join(parts) or "__init__"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "adabasis":
+                    yield alias.name.partition(".")[2] or "__init__"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_modules_above_it(name):
+    assert name in ORDER, f"{name} is new: give it its place on the path, in ORDER of this test"
+    above = set(ORDER[: ORDER.index(name)])
+    below = [other for other in imported(name, MODULES[name]) if other not in above]
+    assert not below, f"{name} imports {below}, which are not above it"
+
+
+def test_the_reader_of_imports_sees_every_form(tmp_path):
+    code = """
+from . import loop
+from .. import lstsq, rows
+from ..basis import Box
+import adabasis.fit
+from adabasis import points
+import numpy
+if TYPE_CHECKING:
+    from ..cli import main
+try:
+    from ..scope import numerics
+except ImportError:
+    import adabasis
+class C:
+    from ..storage import FORMAT
+def f():
+    from ..report import g
+"""
+    path = tmp_path / "steps.py"
+    path.write_text(code)
+    seen = "train.loop lstsq rows basis fit points scope __init__ storage"
+    assert list(imported("train.steps", path)) == seen.split()
+
+
+def test_no_source_holds_a_todo():
+    mark = "TO" + "DO"
+    assert not [str(path) for path in SOURCE.rglob("*.py*") if mark.encode() in path.read_bytes()]
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = f"import adabasis, sys; print([m for m in {HEAVY} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_stub_names_what_the_package_offers():
+    stub = ast.parse((SOURCE / "__init__.pyi").read_text("utf-8")).body
+    offered = {}
+    for node in stub:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                assert alias.asname == alias.name, f"{alias.name}: not re-exported"
+                offered[alias.name] = node.module
+        elif isinstance(node, ast.AnnAssign):
+            offered[node.target.id] = None
+    assert len(adabasis.__all__) == len(set(adabasis.__all__))
+    assert set(offered) == set(adabasis.__all__)
+    for name, home in offered.items():
+        assert home == adabasis._HOME.get(name)
+
+
+def test_public_names_do_not_depend_on_what_was_imported_before():
+    """A module of the same name, once imported, must not take the name's place."""
+    code = """
+import importlib, adabasis
+homes = {name: importlib.import_module(f"adabasis.{m}") for name, m in adabasis._HOME.items()}
+print([name for name, m in homes.items() if getattr(adabasis, name) is not getattr(m, name)])
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", adabasis.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(adabasis, name) is not None
+    assert name in dir(adabasis)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = adabasis.nothing
