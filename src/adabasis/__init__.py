@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 # rows, least squares, training, results, front doors.
 _NAMES = {
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis"],
-    "train": ["GD", "LSGD"],
+    "train": ["GD", "LSGD", "LSGN"],
     "fitted": ["Fitted", "load"],
     "fit": ["fit"],
     "estimators": ["AdaptiveBasisRegressor"],

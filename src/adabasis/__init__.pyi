@@ -15,5 +15,6 @@ from .fitted import Fitted as Fitted
 from .fitted import load as load
 from .train import GD as GD
 from .train import LSGD as LSGD
+from .train import LSGN as LSGN
 
 __version__: str

@@ -38,11 +38,11 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Residual instead of plain layers.
     init : str or AbstractInitializer
         A name in ``adabasis.basis.INITIALIZERS``.
-    method : {"auto", "frozen", "gd", "lsgd"} or trainer
+    method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or trainer
         See :func:`adabasis.fit`.
     learning_rate : float, optional
         For ``"gd"`` and ``"lsgd"`` only. ``None``: 1e-3 for ``"gd"``; ``"lsgd"`` adjusts its own.
-    max_steps : int
+    max_steps : int, optional
     max_seconds : float
     tol : float
         Relative root mean square residual at which training stops.
@@ -81,9 +81,9 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "activation": [str, callable],
         "residual": ["boolean"],
         "init": [str, AbstractInitializer],
-        "method": [StrOptions({"auto", "frozen", "gd", "lsgd"}), AbstractTrainer],
+        "method": [StrOptions({"auto", "frozen", "gd", "lsgd", "lsgn"}), AbstractTrainer],
         "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
-        "max_steps": [Interval(Integral, 0, None, closed="left")],
+        "max_steps": [None, Interval(Integral, 0, None, closed="left")],
         "max_seconds": [Interval(Real, 0, None, closed="right")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_restarts": [Interval(Integral, 1, None, closed="left")],
@@ -103,7 +103,7 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         init: Any = "box",
         method: Any = "auto",
         learning_rate: float | None = None,
-        max_steps: int = 1000,
+        max_steps: int | None = None,
         max_seconds: float = math.inf,
         tol: float = 0.0,
         n_restarts: int = 1,

@@ -23,9 +23,9 @@ from .prepared import Prepared
 from .progress import ProgressLine
 from .scope import numerics
 from .search import Candidate, Search
-from .train import GD, LSGD, AbstractTrainer, Budget, Callback, History, StopReason
+from .train import GD, LSGD, LSGN, AbstractTrainer, Callback, History, StopReason
 
-TRAINERS = {"gd": lambda: GD(1e-3), "lsgd": lambda: LSGD("auto")}
+TRAINERS = {"gd": lambda: GD(1e-3), "lsgd": lambda: LSGD("auto"), "lsgn": lambda: LSGN()}
 
 
 def fit(
@@ -35,7 +35,7 @@ def fit(
     *,
     sample_weight: Any = None,
     method: str | AbstractTrainer = "auto",
-    max_steps: int = 1000,
+    max_steps: int | None = None,
     max_seconds: float = math.inf,
     tol: float = 0.0,
     n_restarts: int = 1,
@@ -60,12 +60,13 @@ def fit(
     y : array-like, shape (N,) or (N, Q)
     sample_weight : array-like, shape (N,), optional
         Non-negative; it weights the rows, the maps and the held-out error.
-    method : {"auto", "frozen", "gd", "lsgd"} or AbstractTrainer
+    method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or AbstractTrainer
         ``"frozen"`` keeps ξ as drawn. ``"auto"`` does that first, with ridge and feature scale
-        chosen by leave-one-out error, and then descends on ξ at a rate that adjusts itself while
-        the held-out error falls. A trainer, or its lower-case name, trains as told.
-    max_steps : int
-        Budget of steps for each training run.
+        chosen by leave-one-out error, and then descends on ξ (LSGN, or LSGD where that would be
+        too large) while the held-out error falls. A trainer, or its lower-case name, trains as
+        told.
+    max_steps : int, optional
+        Budget of steps for each training run: by default 200 for Gauss–Newton, 1000 else.
     max_seconds : float
         Budget of wall-clock time for the whole call, compilation included.
     tol : float
@@ -112,7 +113,6 @@ def fit(
     data = Prepared(
         X, y, sample_weight, validation, random_state, standardize, split_by_default=trainer is None
     )
-    budget = Budget(max_steps=max_steps, tol=tol)
     settings = {
         "method": method if isinstance(method, str) else repr(method),
         "max_steps": max_steps,
@@ -127,7 +127,7 @@ def fit(
     _check_budgets(max_steps, max_seconds, tol, n_restarts, ridge)
     with numerics(), _shown(verbose, max_steps) as shown:
         deadline = time.perf_counter() + max_seconds
-        search = Search(data, budget, deadline, n_restarts, ridge, (*callbacks, *shown))
+        search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *shown))
         if trainer is None:
             search.automatic(bases)
         elif isinstance(trainer, str):
@@ -163,12 +163,12 @@ def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | s
 
 
 def _check_budgets(
-    max_steps: int, max_seconds: float, tol: float, n_restarts: int, ridge: Any
+    max_steps: int | None, max_seconds: float, tol: float, n_restarts: int, ridge: Any
 ) -> None:
     wrong = [
         text
         for ok, text in [
-            (max_steps >= 0, f"max_steps={max_steps}: at least 0"),
+            (max_steps is None or max_steps >= 0, f"max_steps={max_steps}: at least 0"),
             (max_seconds > 0, f"max_seconds={max_seconds}: positive"),
             (tol >= 0, f"tol={tol}: at least 0"),
             (n_restarts >= 1, f"n_restarts={n_restarts}: at least 1"),
@@ -182,7 +182,7 @@ def _check_budgets(
 
 
 @contextlib.contextmanager
-def _shown(verbose: bool, max_steps: int) -> Iterator[tuple[Callback, ...]]:
+def _shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]]:
     if not verbose:
         yield ()
         return

@@ -11,7 +11,7 @@ from .train import Progress
 class ProgressLine:
     """A callback that shows step, loss and held-out error; use as a context manager."""
 
-    def __init__(self, max_steps: int, console: Any = None) -> None:
+    def __init__(self, max_steps: int | None, console: Any = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from .basis.base import AbstractBasis
 from .notation import AnyArray, DesignMatrix, Parameters
@@ -35,6 +38,10 @@ class AbstractTerm(abc.ABC):
     @abc.abstractmethod
     def design(self, basis: AbstractBasis, parameters: Parameters) -> Array:
         """Return the unweighted matrix; its rows are the points, once per equation."""
+
+    @abc.abstractmethod
+    def point_values(self, basis: AbstractBasis, parameters: Parameters, c: Array) -> Any:
+        """Return the function x ↦ the rows of A c that belong to the point x, (Q,) or (E,)."""
 
     @property
     @abc.abstractmethod
@@ -74,6 +81,10 @@ class Term(AbstractTerm):
         """Return LΦ at the points, (N, P)."""
         return evaluate(self.operator, basis, parameters, self.points.x)
 
+    def point_values(self, basis: AbstractBasis, parameters: Parameters, c: Array) -> Any:
+        """Return x ↦ L[Φ c](x), (Q,)."""
+        return self.operator(lambda x: basis(x, parameters) @ c)
+
     @property
     def targets(self) -> Array:
         """The data, (N, Q)."""
@@ -112,6 +123,17 @@ class CoupledTerm(AbstractTerm):
             ]
         )
 
+    def point_values(self, basis: AbstractBasis, parameters: Parameters, c: Array) -> Any:
+        """Return x ↦ Σ_q L_eq[Φ c_q](x), (E,)."""
+        parts = jnp.split(c[:, 0], len(self.operators[0]))
+        unknowns = [functools.partial(_unknown, basis, parameters, part) for part in parts]
+
+        def left_side(equation: Sequence[AbstractOperator | None], x: Array) -> Array:
+            terms = [op(u)(x) for op, u in zip(equation, unknowns, strict=True) if op is not None]
+            return jnp.sum(jnp.stack(terms)) if terms else jnp.zeros((), c.dtype)
+
+        return lambda x: jnp.stack([left_side(equation, x) for equation in self.operators])
+
     @property
     def targets(self) -> Array:
         """The data equation after equation, (E·N, 1)."""
@@ -125,6 +147,10 @@ class Rows:
 
     matrix: Array
     rhs: Array
+
+
+def _unknown(basis: AbstractBasis, parameters: Parameters, c: Array, x: Array) -> Array:
+    return basis(x, parameters) @ c
 
 
 def evaluate(
@@ -142,6 +168,27 @@ def assemble(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Pa
 def design(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters) -> Array:
     """Return the weighted matrix A of all terms: the part of the rows that depends on ξ."""
     return _stack([t.root_weights[:, None] * t.design(basis, parameters) for t in terms])
+
+
+def jacobian(
+    terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters, c: Array
+) -> Array:
+    """Return ∂(A(ξ) c)/∂ξ at fixed c: (rows, outputs, n), n the number of entries of ξ.
+
+    A row depends on one point only, so one reverse pass per point and output gives it.
+    """
+    flat, unravel = ravel_pytree(parameters)
+    blocks = []
+    for term in terms:
+
+        def values(flat: Array, x: Array, term: AbstractTerm = term) -> Array:
+            return term.point_values(basis, unravel(flat), c)(x)
+
+        block = jax.vmap(jax.jacrev(values), in_axes=(None, 0))(flat, jnp.asarray(term.points.x))
+        if term.targets.shape[0] != block.shape[0]:  # coupled: equation after equation
+            block = block.swapaxes(0, 1).reshape(-1, 1, flat.shape[0])
+        blocks.append(term.root_weights[:, None, None] * block)
+    return _stack(blocks)
 
 
 def targets(terms: Sequence[AbstractTerm]) -> Array:

@@ -23,6 +23,7 @@ from .notation import Parameters
 from .prepared import Prepared
 from .train import (
     LSGD,
+    LSGN,
     AbstractTrainer,
     Budget,
     Callback,
@@ -34,7 +35,9 @@ from .train import (
 )
 
 GOOD_ENOUGH = 1e-4
-"""Relative leave-one-out error of frozen features below which first-order descent cannot pay."""
+"""Relative leave-one-out error of frozen features below which descent on ξ is not tried."""
+MOST_PARAMETERS = 2000
+"""Hidden parameters (times outputs) up to which a Gauss–Newton step is taken by QR."""
 SEARCH_ROWS = 20_000
 """Rows (a random subset) that decide between candidates; the chosen one is solved on all."""
 
@@ -94,8 +97,9 @@ class Search:
     Attributes
     ----------
     data : Prepared
-    budget : Budget
-        Of each training run.
+    max_steps : int or None
+        Of each training run; ``None`` leaves it to the trainer.
+    tol : float
     deadline : float
         On the clock of ``time.perf_counter``.
     n_restarts : int
@@ -105,7 +109,8 @@ class Search:
     """
 
     data: Prepared
-    budget: Budget
+    max_steps: int | None
+    tol: float
     deadline: float
     n_restarts: int
     ridge: float | str
@@ -130,10 +135,10 @@ class Search:
         trainable = [basis for basis in bases if basis.trainable]
         self.frozen([basis for basis in bases if not basis.trainable] or bases)
         unfinished = self.cut_short is None and self.best.left_out > GOOD_ENOUGH
-        if not (trainable and unfinished and self.data.held_out and self.budget.max_steps):
+        if not (trainable and unfinished and self.data.held_out and self.max_steps != 0):
             return
         self._hold_out(self.best)
-        self.descend(LSGD("auto"), trainable)
+        self.descend(None, trainable)
 
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
         """Fit each basis as drawn, in every restart, by leave-one-out error on all rows."""
@@ -164,14 +169,18 @@ class Search:
         except KeyboardInterrupt:
             self._interrupted()
 
-    def descend(self, trainer: AbstractTrainer, bases: Sequence[AbstractBasis]) -> None:
-        """Train each basis from each restart, until told to stop or out of time."""
+    def descend(self, trainer: AbstractTrainer | None, bases: Sequence[AbstractBasis]) -> None:
+        """Train each basis from each restart, until told to stop or out of time.
+
+        Without a trainer, Gauss–Newton where its factorizations fit, else first-order descent.
+        """
         term = self.data.term(self._some(self.data.training_rows))
         for basis, restart in itertools.product(bases, range(self.n_restarts)):
             key = self.data.key(restart)
             initial = select.draw(basis, key, self.data.inner_box)
             try:
-                run = self._run(trainer, basis, initial, term, jax.random.fold_in(key, 1))
+                chosen = trainer or _trainer_for(initial, term)
+                run = self._run(chosen, basis, initial, term, jax.random.fold_in(key, 1))
             except KeyboardInterrupt:
                 self._interrupted()
                 return
@@ -198,7 +207,9 @@ class Search:
             Objective([term], self._fixed_ridge(term) or 0.0, basis),
             initial,
             key=key,
-            budget=dataclasses.replace(self.budget, max_seconds=left),
+            budget=dataclasses.replace(
+                Budget.of(trainer, self.max_steps, self.tol), max_seconds=left
+            ),
             validation=Objective([held_out[1]], 0.0, basis) if held_out else None,
             callbacks=self.callbacks,
         )
@@ -240,6 +251,14 @@ class Search:
         if not self.found:
             raise KeyboardInterrupt
         self.cut_short = StopReason.INTERRUPTED
+
+
+def _trainer_for(parameters: Parameters, term: rows.Term) -> AbstractTrainer:
+    """Return Gauss–Newton where its matrix of N·Q rows and n columns is affordable."""
+    n = sum(leaf.size for leaf in jax.tree.leaves(parameters))
+    n_rows, outputs = np.shape(term.data)
+    affordable = n_rows * outputs * n <= select.MOST_NUMBERS and n * outputs <= MOST_PARAMETERS
+    return LSGN() if affordable else LSGD("auto")
 
 
 def _spread(term: rows.Term) -> float:

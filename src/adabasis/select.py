@@ -29,6 +29,8 @@ next to nothing on the data and keeps coefficients small in gaps between them.""
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 WIDTHS = (64, 256)
 WIDEST = 1024
+NETWORKS = ((16, 1), (32, 1), (8, 2))
+"""Width and depth of the networks trained by default."""
 MOST_NUMBERS = 3 * 10**7
 """Entries of a design matrix the search will factorize: bounds memory at about 1 GB."""
 
@@ -160,12 +162,15 @@ def default_bases(
 ) -> list[AbstractBasis]:
     """Return the bases that the front doors compare when none is named.
 
-    Frozen features of a few widths that N rows can support, and one network to train.
+    Frozen features of a few widths that N rows can support, and small networks to train: a
+    trained function is worth many frozen ones.
     """
     frozen = [FrozenFeatures(w, activation=activation) for w in widths_for(n_rows, n_inputs)]
-    width, depth = (32, 1) if n_inputs == 1 else (64, 2)
-    network = NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
-    return [*frozen, network]
+    networks = [
+        NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
+        for width, depth in NETWORKS
+    ]
+    return [*frozen, *networks]
 
 
 def spread(y: np.ndarray, weight: np.ndarray) -> float:

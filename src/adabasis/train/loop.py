@@ -32,6 +32,7 @@ class StopReason(enum.StrEnum):
 
     SOLVED = "one least-squares solve: nothing to train"
     TOLERANCE = "tolerance reached"
+    CONVERGED = "no step lowers the loss any further"
     VALIDATION = "held-out error stopped falling"
     MAX_STEPS = "step budget used up"
     MAX_SECONDS = "time budget used up"
@@ -105,6 +106,13 @@ class Budget:
     check_every: int = 20
     patience: int = 400
 
+    @classmethod
+    def of(cls, trainer: AbstractTrainer, max_steps: int | None = None, tol: float = 0.0) -> Budget:
+        """Return the trainer's own pace, with the caller's limit on steps if there is one."""
+        pace = trainer.pace
+        steps = pace.steps if max_steps is None else max_steps
+        return cls(steps, tol=tol, check_every=pace.check_every, patience=pace.patience)
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -124,8 +132,8 @@ class Run:
 @eqx.filter_jit
 def _block(
     trainer: AbstractTrainer, objective: Objective, state: Any, best: Evaluation, steps: Array
-) -> tuple[Any, Evaluation, Evaluation, tuple[Array, Array, Array]]:
-    """Run ``steps`` ≤ BLOCK steps, keeping the evaluation of least loss."""
+) -> tuple[Array, Any, Evaluation, Evaluation, tuple[Array, Array, Array]]:
+    """Run ``steps`` ≤ BLOCK steps unless stuck, keeping the evaluation of least loss."""
     dtype = best.loss.dtype
     records = (jnp.zeros(BLOCK, dtype), jnp.zeros(BLOCK, dtype), jnp.zeros(BLOCK, dtype))
 
@@ -138,9 +146,12 @@ def _block(
         records = tuple(r.at[i].set(e) for r, e in zip(records, entries, strict=True))
         return i + 1, state, best, now, records
 
-    carry = (jnp.zeros_like(steps), state, best, best, records)
-    _, state, best, now, records = jax.lax.while_loop(lambda c: c[0] < steps, body, carry)
-    return state, best, now, records
+    unstuck = dataclasses.replace(best, stuck=jnp.asarray(False))
+    carry = (jnp.zeros_like(steps), state, best, unstuck, records)
+    done, state, best, now, records = jax.lax.while_loop(
+        lambda c: (c[0] < steps) & ~c[3].stuck, body, carry
+    )
+    return done, state, best, now, records
 
 
 def _nothing_yet(trainer: AbstractTrainer, objective: Objective, state: Any) -> Evaluation:
@@ -188,9 +199,9 @@ def train(
     -------
     Run
     """
-    return _Loop(trainer, objective, budget or Budget(), validation, tuple(callbacks)).run(
-        trainer.init(objective, parameters, key)
-    )
+    return _Loop(
+        trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks)
+    ).run(trainer.init(objective, parameters, key))
 
 
 class _Loop:
@@ -248,10 +259,10 @@ class _Loop:
         until_check = every - (self.step - 1) % every if self.step else 1
         n = min(until_check, self.block, BLOCK, self.budget.max_steps + 1 - self.step)
         began = time.perf_counter()
-        state, best, now, records = jax.block_until_ready(
+        done, state, best, now, records = jax.block_until_ready(
             _block(self.trainer, self.objective, state, best, jnp.asarray(n))
         )
-        ended = time.perf_counter()
+        ended, n = time.perf_counter(), int(done)
         self.records.append(np.stack([np.asarray(r)[:n] for r in records]))
         self.seconds.append(began - self.start + (ended - began) * np.arange(1, n + 1) / n)
         self.step += n
@@ -266,7 +277,8 @@ class _Loop:
         finished = self.step > self.budget.max_steps
         reached = float(best.loss) <= self.target
         late = elapsed > self.budget.max_seconds
-        due = done % self.budget.check_every == 0 or finished or reached or late
+        stuck = bool(now.stuck)
+        due = done % self.budget.check_every == 0 or finished or reached or late or stuck
         error = self._check(now, done) if due and np.isfinite(loss) else None
         if due:
             top = float(best.loss) if self.kept is None else self.kept[2]
@@ -280,6 +292,8 @@ class _Loop:
             return StopReason.TOLERANCE
         if self._out_of_patience(done):
             return StopReason.VALIDATION
+        if stuck:
+            return StopReason.CONVERGED
         if finished:
             return StopReason.MAX_STEPS
         return StopReason.MAX_SECONDS if late else None

@@ -45,6 +45,10 @@ class Objective:
         """Return the weighted rows A(ξ)."""
         return rows.design(self.terms, self.basis, parameters)
 
+    def jacobian(self, parameters: Parameters, c: Coefficients) -> Array:
+        """Return ∂(A(ξ) c)/∂ξ at fixed c, flat in ξ: (N, Q, n)."""
+        return rows.jacobian(self.terms, self.basis, parameters, c)
+
     @property
     def targets(self) -> Array:
         """The weighted right-hand sides b."""
@@ -59,17 +63,35 @@ class Objective:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A loss, and the parameters, coefficients and rank it belongs to."""
+    """A loss, and the parameters, coefficients and rank it belongs to.
+
+    ``rate`` is the learning rate or damping; ``stuck`` says that no step would lower the loss.
+    """
 
     loss: Array
     parameters: Parameters
     coefficients: Coefficients
     rank: Array
     rate: Array
+    stuck: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """Numbers of steps: in a run, between checks, and without progress before giving up."""
+
+    steps: int = 1000
+    check_every: int = 20
+    patience: int = 400
 
 
 class AbstractTrainer(eqx.Module):
     """A way of moving ξ; hyperparameters only, so that it may be closed over by compiled code."""
+
+    @property
+    def pace(self) -> Pace:
+        """How many steps a run takes and how often it is looked at, where nobody says."""
+        return Pace()
 
     @abc.abstractmethod
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
@@ -127,7 +149,9 @@ class GD(AbstractTrainer):
         moved = optax.apply_updates(variables, updates)
         parameters, c = variables
         rate = _rate_at(self.learning_rate, count, value.dtype)
-        evaluation = Evaluation(value, parameters, c, jnp.asarray(c.shape[0]), rate)
+        evaluation = Evaluation(
+            value, parameters, c, jnp.asarray(c.shape[0]), rate, jnp.asarray(False)
+        )
         return (moved, moments, count + 1), evaluation
 
 
@@ -177,7 +201,7 @@ class LSGD(AbstractTrainer):
         (gradient,) = pull_back(2 / b.shape[1] * residual @ c.T)
         move = self._controlled if self.learning_rate == "auto" else self._plain
         state, rate = move(state, value, gradient)
-        return state, Evaluation(value, parameters, c, solution.rank, rate)
+        return state, Evaluation(value, parameters, c, solution.rank, rate, jnp.asarray(False))
 
     def _plain(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
         parameters, moments, count = state
