@@ -5,7 +5,7 @@ PY := .venv/bin/python
 STAMP := .venv/.setup-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check bench docs figures lock clean
+.PHONY: help setup demo test test-slow check bench bench-peers docs figures lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,18 @@ check: setup ## Lint, check formatting, types and architecture
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_architecture.py -q
 
-bench: setup ## Run the benchmarks
+bench: export OMP_NUM_THREADS := 1
+bench: setup ## Run the benchmarks (ARGS="step-ratio --quick" passes options on)
 	$(PY) -m benchmarks $(ARGS)
+
+bench-peers: .venv-bench/.setup-stamp ## Build .venv-bench, which holds the heavy peers
+
+# pykan does not name the last three.
+.venv-bench/.setup-stamp: | $(STAMP)
+	$(PY) -m venv --clear .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 \
+		lightgbm scikit-learn numpy pandas pykan pyyaml matplotlib tqdm
+	touch $@
 
 docs: setup ## Build the documentation into docs/_build/html
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -1,5 +1,6 @@
-"""Every test computes in float64, except those marked ``plain_scope``, which see JAX as users do."""
+"""Every test computes in float64; those marked ``plain_scope`` see JAX as users do."""
 
+import contextlib
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -13,7 +14,16 @@ settings.load_profile("adabasis")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "plain_scope: runs without the float64 scope of the tests")
+    for marker in (
+        "plain_scope: runs without the float64 scope of the tests",
+        "strict_promotion: no array may change its type unasked (Optax is not up to this)",
+    ):
+        config.addinivalue_line("markers", marker)
+    if config.option.markexpr == "not slow":
+        # Laws do not depend on LLVM's optimisations, and compiling is most of their time. The
+        # tests marked slow run the code that users run.
+        fast = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {fast}".strip()
     if not hasattr(config, "cache"):
         return
     # Workers share what they compile, and so does the next run.
@@ -23,9 +33,10 @@ def pytest_configure(config):
 
 
 @pytest.fixture(autouse=True)
-def float64(request):
-    if request.node.get_closest_marker("plain_scope"):
-        yield
-        return
-    with jax.enable_x64(True):
+def numeric_scope(request):
+    with contextlib.ExitStack() as scope:
+        if not request.node.get_closest_marker("plain_scope"):
+            scope.enter_context(jax.enable_x64(True))
+        if request.node.get_closest_marker("strict_promotion"):
+            scope.enter_context(jax.numpy_dtype_promotion("strict"))
         yield

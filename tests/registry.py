@@ -11,9 +11,13 @@ import numpy as np
 
 from adabasis import rows
 from adabasis.basis import ACTIVATIONS, INITIALIZERS, Box, FanScaled, FrozenFeatures, NeuralBasis
+from adabasis.domains import AffineMap
+from adabasis.fitted import Fitted
+from adabasis.lstsq import Status
 from adabasis.operators import Identity
+from adabasis.train import History, StopReason
 
-WIDTH, DEPTH, ROWS = 8, 3, 64
+WIDTH, DEPTH, ROWS = 8, 2, 64
 
 BOXES = {
     "unit 1-D": np.array([[0.0, 1.0]]),
@@ -57,7 +61,8 @@ REGISTRY = FUNCTIONS | STARTS
 
 
 def key(seed=0):
-    return jax.random.key(seed)
+    """Return a key of the kind the front doors use, which compiles faster than JAX' default."""
+    return jax.random.key(seed, impl="rbg")
 
 
 def draw(basis, box=BOXES["unit 2-D"], seed=0):
@@ -82,3 +87,32 @@ def design(name):
 def smooth_functions():
     """Return the names of the bases that have a derivative."""
     return [name for name, basis in FUNCTIONS.items() if basis.smoothness >= 1]
+
+
+def fitted(basis, n_outputs=2, seed=0, **changes):
+    """Return a model in units far from one, with random coefficients: x by 1e3, u by 1e-3."""
+    rng = np.random.default_rng(seed)
+    flat = n_outputs is None
+    shape = (basis.size(2), 1 if flat else n_outputs)
+    parameters, other = (jax.tree.map(np.asarray, draw(basis, seed=s)) for s in (seed, seed + 1))
+    units = {
+        "input_map": AffineMap(np.array([-500.0, 100.0]), np.array([1e3, 2e3])),
+        "output_map": AffineMap(np.full(shape[1], 7.0), np.linspace(1e-3, 2e-3, shape[1])),
+        "box": np.array([[-500.0, 500.0], [100.0, 2100.0]]),
+    }
+    record = History(*rng.random((4, 5)), np.array([0, 4]), rng.random(2))
+    about = {
+        "rank": 5,
+        "singular_values": rng.random(shape[0]),
+        "status": Status.RANK_DEFICIENT,
+        "stop_reason": StopReason.MAX_STEPS,
+        "history": record,
+        "validation_error": 0.1 + 0.2,
+        "validation_kind": "8 of 40 rows held out",
+        "initial_parameters": other,
+        "candidates": ({"what": "first", "held_out": 0.1}, {"what": "second", "held_out": None}),
+        "settings": {"method": "lsgd", "ridge": 1e-3, "max_seconds": None},
+        "notes": ("Ω ≠ ∅: a note.",),
+        "flat_output": flat,
+    }
+    return Fitted(basis, parameters, rng.normal(size=shape), **(units | about | changes))

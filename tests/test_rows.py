@@ -1,8 +1,10 @@
 """Rows of the least-squares problem: weights, padding, terms, systems, derivatives."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from adabasis import lstsq, rows
 from adabasis.operators import Identity, Partial
@@ -10,6 +12,8 @@ from adabasis.points import Points, bucket, pad_points, pad_rows, padded
 
 from .laws import assert_close, assert_derivative, assert_same_rows
 from .registry import FUNCTIONS, ROWS, design, draw, points, smooth_functions
+
+pytestmark = pytest.mark.strict_promotion
 
 NAME = "plain tanh"
 BASIS = FUNCTIONS[NAME]
@@ -147,6 +151,30 @@ def test_partial_derivatives_are_finite_differences(name):
         derivative = rows.evaluate(Partial(i), basis, parameters, x)
         assert derivative.shape == (len(x), basis.size(2))
         assert_derivative(phi, derivative, x, direction, 1e-5, tolerance)
+
+
+def numeric_jacobian(terms, parameters, c):
+    """Return ∂(A(ξ) c)/∂ξ of the assembled rows, in forward mode, (rows, outputs, n)."""
+    flat, unravel = ravel_pytree(parameters)
+    return jax.jacfwd(lambda flat: rows.design(terms, BASIS, unravel(flat)) @ c)(flat)
+
+
+def test_the_jacobian_in_the_hidden_parameters_is_that_of_all_rows(parameters):
+    c = data(BASIS.size(2))
+    terms = [
+        rows.Term(Points(points(), weights()), data(), weight=0.3),
+        rows.Term(Points(points(seed=5), np.ones(ROWS)), data(seed=6), Partial(1), weight=7.0),
+    ]
+    got = rows.jacobian(terms, BASIS, parameters, jnp.asarray(c))
+    assert_close(got, numeric_jacobian(terms, parameters, c), 1e-12)
+
+
+def test_the_jacobian_of_a_coupled_system_is_that_of_all_rows(parameters):
+    c = data(2 * BASIS.size(2), 1)
+    operators = [[Partial(0), Identity()], [None, Partial(1)]]
+    terms = [rows.CoupledTerm(Points(points(), weights()), data(), operators, weight=0.3)]
+    got = rows.jacobian(terms, BASIS, parameters, jnp.asarray(c))
+    assert_close(got, numeric_jacobian(terms, parameters, c), 1e-12)
 
 
 def test_operators_know_their_order():

@@ -19,7 +19,7 @@ _NAMES = {
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis"],
     "train": ["GD", "LSGD", "LSGN"],
     "fitted": ["Fitted", "load"],
-    "fit": ["fit"],
+    "fitting": ["fit"],
     "estimators": ["AdaptiveBasisRegressor"],
 }
 _MODULES = ["basis", "domains", "lstsq", "operators", "plots", "points", "rows", "train"]

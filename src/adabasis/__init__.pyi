@@ -10,9 +10,9 @@ from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
-from .fit import fit as fit
 from .fitted import Fitted as Fitted
 from .fitted import load as load
+from .fitting import fit as fit
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import select
 from .basis import AbstractBasis, NeuralBasis
 from .basis.initialize import AbstractInitializer
-from .fit import fit
+from .fitting import fit
 from .train import GD, LSGD, AbstractTrainer
 
 DEFAULT_WIDTH, DEFAULT_DEPTH = 64, 2

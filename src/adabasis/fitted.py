@@ -170,6 +170,19 @@ class Fitted:
 
         return plots.fitted(self, ax=ax)
 
+    def report(self, path: str | os.PathLike[str], X: Any = None, y: Any = None) -> None:
+        """Write an HTML page about the model: how good it is, how it came about.
+
+        Parameters
+        ----------
+        path : path
+        X, y : array-likes, shapes (n, D) and (n,) or (n, Q), optional
+            Rows with known answers, best ones that the model was not fitted to.
+        """
+        from . import report
+
+        report.write(path, self, evidence=report.Evidence.of(self, X, y))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, atomically; :func:`load` reads it.
 
@@ -259,6 +272,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     leaves, structure = jax.tree.flatten(shape)
 
     def tree(name: str) -> Parameters:
+        if f"{name}.0" not in tensors:  # a model made by hand may not know where it started
+            return None
         return jax.tree.unflatten(structure, [tensors[f"{name}.{i}"] for i in range(len(leaves))])
 
     model = Fitted(

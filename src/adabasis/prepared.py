@@ -58,7 +58,7 @@ class Prepared:
     def _held_out(self, validation: Any) -> tuple[np.ndarray, rows.Term] | None:
         """Return the indices trained on, and the term of the others."""
         if isinstance(validation, tuple):
-            x, y, weight = checked_data(validation[0], validation[1], None)
+            x, y, weight = self._checked_validation(*validation)
             self.held_out_kind = f"{len(x)} rows given for validation"
             everything = np.arange(len(self.x))
             return everything, self._term(self.input_map(x), self.output_map(y), weight)
@@ -77,6 +77,19 @@ class Prepared:
         out, kept = np.sort(order[:n_out]), np.sort(order[n_out:])
         self.held_out_kind = f"{n_out} of {len(order)} distinct rows held out"
         return kept, self.term(out)
+
+    def _checked_validation(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        try:
+            x, values, weight = checked_data(X, y, None)
+        except ValueError as error:
+            raise ValueError(f"fit(validation=(X, y)): in these data, {error}") from error
+        for name, given, fitted in (("X", x, self.x), ("y", values, self.y)):
+            if given.shape[1] != fitted.shape[1]:
+                raise ValueError(
+                    f"fit(validation=(X, y)): its {name} has {given.shape[1]} columns, that of "
+                    f"the data to fit {fitted.shape[1]}. Give the same columns in the same order."
+                )
+        return x, values, weight
 
     def term(self, indices: np.ndarray) -> rows.Term:
         """Return the padded term of some rows."""

@@ -7,10 +7,12 @@ byte is found, wherever it is.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +29,41 @@ class ModelFileError(ValueError):
     """A model file that is damaged, of another kind, or from a newer version."""
 
 
-def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that its name never shows anything but the old or the new content."""
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary name in the same folder; it becomes ``path`` when the block ends well.
+
+    So ``path`` never shows anything but the old or the new content.
+    """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that its name never shows anything but the old or the new content."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_model(
     path: str | os.PathLike[str], document: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> None:
     """Write a JSON document and named arrays as one checked file, atomically."""
-    text = json.dumps({"sha256": _BLANK, "format": FORMAT, **document}, sort_keys=True)
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    text = json.dumps({"sha256": _BLANK, "format": FORMAT, **document})  # its digits come first
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     content = safetensors.numpy.save(arrays, metadata={_KEY: text})
     digest = hashlib.sha256(content).hexdigest()
     write_atomic(path, content.replace(_BLANK.encode(), digest.encode(), 1))
@@ -79,7 +92,14 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
             raise ValueError("its checksum does not match")
         version = document["format"]
         tensors = safetensors.numpy.load(content) if version <= FORMAT else {}
-    except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        safetensors.SafetensorError,
+    ) as error:
         raise ModelFileError(
             f"load({str(path)!r}): not a whole adabasis model file ({error or 'unreadable'}). "
             "Fit again, or fetch the file again from where it was written."

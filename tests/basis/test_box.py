@@ -16,8 +16,11 @@ from adabasis.basis.initialize import Architecture, cut_planes, initializer_name
 from adabasis.operators import Identity
 
 from ..laws import EPS, assert_same_bits
-from ..registry import BOXES, DEPTH, WIDTH, draw, key, points
+from ..registry import BOXES, WIDTH, draw, key, points
 
+pytestmark = pytest.mark.strict_promotion
+
+DEPTH = 3  # the first at which the bounds of residual layers differ from each other
 VARIANTS = {
     "default": Box(),
     "independent": Box(stratified=False),

@@ -11,6 +11,8 @@ from adabasis import lstsq
 from ..laws import assert_close
 from .problems import K, N, P, dependent, random_problem
 
+pytestmark = pytest.mark.strict_promotion
+
 PROBLEMS = {"full": random_problem, "dependent": dependent, "few rows": lambda: random_problem(n=3)}
 RIDGES = [0.0, 0.1]
 
@@ -67,11 +69,16 @@ def test_left_out_residuals_are_those_of_refits(problem, ridge):
         assert_close(got[i], b[i] - a[i] @ c, 1e-11)
 
 
-def test_a_row_that_alone_holds_a_direction_gives_a_finite_answer():
+def test_rows_that_alone_hold_a_direction_count_for_nothing_while_they_are_few():
+    """Nothing is known of them without themselves."""
     a, b = random_problem()
     a[:, 0] = 0.0
     a[5, 0] = 1.0
-    assert np.all(np.isfinite(lstsq.factorize(a).left_out(b)))
+    got = np.asarray(lstsq.factorize(a).left_out(b))
+    assert not got[5].any()
+    assert np.all(np.isfinite(got))
+    assert np.count_nonzero(got) == (N - 1) * K
+    assert np.all(np.isinf(lstsq.factorize(a[:P]).left_out(b[:P])))
 
 
 def test_jit_and_eager_agree():

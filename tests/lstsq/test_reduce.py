@@ -13,6 +13,8 @@ from adabasis import lstsq
 from ..laws import assert_close, assert_same_rows
 from .problems import K, N, P, dependent, random_problem, with_condition
 
+pytestmark = pytest.mark.strict_promotion
+
 REDUCE = sys.modules["adabasis.lstsq.reduce"]  # the package gives the name to the function
 
 
@@ -39,7 +41,7 @@ def folded(a, b, chunks):
 @pytest.mark.parametrize(
     "problem",
     [random_problem(), dependent(), with_condition(1e14)],
-    ids="full dependent ill".split(),
+    ids=["full", "dependent", "ill"],
 )
 def test_reducing_all_is_combining_chunks(problem, joined, chunks):
     a, b = problem
@@ -102,7 +104,7 @@ def test_fewer_rows_than_columns_give_a_square_factor(n):
         assert_same_rows(reduction.factor, np.concatenate([a, b], axis=1))
 
 
-@pytest.mark.parametrize("block_rows", [1000, 20], ids=["one level", "many levels"])
+@pytest.mark.parametrize("block_rows", [1000, 100], ids=["one level", "two levels"])
 def test_a_tall_matrix_in_blocks_is_one_factorization(block_rows, monkeypatch):
     monkeypatch.setattr(REDUCE, "BLOCK_ROWS", block_rows)
     n = 4 * 1000 + 123

@@ -57,10 +57,19 @@ def _gaussian_image(lo: Array, hi: Array) -> Interval:
     return jnp.minimum(_gaussian(lo), _gaussian(hi)), highest
 
 
+def _sine_image(lo: Array, hi: Array) -> Interval:
+    def reached(peak: float) -> Array:  # whether peak + 2πk lies in [lo, hi] for a whole k
+        return jnp.floor((hi - peak) / math.tau) >= jnp.ceil((lo - peak) / math.tau)
+
+    ends = jnp.sin(lo), jnp.sin(hi)
+    lowest = jnp.where(reached(-math.pi / 2), -1.0, jnp.minimum(*ends))
+    return lowest, jnp.where(reached(math.pi / 2), 1.0, jnp.maximum(*ends))
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "relu": _increasing(jax.nn.relu, smoothness=0),
     "tanh": _increasing(jnp.tanh),
-    "sine": Activation(jnp.sin, lambda lo, hi: (-jnp.ones_like(lo), jnp.ones_like(hi))),
+    "sine": Activation(jnp.sin, _sine_image),
     "gelu": _one_valley(_gelu, -0.7517915246935645),
     "silu": _one_valley(jax.nn.silu, -1.2784645427610738),
     "softplus": _increasing(jax.nn.softplus),

@@ -155,7 +155,7 @@ class Box(AbstractInitializer):
         p = jax.random.uniform(point_key, (width, inputs), box.dtype)
         if first and self.stratified:
             slices = jnp.argsort(jax.random.uniform(shuffle_key, p.shape, box.dtype), axis=0)
-            p = (slices + p) / width
+            p = (slices.astype(p.dtype) + p) / width
         n = jax.random.normal(normal_key, (width, inputs), box.dtype)
         n = n / jnp.linalg.norm(n, axis=1, keepdims=True)
         return cut_planes(p, n, box, bound, self.max_slope if inputs == 1 else math.inf)

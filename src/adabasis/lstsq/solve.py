@@ -109,6 +109,7 @@ def solve(
         found = by_svd(None)
     elif method == "triangular":
         found = by_substitution(None)
+        status = jnp.where(condition_bound(scaled) < 1 / rcond, status, int(Status.RANK_DEFICIENT))
     else:
         limit = GRAM_LIMIT if method == "gram" else BACK_SUBSTITUTION_LIMIT
         safe = condition_bound(scaled) < limit
@@ -210,4 +211,4 @@ def factorize(a: DesignMatrix, rcond: float = RCOND) -> Factorization:
     norms = jnp.where(norms > 0, norms, 1.0)
     q, r = jnp.linalg.qr(a / norms)
     u, s, vt = jnp.linalg.svd(r, full_matrices=False)
-    return Factorization(q @ u, s, vt, norms, rcond)
+    return Factorization(q @ u, s, vt, norms, max(rcond, 100 * float(jnp.finfo(s.dtype).eps)))

@@ -102,7 +102,6 @@ def fit(
     Examples
     --------
     >>> import numpy as np
-    from jax import Array
     >>> X = np.linspace(0, 1, 200)[:, None]
     >>> model = fit(None, X, np.sin(6 * X[:, 0]))
     >>> bool(abs(model([[0.5]])[0] - np.sin(3)) < 1e-8)
@@ -134,7 +133,7 @@ def fit(
             search.frozen(bases)
         else:
             search.descend(trainer, bases)
-        return _finished(search, settings, refit=not isinstance(trainer, AbstractTrainer))
+        return _finished(search, settings, refit=not isinstance(trainer, GD))
 
 
 def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | str | None:
@@ -191,7 +190,10 @@ def _shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...
 
 
 def _finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted:
-    """Solve the best candidate's coefficients on all rows (``refit``) and wrap it up."""
+    """Solve the best candidate's coefficients on all rows (``refit``) and wrap it up.
+
+    Joint training has coefficients of its own: those are the result there.
+    """
     data, best = search.data, search.best
     solution = _solution(search, best)
     c = solution.coefficients if refit or best.run is None else best.run.coefficients

@@ -1,0 +1,1 @@
+"""Benchmarks with named cases: run ``python -m benchmarks``, or ``make bench``."""

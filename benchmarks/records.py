@@ -1,0 +1,160 @@
+"""Measurements, and the rows of medians and ratios that summarise them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """One run of one method on one problem.
+
+    Attributes
+    ----------
+    group : str
+        Problems of a group are summarised together (the splits of one table).
+    problem, method : str
+    repeat : int
+    error : float
+        NaN where the case measures time alone.
+    seconds : float
+        Wall-clock time of the run, without compilation.
+    compile_seconds : float
+    cpu_seconds : float
+        Of all threads, compilation included.
+    steps : int or None
+    status : str
+        Stop reason or warning.
+    """
+
+    group: str
+    problem: str
+    method: str
+    repeat: int
+    error: float
+    seconds: float
+    compile_seconds: float
+    cpu_seconds: float
+    steps: int | None = None
+    status: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Median and range of some numbers; those that are not finite count as infinite."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """Summarise; NaN where there is nothing."""
+        numbers = np.array([v if math.isfinite(v) else math.inf for v in values])
+        if not numbers.size:
+            return cls(math.nan, math.nan, math.nan)
+        return cls(float(_median(numbers)), float(numbers.min()), float(numbers.max()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """All measurements of a method in a group.
+
+    ``error_ratio``, ``time_ratio`` and ``cpu_ratio`` are to the case's reference method, pair by
+    pair (same problem, same repeat), so that what disturbs both cancels. ``quartiles`` are of
+    ``time_ratio``.
+    """
+
+    group: str
+    method: str
+    runs: int
+    error: Spread | None
+    seconds: float
+    compile_seconds: float
+    cpu_seconds: float
+    error_ratio: float
+    time_ratio: float
+    cpu_ratio: float
+    quartiles: tuple[float, float]
+    steps: int | None
+    status: str
+
+    @property
+    def median_error(self) -> float:
+        """The median of the error; NaN where the case measures time alone."""
+        return self.error.median if self.error else math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """A promise: some quantity of a row stays at or below a limit.
+
+    ``quantity`` is "error" (its median) or the name of a ratio.
+    """
+
+    group: str
+    method: str
+    quantity: str
+    limit: float
+
+    def judge(self, rows: Sequence[Row]) -> tuple[float, bool] | None:
+        """Return the measured value and whether it keeps the promise; None if not measured."""
+        for row in rows:
+            if (row.group, row.method) == (self.group, self.method):
+                value = (
+                    row.median_error if self.quantity == "error" else getattr(row, self.quantity)
+                )
+                return value, value <= self.limit
+        return None
+
+
+def summarise(measurements: Sequence[Measurement], reference: str) -> list[Row]:
+    """Return one row for each group and method, in order of appearance."""
+    sets: dict[tuple[str, str], list[Measurement]] = collections.defaultdict(list)
+    for m in measurements:
+        sets[m.group, m.method].append(m)
+    return [_row(found, sets.get((group, reference), [])) for (group, _), found in sets.items()]
+
+
+def _row(found: Sequence[Measurement], reference: Sequence[Measurement]) -> Row:
+    others = {(m.problem, m.repeat): m for m in reference}
+    pairs = [(m, others[m.problem, m.repeat]) for m in found if (m.problem, m.repeat) in others]
+    times = np.array([_ratio(m.seconds, r.seconds) for m, r in pairs])
+    low, high = np.quantile(times, [0.25, 0.75]) if times.size else (math.nan, math.nan)
+    steps = [m.steps for m in found if m.steps is not None]
+    return Row(
+        found[0].group,
+        found[0].method,
+        len(found),
+        None if all(math.isnan(m.error) for m in found) else Spread.of(m.error for m in found),
+        _median([m.seconds for m in found]),
+        _median([m.compile_seconds for m in found]),
+        _median([m.cpu_seconds for m in found]),
+        _median([_ratio(m.error, r.error) for m, r in pairs]),
+        _median(times),
+        _median([_ratio(m.cpu_seconds, r.cpu_seconds) for m, r in pairs]),
+        (float(low), float(high)),
+        int(_median(steps)) if steps else None,
+        _statuses([m.status for m in found]),
+    )
+
+
+def _median(values: Sequence[float] | np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b if b and math.isfinite(a) and math.isfinite(b) else math.nan
+
+
+def _statuses(statuses: Sequence[str]) -> str:
+    """Join what was said, the most frequent first, with counts where runs differ."""
+    counts = collections.Counter(s for s in statuses if s).most_common()
+    if len(counts) == 1 and counts[0][1] == len(statuses):
+        return counts[0][0]
+    return ", ".join(f"{status} ×{count}" for status, count in counts)

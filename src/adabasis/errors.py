@@ -1,0 +1,24 @@
+"""The error of the command line and of tables, and words for its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """Something the user can mend: the message says what is wrong and what to do.
+
+    The command line prints it without a traceback and exits with 2.
+    """
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Return names in quotes, separated by commas, at most so many of them."""
+    quoted = [f"'{name}'" for name in names]
+    more = len(quoted) - most
+    return ", ".join(quoted[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,23 @@
+"""Figures of fitted functions and of how they were fitted.
+
+Every function returns a :class:`matplotlib.figure.Figure` that belongs to no window and leaves
+pyplot's state alone; ``figure.savefig(path)`` writes it.
+"""
+
+from .bases import basis_functions, singular_values
+from .functions import error_map, fitted
+from .records import candidates, histories, history, parity, residuals
+from .style import names_of
+
+__all__ = [
+    "basis_functions",
+    "candidates",
+    "error_map",
+    "fitted",
+    "histories",
+    "history",
+    "names_of",
+    "parity",
+    "residuals",
+    "singular_values",
+]

@@ -1,0 +1,190 @@
+"""Figures of fitted functions: curves, surfaces, dependence on each input, errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+from scipy.spatial import ConvexHull, QhullError
+
+from ..fitted import Fitted
+from .style import (
+    BLUE,
+    COLOURMAP,
+    INK,
+    ORANGE,
+    figure_of,
+    many,
+    names_of,
+    new_axes,
+    one_output,
+    short,
+    some_of,
+    styled,
+    value,
+)
+
+SIDE = 81
+"""Points along a side of the grid that a surface is drawn from."""
+
+
+@styled
+def fitted(model: Fitted, *, ax: Axes | None = None, data: Any = None, output: int = 0) -> Figure:
+    """Draw the fitted function: a curve, a surface, or its dependence on each input.
+
+    Parameters
+    ----------
+    model : Fitted
+    ax : matplotlib Axes, optional
+        Where to draw; of one and two inputs only.
+    data : pair of arrays (X, y), optional
+        Of one input: drawn as points. Of two: drawn, and the surface ends at their convex hull.
+        Of more: the background that the dependence is averaged over.
+    output : int
+        Which of several outputs.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If ``ax`` is given and the model has more than two inputs.
+    """
+    if model.n_inputs > 2:
+        if ax is not None:
+            raise ValueError(
+                f"plots.fitted(ax=...): one axis cannot hold {model.n_inputs} inputs; leave ax out."
+            )
+        return _dependence(model, data, output)
+    ax = new_axes() if ax is None else ax
+    draw = _curve if model.n_inputs == 1 else _surface
+    draw(model, ax, data, output)
+    return figure_of(ax)
+
+
+def grid(box: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two axes of a grid on a 2-D box, and its points (n², 2), x varying fastest."""
+    first, second = (np.linspace(lower, upper, n) for lower, upper in box)
+    a, b = np.meshgrid(first, second)
+    return first, second, np.stack([a.ravel(), b.ravel()], axis=1)
+
+
+def _curve(model: Fitted, ax: Axes, data: Any, output: int) -> None:
+    (inputs, outputs), (low, high) = names_of(model), model.box[0]
+    if data is not None:
+        some = some_of(len(data[0]))
+        x, y = np.asarray(data[0])[some, 0], one_output(data[1], len(data[0]), output)[some]
+        ax.plot(x, y, ".", color=ORANGE, markersize=4, label="data")
+    x = np.linspace(low, high, 801)
+    ax.plot(x, value(model, x[:, None], output), color=BLUE, label="model")
+    ax.set(xlabel=inputs[0], ylabel=outputs[output])
+    if data is not None:
+        ax.legend()
+
+
+def _surface(model: Fitted, ax: Axes, data: Any, output: int) -> None:
+    inputs, outputs = names_of(model)
+    first, second, x = grid(model.box, SIDE)
+    z = value(model, x, output)
+    hull = None if data is None else _hull(np.asarray(data[0], dtype=float))
+    if hull is None:
+        low, high = _usual_range(model, z, output)
+    else:
+        seen = z[hull.contains_points(x)]
+        low, high = seen.min(initial=z.max()), seen.max(initial=z.min())
+    z = np.clip(z, low, high).reshape(SIDE, SIDE)
+    filled = ax.contourf(first, second, z, levels=24, cmap=COLOURMAP)
+    if hull is not None:
+        filled.set_clip_path(hull, transform=ax.transData)
+        some = some_of(len(data[0]), 500)
+        ax.plot(*np.asarray(data[0])[some].T, ".", color="white", markersize=2, alpha=0.6)
+    bar = figure_of(ax).colorbar(filled, ax=ax, label=outputs[output])
+    bar.locator = MaxNLocator(6)
+    bar.update_ticks()
+    ax.grid(False)
+    ax.set(xlabel=inputs[0], ylabel=inputs[1])
+
+
+def _hull(x: np.ndarray) -> Path | None:
+    """Return the convex hull of points in the plane; ``None`` for points on one line.
+
+    Beyond it the model extrapolates, and a corner without data would take all colours.
+    """
+    try:
+        corners = ConvexHull(x).vertices
+    except QhullError:
+        return None
+    return Path(x[np.append(corners, corners[0])], closed=True)
+
+
+def _usual_range(model: Fitted, z: np.ndarray, output: int) -> tuple[float, float]:
+    """Return the range of values, cut at five standard deviations where those are known."""
+    shift, scale = model.output_map.shift[output], model.output_map.scale[output]
+    low, high = float(z.min()), float(z.max())
+    if (shift, scale) == (0.0, 1.0):  # the identity knows nothing of the data
+        return low, high
+    return max(low, shift - 5 * scale), min(high, shift + 5 * scale)
+
+
+def _dependence(model: Fitted, data: Any, output: int) -> Figure:
+    """Draw the mean over a background as one input runs over its range (partial dependence)."""
+    inputs, outputs = names_of(model)
+    background = _background(model, data)
+    curves = [_mean_along(model, background, i, output) for i in range(model.n_inputs)]
+    most = sorted(range(len(curves)), key=lambda i: -np.ptp(curves[i][1]))[:9]
+    columns = min(3, len(most))
+    rows = math.ceil(len(most) / columns)
+    figure = Figure(figsize=(2.2 * columns + 0.6, 1.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for ax, i in zip(axes, most, strict=False):
+        ax.plot(*curves[i], color=BLUE)
+        ax.set_xlabel(short(inputs[i], 26))
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    for ax in axes[len(most) :]:
+        ax.set_axis_off()
+    figure.supylabel(short(outputs[output], 40), fontsize=10, color=INK)
+    return figure
+
+
+def _background(model: Fitted, data: Any) -> np.ndarray:
+    if data is not None:
+        return np.asarray(data[0])[some_of(len(data[0]), 200)]
+    low, high = model.box.T
+    return np.random.default_rng(0).uniform(low, high, (200, model.n_inputs))
+
+
+def _mean_along(
+    model: Fitted, background: np.ndarray, i: int, output: int
+) -> tuple[np.ndarray, np.ndarray]:
+    low, high = model.box[i]
+    at = np.linspace(low, high, 41)
+    x = np.tile(background, (len(at), 1, 1))
+    x[:, :, i] = at[:, None]
+    values = value(model, x.reshape(-1, model.n_inputs), output)
+    return at, values.reshape(len(at), -1).mean(axis=1)
+
+
+@styled
+def error_map(model: Fitted, X: Any, y: Any, *, output: int = 0) -> Figure:
+    """Draw points of two inputs coloured by the size of the model's error there."""
+    x = np.asarray(X, dtype=float)
+    some = some_of(len(x))
+    error = np.abs(value(model, x, output) - one_output(y, len(x), output))[some]
+    ax, (inputs, outputs) = new_axes(), names_of(model)
+    order = np.argsort(error)  # the largest on top
+    floor = max(error.max(initial=0.0) * 1e-6, 1e-300)
+    first, second = x[some][order].T
+    dots = ax.scatter(
+        first, second, c=np.maximum(error, floor)[order], s=12, cmap=COLOURMAP, norm="log",
+        rasterized=many(some),
+    )  # fmt: skip
+    figure_of(ax).colorbar(dots, ax=ax, label=f"absolute error of {short(outputs[output], 24)}")
+    ax.set(xlabel=inputs[0], ylabel=inputs[1])
+    return figure_of(ax)

@@ -1,0 +1,111 @@
+"""Figures of how good a fit is and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..fitted import Fitted
+from .style import (
+    BLUE,
+    GREEN,
+    HEIGHT,
+    INK,
+    ORANGE,
+    RED,
+    WIDTH,
+    figure_of,
+    many,
+    new_axes,
+    short,
+    some_of,
+    styled,
+)
+
+
+@styled
+def parity(y: Any, predicted: Any, name: str = "y") -> Figure:
+    """Draw predictions against true values: a perfect model's lie on the diagonal."""
+    ax = new_axes(WIDTH, WIDTH * 0.8)
+    y, predicted = np.ravel(y), np.ravel(predicted)
+    some = some_of(len(y))
+    ends = [min(y.min(), predicted.min()), max(y.max(), predicted.max())]
+    ax.plot(ends, ends, color=INK, linewidth=0.8)
+    dots: dict[str, Any] = {"color": BLUE, "markersize": 4, "alpha": 0.6, "rasterized": many(some)}
+    ax.plot(y[some], predicted[some], ".", **dots)
+    ax.set(xlabel=f"{short(name, 30)}, measured", ylabel=f"{short(name, 30)}, predicted")
+    return figure_of(ax)
+
+
+@styled
+def residuals(y: Any, predicted: Any, name: str = "y") -> Figure:
+    """Draw errors against predictions, and how they are distributed."""
+    y, predicted = np.ravel(y), np.ravel(predicted)
+    some, error = some_of(len(y)), predicted - y
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
+    left.axhline(0, color=INK, linewidth=0.8)
+    dots: dict[str, Any] = {"color": BLUE, "markersize": 4, "alpha": 0.6, "rasterized": many(some)}
+    left.plot(predicted[some], error[some], ".", **dots)
+    left.set(xlabel=f"{short(name, 24)}, predicted", ylabel="predicted − measured")
+    right.hist(error, bins=min(40, max(5, len(error) // 5)), orientation="horizontal", color=BLUE)
+    right.set(xlabel="rows")
+    return figure
+
+
+@styled
+def history(model: Fitted) -> Figure:
+    """Draw the training error and the held-out error over the steps of descent."""
+    ax, record = new_axes(), model.history
+    marker = "o" if len(record) == 1 else ""
+    ax.semilogy(
+        np.arange(len(record)), np.sqrt(record.loss), color=BLUE, marker=marker,
+        label="rows trained on",
+    )  # fmt: skip
+    if len(record.validation):
+        ax.semilogy(
+            record.validation_step, record.validation, ".-", color=RED, markersize=4,
+            label="rows held out",
+        )  # fmt: skip
+    ax.set(xlabel="steps", ylabel="root mean square error\n(standardised outputs)")
+    ax.legend()
+    return figure_of(ax)
+
+
+@styled
+def histories(
+    runs: Mapping[str, Sequence[np.ndarray]], ylabel: str = "mean squared error"
+) -> Figure:
+    """Draw several runs of each method: every run thin, the geometric mean thick."""
+    ax = new_axes()
+    lines = zip(runs.items(), (ORANGE, BLUE, GREEN, RED), ("--", "-", "-.", ":"), strict=False)
+    for (label, losses), colour, dash in lines:
+        for loss in losses:
+            ax.semilogy(loss, color=colour, alpha=0.3, linewidth=0.7)
+        shortest = min(map(len, losses))
+        mean = np.exp(np.mean([np.log(loss[:shortest]) for loss in losses], axis=0))
+        ax.semilogy(mean, color=colour, linestyle=dash, linewidth=2, label=label)
+    ax.set(xlabel="steps", ylabel=ylabel)
+    ax.legend()
+    return figure_of(ax)
+
+
+@styled
+def candidates(model: Fitted) -> Figure:
+    """Draw the errors of everything that was tried, best first (as in ``model.candidates``)."""
+    ax = new_axes()
+    for key, marker, colour, label in (
+        ("held_out", "o", BLUE, "held-out rows"),
+        ("left_out", "D", ORANGE, "leave one out"),
+    ):
+        found = [(i, c[key]) for i, c in enumerate(model.candidates, 1) if c.get(key) is not None]
+        if found:
+            ax.semilogy(*zip(*found, strict=True), marker, color=colour, markersize=5, label=label)
+            ax.legend()
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="candidate, best first", ylabel="relative error")
+    return figure_of(ax)

@@ -1,0 +1,94 @@
+"""The look of all figures, and what several of them need."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..fitted import Fitted
+
+INK, FAINT = "#1b1b1a", "#d8d8d5"
+BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
+"""Colours of Okabe and Ito, told apart with every kind of colour vision."""
+COLOURMAP = "viridis"
+WIDTH, HEIGHT = 4.2, 2.8
+MOST_POINTS = 2000
+"""Points drawn in a scatter plot: a random subset where there are more."""
+STYLE: dict[Any, Any] = {
+    "axes.edgecolor": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "text.color": INK,
+    "xtick.color": INK, "ytick.color": INK, "grid.color": FAINT, "grid.linewidth": 0.6,
+    "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.titlesize": 10, "axes.titlelocation": "left",
+    "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9,
+    "legend.frameon": False, "lines.linewidth": 1.5, "savefig.dpi": 160,
+    "svg.fonttype": "none", "svg.hashsalt": "adabasis", "axes.formatter.useoffset": False,
+}  # fmt: skip
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw with the package's style, whatever the user's is."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(STYLE)
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def names_of(model: Fitted) -> tuple[list[str], list[str]]:
+    """Return the names of a model's inputs and outputs: its table's, or x1 … and y1 …."""
+
+    def numbered(letter: str, n: int) -> list[str]:
+        return [f"{letter}{i + 1}" for i in range(n)] if n > 1 else [letter]
+
+    inputs = model.settings.get("input_names") or numbered("x", model.n_inputs)
+    return list(inputs), list(model.settings.get("output_names") or numbered("y", model.n_outputs))
+
+
+def new_axes(width: float = WIDTH, height: float = HEIGHT) -> Axes:
+    """Return the one axes of a new figure."""
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure that an axes belongs to."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def some_of(n: int, most: int = MOST_POINTS) -> np.ndarray:
+    """Return indices of at most so many of n points, chosen at random."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
+
+
+def many(points: np.ndarray) -> bool:
+    """Say whether these are so many points that a picture of them is smaller than the points."""
+    return len(points) > 500
+
+
+def one_output(values: np.ndarray, n: int, output: int) -> np.ndarray:
+    """Return one column of outputs that may be flat."""
+    return np.asarray(values).reshape(n, -1)[:, output]
+
+
+def value(model: Fitted, x: np.ndarray, output: int) -> np.ndarray:
+    """Evaluate one output of a model."""
+    return one_output(model(x), len(x), output)
+
+
+def short(name: str, most: int) -> str:
+    """Cut a name short."""
+    return name if len(name) <= most else name[: most - 1] + "…"

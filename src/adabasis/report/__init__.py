@@ -1,0 +1,10 @@
+"""A fitted model as one offline HTML page: how good it is, how it came about, how it was made.
+
+What a page says comes from sections; each kind of result registers its own with
+:func:`adabasis.report.sections.section`.
+"""
+
+from .page import write
+from .sections import Evidence
+
+__all__ = ["Evidence", "write"]

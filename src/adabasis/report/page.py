@@ -1,0 +1,107 @@
+"""From sections to one HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+import matplotlib
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, names_of
+from ..storage import write_atomic
+from ..verdict import Verdict
+from .sections import Block, Evidence, Subject, sections
+
+COLOURS = {INK: "ink", FAINT: "faint", BLUE: "blue", ORANGE: "orange", GREEN: "green", RED: "red"}
+_UNWANTED = re.compile(
+    r"^.*?(?=<svg)|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->| font-family: [^;]*;"
+    r"|(?<=\n) +",
+    re.DOTALL,
+)
+_COORDINATES = re.compile(r' (?:d|x|y)="[^"]*"')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
+
+def write(
+    path: str | os.PathLike[str],
+    model: Any,
+    *,
+    evidence: Evidence | None = None,
+    verdict: Verdict | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a page about a model, atomically.
+
+    Parameters
+    ----------
+    path : path
+        Of the HTML file.
+    model : Fitted
+    evidence : Evidence, optional
+        Rows with known answers, best ones the model was not fitted to.
+    verdict : Verdict, optional
+        How the model compares with others.
+    provenance : mapping, optional
+        What a reader needs to make the model again, in words: data, digest, seed, command.
+    """
+    subject = Subject(model, evidence, verdict, provenance or {})
+    write_atomic(path, render(subject).encode())
+
+
+def render(subject: Subject) -> str:
+    """Return the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("adabasis.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pictures = itertools.count(1)
+    found = [
+        (title, [(kind, list(group)) for kind, group in itertools.groupby(blocks, kind_of)])
+        for title, blocks in sections(subject)
+    ]
+    return environment.get_template("page.html").render(
+        outputs=names_of(subject.model)[1],
+        sections=found,
+        svg=lambda picture: svg(picture.figure, picture.alt, f"p{next(pictures)}"),
+    )
+
+
+def kind_of(block: Block) -> str:
+    """Return what a block is called in the template."""
+    return type(block).__name__
+
+
+def svg(figure: Figure, alt: str, prefix: str) -> Markup:
+    """Return a figure as an SVG element: colours by name, ids of its own, no background.
+
+    The page sets the colours, for light and for dark.
+    """
+    file = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = _UNWANTED.sub("", file.getvalue())
+    text = _COORDINATES.sub(lambda found: _DIGITS.sub(r"\1", found[0]), text)
+    for colour, name in COLOURS.items():
+        text = text.replace(colour, f"var(--{name})")
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    text = re.sub(
+        r' id="([^"]+)"',
+        lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "",
+        text,
+    )
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    box = re.search(r'viewBox="[^"]*"', text)
+    assert box is not None
+    head = f'<svg role="img" aria-labelledby="{prefix}-title" {box[0]}>'
+    title = f'<title id="{prefix}-title">{escape(alt)}</title>'
+    return Markup(head + title + text[text.index(">") + 1 :].strip())

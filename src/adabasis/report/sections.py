@@ -1,0 +1,332 @@
+"""What a report says: sections, registered by the kind of result they are about."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .. import plots
+from ..fitted import Fitted
+from ..verdict import Verdict
+
+MOST_OUTPUTS = 4
+"""Outputs that are drawn; the page of a model with a hundred of them would be no use."""
+MOST_CANDIDATES = 20
+WORST = 5
+VERSIONS = ("adabasis", "jax", "numpy", "scipy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """Rows with known answers, and what the model says there.
+
+    Attributes
+    ----------
+    x : array, shape (n, D)
+    y : array, shape (n, Q)
+    predicted : array, shape (n, Q)
+    label : str
+        Which rows these are, in words: ``"the 300 rows held out"``.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    predicted: np.ndarray
+    label: str
+
+    @classmethod
+    def of(cls, model: Fitted, x: Any, y: Any, label: str | None = None) -> Evidence | None:
+        """Return a model's evidence on some rows, ``None`` where there are no rows.
+
+        Raises
+        ------
+        ValueError
+            If only one of ``x`` and ``y`` is given or their shapes do not fit the model.
+        """
+        if x is None and y is None:
+            return None
+        if x is None or y is None:
+            raise ValueError("report(X, y): expected both or neither, got one of them.")
+        x, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        predicted = np.asarray(model(x)).reshape(len(x), -1)
+        columns = values.reshape(len(values), -1)
+        if columns.shape != predicted.shape:
+            raise ValueError(
+                f"report(X, y): expected y of shape {predicted.shape}, got {values.shape}."
+            )
+        return cls(x, columns, predicted, label or f"{len(x):,} rows given")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """All that a page is about."""
+
+    model: Any
+    evidence: Evidence | None = None
+    verdict: Verdict | None = None
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A paragraph; one that is ``loud`` is the message of its section."""
+
+    text: str
+    loud: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of cells, the first of each being its name; ``folded`` tables open on a click."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    folded: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure; ``alt`` says in words what is seen."""
+
+    figure: Figure
+    caption: str
+    alt: str
+
+
+Block = Text | Table | Picture
+Section = Callable[[Subject], Iterator[Block]]
+_SECTIONS: list[tuple[type, str, Section]] = []
+
+
+def section(kind: type, title: str) -> Callable[[Section], Section]:
+    """Register a section of the pages about results of some kind, after those there are.
+
+    The function yields blocks; a section without any is left out.
+    """
+
+    def register(write: Section) -> Section:
+        _SECTIONS.append((kind, title, write))
+        return write
+
+    return register
+
+
+def sections(subject: Subject) -> list[tuple[str, list[Block]]]:
+    """Return the titles and blocks of the sections that have something to say."""
+    found = [(t, list(write(subject))) for k, t, write in _SECTIONS if isinstance(subject.model, k)]
+    return [(title, blocks) for title, blocks in found if blocks]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number in few digits, a dash where there is none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+
+
+@section(Fitted, "Verdict")
+def _verdict(subject: Subject) -> Iterator[Block]:
+    model, verdict = subject.model, subject.verdict
+    if verdict is not None:
+        yield Text(verdict.sentence, loud=True)
+        if verdict.scores:
+            yield _scores(subject, verdict)
+        for advice in verdict.advice:
+            yield Text(advice)
+    elif math.isfinite(model.validation_error):
+        yield Text(
+            f"Relative error {number(model.validation_error, 2)} on rows that its coefficients "
+            f"never saw ({model.validation_kind}).",
+            loud=True,
+        )
+    else:
+        yield Text("No rows were held out: how good the model is elsewhere is not known.", True)
+    for note in model.notes:
+        yield Text(note)
+    inputs, outputs = plots.names_of(model)
+    yield Table(
+        "The model",
+        (),
+        [
+            ("Predicts", _named(outputs)),
+            ("from", _named(inputs)),
+            ("Rows fitted", f"{model.settings['n_rows']:,}" if "n_rows" in model.settings else "–"),
+            ("Functions", f"{len(model.coefficients):,}, {model.rank:,} of them independent"),
+            ("Basis", repr(model.basis)),
+            ("Stopped because", str(model.stop_reason)),
+        ],
+    )
+
+
+def _named(names: Sequence[str], most: int = 30) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _scores(subject: Subject, verdict: Verdict) -> Table:
+    _, outputs = plots.names_of(subject.model)
+    shown = outputs[:MOST_OUTPUTS]
+    return Table(
+        f"Error on {verdict.rows_held_out:,} rows held out; every model was fitted to the other "
+        f"{verdict.rows_fitted:,}. Relative: root mean square error over the standard deviation.",
+        ("model", "relative error", *(f"root mean square error of {name}" for name in shown)),
+        [
+            (score.name, number(score.relative), *map(number, score.rmse[: len(shown)]))
+            for score in verdict.scores
+        ],
+    )
+
+
+@section(Fitted, "The fitted function")
+def _function(subject: Subject) -> Iterator[Block]:
+    model, evidence = subject.model, subject.evidence
+    _, outputs = plots.names_of(model)
+    data = None if evidence is None else (evidence.x, evidence.y)
+    for q, name in enumerate(outputs[:MOST_OUTPUTS]):
+        if model.n_inputs > 2:
+            caption = (
+                f"Mean prediction of {name} as one input runs over its range and the others stay "
+                "where they are (partial dependence)"
+            )
+            caption += "." if model.n_inputs <= 9 else ": the nine inputs that matter most."
+        else:
+            caption = f"{name} over the range of the data."
+        figure = plots.fitted(model, data=data, output=q)
+        yield Picture(figure, caption, f"The fitted function: {caption}")
+        if model.n_inputs == 2 and evidence is not None and len(evidence.x):
+            yield Picture(
+                plots.error_map(model, evidence.x, evidence.y, output=q),
+                f"{name}: where the errors are, on {evidence.label}.",
+                f"Absolute error of {name} at the rows, over both inputs.",
+            )
+    if len(outputs) > MOST_OUTPUTS:
+        yield Text(f"The first {MOST_OUTPUTS} of {len(outputs)} outputs are shown.")
+
+
+@section(Fitted, "Measured and predicted")
+def _evidence(subject: Subject) -> Iterator[Block]:
+    evidence, model = subject.evidence, subject.model
+    if evidence is None or not len(evidence.x):
+        return
+    _, outputs = plots.names_of(model)
+    yield Text(f"On {evidence.label}.")
+    for q, name in enumerate(outputs[:MOST_OUTPUTS]):
+        y, predicted = evidence.y[:, q], evidence.predicted[:, q]
+        rms = number(float(np.sqrt(np.mean((predicted - y) ** 2))))
+        yield Picture(
+            plots.parity(y, predicted, name),
+            f"{name}: predictions of a perfect model lie on the line.",
+            f"Predicted against measured {name} on {len(y):,} rows; root mean square error {rms}.",
+        )
+        yield Picture(
+            plots.residuals(y, predicted, name),
+            f"{name}: errors against predictions, and how they are distributed.",
+            f"Errors of {name} against its predictions, with a histogram; largest "
+            f"{number(float(np.abs(predicted - y).max()))}.",
+        )
+    yield _worst(subject, evidence)
+
+
+def _worst(subject: Subject, evidence: Evidence) -> Table:
+    inputs, outputs = plots.names_of(subject.model)
+    spread = evidence.y.std(axis=0)
+    error = np.abs(evidence.predicted - evidence.y) / np.where(spread > 0, spread, 1.0)
+    rows = []
+    for i in np.argsort(-error.max(axis=1))[:WORST]:
+        q = int(error[i].argmax())
+        place = ", ".join(
+            f"{name} = {number(v, 4)}" for name, v in zip(inputs[:6], evidence.x[i], strict=False)
+        )
+        values = (evidence.y[i, q], evidence.predicted[i, q])
+        rows.append((place, outputs[q], *(number(float(v), 6) for v in values)))
+    return Table("The largest errors", ("where", "of", "measured", "predicted"), rows)
+
+
+@section(Fitted, "Error while training")
+def _history(subject: Subject) -> Iterator[Block]:
+    model = subject.model
+    if len(model.history) < 2:
+        yield Text(
+            "The functions of this model were not trained: they stayed as drawn, and one "
+            "least-squares solve gave their coefficients."
+        )
+        return
+    first, last = np.sqrt(model.history.loss[[0, -1]])
+    caption = f"{len(model.history) - 1:,} steps. Stopped because: {model.stop_reason}."
+    yield Picture(
+        plots.history(model),
+        caption,
+        f"Root mean square error against steps, from {number(first)} to {number(last)}.",
+    )
+
+
+@section(Fitted, "Basis functions")
+def _basis(subject: Subject) -> Iterator[Block]:
+    model = subject.model
+    if model.n_inputs <= 2 and model.initial_parameters is not None:
+        yield Picture(
+            plots.basis_functions(model),
+            "The functions with the largest share in the model.",
+            "Basis functions of the model, as drawn at random and, if trained, afterwards.",
+        )
+
+
+@section(Fitted, "Independence of the functions")
+def _singular_values(subject: Subject) -> Iterator[Block]:
+    model = subject.model
+    if not np.isfinite(model.singular_values).all() or not len(model.singular_values):
+        return
+    yield Picture(
+        plots.singular_values(model),
+        "Singular values of the functions on the data, columns scaled to unit norm; what is below "
+        "the cut-off is left out of the solution.",
+        f"Singular values, falling; {model.rank} of {len(model.singular_values)} above the "
+        "cut-off.",
+    )
+    yield Text(model.status.advice)
+
+
+@section(Fitted, "What was tried")
+def _candidates(subject: Subject) -> Iterator[Block]:
+    tried = subject.model.candidates
+    known = [c for c in tried if c.get("held_out") is not None or c.get("left_out") is not None]
+    if len(known) > 1:
+        yield Picture(
+            plots.candidates(subject.model),
+            "Relative errors of the candidates and restarts, on rows not fitted; the first was "
+            "taken.",
+            f"Errors of {len(known)} candidates, best first.",
+        )
+    if len(tried) > 1:
+        caption = "Candidates, best first"
+        if len(tried) > MOST_CANDIDATES:
+            caption += f": {MOST_CANDIDATES} of {len(tried)}"
+        rows = [
+            (str(i), str(c["what"]), number(c.get("held_out")), number(c.get("left_out")),
+             str(c.get("steps", "–")))
+            for i, c in enumerate(tried[:MOST_CANDIDATES], 1)
+        ]  # fmt: skip
+        head = ("", "candidate", "held-out error", "leave-one-out error", "steps")
+        yield Table(caption, head, rows, folded=True)
+
+
+@section(Fitted, "How it was made")
+def _provenance(subject: Subject) -> Iterator[Block]:
+    rows = [(str(key), str(value)) for key, value in subject.provenance.items()]
+    plain = (str, int, float, bool, type(None))
+    settings = {k: v for k, v in subject.model.settings.items() if isinstance(v, plain)}
+    rows += [
+        (f"fit: {key}", "none" if value is None else str(value)) for key, value in settings.items()
+    ]
+    rows.append(("page written with", f"{_versions()}, Python {platform.python_version()}"))
+    yield Table("Provenance", (), rows)
+
+
+def _versions() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in VERSIONS)

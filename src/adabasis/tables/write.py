@@ -1,0 +1,38 @@
+"""Predictions into a file that is whole or not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from ..errors import BadInput
+from ..storage import replacing
+
+
+def write_predictions(
+    path: Path, targets: Sequence[str], blocks: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Write blocks of predictions (N, Q) and flags (N,) as they come, atomically.
+
+    The file has one column for each target and one, ``outside``, that marks rows outside the
+    training data. Its suffix says whether it is CSV or Parquet.
+    """
+    flag = "outside" if "outside" not in targets else "outside_training_box"
+    schema = pa.schema([*((name, pa.float64()) for name in targets), (flag, pa.int8())])
+    with replacing(path) as temporary, _writer(path, temporary, schema) as writer:
+        for predicted, outside in blocks:
+            columns = [*predicted.T, outside.astype(np.int8)]
+            writer.write(pa.record_batch(list(map(pa.array, columns)), schema=schema))
+
+
+def _writer(path: Path, temporary: Path, schema: pa.Schema) -> pa.csv.CSVWriter:
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return pa.parquet.ParquetWriter(temporary, schema)
+    if path.suffix.lower() in (".csv", ".txt", ""):
+        return pa.csv.CSVWriter(temporary, schema)
+    raise BadInput(f"--out {path}: predictions are written as .csv or .parquet.")
