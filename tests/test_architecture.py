@@ -21,7 +21,7 @@ verdict
 plots.style plots.functions plots.bases plots.records plots
 report.sections report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
-experiments demo commands cli __main__ __init__
+experiments demo doctor commands cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

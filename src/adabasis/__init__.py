@@ -19,7 +19,7 @@ _NAMES = {
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis"],
     "train": ["GD", "LSGD", "LSGN"],
     "fitted": ["Fitted", "load"],
-    "fitting": ["fit"],
+    "fitting": ["fit", "refit"],
     "estimators": ["AdaptiveBasisRegressor"],
 }
 _MODULES = ["basis", "domains", "lstsq", "operators", "plots", "points", "rows", "train"]

@@ -13,6 +13,7 @@ from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
 from .fitted import Fitted as Fitted
 from .fitted import load as load
 from .fitting import fit as fit
+from .fitting import refit as refit
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN

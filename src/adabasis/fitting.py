@@ -17,9 +17,10 @@ from jax import Array
 
 from . import lstsq, rows, select
 from .basis import AbstractBasis
+from .domains import bounding_box
 from .fitted import CHUNK_NUMBERS, Fitted
 from .notation import Parameters
-from .prepared import Prepared
+from .prepared import Prepared, checked_data, merged, padded_term
 from .progress import ProgressLine
 from .scope import numerics
 from .search import Candidate, Search
@@ -225,18 +226,87 @@ def _finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitte
 
 
 def _solution(search: Search, best: Candidate) -> lstsq.Solution:
-    """Reduce all rows chunk by chunk and solve with the candidate's ridge."""
-    data, basis = search.data, select.canonical(best.basis)
-    at_once = max(64, CHUNK_NUMBERS // basis.size(data.x.shape[1]))
-    total = data.weight.sum()
+    """Solve all rows with the candidate's ridge, or with the user's."""
+    data = search.data
+    relative = isinstance(search.ridge, str)
+    ridge = best.ridge if relative else float(search.ridge) / data.weight.sum()
+    solved = (data.z, data.t, data.weight)
+    return _solve_rows(best.basis, best.parameters, *solved, ridge, relative=relative)
+
+
+def _solve_rows(
+    basis: AbstractBasis,
+    parameters: Parameters,
+    z: np.ndarray,
+    t: np.ndarray,
+    weight: np.ndarray,
+    ridge: float,
+    *,
+    relative: bool,
+) -> lstsq.Solution:
+    """Reduce rows chunk by chunk, in the model's units, and solve."""
+    basis, total = select.canonical(basis), weight.sum()
+    at_once = max(64, CHUNK_NUMBERS // basis.size(z.shape[1]))
+    chunks = np.split(np.arange(len(z)), range(at_once, len(z), at_once))
     parts = [
-        _reduced(basis, best.parameters, data.term(chunk), total)
-        for chunk in np.split(data.all_rows, range(at_once, len(data.x), at_once))
+        _reduced(basis, parameters, padded_term(z[some], t[some], weight[some]), total)
+        for some in chunks
     ]
     reduction = lstsq.combine(*parts) if len(parts) > 1 else parts[0]
-    if isinstance(search.ridge, str):
-        return _solved(reduction, jnp.asarray(best.ridge), relative=True)
-    return _solved(reduction, jnp.asarray(search.ridge / total), relative=False)
+    return _solved(reduction, jnp.asarray(ridge), relative=relative)
+
+
+def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted:
+    """Solve a model's coefficients again for other rows; its functions Φ(x; ξ) stay.
+
+    The use is a model that was chosen and judged with some rows held out: this one solve lets it
+    learn from them too.
+
+    Parameters
+    ----------
+    model : Fitted
+    X : array-like, shape (N, D)
+    y : array-like, shape (N,) or (N, Q)
+    sample_weight : array-like, shape (N,), optional
+
+    Returns
+    -------
+    Fitted
+        With the box, rank and status of these rows; the held-out error stays that of ``model``.
+
+    Raises
+    ------
+    ValueError
+        For other numbers of columns, missing or infinite values, or bad weights.
+    """
+    x, values, weight = checked_data(X, y, sample_weight)
+    if x.shape[1] != model.n_inputs or values.shape[1] != model.n_outputs:
+        raise ValueError(
+            f"refit(model, X, y): expected {model.n_inputs} inputs and {model.n_outputs} outputs, "
+            f"got {x.shape[1]} and {values.shape[1]}."
+        )
+    counts = weight > 0
+    x, values, weight, _ = merged(x[counts], values[counts], weight[counts])
+    ridge = model.settings.get("ridge", "auto")
+    relative = isinstance(ridge, str)
+    if relative:
+        ridge = model.candidates[0]["ridge"] if model.candidates else 0.0
+    else:
+        ridge = float(ridge) / weight.sum()
+    z, t = model.input_map(x), model.output_map(values)
+    with numerics():
+        solution = _solve_rows(
+            model.basis, model.parameters, z, t, weight, ridge, relative=relative
+        )
+    return dataclasses.replace(
+        model,
+        coefficients=np.asarray(solution.coefficients),
+        rank=int(solution.rank),
+        singular_values=np.asarray(solution.singular_values),
+        status=lstsq.Status(int(solution.status)),
+        box=bounding_box(x),
+        settings={**model.settings, "n_rows": int(counts.sum())},
+    )
 
 
 @eqx.filter_jit

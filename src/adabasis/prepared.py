@@ -61,7 +61,7 @@ class Prepared:
             x, y, weight = self._checked_validation(*validation)
             self.held_out_kind = f"{len(x)} rows given for validation"
             everything = np.arange(len(self.x))
-            return everything, self._term(self.input_map(x), self.output_map(y), weight)
+            return everything, padded_term(self.input_map(x), self.output_map(y), weight)
         if validation == "auto":
             splits = self.split_by_default and len(self.x) >= FEWEST_PLACES_TO_SPLIT
             validation = HELD_OUT if splits else None
@@ -93,11 +93,7 @@ class Prepared:
 
     def term(self, indices: np.ndarray) -> rows.Term:
         """Return the padded term of some rows."""
-        return self._term(self.z[indices], self.t[indices], self.weight[indices])
-
-    @staticmethod
-    def _term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:
-        return rows.Term(padded(z, weight), pad_rows(t, bucket(len(z))))
+        return padded_term(self.z[indices], self.t[indices], self.weight[indices])
 
     @property
     def all_rows(self) -> np.ndarray:
@@ -115,6 +111,11 @@ class Prepared:
         The generator is XLA's own, which compiles in a quarter of the default one's time.
         """
         return jax.random.fold_in(jax.random.key(self.seed, impl="rbg"), restart)
+
+
+def padded_term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:
+    """Return rows in the model's units as a term, padded to a bucket's length."""
+    return rows.Term(padded(z, weight), pad_rows(t, bucket(len(z))))
 
 
 def merged(

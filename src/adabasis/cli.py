@@ -1,0 +1,251 @@
+"""The command line; everything heavy is imported by the command that needs it.
+
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+
+from . import __version__
+from .errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .commands import Outcome
+
+app = cyclopts.App(
+    name="adabasis",
+    version=__version__,
+    help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
+    help_format="plaintext",
+)
+Names = Annotated[tuple[str, ...], Parameter(negative=())]
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@app.command
+def fit(
+    table: Path,
+    *,
+    target: Names,
+    model: str = "auto",
+    weight: str | None = None,
+    drop: Names = (),
+    encode: Flag = False,
+    impute: Flag = False,
+    holdout: float = 0.2,
+    seed: int = 0,
+    max_seconds: float = math.inf,
+    out: Path | None = None,
+    report: Path | None = None,
+    force: Flag = False,
+    quiet: Flag = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Fit a table, judge the model on rows it has not seen, save it with a report.
+
+    Parameters
+    ----------
+    table
+        CSV, Parquet or Feather; the first line of a CSV names the columns.
+    target
+        Column to predict; repeat for several.
+    model
+        auto, network (trained functions) or frozen (functions as drawn).
+    weight
+        Column of non-negative row weights.
+    drop
+        Column to leave out; repeat for several.
+    encode
+        One 0/1 input for each category of a text column.
+    impute
+        Fill missing inputs (median, most frequent), leave out rows without target.
+    holdout
+        Share of rows kept aside to judge the model.
+    seed
+        Of everything random.
+    max_seconds
+        Time for the fit; the best model so far is kept.
+    out
+        Model file [default: TABLE.adabasis here].
+    report
+        Report page [default: TABLE.html here].
+    force
+        Overwrite files.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import commands
+
+    job = commands.FitJob(
+        table, target, model, weight, drop, encode, impute, holdout, seed, max_seconds, out,
+        report, force, _given,
+    )  # fmt: skip
+    return _told(commands.fit_table(job, _console(), quiet=quiet or as_json), as_json)
+
+
+@app.command
+def predict(
+    model: Path,
+    table: Path,
+    *,
+    out: Path | None = None,
+    force: Flag = False,
+    quiet: Flag = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Predict every row of a table with a saved model; tables may be larger than memory.
+
+    Parameters
+    ----------
+    model
+        A file written by adabasis fit.
+    table
+        CSV, Parquet or Feather with the columns the model was fitted to, in any order.
+    out
+        CSV or Parquet [default: TABLE-predictions.csv here].
+    force
+        Overwrite the file.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import commands
+
+    silent = quiet or as_json
+    return _told(
+        commands.predict_table(model, table, out, force, _console(), quiet=silent), as_json
+    )
+
+
+@app.command
+def show(
+    model: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
+) -> int:
+    """Say what a model file is and how it was made.
+
+    Parameters
+    ----------
+    model
+        A file written by adabasis fit.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import commands
+
+    return _told(commands.show_model(model, _console(), quiet=as_json), as_json)
+
+
+@app.command
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Look for what is wrong with this installation, and say how to mend it.
+
+    Parameters
+    ----------
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import doctor
+
+    with open(os.devnull, "w") as nowhere:
+        document = doctor.report(_console(nowhere) if as_json else _console())
+    if as_json:
+        print(json.dumps(document))
+    return 1 if document["wrong"] else 0
+
+
+@app.command
+def demo(*, out: Path = Path("adabasis-demo")) -> int:
+    """Take a tour of a minute: a table of steam, and the comparison behind the method.
+
+    Parameters
+    ----------
+    out
+        Folder for the model, the report and the pictures.
+    """
+    from . import demo
+
+    demo.run(out, _console())
+    return 0
+
+
+_given: Sequence[str] = ()
+
+
+def _console(file: Any = None) -> Console:
+    from rich.console import Console
+
+    return Console(file=file)
+
+
+def _told(outcome: Outcome, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(outcome.document, allow_nan=False))
+    return 130 if outcome.interrupted else 0
+
+
+def use_compile_cache() -> None:
+    """Keep compiled code between commands, if a folder for it can be written."""
+    folder = Path(
+        os.environ.get("ADABASIS_CACHE")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adabasis"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    global _given
+    _given = sys.argv[1:] if tokens is None else list(tokens)
+    try:
+        command, bound, _ = app.parse_args(_given, exit_on_error=False, print_error=False)
+        if command.__module__ == __name__:  # not --help or --version
+            use_compile_cache()
+        return command(*bound.args, **bound.kwargs) or 0
+    except cyclopts.CycloptsError as error:
+        return _complain(f"{error}".strip(), 2, "See adabasis --help.")
+    except BadInput as error:
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("Interrupted: nothing was written.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if type(error).__name__ == "ModelFileError":
+            return _complain(str(error), 2)
+        if os.environ.get("ADABASIS_TRACEBACK"):
+            raise
+        return _complain(
+            f"{type(error).__name__}: {error}", 1, "ADABASIS_TRACEBACK=1 shows where it happened."
+        )
+
+
+def _complain(text: str, code: int, hint: str = "") -> int:
+    print("\n".join(filter(None, [f"adabasis: {text}", hint])), file=sys.stderr)
+    return code
