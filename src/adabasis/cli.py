@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from . import __version__
 from .errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,9 +24,16 @@ if TYPE_CHECKING:
 
     from .commands import Outcome
 
+
+def _version() -> str:
+    from . import __version__
+
+    return __version__
+
+
 app = cyclopts.App(
     name="adabasis",
-    version=__version__,
+    version=_version,
     help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
     help_format="plaintext",
 )
@@ -180,7 +186,10 @@ def demo(*, out: Path = Path("adabasis-demo")) -> int:
     """
     from . import demo
 
-    demo.run(out, _console())
+    try:
+        demo.run(out, _console())
+    except KeyboardInterrupt:
+        return _complain(f"Interrupted: what is in {out} by now is whole.", 130)
     return 0
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
-from . import plots, report
+from . import plots, report, select
 from .basis import NeuralBasis
 from .fitted import Fitted
 from .fitting import fit
 from .storage import replacing
-from .tables import AbstractSource, open_table
-from .tables.columns import numbers
+from .tables import learn, open_table
 from .train import GD, LSGD, AbstractTrainer, Callback, Progress, StopReason
-from .verdict import Verdict, judge
+from .verdict import judge
 
 INPUTS = ("temperature_C", "log10_pressure_bar")
 TARGET = "enthalpy_kJ_per_kg"
@@ -27,6 +29,7 @@ HELD_OUT = 5
 """One row in so many is held out."""
 PEERS = ("gradient boosting", "nearest neighbours", "linear model")
 RATE = 2**-6
+MODEL = "steam.adabasis"
 STEPS, SEEDS = 1000, 4
 DPI = 160
 RUNS: dict[str, tuple[str, AbstractTrainer]] = {
@@ -78,44 +81,48 @@ class _Tour:
         """Fit enthalpy over temperature and pressure by default, beside three other models."""
         source = open_table(steam_table())
         table = source.read()
-        hot = numbers(table.column("superheated")) == 1
-        x = np.stack([numbers(table.column(name)) for name in INPUTS], axis=1)[hot]
-        y = numbers(table.column(TARGET))[hot]
+        table = table.filter(pc.equal(table.column("superheated"), 1))
+        data = learn(table.select([*INPUTS, TARGET]), [TARGET])
+        x, y = data.x, data.y[:, 0]
         order = np.random.default_rng(0).permutation(len(y))
         out, kept = np.split(order, [len(y) // HELD_OUT])
-        self.say(f"1. Superheated steam: {TARGET} from {' and '.join(INPUTS)}")
+        self.say(f"1. Superheated steam: {TARGET}")
+        self.say(f"   from {' and '.join(INPUTS)}")
         self.say(f"   {len(kept):,} rows to fit, {len(out):,} held out; adabasis.fit(None, X, y)")
+        began = time.perf_counter()
         with self._watching("fitting", None) as watch:
             model = _whole(fit(None, x[kept], y[kept], callbacks=[watch]))
-        names = {"input_names": list(INPUTS), "output_names": [TARGET]}
-        model = dataclasses.replace(model, settings={**model.settings, **names})
-        verdict = judge(model, x, y[:, None], None, (kept, out), PEERS)
+        self.say(
+            f"   fitted in {time.perf_counter() - began:.0f} s: {select.describe(model.basis)}"
+        )
+        verdict = judge(model, x, data.y, None, (kept, out), PEERS)
         self.say("   relative error on the held-out rows (root mean square over the spread):")
         for score in verdict.scores:
             self.say(f"     {score.name:20s} {score.relative:8.2g}")
         self.say(f"   {verdict.sentence}")
         self.say("   What limits it: a few states at the edge of the table, with few neighbours.")
         self.say("   The formulation's own seams do not: all these states are in its region 2.")
-        self._save_steam(model, verdict, x[out], y[out], source)
-        self._draw("steam-surface.png", "the fitted surface", plots.fitted(model, data=(x, y)))
-
-    def _save_steam(
-        self, model: Fitted, verdict: Verdict, x: np.ndarray, y: np.ndarray, source: AbstractSource
-    ) -> None:
-        evidence = report.Evidence.of(model, x, y, f"the {len(x):,} rows held out")
         provenance = {
-            "table": f"{source.path.name}, superheated states",
-            "SHA-256": source.sha256(),
-            "rows held out": "the first fifth of numpy.random.default_rng(0).permutation(n)",
             "command": "adabasis demo",
+            "table": f"{source.path.name}, its {len(y):,} superheated states",
+            "SHA-256 of the table": source.sha256(),
+            "held out": "a fifth: the first of numpy.random.default_rng(0).permutation(n)",
         }
-        path = self._file("steam.adabasis", "the model of steam; adabasis.load reads it")
-        model.save(path)
+        settings = {
+            "input_names": data.preparation.features,
+            "output_names": [TARGET],
+            "preparation": data.preparation.to_json(),
+            "verdict": verdict.to_json(),
+            "provenance": provenance,
+        }
+        model = dataclasses.replace(model, settings={**model.settings, **settings})
+        model.save(self._file(MODEL, "the model of steam: adabasis.load reads it"))
+        evidence = report.Evidence.of(model, x[out], y[out], f"the {len(out):,} rows held out")
         path = self._file("steam.html", "the report on it: open it in a browser")
         report.write(path, model, evidence=evidence, verdict=verdict, provenance=provenance)
-        self._draw(
-            "steam-error.png", "its error on the held-out rows", plots.error_map(model, x, y)
-        )
+        self._draw("steam-surface.png", "the fitted surface", plots.fitted(model, data=(x, y)))
+        errors = plots.error_map(model, x[out], y[out])
+        self._draw("steam-error.png", "its error on the held-out rows", errors)
 
     def sine(self) -> None:
         """Compare usual training with Box initialisation and least squares on sin 2πx."""
@@ -147,6 +154,7 @@ class _Tour:
         for name, what in self.written.items():
             self.say(f"  {name:{wide}}  {what}")
         self.say()
+        self.say(f"About this model: adabasis show {shlex.quote(str(self.folder / MODEL))}")
         self.say("With a table of your own:")
         self.say("  adabasis fit TABLE.csv --target COLUMN")
         self.say("  adabasis predict TABLE.adabasis NEW.csv")

@@ -223,14 +223,14 @@ def _sentence(scores: list[Score]) -> str:
         return "No better than a constant: there may be nothing to learn from these columns."
     best = min(others, key=lambda score: score.relative)
     if abs(best.behind) < _CLEAR:
-        return f"No clear difference from the best of the others, the {best.name}."
+        return f"No clear difference from the best of the others ({best.name})."
     if best.behind < 0:
         return (
-            f"The {best.name} is better here (error {best.relative:.2g} against "
+            f"Better here: {best.name} (error {best.relative:.2g} against "
             f"{ours.relative:.2g}): use that."
         )
     ratio = best.relative / ours.relative if ours.relative > 0 else math.inf
-    return f"{_times(ratio)} the accuracy of the best of the others, the {best.name}."
+    return f"{_times(ratio)} the accuracy of the best of the others ({best.name})."
 
 
 def _times(ratio: float) -> str:

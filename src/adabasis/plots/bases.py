@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..fitted import Fitted
 from .functions import grid
-from .style import BLUE, COLOURMAP, HEIGHT, RED, WIDTH, figure_of, names_of, new_axes, styled
+from .style import BLUE, COLOURMAP, HEIGHT, RED, WIDTH, figure_of, names_of, new_axes, short, styled
 
 TILE = 48
 """Pixels along a side of a small picture."""
@@ -64,7 +64,7 @@ def _basis_curves(model: Fitted, stages: Mapping[str, bool], most: int) -> Figur
         largest = np.abs(phi).max(axis=0)
         ax.plot(x, phi / np.where(largest > 0, largest, 1.0), color=BLUE, linewidth=0.8, alpha=0.7)
         ax.set_title(f"{title}: {len(chosen)} of {model.coefficients.shape[0]} functions")
-    axes[-1].set_xlabel(names_of(model)[0][0])
+    axes[-1].set_xlabel(short(names_of(model)[0][0]))
     return figure
 
 

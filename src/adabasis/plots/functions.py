@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
@@ -18,6 +19,8 @@ from .style import (
     COLOURMAP,
     INK,
     ORANGE,
+    SMALLEST,
+    WIDTH,
     figure_of,
     many,
     names_of,
@@ -29,8 +32,10 @@ from .style import (
     value,
 )
 
-SIDE = 81
+SIDE = 61
 """Points along a side of the grid that a surface is drawn from."""
+LEVELS = 16
+MOST_CURVES = 8
 
 
 @styled
@@ -84,7 +89,7 @@ def _curve(model: Fitted, ax: Axes, data: Any, output: int) -> None:
         ax.plot(x, y, ".", color=ORANGE, markersize=4, label="data")
     x = np.linspace(low, high, 801)
     ax.plot(x, value(model, x[:, None], output), color=BLUE, label="model")
-    ax.set(xlabel=inputs[0], ylabel=outputs[output])
+    ax.set(xlabel=short(inputs[0]), ylabel=short(outputs[output]))
     if data is not None:
         ax.legend()
 
@@ -100,16 +105,16 @@ def _surface(model: Fitted, ax: Axes, data: Any, output: int) -> None:
         seen = z[hull.contains_points(x)]
         low, high = seen.min(initial=z.max()), seen.max(initial=z.min())
     z = np.clip(z, low, high).reshape(SIDE, SIDE)
-    filled = ax.contourf(first, second, z, levels=24, cmap=COLOURMAP)
+    filled = ax.contourf(first, second, z, levels=LEVELS, cmap=COLOURMAP)
     if hull is not None:
         filled.set_clip_path(hull, transform=ax.transData)
         some = some_of(len(data[0]), 500)
         ax.plot(*np.asarray(data[0])[some].T, ".", color="white", markersize=2, alpha=0.6)
-    bar = figure_of(ax).colorbar(filled, ax=ax, label=outputs[output])
+    bar = figure_of(ax).colorbar(filled, ax=ax, label=short(outputs[output]))
     bar.locator = MaxNLocator(6)
     bar.update_ticks()
     ax.grid(False)
-    ax.set(xlabel=inputs[0], ylabel=inputs[1])
+    ax.set(xlabel=short(inputs[0]), ylabel=short(inputs[1]))
 
 
 def _hull(x: np.ndarray) -> Path | None:
@@ -138,14 +143,13 @@ def _dependence(model: Fitted, data: Any, output: int) -> Figure:
     inputs, outputs = names_of(model)
     background = _background(model, data)
     curves = [_mean_along(model, background, i, output) for i in range(model.n_inputs)]
-    most = sorted(range(len(curves)), key=lambda i: -np.ptp(curves[i][1]))[:9]
-    columns = min(3, len(most))
-    rows = math.ceil(len(most) / columns)
-    figure = Figure(figsize=(2.2 * columns + 0.6, 1.9 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    most = sorted(range(len(curves)), key=lambda i: -np.ptp(curves[i][1]))[:MOST_CURVES]
+    rows = math.ceil(len(most) / 2)
+    figure = Figure(figsize=(WIDTH, 1.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, sharey=True, squeeze=False).ravel()
     for ax, i in zip(axes, most, strict=False):
         ax.plot(*curves[i], color=BLUE)
-        ax.set_xlabel(short(inputs[i], 26))
+        ax.set_xlabel(short(inputs[i], 24))
         ax.xaxis.set_major_locator(MaxNLocator(3))
     for ax in axes[len(most) :]:
         ax.set_axis_off()
@@ -172,19 +176,36 @@ def _mean_along(
 
 
 @styled
-def error_map(model: Fitted, X: Any, y: Any, *, output: int = 0) -> Figure:
-    """Draw points of two inputs coloured by the size of the model's error there."""
+def error_map(model: Fitted, X: Any, y: Any, *, predicted: Any = None, output: int = 0) -> Figure:
+    """Draw points of two inputs coloured by the size of the error there.
+
+    Parameters
+    ----------
+    model : Fitted
+    X : array-like, shape (N, 2)
+    y : array-like, shape (N,) or (N, Q)
+    predicted : array-like, shape (N,) or (N, Q), optional
+        Predictions to judge: by default those of ``model``.
+    output : int
+        Which of several outputs.
+
+    Returns
+    -------
+    Figure
+    """
     x = np.asarray(X, dtype=float)
     some = some_of(len(x))
-    error = np.abs(value(model, x, output) - one_output(y, len(x), output))[some]
+    values = value(model, x, output) if predicted is None else one_output(predicted, len(x), output)
+    error = np.abs(values - one_output(y, len(x), output))[some]
     ax, (inputs, outputs) = new_axes(), names_of(model)
     order = np.argsort(error)  # the largest on top
-    floor = max(error.max(initial=0.0) * 1e-6, 1e-300)
+    floor = max(error.max(initial=0.0) * 1e-6, SMALLEST)
+    colours = LogNorm(floor, max(error.max(initial=0.0), 10 * floor))
     first, second = x[some][order].T
     dots = ax.scatter(
-        first, second, c=np.maximum(error, floor)[order], s=12, cmap=COLOURMAP, norm="log",
+        first, second, c=np.maximum(error, floor)[order], s=12, cmap=COLOURMAP, norm=colours,
         rasterized=many(some),
     )  # fmt: skip
-    figure_of(ax).colorbar(dots, ax=ax, label=f"absolute error of {short(outputs[output], 24)}")
-    ax.set(xlabel=inputs[0], ylabel=inputs[1])
+    figure_of(ax).colorbar(dots, ax=ax, label=f"absolute error of\n{short(outputs[output], 24)}")
+    ax.set(xlabel=short(inputs[0]), ylabel=short(inputs[1]))
     return figure_of(ax)

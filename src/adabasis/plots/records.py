@@ -18,6 +18,7 @@ from .style import (
     ORANGE,
     RED,
     WIDTH,
+    drawable,
     figure_of,
     many,
     new_axes,
@@ -30,13 +31,14 @@ from .style import (
 @styled
 def parity(y: Any, predicted: Any, name: str = "y") -> Figure:
     """Draw predictions against true values: a perfect model's lie on the diagonal."""
-    ax = new_axes(WIDTH, WIDTH * 0.8)
+    ax = new_axes()
     y, predicted = np.ravel(y), np.ravel(predicted)
     some = some_of(len(y))
     ends = [min(y.min(), predicted.min()), max(y.max(), predicted.max())]
     ax.plot(ends, ends, color=INK, linewidth=0.8)
     dots: dict[str, Any] = {"color": BLUE, "markersize": 4, "alpha": 0.6, "rasterized": many(some)}
     ax.plot(y[some], predicted[some], ".", **dots)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set(xlabel=f"{short(name, 30)}, measured", ylabel=f"{short(name, 30)}, predicted")
     return figure_of(ax)
 
@@ -51,6 +53,7 @@ def residuals(y: Any, predicted: Any, name: str = "y") -> Figure:
     left.axhline(0, color=INK, linewidth=0.8)
     dots: dict[str, Any] = {"color": BLUE, "markersize": 4, "alpha": 0.6, "rasterized": many(some)}
     left.plot(predicted[some], error[some], ".", **dots)
+    left.xaxis.set_major_locator(MaxNLocator(5))
     left.set(xlabel=f"{short(name, 24)}, predicted", ylabel="predicted − measured")
     right.hist(error, bins=min(40, max(5, len(error) // 5)), orientation="horizontal", color=BLUE)
     right.set(xlabel="rows")
@@ -63,12 +66,12 @@ def history(model: Fitted) -> Figure:
     ax, record = new_axes(), model.history
     marker = "o" if len(record) == 1 else ""
     ax.semilogy(
-        np.arange(len(record)), np.sqrt(record.loss), color=BLUE, marker=marker,
+        np.arange(len(record)), drawable(np.sqrt(record.loss)), color=BLUE, marker=marker,
         label="rows trained on",
     )  # fmt: skip
     if len(record.validation):
         ax.semilogy(
-            record.validation_step, record.validation, ".-", color=RED, markersize=4,
+            record.validation_step, drawable(record.validation), ".-", color=RED, markersize=4,
             label="rows held out",
         )  # fmt: skip
     ax.set(xlabel="steps", ylabel="root mean square error\n(standardised outputs)")
@@ -85,9 +88,9 @@ def histories(
     lines = zip(runs.items(), (ORANGE, BLUE, GREEN, RED), ("--", "-", "-.", ":"), strict=False)
     for (label, losses), colour, dash in lines:
         for loss in losses:
-            ax.semilogy(loss, color=colour, alpha=0.3, linewidth=0.7)
+            ax.semilogy(drawable(loss), color=colour, alpha=0.3, linewidth=0.7)
         shortest = min(map(len, losses))
-        mean = np.exp(np.mean([np.log(loss[:shortest]) for loss in losses], axis=0))
+        mean = np.exp2(np.mean([np.log2(drawable(loss[:shortest])) for loss in losses], axis=0))
         ax.semilogy(mean, color=colour, linestyle=dash, linewidth=2, label=label)
     ax.set(xlabel="steps", ylabel=ylabel)
     ax.legend()
@@ -104,7 +107,8 @@ def candidates(model: Fitted) -> Figure:
     ):
         found = [(i, c[key]) for i, c in enumerate(model.candidates, 1) if c.get(key) is not None]
         if found:
-            ax.semilogy(*zip(*found, strict=True), marker, color=colour, markersize=5, label=label)
+            at, errors = zip(*found, strict=True)
+            ax.semilogy(at, drawable(errors), marker, color=colour, markersize=5, label=label)
             ax.legend()
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="candidate, best first", ylabel="relative error")

@@ -18,6 +18,8 @@ BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 """Colours of Okabe and Ito, told apart with every kind of colour vision."""
 COLOURMAP = "viridis"
 WIDTH, HEIGHT = 4.2, 2.8
+SMALLEST = 2.0**-332
+"""Errors of zero are drawn here, at about 1e-100, on logarithmic scales."""
 MOST_POINTS = 2000
 """Points drawn in a scatter plot: a random subset where there are more."""
 STYLE: dict[Any, Any] = {
@@ -79,6 +81,11 @@ def many(points: np.ndarray) -> bool:
     return len(points) > 500
 
 
+def drawable(values: Any) -> np.ndarray:
+    """Return values that a logarithmic scale can show: zeros lifted to :data:`SMALLEST`."""
+    return np.maximum(np.asarray(values, dtype=float), SMALLEST)
+
+
 def one_output(values: np.ndarray, n: int, output: int) -> np.ndarray:
     """Return one column of outputs that may be flat."""
     return np.asarray(values).reshape(n, -1)[:, output]
@@ -89,6 +96,8 @@ def value(model: Fitted, x: np.ndarray, output: int) -> np.ndarray:
     return one_output(model(x), len(x), output)
 
 
-def short(name: str, most: int) -> str:
-    """Cut a name short."""
-    return name if len(name) <= most else name[: most - 1] + "…"
+def short(name: str, most: int = 36) -> str:
+    """Return a name as a label: on one line, cut short, its dollar signs no mathematics."""
+    name = " ".join(name.split())
+    name = name if len(name) <= most else name[: most - 1] + "…"
+    return name.replace("$", r"\$")

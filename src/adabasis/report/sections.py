@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..fitted import Fitted
+from ..plots.functions import MOST_CURVES
 from ..verdict import Verdict
 
 MOST_OUTPUTS = 4
 """Outputs that are drawn; the page of a model with a hundred of them would be no use."""
 MOST_CANDIDATES = 20
 WORST = 5
-VERSIONS = ("adabasis", "jax", "numpy", "scipy")
+PACKAGES = ("adabasis", "jax", "numpy", "scipy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +56,10 @@ class Evidence:
         if x is None or y is None:
             raise ValueError("report(X, y): expected both or neither, got one of them.")
         x, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        if not len(x):
+            return None
         predicted = np.asarray(model(x)).reshape(len(x), -1)
-        columns = values.reshape(len(values), -1)
+        columns = values[:, None] if values.ndim == 1 else values
         if columns.shape != predicted.shape:
             raise ValueError(
                 f"report(X, y): expected y of shape {predicted.shape}, got {values.shape}."
@@ -194,14 +197,17 @@ def _function(subject: Subject) -> Iterator[Block]:
                 f"Mean prediction of {name} as one input runs over its range and the others stay "
                 "where they are (partial dependence)"
             )
-            caption += "." if model.n_inputs <= 9 else ": the nine inputs that matter most."
+            few = model.n_inputs <= MOST_CURVES
+            caption += "." if few else f": the {MOST_CURVES} inputs that matter most."
         else:
             caption = f"{name} over the range of the data."
         figure = plots.fitted(model, data=data, output=q)
         yield Picture(figure, caption, f"The fitted function: {caption}")
         if model.n_inputs == 2 and evidence is not None and len(evidence.x):
             yield Picture(
-                plots.error_map(model, evidence.x, evidence.y, output=q),
+                plots.error_map(
+                    model, evidence.x, evidence.y, predicted=evidence.predicted, output=q
+                ),
                 f"{name}: where the errors are, on {evidence.label}.",
                 f"Absolute error of {name} at the rows, over both inputs.",
             )
@@ -244,8 +250,10 @@ def _worst(subject: Subject, evidence: Evidence) -> Table:
             f"{name} = {number(v, 4)}" for name, v in zip(inputs[:6], evidence.x[i], strict=False)
         )
         values = (evidence.y[i, q], evidence.predicted[i, q])
-        rows.append((place, outputs[q], *(number(float(v), 6) for v in values)))
-    return Table("The largest errors", ("where", "of", "measured", "predicted"), rows)
+        which = (outputs[q],) if len(outputs) > 1 else ()
+        rows.append((place, *which, *(number(float(v), 6) for v in values)))
+    which = ("of",) if len(outputs) > 1 else ()
+    return Table("The largest errors", ("where", *which, "measured", "predicted"), rows)
 
 
 @section(Fitted, "Error while training")
@@ -270,9 +278,10 @@ def _history(subject: Subject) -> Iterator[Block]:
 def _basis(subject: Subject) -> Iterator[Block]:
     model = subject.model
     if model.n_inputs <= 2 and model.initial_parameters is not None:
+        scaled = "each over its largest value" if model.n_inputs == 1 else "each in its own colours"
         yield Picture(
             plots.basis_functions(model),
-            "The functions with the largest share in the model.",
+            f"The functions with the largest share in the model, {scaled}.",
             "Basis functions of the model, as drawn at random and, if trained, afterwards.",
         )
 
@@ -312,21 +321,15 @@ def _candidates(subject: Subject) -> Iterator[Block]:
              str(c.get("steps", "–")))
             for i, c in enumerate(tried[:MOST_CANDIDATES], 1)
         ]  # fmt: skip
-        head = ("", "candidate", "held-out error", "leave-one-out error", "steps")
+        head = ("rank", "candidate", "held-out error", "leave-one-out error", "steps")
         yield Table(caption, head, rows, folded=True)
 
 
 @section(Fitted, "How it was made")
 def _provenance(subject: Subject) -> Iterator[Block]:
-    rows = [(str(key), str(value)) for key, value in subject.provenance.items()]
-    plain = (str, int, float, bool, type(None))
-    settings = {k: v for k, v in subject.model.settings.items() if isinstance(v, plain)}
-    rows += [
-        (f"fit: {key}", "none" if value is None else str(value)) for key, value in settings.items()
-    ]
-    rows.append(("page written with", f"{_versions()}, Python {platform.python_version()}"))
-    yield Table("Provenance", (), rows)
-
-
-def _versions() -> str:
-    return ", ".join(f"{name} {version(name)}" for name in VERSIONS)
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = f"{packages}, Python {platform.python_version()}"
+    facts = {"versions": versions, **subject.provenance}
+    given = {k: v for k, v in subject.model.settings.items() if isinstance(v, str | int | float)}
+    facts["arguments of fit"] = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    yield Table("Provenance", (), [(str(key), str(value)) for key, value in facts.items()])
