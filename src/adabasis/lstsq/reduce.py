@@ -7,7 +7,6 @@ reduction of no rows as its unit. Terms, ridge rows, chunks on disk and devices 
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -68,12 +67,22 @@ def triangularize(rows: Array) -> Array:
         whole = n // block * block
         head = rows[:whole].reshape(-1, block, columns)
         # lax.map, not vmap: a batched QR copies the whole stack.
-        factors = jax.lax.map(functools.partial(jnp.linalg.qr, mode="r"), head)
+        factors = jax.lax.map(_factor, head)
         rows = jnp.concatenate([factors.reshape(-1, columns), rows[whole:]])
         return triangularize(rows)
     if n < columns:
         rows = jnp.concatenate([rows, jnp.zeros((columns - n, columns), rows.dtype)])
-    return jnp.linalg.qr(rows, mode="r")
+    return _factor(rows)
+
+
+def _factor(rows: Array) -> Array:
+    """Return R of a QR factorization that leaves the layout of its input's makers alone.
+
+    LAPACK wants contiguous columns. Without the barrier XLA imposes that layout on whatever
+    computes the rows, every layer of a network included, which costs as much as the QR itself.
+    """
+    by_columns = jax.lax.optimization_barrier(rows.T)
+    return jnp.linalg.qr(by_columns.T, mode="r")
 
 
 def reduce(a: DesignMatrix, b: Values, weight: Weights | None = None) -> Reduction:

@@ -184,7 +184,7 @@ class LSGN(AbstractTrainer):
         return dataclasses.replace(
             state,
             good=flat,
-            loss=_loss(residual, c, ridge),
+            loss=jnp.minimum(loss, _loss(residual, c, ridge)),  # but for round-off, the latter
             ridge=mu,
             system=system,
             scale=scale,
