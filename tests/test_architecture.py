@@ -18,10 +18,10 @@ lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.gauss_newton train.loop train
 storage fitted select prepared search progress fitting
 verdict
-plots.style plots.functions plots.bases plots.records plots
+plots.style plots.dependence plots.functions plots.bases plots.records plots
 report.sections report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
-experiments demo doctor commands cli __main__ __init__
+experiments demo doctor screen commands cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

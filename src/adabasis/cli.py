@@ -5,11 +5,14 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
+import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,17 +38,23 @@ app = cyclopts.App(
     name="adabasis",
     version=_version,
     help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
+    help_epilogue=(
+        "Begin with: adabasis fit TABLE.csv --target COLUMN. "
+        "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted."
+    ),
     help_format="plaintext",
 )
-Names = Annotated[tuple[str, ...], Parameter(negative=())]
-Flag = Annotated[bool, Parameter(negative=())]
+Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 
 
-@app.command
+@app.command(usage="Usage: adabasis fit TABLE --target COLUMN [OPTIONS]")
 def fit(
     table: Path,
+    /,
     *,
-    target: Names,
+    target: Names = (),
     model: str = "auto",
     weight: str | None = None,
     drop: Names = (),
@@ -53,12 +62,12 @@ def fit(
     impute: Flag = False,
     holdout: float = 0.2,
     seed: int = 0,
-    max_seconds: float = math.inf,
+    max_seconds: Annotated[float, Parameter(show_default=False)] = math.inf,
     out: Path | None = None,
     report: Path | None = None,
     force: Flag = False,
     quiet: Flag = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Fit a table, judge the model on rows it has not seen, save it with a report.
 
@@ -67,7 +76,7 @@ def fit(
     table
         CSV, Parquet or Feather; the first line of a CSV names the columns.
     target
-        Column to predict; repeat for several.
+        Column to predict (needed); repeat for several.
     model
         auto, network (trained functions) or frozen (functions as drawn).
     weight
@@ -108,11 +117,12 @@ def fit(
 def predict(
     model: Path,
     table: Path,
+    /,
     *,
     out: Path | None = None,
     force: Flag = False,
     quiet: Flag = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Predict every row of a table with a saved model; tables may be larger than memory.
 
@@ -140,9 +150,7 @@ def predict(
 
 
 @app.command
-def show(
-    model: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
-) -> int:
+def show(model: Path, /, *, as_json: AsJson = False) -> int:
     """Say what a model file is and how it was made.
 
     Parameters
@@ -158,7 +166,7 @@ def show(
 
 
 @app.command
-def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+def doctor(*, as_json: AsJson = False) -> int:
     """Look for what is wrong with this installation, and say how to mend it.
 
     Parameters
@@ -230,6 +238,9 @@ def use_compile_cache() -> None:
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     global _given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal can show every name
     _given = sys.argv[1:] if tokens is None else list(tokens)
     try:
         command, bound, _ = app.parse_args(_given, exit_on_error=False, print_error=False)
@@ -237,7 +248,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
             use_compile_cache()
         return command(*bound.args, **bound.kwargs) or 0
     except cyclopts.CycloptsError as error:
-        return _complain(f"{error}".strip(), 2, "See adabasis --help.")
+        about = [name for name in _given[:1] if name in app]
+        return _complain(f"{error}".strip(), 2, f"See {' '.join(['adabasis', *about, '--help'])}.")
     except BadInput as error:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
@@ -246,8 +258,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if type(error).__name__ == "ModelFileError":
-            return _complain(str(error), 2)
         if os.environ.get("ADABASIS_TRACEBACK"):
             raise
         return _complain(
@@ -256,5 +266,18 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str, code: int, hint: str = "") -> int:
-    print("\n".join(filter(None, [f"adabasis: {text}", hint])), file=sys.stderr)
+    lines = "\n".join(filter(None, [f"adabasis: {text}", hint])).splitlines()
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [
+            textwrap.fill(
+                line,
+                width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines
+        ]
+    print("\n".join(lines), file=sys.stderr)
     return code

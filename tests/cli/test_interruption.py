@@ -1,0 +1,107 @@
+"""Ctrl-C, kill and failures: what is written is whole, and it is said what was lost."""
+
+import os
+import pathlib
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import adabasis
+
+from .calls import FAST, frame, run, started, write
+
+pytestmark = pytest.mark.plain_scope
+
+
+def test_an_interrupt_before_anything_is_found_writes_nothing(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adabasis.commands.fit", interrupted)
+    write(frame())
+    code, _out, err = run(capsys, "fit", "t.csv", "--target", "y")
+    assert code == 130
+    assert "nothing was written" in err
+    assert os.listdir() == ["t.csv"]
+
+
+def test_an_unforeseen_failure_is_one_line_and_exit_code_1(capsys, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("adabasis.commands.fit", broken)
+    write(frame())
+    code, _out, err = run(capsys, "fit", "t.csv", "--target", "y")
+    assert code == 1
+    assert "out of luck" in err
+    assert os.listdir() == ["t.csv"]
+
+
+SLOW_FIT = ["fit", "t.csv", "--target", "y", "--model", "network"]
+
+
+def rough(n=400):
+    x = np.random.default_rng(0).uniform(0, 1, (n, 3))
+    noise = np.random.default_rng(1).normal(size=n)
+    return pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": noise})
+
+
+def test_ctrl_c_in_mid_fit_keeps_the_best_iterate():
+    write(rough(2000))
+    process = started(*SLOW_FIT)
+    assert "step" in process.stderr.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Interrupted" in out
+    assert "Traceback" not in err
+    assert sorted(os.listdir()) == ["t.adabasis", "t.csv"]
+    assert np.isfinite(adabasis.load("t.adabasis")(rough()[["a", "b", "c"]].to_numpy())).all()
+
+
+def test_ctrl_c_while_the_report_is_drawn_keeps_the_model(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adabasis.report.write", interrupted)
+    write(frame())
+    code, out, _ = run(capsys, "fit", "t.csv", "--target", "y", *FAST)
+    assert code == 130
+    assert "Written: t.adabasis" in out
+    assert "No report: interrupted" in out
+    assert sorted(os.listdir()) == ["t.adabasis", "t.csv"]
+    assert adabasis.load("t.adabasis").settings["verdict"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_leaves_whole_files():
+    write(rough(100))
+    for moment in np.random.default_rng(1).uniform(0.5, 8, 10):
+        process = started(*SLOW_FIT, "--max-seconds", "4", "--force")
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode in (130, 0), (moment, err)
+        assert "Traceback" not in out + err
+        if process.returncode == 0 or "Written" in out:
+            adabasis.load("t.adabasis")
+        assert not [name for name in os.listdir() if name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_leaves_no_corrupt_file():
+    write(rough(100))
+    began = time.monotonic()
+    process = started(*SLOW_FIT, "--max-seconds", "4")
+    process.communicate()
+    whole = time.monotonic() - began
+    for moment in np.random.default_rng(0).uniform(0.2, 1.05, 10) * whole:
+        process = started(*SLOW_FIT, "--max-seconds", "4", "--force")
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
+        adabasis.load("t.adabasis")
+        assert pathlib.Path("t.html").read_text().rstrip().endswith("</html>")
