@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import io
 import json
 import math
@@ -13,7 +15,8 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -235,6 +238,24 @@ def use_compile_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+@contextlib.contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Send Ctrl-C again if it fell into a callback that swallows exceptions (JAX has some)."""
+    before = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     global _given
@@ -246,7 +267,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
         command, bound, _ = app.parse_args(_given, exit_on_error=False, print_error=False)
         if command.__module__ == __name__:  # not --help or --version
             use_compile_cache()
-        return command(*bound.args, **bound.kwargs) or 0
+        with _no_interrupt_lost():
+            return command(*bound.args, **bound.kwargs) or 0
     except cyclopts.CycloptsError as error:
         about = [name for name in _given[:1] if name in app]
         return _complain(f"{error}".strip(), 2, f"See {' '.join(['adabasis', *about, '--help'])}.")

@@ -128,12 +128,15 @@ def fit(
     with numerics(), _shown(verbose, max_steps) as shown:
         deadline = time.perf_counter() + max_seconds
         search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *shown))
-        if trainer is None:
-            search.automatic(bases)
-        elif isinstance(trainer, str):
-            search.frozen(bases)
-        else:
-            search.descend(trainer, bases)
+        try:
+            if trainer is None:
+                search.automatic(bases)
+            elif isinstance(trainer, str):
+                search.frozen(bases)
+            else:
+                search.descend(trainer, bases)
+        except KeyboardInterrupt:  # between two candidates
+            search.interrupted()
         return _finished(search, settings, refit=not isinstance(trainer, GD))
 
 

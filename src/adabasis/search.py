@@ -167,7 +167,7 @@ class Search:
                     if self._late():
                         return
         except KeyboardInterrupt:
-            self._interrupted()
+            self.interrupted()
 
     def descend(self, trainer: AbstractTrainer | None, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, until told to stop or out of time.
@@ -182,7 +182,7 @@ class Search:
                 chosen = trainer or _trainer_for(initial, term)
                 run = self._run(chosen, basis, initial, term, jax.random.fold_in(key, 1))
             except KeyboardInterrupt:
-                self._interrupted()
+                self.interrupted()
                 return
             label = f"{select.describe(basis)}, trained, restart {restart}"
             error = math.nan if run.validation is None else run.validation / self._held_out_spread()
@@ -246,7 +246,7 @@ class Search:
             self.cut_short = self.cut_short or StopReason.MAX_SECONDS
         return self.cut_short is not None
 
-    def _interrupted(self) -> None:
+    def interrupted(self) -> None:
         """Go on with what is there, or pass the interrupt on where there is nothing yet."""
         if not self.found:
             raise KeyboardInterrupt
