@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import importlib
 import io
 import json
 import math
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import textwrap
@@ -239,6 +241,22 @@ def use_compile_cache() -> None:
 
 
 @contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Put off Ctrl-C to the end of the block: imports of compiled modules do not survive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
 def _no_interrupt_lost() -> Iterator[None]:
     """Send Ctrl-C again if it fell into a callback that swallows exceptions (JAX has some)."""
     before = sys.unraisablehook
@@ -266,7 +284,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
     try:
         command, bound, _ = app.parse_args(_given, exit_on_error=False, print_error=False)
         if command.__module__ == __name__:  # not --help or --version
-            use_compile_cache()
+            with _interrupts_wait():
+                use_compile_cache()
+                own = command.__name__ if command in (doctor, demo) else "commands"
+                importlib.import_module(f".{own}", __package__)
         with _no_interrupt_lost():
             return command(*bound.args, **bound.kwargs) or 0
     except cyclopts.CycloptsError as error:

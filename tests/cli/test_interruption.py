@@ -75,6 +75,24 @@ def test_ctrl_c_between_two_candidates_keeps_the_best(capsys, monkeypatch):
     assert adabasis.load("t.adabasis").stop_reason is StopReason.INTERRUPTED
 
 
+def test_ctrl_c_during_the_imports_waits_for_their_end(capsys, monkeypatch):
+    """Compiled modules do not survive one in the midst of their import."""
+    steps = []
+
+    def importing():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        steps.append("imported")
+
+    monkeypatch.setattr("adabasis.cli.use_compile_cache", importing)
+    write(frame())
+    code, out, err = run(capsys, "fit", "t.csv", "--target", "y")
+    assert (code, out, err) == (130, "", "adabasis: Interrupted: nothing was written.\n")
+    assert steps == ["imported"]
+    assert os.listdir() == ["t.csv"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_ctrl_c_that_falls_where_exceptions_are_lost_comes_again(capsys, monkeypatch):
     began = time.monotonic()
 
