@@ -16,13 +16,13 @@ basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis
 operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
-train.steps train.gauss_newton train.loop train
+train.steps train.project train.matrix_free train.gauss_newton train.loop train
 storage fitted select prepared search progress fitting
 verdict
-plots.style plots.functions plots.bases plots.records plots
+plots.style plots.dependence plots.functions plots.bases plots.records plots
 report.sections report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
-experiments demo doctor commands cli __main__ __init__
+experiments demo doctor screen commands cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

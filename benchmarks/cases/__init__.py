@@ -1,5 +1,5 @@
 """The cases; importing this package registers them."""
 
-from . import sine, steam, step_ratio, tables
+from . import directions, sine, steam, step_ratio, tables, training
 
-__all__ = ["sine", "steam", "step_ratio", "tables"]
+__all__ = ["directions", "sine", "steam", "step_ratio", "tables", "training"]
