@@ -15,6 +15,8 @@ from ..methods import ours
 from ..methods.peers import peers
 from ..records import Bar, Measurement
 from ..registry import Settings, case
+from .directions import INPUTS, ridge_function
+from .directions import problem as directions_problem
 
 SEEDS = 16
 GOAL = 1e-9
@@ -126,3 +128,24 @@ def to_goal(settings: Settings) -> Iterator[Measurement]:
         *peers(settings, "torch 8 tanh, Adam to 1e-9", "torch 8 tanh, L-BFGS to 1e-9"),
     ]
     yield from compare([sine("sine")], methods, settings)
+
+
+@case(
+    "solvers",
+    "30 Gauss–Newton steps by QR and by conjugate gradients, 2,000 rows of ten inputs",
+    error="relative root mean square residual after 30 steps",
+    repeats=1,
+    reference="qr",
+)
+def solvers(settings: Settings) -> Iterator[Measurement]:
+    """Grow the network through the size where the solvers change places."""
+    shapes = ((16, 1), (16, 2), (24, 2), (32, 2), (48, 2))
+    for width, depth in shapes[:1] if settings.quick else shapes:
+        n = width * (INPUTS + 1 + (depth - 1) * (width + 1))
+        data = directions_problem("ridge function", ridge_function, -1.0, 2000, 0)
+        problem = Problem(f"n = {n:,}", "rows", data.x, data.y, data.x, data.y, data.y.std())
+        methods = [
+            ours.by_fit(solver, NeuralBasis(width, depth), method=LSGN(solver=solver), max_steps=30)
+            for solver in ("qr", "iterative")
+        ]
+        yield from compare([problem], methods, settings)

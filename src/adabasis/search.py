@@ -49,6 +49,9 @@ NOTHING_LEARNT = 0.95
 """Relative error above which there is no use in more of the same."""
 CLEAR = 0.03
 """Relative error of a network below which its gradients tell directions from noise."""
+ABOVE_NOISE = 10
+"""Variation of gradients over the square of the relative error that is not noise."""
+MOST_DIRECTIONS, ROUNDS = 4, 3
 
 
 @dataclasses.dataclass
@@ -247,34 +250,50 @@ class Search:
     def _project(self) -> None:
         """Look for few directions in the gradients of the best network, and train features of them.
 
-        Their coefficients are then solved with the ridge of least leave-one-out error, for some
-        numbers of features and slopes.
+        What is trained is the span of the directions; the trained features tell its dimension
+        better than the network did. The axes within it are then the principal ones, and the
+        coefficients solved for some numbers of features and slopes, by leave-one-out error.
         """
-        network = min((c for c in self.found if c.run), key=lambda c: c.order, default=None)
-        if network is None or network.run is None or not network.held_out < CLEAR:
+        seen = min((c for c in self.found if c.run), key=lambda c: c.order, default=None)
+        if seen is None or not seen.held_out < CLEAR:
             return
         term = self.data.term(self._some(self.data.fold(0)[0]))
         z = np.asarray(term.points.x)[: np.count_nonzero(term.points.weight)]
-        directions = select.directions(
-            network.basis, network.parameters, network.run.coefficients, z, network.held_out
-        )
-        rank, n_inputs = directions.shape
-        if not 0 < rank < n_inputs:
-            return
-        bases = select.projected_bases(len(z), n_inputs, rank)
-        if not bases:
-            return
-        start = bases[0].along(directions, z)
-        trained = self._trained(None, bases[0], 0, 0, self._fixed_penalty, start)
-        best = min(
-            (self._left_out(basis, trained.parameters) for basis in bases),
-            key=lambda candidate: candidate.left_out,
-        )
+        rank = n_inputs = z.shape[1]
+        bases: list[ProjectedFeatures] = []
+        for _ in range(ROUNDS):
+            axes, variation = self._directions(seen, z)
+            clear = int(np.sum(variation > ABOVE_NOISE * seen.held_out**2))
+            if not 0 < clear < rank or (rank == n_inputs and clear > MOST_DIRECTIONS):
+                break
+            rank, bases = clear, select.projected_bases(len(z), n_inputs, clear)
+            if not bases:
+                return
+            start = bases[0].along(axes[:rank], z)
+            seen = self._trained(None, bases[0], 0, 0, self._fixed_penalty, start)
+            if self._late():
+                break
+        if bases:
+            axes, _ = self._directions(seen, z)
+            self.found.append(self._best_of(bases, axes[:rank], z, seen))
+
+    def _directions(self, seen: Candidate, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert seen.run is not None
+        return select.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
+
+    def _best_of(
+        self,
+        bases: Sequence[ProjectedFeatures],
+        axes: np.ndarray,
+        z: np.ndarray,
+        trained: Candidate,
+    ) -> Candidate:
+        solved = [self._left_out(basis, basis.along(axes, z)) for basis in bases]
+        best = min(solved, key=lambda candidate: candidate.left_out)
         best.initial, best.run = trained.initial, trained.run
         best.label += ", trained"
         self._hold_out(best)
-        self.found.append(best)
-        self._late()
+        return best
 
     def _average(self, members: int) -> None:
         """Train more networks like a good one, each without other rows, and average them.

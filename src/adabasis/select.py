@@ -34,9 +34,8 @@ NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
 """Width and depth of networks to train: the first, and the last that is affordable."""
 MOST_WORK = 5e8
 """Multiplications of a Gauss–Newton step that a network trained by default may cost."""
-PROJECTED_WIDTHS = (128, 256)
+PROJECTED_WIDTHS = (64, 128, 256)
 PROJECTED_SCALES = (0.5, 1.0, 2.0)
-MOST_DIRECTIONS = 4
 DIRECTIONS_FROM = 2000
 """Points whose gradients are looked at."""
 MOST_NUMBERS = 3 * 10**7
@@ -201,26 +200,26 @@ def _scatter_of_gradients(
 
 
 def directions(
-    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: np.ndarray, error: float
-) -> np.ndarray:
-    """Return the directions (r, D) along which a fitted function is not affine, as far as known.
+    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return directions (D, D), and how much the gradient of a fitted function varies along each.
 
-    The gradient of u(x) = g(V x) + a·x varies within the rows of V, so its covariance has r
-    eigenvalues that are not zero; those of the fit's errors are about ``error`` (relative)
-    squared times the largest. No rows are returned where there are more than
-    :data:`MOST_DIRECTIONS`.
+    The gradient of u(x) = g(V x) + a·x varies within the rows of V, so its covariance has as many
+    eigenvalues that are not zero, here relative to the largest and descending; those of the fit's
+    errors are about the square of its relative error.
     """
     few = x[:: max(1, len(x) // DIRECTIONS_FROM)][:DIRECTIONS_FROM]
     values, vectors = np.linalg.eigh(np.asarray(_scatter_of_gradients(basis, parameters, c, few)))
-    rank = int(np.sum(values > 10 * error**2 * values[-1]))
-    return vectors[:, ::-1].T[: rank if rank <= MOST_DIRECTIONS else 0]
+    largest = values[-1] if values[-1] > 0 else 1.0
+    return vectors[:, ::-1].T, values[::-1] / largest
 
 
 def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeatures]:
     """Return features of r directions to compare: the first is the one to train."""
     most = n_rows // 4 - n_inputs - 1
-    sizes = itertools.product(PROJECTED_WIDTHS, PROJECTED_SCALES)
-    bases = [ProjectedFeatures(w, rank, scale=s) for w, s in sizes if w <= most]
+    widths = [width for width in PROJECTED_WIDTHS if width <= most][-2:]
+    sizes = itertools.product(widths, PROJECTED_SCALES)
+    bases = [ProjectedFeatures(width, rank, scale=scale) for width, scale in sizes]
     return sorted(bases, key=lambda basis: (basis.width, basis.scale != 1.0))
 
 

@@ -1,0 +1,115 @@
+"""What the defaults choose, and how good it is, on functions with a known answer."""
+
+import numpy as np
+import pytest
+
+from adabasis.basis import Ensemble, NeuralBasis, ProjectedFeatures
+from adabasis.fitting import fit, refit
+from adabasis.train import LSGN
+
+from .laws import assert_close, relative_error
+from .test_published import GRID, SINE
+
+INPUTS = 6
+
+
+def along_two(x):
+    """Return a function of six inputs that varies along two directions and is affine beside."""
+    a, b, affine = np.random.default_rng(0).normal(size=(3, INPUTS)) / np.sqrt(INPUTS)
+    return np.sin(3 * x @ a) + 0.5 * (x @ b) ** 2 + x @ affine
+
+
+def data(n, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (n, INPUTS))
+
+
+def test_few_directions_are_found_and_used():
+    x, fresh = data(500), data(1000, seed=1)
+    model = fit([NeuralBasis(8, 1)], x, along_two(x), ensemble=2)
+    assert isinstance(model.basis, ProjectedFeatures)
+    assert model.basis.rank == 2
+    error = np.sqrt(np.mean((model(fresh) - along_two(fresh)) ** 2)) / along_two(fresh).std()
+    assert error <= 1e-3
+    _, _, vt = np.linalg.svd(model.parameters.weight / model.input_map.scale)
+    a, b = np.random.default_rng(0).normal(size=(3, INPUTS))[:2]
+    for direction in (a, b):
+        inside = np.linalg.norm(vt[:2] @ direction) / np.linalg.norm(direction)
+        assert inside >= 1 - 1e-6
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    x = data(300)
+    y = along_two(x) + 0.3 * np.random.default_rng(2).normal(size=len(x))
+    bases = [NeuralBasis(8, 1), NeuralBasis(4, 1)]
+    return x, y, fit(bases, x, y, ensemble=3, max_steps=20)
+
+
+def test_noise_is_averaged_away(noisy):
+    x, y, model = noisy
+    assert isinstance(model.basis, Ensemble)
+    assert model.basis.members == 3
+    assert model.coefficients.shape == (27, 1)
+    alone = fit([NeuralBasis(8, 1)], x, y, max_steps=20)
+    fresh = data(2000, seed=1)
+    assert relative_error(model(fresh), along_two(fresh)) <= 1.05 * relative_error(
+        alone(fresh), along_two(fresh)
+    )
+
+
+def test_an_ensemble_is_refitted_member_by_member_with_its_own_ridge(noisy):
+    x, y, model = noisy
+    again = refit(model, x, y)
+    assert_close(again.coefficients, model.coefficients, 1e-8)
+    t = model.output_map(y[:, None])[:, 0]
+    penalty = model.candidates[0]["penalty"]
+    assert penalty > 0
+    phi = model.functions(x)
+    for member in range(3):
+        inside = slice(9 * member, 9 * member + 9)
+        below = np.sqrt(penalty) * np.eye(9)
+        expected = np.linalg.lstsq(
+            np.concatenate([phi[:, inside], below]), np.concatenate([t, np.zeros(9)])
+        )[0]
+        assert_close(3 * model.coefficients[inside, 0], expected, 1e-6)
+
+
+def test_an_ensemble_survives_its_file(noisy, tmp_path):
+    from adabasis import load
+
+    x, _, model = noisy
+    model.save(tmp_path / "model.adabasis")
+    again = load(tmp_path / "model.adabasis")
+    assert again.basis == model.basis
+    assert np.array_equal(again(x), model(x))
+
+
+@pytest.mark.parametrize("members", [0, "many"])
+def test_a_bad_number_of_members_is_named(members):
+    with pytest.raises(ValueError, match="ensemble"):
+        fit(None, data(50), along_two(data(50)), ensemble=members)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "bar"), [(4, -2.65), (8, -3.82), (16, -4.93), (32, -6.08)])
+def test_relu_layers_come_near_the_bound_of_free_knots(width, bar):
+    """Median of 16 seeds, best of 4 restarts each; the bound, 0.15 above it but for 4 units."""
+    basis, errors = NeuralBasis(width, 1, activation="relu"), []
+    for seed in range(16):
+        options = {"method": LSGN(), "n_restarts": 4, "standardize": False}
+        model = fit(basis, GRID, SINE, random_state=seed, **options)
+        errors.append(np.mean((model(GRID) - SINE) ** 2))
+    print(f"\nwidth {width}: median log10 MSE {np.median(np.log10(errors)):.3f}")
+    assert np.median(np.log10(errors)) <= bar
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "bar"), [(16, -18), (32, -24)])
+def test_gauss_newton_reaches_machine_precision(width, bar):
+    errors = []
+    for seed in range(16):
+        options = {"method": "lsgn", "max_steps": 100}
+        model = fit(NeuralBasis(width, 1), GRID, SINE, random_state=seed, **options)
+        errors.append(np.mean((model(GRID) - SINE) ** 2))
+    print(f"\nwidth {width}: mean log10 MSE {np.mean(np.log10(errors)):.2f}")
+    assert np.mean(np.log10(errors)) <= bar
