@@ -5,6 +5,7 @@ import pytest
 
 from adabasis.basis import Ensemble, NeuralBasis, ProjectedFeatures
 from adabasis.fitting import fit, refit
+from adabasis.select import clear_rank
 from adabasis.train import LSGN
 
 from .laws import assert_close, relative_error
@@ -35,6 +36,24 @@ def test_few_directions_are_found_and_used():
     for direction in (a, b):
         inside = np.linalg.norm(vt[:2] @ direction) / np.linalg.norm(direction)
         assert inside >= 1 - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("variation", "rank"),
+    [
+        ([1.0, 0.5, 1e-8, 1e-9], 2),
+        ([1.0, 0.8, 0.3, 1e-5, 3e-6, 1e-6], 3),
+        ([1.0, 1e-4, 1e-5], 1),
+        ([1.0, 0.5, 0.02, 0.01], 0),  # a cliff, but what follows is not small
+        ([1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5], 0),
+        ([1.0] * 5 + [1e-9], 0),  # five are too many
+        ([1.0, 0.5], 0),
+        ([1.0], 0),
+        ([0.0, 0.0, 0.0], 0),
+    ],
+)
+def test_directions_count_up_to_a_cliff(variation, rank):
+    assert clear_rank(np.array(variation)) == rank
 
 
 @pytest.fixture(scope="module")

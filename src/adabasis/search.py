@@ -49,9 +49,7 @@ NOTHING_LEARNT = 0.95
 """Relative error above which there is no use in more of the same."""
 CLEAR = 0.03
 """Relative error of a network below which its gradients tell directions from noise."""
-ABOVE_NOISE = 10
-"""Variation of gradients over the square of the relative error that is not noise."""
-MOST_DIRECTIONS, ROUNDS = 4, 3
+ROUNDS = 2
 
 
 @dataclasses.dataclass
@@ -259,14 +257,14 @@ class Search:
             return
         term = self.data.term(self._some(self.data.fold(0)[0]))
         z = np.asarray(term.points.x)[: np.count_nonzero(term.points.weight)]
-        rank = n_inputs = z.shape[1]
+        rank = z.shape[1]
         bases: list[ProjectedFeatures] = []
         for _ in range(ROUNDS):
             axes, variation = self._directions(seen, z)
-            clear = int(np.sum(variation > ABOVE_NOISE * seen.held_out**2))
-            if not 0 < clear < rank or (rank == n_inputs and clear > MOST_DIRECTIONS):
+            fewer = select.clear_rank(variation[:rank])
+            if not fewer:
                 break
-            rank, bases = clear, select.projected_bases(len(z), n_inputs, clear)
+            rank, bases = fewer, select.projected_bases(len(z), z.shape[1], fewer)
             if not bases:
                 return
             start = bases[0].along(axes[:rank], z)

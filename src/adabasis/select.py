@@ -35,7 +35,11 @@ NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
 MOST_WORK = 5e8
 """Multiplications of a Gauss–Newton step that a network trained by default may cost."""
 PROJECTED_WIDTHS = (64, 128, 256)
-PROJECTED_SCALES = (0.5, 1.0, 2.0)
+PROJECTED_SCALES = (1.0, 2.0)
+MOST_DIRECTIONS = 4
+SMALL_VARIATION, CLIFF = 1e-3, 30.0
+"""How much the gradients may vary along directions that are left out, and how much more they must
+along the last that is not."""
 DIRECTIONS_FROM = 2000
 """Points whose gradients are looked at."""
 MOST_NUMBERS = 3 * 10**7
@@ -205,13 +209,23 @@ def directions(
     """Return directions (D, D), and how much the gradient of a fitted function varies along each.
 
     The gradient of u(x) = g(V x) + a·x varies within the rows of V, so its covariance has as many
-    eigenvalues that are not zero, here relative to the largest and descending; those of the fit's
-    errors are about the square of its relative error.
+    eigenvalues that are not zero, here relative to the largest and descending.
     """
     few = x[:: max(1, len(x) // DIRECTIONS_FROM)][:DIRECTIONS_FROM]
     values, vectors = np.linalg.eigh(np.asarray(_scatter_of_gradients(basis, parameters, c, few)))
     largest = values[-1] if values[-1] > 0 else 1.0
     return vectors[:, ::-1].T, values[::-1] / largest
+
+
+def clear_rank(variation: np.ndarray) -> int:
+    """Return after how many directions the variation of the gradient falls off a cliff, or 0.
+
+    What follows the cliff is the noise of the fit's gradients, which its error does not tell.
+    """
+    ahead = variation[1 : MOST_DIRECTIONS + 1]
+    falls = np.maximum(variation[: len(ahead)], 1e-300) / np.maximum(ahead, 1e-300)
+    falls = np.where(ahead <= SMALL_VARIATION, falls, 0.0)
+    return int(np.argmax(falls)) + 1 if falls.max(initial=0.0) >= CLIFF else 0
 
 
 def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeatures]:
