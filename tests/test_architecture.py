@@ -11,14 +11,16 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-errors notation scope domains points
-basis.activations basis.initialize basis.base basis.neural basis.features basis
-operators rows
+errors notation scope domains points samplers fields
+basis.activations basis.initialize basis.base basis.neural basis.features basis.warped basis
+operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.gauss_newton train.loop train
 storage fitted select prepared search progress fitting
+pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
+pde.solution pde.study pde.export pde.solving pde
 verdict
-plots.style plots.functions plots.bases plots.records plots
+plots.style plots.functions plots.equations plots.bases plots.records plots
 report.sections report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
 experiments demo doctor commands cli __main__ __init__

@@ -5,6 +5,7 @@ from .base import AbstractBasis
 from .features import FrozenFeatures
 from .initialize import INITIALIZERS, AbstractInitializer, Box, FanScaled
 from .neural import NeuralBasis
+from .warped import WarpedBasis
 
 BASES: dict[str, type[AbstractBasis]] = {
     "NeuralBasis": NeuralBasis,
@@ -23,4 +24,5 @@ __all__ = [
     "FanScaled",
     "FrozenFeatures",
     "NeuralBasis",
+    "WarpedBasis",
 ]
