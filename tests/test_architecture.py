@@ -21,9 +21,9 @@ pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adap
 pde.solution pde.study pde.export pde.solving pde
 verdict
 plots.style plots.functions plots.equations plots.bases plots.records plots
-report.sections report.page report estimators
+report.sections report.equations report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
-experiments demo doctor commands cli __main__ __init__
+experiments demo doctor commands solve_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

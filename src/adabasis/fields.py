@@ -102,8 +102,10 @@ class Field:
         return _combined(ufunc.__name__, *inputs)
 
     def __repr__(self) -> str:
-        if self.kind in ("coordinate", "constant"):
-            return f"{self.arguments[0]}"
+        if self.kind == "constant":
+            return f"{self.arguments[0]:g}"
+        if self.kind == "coordinate":
+            return str(self.arguments[0])
         if self.kind == "function":
             return getattr(self.arguments[0], "__name__", "function")
         signs = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
@@ -129,7 +131,7 @@ def coordinates(*names: str) -> tuple[Field, ...]:
     --------
     >>> x, t = coordinates("x", "t")
     >>> 1 + x * np.sin(t)
-    (1.0 + (x * sin(t)))
+    (1 + (x * sin(t)))
     """
     if not names or len(set(names)) < len(names) or not all(n.isidentifier() for n in names):
         raise ValueError(
@@ -222,9 +224,12 @@ def symbolic(field: Field, names: Sequence[str]) -> Field:
 
 def _combined(kind: str, *arguments: Any) -> Any:
     try:
-        return Field(kind, tuple(as_field(a) for a in arguments))
+        fields = tuple(as_field(a) for a in arguments)
     except TypeError:
         return NotImplemented
+    if all(f.kind == "constant" for f in fields):
+        return as_field(getattr(np, kind)(*(f.arguments[0] for f in fields)))
+    return Field(kind, fields)
 
 
 def _called(function: Callable[..., Any], columns: dict[str, Any], numpy: Any) -> Any:

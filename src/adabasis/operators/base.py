@@ -53,7 +53,10 @@ class AbstractOperator(eqx.Module):
         return -1.0 * self
 
     def __rmul__(self, coefficient: Any) -> AbstractOperator:
-        return Scaled(as_field(coefficient), self)
+        field = as_field(coefficient)
+        if isinstance(self, Scaled) and not self.names:
+            return Scaled(field * self.coefficient, self.operator)
+        return Scaled(field, self)
 
     def __matmul__(self, other: AbstractOperator) -> AbstractOperator:
         if not isinstance(other, AbstractOperator):
@@ -161,7 +164,16 @@ class Scaled(AbstractOperator):
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return x ↦ a(x) (Mu)(x)."""
         image = self.operator(u)
-        return lambda x: at_point(self.coefficient, self._names_at(x), x) * image(x)
+        return lambda x: self._number_at(x) * image(x)
+
+    def _number_at(self, x: PointX) -> Any:
+        value = at_point(self.coefficient, self._names_at(x), x)
+        if jnp.ndim(value):
+            raise ValueError(
+                f"coefficient {self.coefficient!r} returned shape {jnp.shape(value)} at a point: "
+                "expected one number."
+            )
+        return value
 
     def _names_at(self, x: PointX) -> tuple[str, ...]:
         if self.names or self.coefficient.kind == "constant":
@@ -176,7 +188,8 @@ class Scaled(AbstractOperator):
 
     def __repr__(self) -> str:
         inner = f"({self.operator!r})" if isinstance(self.operator, Sum) else repr(self.operator)
-        return f"{self.coefficient!r} {inner}"
+        signs = {"1": "", "-1": "-"}
+        return signs.get(repr(self.coefficient), f"{self.coefficient!r} ") + inner
 
 
 class Composed(AbstractOperator):

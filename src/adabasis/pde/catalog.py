@@ -266,8 +266,7 @@ def _burgers() -> LinearProblem:
 
 def describe(name: str) -> str:
     """Return a problem's equation in one line."""
-    made = problem(name)
-    return f"{made.operator!r} = {made.source!r} in {made.domain!r}"
+    return problem(name).equation
 
 
 __all__ = [

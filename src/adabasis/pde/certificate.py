@@ -120,6 +120,7 @@ def _free_functions(
     """
     both = equation if conditions is None else lstsq.combine(equation, conditions)
     norms = jnp.linalg.norm(both.triangle, axis=0)
+    norms = jnp.where(norms > 0, norms, jnp.max(norms))  # a function that no row sees is free
     ridge = (RIDGE * norms) ** 2 * norms.shape[0]
     triangle = lstsq.with_ridge(both, ridge).triangle
     u = evaluate(Identity(), basis, parameters, x) / jnp.sqrt(x.shape[0])

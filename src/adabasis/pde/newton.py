@@ -20,8 +20,9 @@ from ..notation import Parameters
 from .system import Rows, ridged
 
 MOST_STEPS = 30
-HALVINGS = 8
-CONVERGED = 1e-9
+HALVINGS = 6
+CONVERGED = 1e-2
+"""Relative fall of the loss below which a step was the last one."""
 
 
 @eqx.filter_jit

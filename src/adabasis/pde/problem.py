@@ -118,7 +118,7 @@ class LinearProblem:
                 "operators.Laplacian(), or UserOperator for a function of (u, x)."
             )
         self.domain, self.name = domain, name
-        self.operator = operator.bind(domain.names)
+        self.stated, self.operator = operator, operator.bind(domain.names)
         self.source = as_field(source)
         self.conditions = tuple(_listed(conditions, "conditions"))
         self.data = tuple(_listed(data, "data"))
@@ -127,6 +127,11 @@ class LinearProblem:
         times = tuple(t for c in self.conditions for t in c.times)
         self.world = World(domain, times, self.operator.order)
         self._check()
+
+    @property
+    def equation(self) -> str:
+        """The equation in one line, as it was stated."""
+        return f"{self.stated!r} = {self.source!r} in {self.domain!r}"
 
     @property
     def linear(self) -> bool:
@@ -179,7 +184,12 @@ class LinearProblem:
         return found
 
     def unit(self, parts: Sequence[Part]) -> float:
-        """Return the scale of u: the largest root mean square of data over operator size."""
+        """Return the scale of u: the largest root mean square of data over operator size.
+
+        It is 1 where the operator is not linear, and would not carry a factor through.
+        """
+        if not self.linear:
+            return 1.0
         sizes = [float(np.sqrt(np.mean(p.data**2))) / p.size for p in parts]
         return max(sizes, default=0.0) or 1.0
 
@@ -189,7 +199,7 @@ class LinearProblem:
         """Return the same equation with another source or other values in the conditions."""
         return LinearProblem(
             self.domain,
-            self.operator,
+            self.stated,
             self.source if source is None else source,
             self.conditions if conditions is None else conditions,
             self.data,
@@ -227,7 +237,7 @@ class LinearProblem:
             self._sizes.append(_examined(self.domain, piece))
 
     def __repr__(self) -> str:
-        return f"LinearProblem({self.operator!r} = {self.source!r} in {self.domain!r})"
+        return f"LinearProblem({self.equation})"
 
 
 def values_at(domain: Box, piece: Piece) -> np.ndarray:
@@ -280,11 +290,6 @@ def _examined(domain: Box, piece: Piece) -> float:
                 "tracing. Use jax.numpy there, or write it with NumPy functions of the coordinates."
             ) from error
     images, mixed, zero = (np.asarray(part) for part in found)
-    if images.shape != (len(x), 2 * DIRECTIONS):
-        raise ValueError(
-            f"{piece.label}: {operator!r} gives shape {images.shape[1:]} at a point instead of one "
-            "number for each function: coefficients must return one number a point."
-        )
     wrong = np.argwhere(~np.isfinite(images))
     if len(wrong):
         place = ", ".join(f"{n} = {v:.4g}" for n, v in zip(names, x[wrong[0][0]], strict=True))

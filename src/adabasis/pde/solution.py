@@ -105,7 +105,7 @@ class Solution(Fitted):
         """Return the weighted right-hand side of another problem on this one's points."""
         from .problem import values_at
 
-        if repr(other.operator) != repr(self.problem.operator):
+        if not eqx.tree_equal(other.operator, self.problem.operator):
             raise ValueError(
                 f"resolve: expected the operator {self.problem.operator!r}, got "
                 f"{other.operator!r}. Another operator needs another solve."

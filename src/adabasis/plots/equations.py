@@ -26,6 +26,8 @@ def convergence(study: Study) -> Figure:
     ax.loglog(study.widths, drawable(study.errors), "o-", color=BLUE, label="error")
     ax.loglog(study.widths, drawable(study.residuals), "s--", color=ORANGE, label="residual")
     ax.set(xlabel="functions", ylabel="relative")
+    ax.set_xticks(study.widths, [f"{w:,}" for w in study.widths])
+    ax.minorticks_off()
     ax.set_title(f"error ~ functions$^{{-{study.order:.1f}}}$")
     ax.legend()
     return figure_of(ax)
