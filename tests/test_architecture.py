@@ -23,7 +23,9 @@ verdict
 plots.style plots.functions plots.equations plots.bases plots.records plots
 report.sections report.equations report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
-experiments demo doctor commands solve_command cli __main__ __init__
+experiments.registry experiments.advection experiments.advection_constant
+experiments.advection_width experiments.advection_depth experiments
+demo doctor commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

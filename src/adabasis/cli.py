@@ -199,6 +199,39 @@ def solve(
 
 
 @app.command
+def reproduce(
+    *names: str,
+    full: Flag = False,
+    quick: Flag = False,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
+    out: Path = Path("figures"),
+) -> int:
+    """Run experiments behind the slides' figures, and draw them.
+
+    Parameters
+    ----------
+    names
+        Of experiments; --list shows them.
+    full
+        The published size, which takes minutes to hours.
+    quick
+        A size that takes about a minute: the default.
+    every
+        Run all of them.
+    listed
+        Show the names.
+    out
+        Folder for NAME/quick.json, .svg and .png, or full.
+    """
+    from . import reproduce_command
+
+    if full and quick:
+        raise BadInput("--full and --quick: choose one.")
+    return reproduce_command.run(names, full, every, listed, out, _console())
+
+
+@app.command
 def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """Look for what is wrong with this installation, and say how to mend it.
 
