@@ -12,7 +12,8 @@ import adabasis
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
 errors notation scope domains points samplers fields
-basis.activations basis.initialize basis.base basis.neural basis.features basis.warped basis
+basis.activations basis.initialize basis.base basis.neural basis.features
+basis.projected basis.ensemble basis.warped basis
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.gauss_newton train.loop train

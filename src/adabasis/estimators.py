@@ -16,6 +16,7 @@ from . import select
 from .basis import AbstractBasis, NeuralBasis
 from .basis.initialize import AbstractInitializer
 from .fitting import fit
+from .search import MEMBERS, SEARCH_ROWS
 from .train import GD, LSGD, AbstractTrainer
 
 DEFAULT_WIDTH, DEFAULT_DEPTH = 64, 2
@@ -47,6 +48,8 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     tol : float
         Relative root mean square residual at which training stops.
     n_restarts : int
+    ensemble : int or "auto"
+        Networks averaged by ``method="auto"``; ``"auto"``: 10 where width and depth are, else 1.
     ridge : float or "auto"
     validation : float, "auto" or None
         Share of the rows held out to stop training.
@@ -87,6 +90,7 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "max_seconds": [Interval(Real, 0, None, closed="right")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_restarts": [Interval(Integral, 1, None, closed="left")],
+        "ensemble": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "ridge": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "validation": [None, StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
@@ -107,6 +111,7 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         max_seconds: float = math.inf,
         tol: float = 0.0,
         n_restarts: int = 1,
+        ensemble: int | str = "auto",
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
         random_state: Any = 0,
@@ -123,6 +128,7 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.max_seconds = max_seconds
         self.tol = tol
         self.n_restarts = n_restarts
+        self.ensemble = ensemble
         self.ridge = ridge
         self.validation = validation
         self.random_state = random_state
@@ -153,7 +159,7 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         self.fitted_ = fit(
-            self._basis(X, sample_weight),
+            self._basis(X, np.size(y) // len(y), sample_weight),
             X,
             y,
             sample_weight=sample_weight,
@@ -162,6 +168,7 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             max_seconds=self.max_seconds,
             tol=self.tol,
             n_restarts=self.n_restarts,
+            ensemble=MEMBERS if self.ensemble == "auto" and self._chooses else self.ensemble,
             ridge=self.ridge,
             validation=self.validation,
             random_state=self._seed(),
@@ -178,11 +185,20 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.fitted_(validate_data(self, X, dtype=np.float64, reset=False))
 
-    def _basis(self, X: np.ndarray, sample_weight: np.ndarray | None) -> list[AbstractBasis]:
-        if self.method == "auto" and self.width == "auto" and self.depth == "auto":
+    @property
+    def _chooses(self) -> bool:
+        """Whether the basis is left open."""
+        return self.method == "auto" and self.width == "auto" and self.depth == "auto"
+
+    def _basis(
+        self, X: np.ndarray, n_outputs: int, sample_weight: np.ndarray | None
+    ) -> list[AbstractBasis]:
+        if self._chooses:
+            places = np.unique(X if sample_weight is None else X[sample_weight > 0], axis=0)
             return select.default_bases(
-                len(np.unique(X if sample_weight is None else X[sample_weight > 0], axis=0)),
+                min(len(places), SEARCH_ROWS),
                 X.shape[1],
+                n_outputs,
                 activation=self.activation,
                 residual=self.residual,
                 init=self.init,

@@ -192,7 +192,7 @@ class Fitted:
             If the basis holds a function without a name (a custom activation).
         """
         document = {
-            "basis": {"kind": type(self.basis).__name__, "config": _basis_config(self.basis)},
+            "basis": _basis_description(self.basis),
             "n_inputs": self.n_inputs,
             "rank": self.rank,
             "status": self.status.name,
@@ -322,22 +322,29 @@ def _probe_points(box: np.ndarray) -> np.ndarray:
     return box[:, 0] + fraction * (box[:, 1] - box[:, 0])
 
 
-def _basis_config(basis: AbstractBasis) -> dict[str, Any]:
+def _basis_description(basis: AbstractBasis) -> dict[str, Any]:
     config = basis.config()
     for name, value in config.items():
         if isinstance(value, AbstractInitializer):
             config[name] = initializer_config(value)
+        elif isinstance(value, AbstractBasis):
+            config[name] = _basis_description(value)
         elif callable(value):
             raise ValueError(
                 f"Fitted.save: {name}={value!r} has no registered name, so no file can hold it. "
                 "Use a named activation, or register yours in adabasis.basis.ACTIVATIONS."
             )
-    return config
+    return {"kind": type(basis).__name__, "config": config}
 
 
 def _basis_from(description: Mapping[str, Any]) -> AbstractBasis:
-    config = {
-        name: initializer_from(value) if isinstance(value, Mapping) else value
-        for name, value in description["config"].items()
-    }
-    return BASES[description["kind"]](**config)
+    return BASES[description["kind"]](
+        **{name: _described(value) for name, value in description["config"].items()}
+    )
+
+
+def _described(value: Any) -> Any:
+    """Return the basis or initialiser that a mapping describes, or the value itself."""
+    if not isinstance(value, Mapping):
+        return value
+    return _basis_from(value) if value["kind"] in BASES else initializer_from(value)

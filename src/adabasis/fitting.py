@@ -23,7 +23,7 @@ from .notation import Parameters
 from .prepared import Prepared, checked_data, merged, padded_term
 from .progress import ProgressLine
 from .scope import numerics
-from .search import Candidate, Search
+from .search import MEMBERS, SEARCH_ROWS, Candidate, Search
 from .train import GD, LSGD, LSGN, AbstractTrainer, Callback, History, StopReason
 
 TRAINERS = {"gd": lambda: GD(1e-3), "lsgd": lambda: LSGD("auto"), "lsgn": lambda: LSGN()}
@@ -40,6 +40,7 @@ def fit(
     max_seconds: float = math.inf,
     tol: float = 0.0,
     n_restarts: int = 1,
+    ensemble: int | str = "auto",
     ridge: float | str = "auto",
     validation: float | tuple[Any, Any] | str | None = "auto",
     random_state: int = 0,
@@ -74,13 +75,17 @@ def fit(
         Stop a run when the relative root mean square residual reaches it.
     n_restarts : int
         Independent draws of ξ; the best one is returned, all are in ``candidates``.
+    ensemble : int or "auto"
+        Networks that ``method="auto"`` trains on different rows and averages, where a network
+        does best. ``"auto"``: 10 where no basis is named, 1 where one is.
     ridge : float or "auto"
         λ in ‖Φc − y‖² + λ‖c‖², summed over rows, in the model's units. ``"auto"`` chooses it by
-        leave-one-out error (on unit-norm columns) where ``method`` is ``"auto"`` or
-        ``"frozen"``, and is 0 elsewhere.
+        leave-one-out error (on unit-norm columns) for frozen features, by the noise for networks
+        where ``method`` is ``"auto"``, and is 0 elsewhere.
     validation : float, (X, y), "auto" or None
         The share of rows held out to stop training, or the held-out data themselves. ``"auto"``:
-        0.2 for ``method="auto"`` on 40 rows or more, none for a trainer.
+        0.1 (and up to 0.2 to make it 20 rows) for ``method="auto"`` on 40 rows or more, none for
+        a trainer.
     random_state : int
         Seed of everything drawn.
     callbacks : iterable of callables
@@ -119,22 +124,29 @@ def fit(
         "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
         "tol": tol,
         "n_restarts": n_restarts,
+        "ensemble": ensemble,
         "ridge": ridge,
         "random_state": random_state,
         "standardize": standardize,
         "n_rows": data.n_rows,
     }
-    _check_budgets(max_steps, max_seconds, tol, n_restarts, ridge)
+    _check_budgets(max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
+    members = (1 if bases else MEMBERS) if isinstance(ensemble, str) else int(ensemble)
     with numerics(), _shown(verbose, max_steps) as shown:
         deadline = time.perf_counter() + max_seconds
         search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *shown))
         if trainer is None:
-            search.automatic(bases)
+            search.automatic(bases or _default_bases(data), members)
         elif isinstance(trainer, str):
             search.frozen(bases)
         else:
             search.descend(trainer, bases)
         return _finished(search, settings, refit=not isinstance(trainer, GD))
+
+
+def _default_bases(data: Prepared) -> list[AbstractBasis]:
+    n_rows, n_inputs = data.x.shape
+    return select.default_bases(min(n_rows, SEARCH_ROWS), n_inputs, data.y.shape[1])
 
 
 def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | str | None:
@@ -163,7 +175,12 @@ def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | s
 
 
 def _check_budgets(
-    max_steps: int | None, max_seconds: float, tol: float, n_restarts: int, ridge: Any
+    max_steps: int | None,
+    max_seconds: float,
+    tol: float,
+    n_restarts: int,
+    ensemble: Any,
+    ridge: Any,
 ) -> None:
     wrong = [
         text
@@ -172,6 +189,8 @@ def _check_budgets(
             (max_seconds > 0, f"max_seconds={max_seconds}: positive"),
             (tol >= 0, f"tol={tol}: at least 0"),
             (n_restarts >= 1, f"n_restarts={n_restarts}: at least 1"),
+            (ensemble == "auto" if isinstance(ensemble, str) else ensemble >= 1,
+             f"ensemble={ensemble!r}: 'auto' or at least 1"),
             (ridge == "auto" if isinstance(ridge, str) else 0 <= ridge < math.inf,
              f"ridge={ridge!r}: 'auto' or a number of at least 0"),
         ]
@@ -228,10 +247,10 @@ def _finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitte
 def _solution(search: Search, best: Candidate) -> lstsq.Solution:
     """Solve all rows with the candidate's ridge, or with the user's."""
     data = search.data
-    relative = isinstance(search.ridge, str)
-    ridge = best.ridge if relative else float(search.ridge) / data.weight.sum()
-    solved = (data.z, data.t, data.weight)
-    return _solve_rows(best.basis, best.parameters, *solved, ridge, relative=relative)
+    penalty = best.penalty if isinstance(search.ridge, str) else float(search.ridge)
+    return _solve_rows(
+        best.basis, best.parameters, data.z, data.t, data.weight, best.ridge, penalty
+    )
 
 
 def _solve_rows(
@@ -241,19 +260,26 @@ def _solve_rows(
     t: np.ndarray,
     weight: np.ndarray,
     ridge: float,
-    *,
-    relative: bool,
+    penalty: float | None,
 ) -> lstsq.Solution:
-    """Reduce rows chunk by chunk, in the model's units, and solve."""
-    basis, total = select.canonical(basis), weight.sum()
-    at_once = max(64, CHUNK_NUMBERS // basis.size(z.shape[1]))
-    chunks = np.split(np.arange(len(z)), range(at_once, len(z), at_once))
-    parts = [
-        _reduced(basis, parameters, padded_term(z[some], t[some], weight[some]), total)
-        for some in chunks
-    ]
-    reduction = lstsq.combine(*parts) if len(parts) > 1 else parts[0]
-    return _solved(reduction, jnp.asarray(ridge), relative=relative)
+    """Reduce rows chunk by chunk, in the model's units, and solve; parts apart, then their mean.
+
+    The ridge is relative; ``penalty``, if any, replaces it and is λ in the sum over rows.
+    """
+    relative, total = penalty is None, weight.sum()
+    shrink = jnp.asarray(ridge if penalty is None else penalty / total)
+    solutions = []
+    for part, inside in basis.parts(parameters):
+        part = select.canonical(part)
+        at_once = max(64, CHUNK_NUMBERS // part.size(z.shape[1]))
+        chunks = np.split(np.arange(len(z)), range(at_once, len(z), at_once))
+        reduced = [
+            _reduced(part, inside, padded_term(z[some], t[some], weight[some]), total)
+            for some in chunks
+        ]
+        reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
+        solutions.append(_solved(reduction, shrink, relative=relative))
+    return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
 
 
 def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted:
@@ -287,16 +313,13 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
         )
     counts = weight > 0
     x, values, weight, _ = merged(x[counts], values[counts], weight[counts])
-    ridge = model.settings.get("ridge", "auto")
-    relative = isinstance(ridge, str)
-    if relative:
-        ridge = model.candidates[0]["ridge"] if model.candidates else 0.0
-    else:
-        ridge = float(ridge) / weight.sum()
+    asked = model.settings.get("ridge", "auto")
+    chosen = model.candidates[0] if model.candidates else {}
+    penalty = chosen.get("penalty") if isinstance(asked, str) else float(asked)
     z, t = model.input_map(x), model.output_map(values)
     with numerics():
         solution = _solve_rows(
-            model.basis, model.parameters, z, t, weight, ridge, relative=relative
+            model.basis, model.parameters, z, t, weight, chosen.get("ridge", 0.0), penalty
         )
     return dataclasses.replace(
         model,

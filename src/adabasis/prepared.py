@@ -12,7 +12,8 @@ from .domains import AffineMap, bounding_box, unit_box
 from .notation import RandomKey
 from .points import bucket, pad_rows, padded
 
-HELD_OUT = 0.2
+HELD_OUT, FEWEST_HELD_OUT = 0.1, 20
+"""Share of the rows held out, and the number that it is raised to, up to twice the share."""
 FEWEST_PLACES_TO_SPLIT = 40
 
 
@@ -53,20 +54,24 @@ class Prepared:
         self.scatter = float(np.mean(about / self.output_map.scale**2))
         self.z, self.t = self.input_map(self.x), self.output_map(self.y)
         self.held_out_kind = "none"
-        self.held_out = self._held_out(validation)
+        self.folds = self._folds(validation)
 
-    def _held_out(self, validation: Any) -> tuple[np.ndarray, rows.Term] | None:
-        """Return the indices trained on, and the term of the others."""
+    def _folds(self, validation: Any) -> list[tuple[np.ndarray, rows.Term]]:
+        """Return the ways of holding rows out: the indices trained on, the term of the others.
+
+        A share s gives up to 1/s folds, no row being held out twice; given data are one fold.
+        """
         if isinstance(validation, tuple):
             x, y, weight = self._checked_validation(*validation)
             self.held_out_kind = f"{len(x)} rows given for validation"
             everything = np.arange(len(self.x))
-            return everything, padded_term(self.input_map(x), self.output_map(y), weight)
+            return [(everything, padded_term(self.input_map(x), self.output_map(y), weight))]
         if validation == "auto":
             splits = self.split_by_default and len(self.x) >= FEWEST_PLACES_TO_SPLIT
-            validation = HELD_OUT if splits else None
+            share = min(max(HELD_OUT, FEWEST_HELD_OUT / len(self.x)), 2 * HELD_OUT)
+            validation = share if splits else None
         if validation is None or len(self.x) < 2:
-            return None
+            return []
         if isinstance(validation, str) or not 0 < validation < 1:
             raise ValueError(
                 f"fit(validation={validation!r}): a share between 0 and 1, a pair (X, y), "
@@ -74,9 +79,13 @@ class Prepared:
             )
         order = np.random.default_rng(self.seed).permutation(len(self.x))
         n_out = min(max(1, round(validation * len(self.x))), len(self.x) - 1)
-        out, kept = np.sort(order[:n_out]), np.sort(order[n_out:])
         self.held_out_kind = f"{n_out} of {len(order)} distinct rows held out"
-        return kept, self.term(out)
+        starts = range(0, len(order) - n_out + 1, n_out)
+        return [self._fold(order, start, n_out) for start in starts]
+
+    def _fold(self, order: np.ndarray, start: int, n_out: int) -> tuple[np.ndarray, rows.Term]:
+        out = np.sort(order[start : start + n_out])
+        return np.setdiff1d(self.all_rows, out), self.term(out)
 
     def _checked_validation(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         try:
@@ -100,10 +109,9 @@ class Prepared:
         """Indices of all rows."""
         return np.arange(len(self.x))
 
-    @property
-    def training_rows(self) -> np.ndarray:
-        """Indices of the rows that are not held out."""
-        return self.all_rows if self.held_out is None else self.held_out[0]
+    def fold(self, number: int) -> tuple[np.ndarray, rows.Term | None]:
+        """Return the indices trained on, and the term held out, if any; numbers wrap around."""
+        return self.folds[number % len(self.folds)] if self.folds else (self.all_rows, None)
 
     def key(self, restart: int) -> RandomKey:
         """Return the random key of one restart.

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from .basis.base import AbstractBasis
+from .basis.base import AbstractBasis, OnePointBasis
 from .notation import AnyArray, DesignMatrix, Parameters
 from .operators import AbstractOperator, Identity
 from .points import Points
@@ -40,13 +40,18 @@ class AbstractTerm(abc.ABC):
         """Return the unweighted matrix; its rows are the points, once per equation."""
 
     @abc.abstractmethod
-    def point_values(self, basis: AbstractBasis, parameters: Parameters, c: Array) -> Any:
+    def point_values(self, basis: OnePointBasis, parameters: Parameters, c: Array) -> Any:
         """Return the function x ↦ the rows of A c that belong to the point x, (Q,) or (E,)."""
 
     @property
     @abc.abstractmethod
     def targets(self) -> Array:
         """The unweighted right-hand sides, a row for each row of the matrix."""
+
+    @property
+    @abc.abstractmethod
+    def order(self) -> int:
+        """The highest derivative that the operators take."""
 
     @property
     def root_weights(self) -> Array:
@@ -81,7 +86,7 @@ class Term(AbstractTerm):
         """Return LΦ at the points, (N, P)."""
         return evaluate(self.operator, basis, parameters, self.points.x)
 
-    def point_values(self, basis: AbstractBasis, parameters: Parameters, c: Array) -> Any:
+    def point_values(self, basis: OnePointBasis, parameters: Parameters, c: Array) -> Any:
         """Return x ↦ L[Φ c](x), (Q,)."""
         return self.operator(lambda x: basis(x, parameters) @ c)
 
@@ -89,6 +94,11 @@ class Term(AbstractTerm):
     def targets(self) -> Array:
         """The data, (N, Q)."""
         return jnp.asarray(self.data)
+
+    @property
+    def order(self) -> int:
+        """That of the operator."""
+        return self.operator.order
 
 
 @jax.tree_util.register_dataclass
@@ -123,7 +133,7 @@ class CoupledTerm(AbstractTerm):
             ]
         )
 
-    def point_values(self, basis: AbstractBasis, parameters: Parameters, c: Array) -> Any:
+    def point_values(self, basis: OnePointBasis, parameters: Parameters, c: Array) -> Any:
         """Return x ↦ Σ_q L_eq[Φ c_q](x), (E,)."""
         parts = jnp.split(c[:, 0], len(self.operators[0]))
         unknowns = [functools.partial(_unknown, basis, parameters, part) for part in parts]
@@ -139,6 +149,11 @@ class CoupledTerm(AbstractTerm):
         """The data equation after equation, (E·N, 1)."""
         return jnp.asarray(self.data).T.reshape(-1, 1)
 
+    @property
+    def order(self) -> int:
+        """The highest of all operators."""
+        return max(op.order for equation in self.operators for op in equation if op is not None)
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +164,7 @@ class Rows:
     rhs: Array
 
 
-def _unknown(basis: AbstractBasis, parameters: Parameters, c: Array, x: Array) -> Array:
+def _unknown(basis: OnePointBasis, parameters: Parameters, c: Array, x: Array) -> Array:
     return basis(x, parameters) @ c
 
 
@@ -175,16 +190,21 @@ def jacobian(
 ) -> Array:
     """Return ∂(A(ξ) c)/∂ξ at fixed c: (rows, outputs, n), n the number of entries of ξ.
 
-    A row depends on one point only, so one reverse pass per point and output gives it.
+    A row depends on one point only, so one reverse pass per point and output gives it. Kinks of
+    the basis are averaged (:meth:`AbstractBasis.linearizable`) where no operator differentiates.
     """
     flat, unravel = ravel_pytree(parameters)
     blocks = []
     for term in terms:
+        x = jnp.asarray(term.points.x)
+        smooth = basis if term.order else basis.linearizable(parameters, x)
 
-        def values(flat: Array, x: Array, term: AbstractTerm = term) -> Array:
+        def values(
+            flat: Array, x: Array, term: AbstractTerm = term, basis: OnePointBasis = smooth
+        ) -> Array:
             return term.point_values(basis, unravel(flat), c)(x)
 
-        block = jax.vmap(jax.jacrev(values), in_axes=(None, 0))(flat, jnp.asarray(term.points.x))
+        block = jax.vmap(jax.jacrev(values), in_axes=(None, 0))(flat, x)
         if term.targets.shape[0] != block.shape[0]:  # coupled: equation after equation
             block = block.swapaxes(0, 1).reshape(-1, 1, flat.shape[0])
         blocks.append(term.root_weights[:, None, None] * block)

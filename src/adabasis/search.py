@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import rows, select
-from .basis import AbstractBasis
+from .basis import AbstractBasis, Ensemble, ProjectedFeatures
 from .notation import Parameters
 from .prepared import Prepared
 from .train import (
@@ -35,11 +36,22 @@ from .train import (
 )
 
 GOOD_ENOUGH = 1e-4
-"""Relative leave-one-out error of frozen features below which descent on ξ is not tried."""
+"""Relative error on rows not seen below which no more is tried."""
 MOST_PARAMETERS = 2000
 """Hidden parameters (times outputs) up to which a Gauss–Newton step is taken by QR."""
 SEARCH_ROWS = 20_000
 """Rows (a random subset) that decide between candidates; the chosen one is solved on all."""
+MEMBERS = 10
+"""Networks averaged by default."""
+PRIOR = 1 / 40
+"""Ridge over the variance of the noise: coefficients of some six standard deviations of y are
+usual. The noise is guessed from the held-out error met so far, so that clean data get none."""
+WORTH_AVERAGING = 1.5
+"""Networks whose held-out error is within this factor of the best one's are averaged."""
+NOTHING_LEARNT = 0.95
+"""Relative error above which there is no use in more of the same."""
+CLEAR = 0.03
+"""Relative error of a network below which its gradients tell directions from noise."""
 
 
 @dataclasses.dataclass
@@ -54,8 +66,12 @@ class Candidate:
         Relative leave-one-out error; NaN for trained candidates.
     ridge : float
         The chosen ridge, relative (see :data:`adabasis.select.RIDGES`).
+    penalty : float or None
+        The ridge of a trained candidate instead, λ in the sum over rows.
     run : Run or None
         ``None`` for frozen functions.
+    standing : tuple of float
+        The order of a candidate that this one goes before, in place of its own.
     """
 
     basis: AbstractBasis
@@ -65,13 +81,16 @@ class Candidate:
     held_out: float = math.nan
     left_out: float = math.nan
     ridge: float = 0.0
+    penalty: float | None = None
     run: Run | None = None
+    standing: tuple[float, ...] = ()
 
     @property
     def order(self) -> tuple[float, ...]:
         """Held-out error first, then leave-one-out error, then the loss; NaN last."""
         errors = (self.held_out, self.left_out, self.run.loss if self.run else math.inf)
-        return tuple(e if math.isfinite(e) else math.inf for e in errors)
+        own = tuple(e if math.isfinite(e) else math.inf for e in errors)
+        return (*self.standing[:-1], 0.0) if self.standing else (*own, 1.0)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -81,6 +100,7 @@ class Candidate:
             "held_out": _number(self.held_out),
             "left_out": _number(self.left_out),
             "ridge": self.ridge,
+            "penalty": self.penalty,
             "steps": 0 if self.run is None else len(self.run.history) - 1,
             "stop": (self.run.stop_reason if self.run else StopReason.SOLVED).name,
         }
@@ -128,22 +148,38 @@ class Search:
         """All candidates, best first."""
         return sorted(self.found, key=lambda candidate: candidate.order)
 
-    def automatic(self, bases: Sequence[AbstractBasis]) -> None:
-        """Try frozen functions and one solve, then descent while the held-out error falls."""
-        n_inputs = self.data.x.shape[1]
-        bases = bases or select.default_bases(len(self._some(self.data.all_rows)), n_inputs)
+    def automatic(self, bases: Sequence[AbstractBasis], members: int) -> None:
+        """Try frozen functions and one solve, then descent, each as far as the last fell short.
+
+        Networks are trained while the held-out error falls; where one shows that the data vary
+        along few directions, features of those; where a network stays the best, some more like
+        it are trained on other rows and averaged.
+        """
         trainable = [basis for basis in bases if basis.trainable]
         self.frozen([basis for basis in bases if not basis.trainable] or bases)
-        unfinished = self.cut_short is None and self.best.left_out > GOOD_ENOUGH
-        if not (trainable and unfinished and self.data.held_out and self.max_steps != 0):
+        if not (trainable and self.data.folds and self.max_steps != 0 and self._unfinished()):
             return
         self._hold_out(self.best)
-        self.descend(None, trainable)
+        try:
+            self.descend(None, trainable)
+            if members > 1 and self.cut_short is None:
+                self._project()
+            if members > 1 and self._unfinished():
+                self._average(members)
+        except KeyboardInterrupt:
+            self._interrupted()
+
+    def _unfinished(self) -> bool:
+        """Whether there is time, and no error over all rows that is small enough.
+
+        That of a network over one fold may be luck: the rows at the edges of the data decide.
+        """
+        left_out = self.best.left_out
+        return self.cut_short is None and not left_out <= GOOD_ENOUGH
 
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
         """Fit each basis as drawn, in every restart, by leave-one-out error on all rows."""
         term = self.data.term(self._some(self.data.all_rows))
-        spread = _spread(term)
         try:
             for restart in range(self.n_restarts):
                 for fit in select.linear_fits(
@@ -153,86 +189,162 @@ class Search:
                     self.data.inner_box,
                     self._fixed_ridge(term),
                 ):
-                    left_out = math.hypot(fit.left_out_error, math.sqrt(self.data.scatter))
-                    self.found.append(
-                        Candidate(
-                            fit.basis,
-                            fit.parameters,
-                            fit.parameters,
-                            select.describe(fit.basis),
-                            left_out=left_out / spread,
-                            ridge=fit.ridge,
-                        )
-                    )
+                    self.found.append(self._solved(fit, term))
                     if self._late():
                         return
         except KeyboardInterrupt:
             self._interrupted()
 
+    def _solved(self, fit: select.LinearFit, term: rows.Term) -> Candidate:
+        left_out = math.hypot(fit.left_out_error, math.sqrt(self.data.scatter)) / _spread(term)
+        return Candidate(
+            fit.basis,
+            fit.parameters,
+            fit.parameters,
+            select.describe(fit.basis),
+            left_out=left_out,
+            ridge=fit.ridge,
+        )
+
+    def _left_out(self, basis: AbstractBasis, parameters: Parameters) -> Candidate:
+        """Solve functions as they are, by leave-one-out error on all rows."""
+        term = self.data.term(self._some(self.data.all_rows))
+        fit = select.linear_fit(basis, parameters, term, self._fixed_ridge(term))
+        return self._solved(fit, term)
+
     def descend(self, trainer: AbstractTrainer | None, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, until told to stop or out of time.
 
-        Without a trainer, Gauss–Newton where its factorizations fit, else first-order descent.
+        Without a trainer, Gauss–Newton where its factorizations fit, else first-order descent,
+        with a ridge that the noise met so far calls for.
         """
-        term = self.data.term(self._some(self.data.training_rows))
         for basis, restart in itertools.product(bases, range(self.n_restarts)):
-            key = self.data.key(restart)
-            initial = select.draw(basis, key, self.data.inner_box)
+            penalty = self._penalty() if trainer is None else self._fixed_penalty
             try:
-                chosen = trainer or _trainer_for(initial, term)
-                run = self._run(chosen, basis, initial, term, jax.random.fold_in(key, 1))
+                candidate = self._trained(trainer, basis, restart, 0, penalty)
             except KeyboardInterrupt:
                 self._interrupted()
                 return
-            label = f"{select.describe(basis)}, trained, restart {restart}"
-            error = math.nan if run.validation is None else run.validation / self._held_out_spread()
-            self.found.append(Candidate(basis, run.parameters, initial, label, error, run=run))
-            if run.stop_reason is StopReason.INTERRUPTED:
-                self.cut_short = StopReason.INTERRUPTED
+            self.found.append(candidate)
             if self._late():
                 return
 
-    def _run(
+    def _trained(
         self,
-        trainer: AbstractTrainer,
+        trainer: AbstractTrainer | None,
         basis: AbstractBasis,
-        initial: Parameters,
-        term: rows.Term,
-        key: jax.Array,
-    ) -> Run:
-        held_out = self.data.held_out
+        restart: int,
+        fold: int,
+        penalty: float,
+        initial: Parameters = None,
+    ) -> Candidate:
+        """Train a basis without the rows of a fold."""
+        kept, held_out = self.data.fold(fold)
+        term, key = self.data.term(self._some(kept)), self.data.key(restart)
+        if initial is None:
+            initial = select.draw(basis, key, self.data.inner_box)
         left = max(self.deadline - time.perf_counter(), 0.0)
-        return train(
+        trainer = trainer or _trainer_for(initial, term)
+        run = train(
             trainer,
-            Objective([term], self._fixed_ridge(term) or 0.0, basis),
+            Objective([term], penalty / _total(term), basis),
             initial,
-            key=key,
+            key=jax.random.fold_in(key, 1),
             budget=dataclasses.replace(
                 Budget.of(trainer, self.max_steps, self.tol), max_seconds=left
             ),
-            validation=Objective([held_out[1]], 0.0, basis) if held_out else None,
+            validation=Objective([held_out], 0.0, basis) if held_out else None,
             callbacks=self.callbacks,
         )
+        if run.stop_reason is StopReason.INTERRUPTED:
+            self.cut_short = StopReason.INTERRUPTED
+        label = f"{select.describe(basis)}, trained, restart {restart}"
+        error = math.nan
+        if held_out is not None and run.validation is not None:
+            error = run.validation / _spread(held_out)
+        return Candidate(basis, run.parameters, initial, label, error, penalty=penalty, run=run)
+
+    def _project(self) -> None:
+        """Look for few directions in the gradients of the best network, and train features of them.
+
+        Their coefficients are then solved with the ridge of least leave-one-out error, for some
+        numbers of features and slopes.
+        """
+        network = min((c for c in self.found if c.run), key=lambda c: c.order, default=None)
+        if network is None or network.run is None or not network.held_out < CLEAR:
+            return
+        term = self.data.term(self._some(self.data.fold(0)[0]))
+        z = np.asarray(term.points.x)[: np.count_nonzero(term.points.weight)]
+        directions = select.directions(
+            network.basis, network.parameters, network.run.coefficients, z, network.held_out
+        )
+        rank, n_inputs = directions.shape
+        if not 0 < rank < n_inputs:
+            return
+        bases = select.projected_bases(len(z), n_inputs, rank)
+        if not bases:
+            return
+        start = bases[0].along(directions, z)
+        trained = self._trained(None, bases[0], 0, 0, self._fixed_penalty, start)
+        best = min(
+            (self._left_out(basis, trained.parameters) for basis in bases),
+            key=lambda candidate: candidate.left_out,
+        )
+        best.initial, best.run = trained.initial, trained.run
+        best.label += ", trained"
+        self._hold_out(best)
+        self.found.append(best)
+        self._late()
+
+    def _average(self, members: int) -> None:
+        """Train more networks like a good one, each without other rows, and average them.
+
+        The larger a network, the more of its error is chance that averaging takes away: the
+        largest of those that do about as well is taken. Against other candidates the mean stands
+        as the best single network.
+        """
+        best = self.best
+        if best.run is None or isinstance(best.basis, ProjectedFeatures):
+            return
+        if best.held_out > NOTHING_LEARNT:
+            return
+        good = [c for c in self.found if c.run and c.held_out <= WORTH_AVERAGING * best.held_out]
+        first = max(good, key=lambda c: (_size(c.parameters), -c.held_out))
+        penalty, group = self._penalty(), [first]
+        for number in range(1, members):
+            candidate = self._trained(None, first.basis, self.n_restarts + number, number, penalty)
+            if math.isfinite(candidate.held_out):
+                group.append(candidate)
+            if self._late():
+                break
+        if len(group) > 1:
+            self.found.append(_mean(group, penalty, best.order))
 
     def _hold_out(self, candidate: Candidate) -> None:
-        """Measure a frozen candidate on the held-out rows, solved without them."""
-        assert self.data.held_out is not None
-        term = self.data.term(self._some(self.data.training_rows))
+        """Solve a candidate without the held-out rows, ridge chosen, and measure it on them."""
+        kept, held_out = self.data.fold(0)
+        assert held_out is not None
+        term = self.data.term(self._some(kept))
         basis = select.canonical(candidate.basis)
         fit = select.linear_fit(basis, candidate.parameters, term, self._fixed_ridge(term))
-        objective = Objective([self.data.held_out[1]], 0.0, basis)
+        objective = Objective([held_out], 0.0, basis)
         error = held_out_error(objective, candidate.parameters, fit.coefficients)
-        candidate.held_out = float(error) / self._held_out_spread()
+        candidate.held_out, candidate.ridge = float(error) / _spread(held_out), fit.ridge
+
+    def _penalty(self) -> float:
+        """Return λ in the sum over rows: the user's, or what the noise met so far calls for."""
+        if not isinstance(self.ridge, str):
+            return self.ridge
+        errors = [candidate.held_out for candidate in self.found if candidate.run]
+        return PRIOR * min(errors, default=0.0) ** 2
+
+    @property
+    def _fixed_penalty(self) -> float:
+        return 0.0 if isinstance(self.ridge, str) else self.ridge
 
     def _fixed_ridge(self, term: rows.Term) -> float | None:
         """Return the user's λ for mean squares instead of sums; ``None`` if it is to be chosen."""
-        if isinstance(self.ridge, str):
-            return None
-        return self.ridge / float(np.sum(np.asarray(term.points.weight)))
-
-    def _held_out_spread(self) -> float:
-        assert self.data.held_out is not None
-        return _spread(self.data.held_out[1])
+        return None if isinstance(self.ridge, str) else self.ridge / _total(term)
 
     def _some(self, indices: np.ndarray) -> np.ndarray:
         """Return the rows, or a random subset where there are very many."""
@@ -255,10 +367,37 @@ class Search:
 
 def _trainer_for(parameters: Parameters, term: rows.Term) -> AbstractTrainer:
     """Return Gauss–Newton where its matrix of N·Q rows and n columns is affordable."""
-    n = sum(leaf.size for leaf in jax.tree.leaves(parameters))
+    n = _size(parameters)
     n_rows, outputs = np.shape(term.data)
     affordable = n_rows * outputs * n <= select.MOST_NUMBERS and n * outputs <= MOST_PARAMETERS
     return LSGN() if affordable else LSGD("auto")
+
+
+def _size(parameters: Parameters) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(parameters))
+
+
+def _mean(group: Sequence[Candidate], penalty: float, standing: tuple[float, ...]) -> Candidate:
+    """Return the mean of networks of one kind; the mean of their squared errors bounds its own."""
+    first = group[0]
+    return Candidate(
+        Ensemble(first.basis, len(group)),
+        _stacked([candidate.parameters for candidate in group]),
+        _stacked([candidate.initial for candidate in group]),
+        f"mean of {len(group)}: {select.describe(first.basis)}, trained",
+        math.sqrt(np.mean([candidate.held_out**2 for candidate in group])),
+        penalty=penalty,
+        run=first.run,
+        standing=standing,
+    )
+
+
+def _stacked(trees: Sequence[Parameters]) -> Parameters:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _total(term: rows.Term) -> float:
+    return float(np.sum(np.asarray(term.points.weight)))
 
 
 def _spread(term: rows.Term) -> float:

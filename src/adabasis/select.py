@@ -7,6 +7,7 @@ choice costs a few least-squares solves and needs no held-out rows.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from jax import Array
 
 from . import lstsq, rows
-from .basis import AbstractBasis, FrozenFeatures, NeuralBasis
+from .basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .notation import AnyArray, Parameters, RandomKey
 
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
@@ -29,8 +30,15 @@ next to nothing on the data and keeps coefficients small in gaps between them.""
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 WIDTHS = (64, 256)
 WIDEST = 1024
-NETWORKS = ((16, 1), (32, 1), (8, 2))
-"""Width and depth of the networks trained by default."""
+NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
+"""Width and depth of networks to train: the first, and the last that is affordable."""
+MOST_WORK = 5e8
+"""Multiplications of a Gauss–Newton step that a network trained by default may cost."""
+PROJECTED_WIDTHS = (128, 256)
+PROJECTED_SCALES = (0.5, 1.0, 2.0)
+MOST_DIRECTIONS = 4
+DIRECTIONS_FROM = 2000
+"""Points whose gradients are looked at."""
 MOST_NUMBERS = 3 * 10**7
 """Entries of a design matrix the search will factorize: bounds memory at about 1 GB."""
 
@@ -155,6 +163,7 @@ def widths_for(n_rows: int, n_inputs: int) -> list[int]:
 def default_bases(
     n_rows: int,
     n_inputs: int,
+    n_outputs: int = 1,
     *,
     activation: Any = "tanh",
     residual: bool = False,
@@ -162,15 +171,57 @@ def default_bases(
 ) -> list[AbstractBasis]:
     """Return the bases that the front doors compare when none is named.
 
-    Frozen features of a few widths that N rows can support, and small networks to train: a
-    trained function is worth many frozen ones.
+    Frozen features of a few widths that N rows can support, and two networks to train: a trained
+    function is worth many frozen ones.
     """
     frozen = [FrozenFeatures(w, activation=activation) for w in widths_for(n_rows, n_inputs)]
     networks = [
         NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
         for width, depth in NETWORKS
     ]
-    return [*frozen, *networks]
+    deep = [net for net in networks[1:] if _affordable(net, n_rows, n_inputs, n_outputs)]
+    return [*frozen, networks[0], *deep[-1:]]
+
+
+def _affordable(basis: NeuralBasis, n_rows: int, n_inputs: int, n_outputs: int) -> bool:
+    """Whether there are rows enough for the hidden parameters, and steps by QR are short."""
+    parameters = basis.width * (n_inputs + 1 + (basis.depth - 1) * (basis.width + 1))
+    work = 2.0 * n_rows * (basis.width + 1 + n_outputs * parameters) ** 2
+    return parameters <= n_rows and work <= MOST_WORK
+
+
+@eqx.filter_jit
+def _scatter_of_gradients(
+    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: AnyArray
+) -> Array:
+    """Return the covariance (D, D) of the gradients of all outputs at points x (N, D)."""
+    gradients = jax.vmap(jax.jacrev(lambda point: basis(point, parameters) @ c))(jnp.asarray(x))
+    about = gradients - jnp.mean(gradients, axis=0)
+    return jnp.einsum("nqi,nqj->ij", about, about) / x.shape[0]
+
+
+def directions(
+    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: np.ndarray, error: float
+) -> np.ndarray:
+    """Return the directions (r, D) along which a fitted function is not affine, as far as known.
+
+    The gradient of u(x) = g(V x) + a·x varies within the rows of V, so its covariance has r
+    eigenvalues that are not zero; those of the fit's errors are about ``error`` (relative)
+    squared times the largest. No rows are returned where there are more than
+    :data:`MOST_DIRECTIONS`.
+    """
+    few = x[:: max(1, len(x) // DIRECTIONS_FROM)][:DIRECTIONS_FROM]
+    values, vectors = np.linalg.eigh(np.asarray(_scatter_of_gradients(basis, parameters, c, few)))
+    rank = int(np.sum(values > 10 * error**2 * values[-1]))
+    return vectors[:, ::-1].T[: rank if rank <= MOST_DIRECTIONS else 0]
+
+
+def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeatures]:
+    """Return features of r directions to compare: the first is the one to train."""
+    most = n_rows // 4 - n_inputs - 1
+    sizes = itertools.product(PROJECTED_WIDTHS, PROJECTED_SCALES)
+    bases = [ProjectedFeatures(w, rank, scale=s) for w, s in sizes if w <= most]
+    return sorted(bases, key=lambda basis: (basis.width, basis.scale != 1.0))
 
 
 def spread(y: np.ndarray, weight: np.ndarray) -> float:

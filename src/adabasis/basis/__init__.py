@@ -2,14 +2,18 @@
 
 from .activations import ACTIVATIONS, Activation
 from .base import AbstractBasis
+from .ensemble import Ensemble
 from .features import FrozenFeatures
 from .initialize import INITIALIZERS, AbstractInitializer, Box, FanScaled
 from .neural import NeuralBasis
+from .projected import ProjectedFeatures
 from .warped import WarpedBasis
 
 BASES: dict[str, type[AbstractBasis]] = {
     "NeuralBasis": NeuralBasis,
     "FrozenFeatures": FrozenFeatures,
+    "ProjectedFeatures": ProjectedFeatures,
+    "Ensemble": Ensemble,
 }
 """Kinds of basis a model file can name; every law is run over all of them."""
 
@@ -21,8 +25,10 @@ __all__ = [
     "AbstractInitializer",
     "Activation",
     "Box",
+    "Ensemble",
     "FanScaled",
     "FrozenFeatures",
     "NeuralBasis",
+    "ProjectedFeatures",
     "WarpedBasis",
 ]

@@ -29,6 +29,13 @@ class Activation:
         """Apply σ entry by entry."""
         return self.function(z)
 
+    def averaged(self, z: Array, gap: Array) -> Array:
+        """Apply σ; its first derivative is the mean of σ′ over [z − gap/2, z + gap/2]."""
+        half = jnp.maximum(gap / 2, jnp.finfo(z.dtype).tiny ** 0.5)
+        slope = (self.function(z + half) - self.function(z - half)) / (2 * half)
+        still = jax.lax.stop_gradient(z)
+        return self.function(still) + jax.lax.stop_gradient(slope) * (z - still)
+
 
 def _increasing(function: Callable[[Array], Array], smoothness: float = math.inf) -> Activation:
     return Activation(function, lambda lo, hi: (function(lo), function(hi)), smoothness)

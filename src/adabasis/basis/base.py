@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import abc
 import inspect
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
 
 import equinox as eqx
 import jax
 
-from ..notation import BoxBounds, Functions, Parameters, PointX, RandomKey
+from ..notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
+
+OnePointBasis: TypeAlias = Callable[[PointX, Parameters], Functions]
 
 
 class AbstractBasis(eqx.Module):
@@ -32,6 +35,20 @@ class AbstractBasis(eqx.Module):
     @abc.abstractmethod
     def smoothness(self) -> float:
         """Order of the highest derivative that is continuous; ``inf`` for analytic functions."""
+
+    def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
+        """Return (x, ξ) ↦ Φ with the derivative in ξ that a Gauss–Newton step wants.
+
+        That is the basis itself, except where it has kinks: there the data see a kink only
+        through the points x (N, D) on either side, and a derivative averaged over the distance
+        between them tells more than the one of this side.
+        """
+        del parameters, x
+        return self
+
+    def parts(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
+        """Return the bases whose coefficients are solved apart: here, this one."""
+        return [(self, parameters)]
 
     @property
     def trainable(self) -> bool:

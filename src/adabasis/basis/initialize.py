@@ -87,6 +87,12 @@ def cut_planes(p: Array, n: Array, box: BoxBounds, bound: float, max_slope: floa
     return Affine(weight, -jnp.sum(weight * (lower + p * side), axis=1))
 
 
+def random_normals(key: RandomKey, count: int, box: BoxBounds) -> Array:
+    """Draw unit vectors (count, D) evenly over the sphere, in the precision of ``box``."""
+    n = jax.random.normal(key, (count, box.shape[0]), box.dtype)
+    return n / jnp.linalg.norm(n, axis=1, keepdims=True)
+
+
 def layer_image(layer: Affine, box: BoxBounds, activation: Activation) -> BoxBounds:
     """Return the box (w, 2) that holds σ(W x + b) for all x in ``box``, unit by unit, exactly."""
     rising, falling = jnp.maximum(layer.weight, 0.0), jnp.minimum(layer.weight, 0.0)
@@ -156,8 +162,7 @@ class Box(AbstractInitializer):
         if first and self.stratified:
             slices = jnp.argsort(jax.random.uniform(shuffle_key, p.shape, box.dtype), axis=0)
             p = (slices.astype(p.dtype) + p) / width
-        n = jax.random.normal(normal_key, (width, inputs), box.dtype)
-        n = n / jnp.linalg.norm(n, axis=1, keepdims=True)
+        n = random_normals(normal_key, width, box)
         return cut_planes(p, n, box, bound, self.max_slope if inputs == 1 else math.inf)
 
 

@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import BoxBounds, Functions, PointX, RandomKey
+from ..notation import BoxBounds, Functions, PointsX, PointX, RandomKey
 from .activations import activation_named
-from .base import AbstractBasis
+from .base import AbstractBasis, OnePointBasis
 from .initialize import AbstractInitializer, Affine, Architecture, initializer_named
 
 UNROLL = 16
 """Hidden layers unrolled in one compiled block: deeper networks compile as a loop of such."""
+GAPS = 2.0
+"""Mean gaps between the points' pre-activations over which a kink is averaged: 1 to 4 do alike."""
 
 
 class Network(NamedTuple):
@@ -100,14 +102,52 @@ class NeuralBasis(AbstractBasis):
 
     def __call__(self, x: PointX, parameters: Network) -> Functions:
         """Evaluate the P functions at one point."""
+        return self._functions(x, parameters, None)
+
+    def linearizable(self, parameters: Network, x: PointsX) -> OnePointBasis:
+        """Average the derivative of a kinked activation over the gaps between pre-activations.
+
+        With the derivative of one side, a step stalls where a kink meets a point: at a loss
+        half a decade above the best for 32 ReLU on sin 2πx, a tenth of one with averages.
+        """
+        if self.smoothness >= 1:
+            return self
+        reach = jax.vmap(lambda point: self._pre_activations(point, parameters))(x)
+        gaps = GAPS * (reach.max(axis=0) - reach.min(axis=0)) / x.shape[0]
+
+        def functions(point: Array, parameters: Network) -> Array:
+            return self._functions(point, parameters, gaps)
+
+        return functions
+
+    def _functions(self, x: Array, parameters: Network, gaps: Array | None) -> Array:
         activation = activation_named(self.activation)
 
-        def layer(h: Array, affine: Affine) -> tuple[Array, None]:
-            out = activation(affine(h))
+        def sigma(z: Array, gap: Array | None) -> Array:
+            return activation(z) if gap is None else activation.averaged(z, gap)
+
+        def layer(h: Array, layer: tuple[Affine, Array | None]) -> tuple[Array, None]:
+            affine, gap = layer
+            out = sigma(affine(h), gap)
             return (h + out if self.residual else out), None
 
-        h = activation(parameters.first(x))
+        h = sigma(parameters.first(x), None if gaps is None else gaps[0])
         if parameters.hidden is not None:
             unroll = min(self.depth - 1, UNROLL)
-            h, _ = jax.lax.scan(layer, h, parameters.hidden, unroll=unroll)
+            layers = (parameters.hidden, None if gaps is None else gaps[1:])
+            h, _ = jax.lax.scan(layer, h, layers, unroll=unroll)
         return jnp.append(h, jnp.ones((), h.dtype)) if self.constant else h
+
+    def _pre_activations(self, x: Array, parameters: Network) -> Array:
+        """Return what every unit's activation is applied to: (depth, width)."""
+        activation = activation_named(self.activation)
+
+        def layer(h: Array, affine: Affine) -> tuple[Array, Array]:
+            z = affine(h)
+            return (h + activation(z) if self.residual else activation(z)), z
+
+        first = parameters.first(x)
+        if parameters.hidden is None:
+            return first[None]
+        _, rest = jax.lax.scan(layer, activation(first), parameters.hidden)
+        return jnp.concatenate([first[None], rest])

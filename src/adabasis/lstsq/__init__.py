@@ -1,7 +1,7 @@
 """Least squares by row reduction."""
 
 from .reduce import Reduction, combine, reduce, triangularize, with_ridge
-from .solve import Factorization, Solution, factorize, solve
+from .solve import Factorization, Solution, average, factorize, solve
 from .status import Status
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Reduction",
     "Solution",
     "Status",
+    "average",
     "combine",
     "factorize",
     "reduce",

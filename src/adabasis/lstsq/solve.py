@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +129,22 @@ def solve(
     return Solution(c / norms[:, None], rank, singular_values, residual_norm, status)
 
 
+def average(solutions: Sequence[Solution]) -> Solution:
+    """Return the solution whose prediction is the mean of those of several column blocks.
+
+    Coefficients follow one another, each divided by the number of blocks; ranks are added,
+    singular values sorted together; norms of residuals are averaged, which bounds that of the
+    mean; the status is the worst.
+    """
+    return Solution(
+        jnp.concatenate([s.coefficients for s in solutions]) / len(solutions),
+        jnp.sum(jnp.stack([s.rank for s in solutions])),
+        -jnp.sort(-jnp.concatenate([s.singular_values for s in solutions])),
+        jnp.mean(jnp.stack([s.residual_norm for s in solutions]), axis=0),
+        jnp.max(jnp.stack([s.status for s in solutions])),
+    )
+
+
 def condition_bound(triangle: Array) -> Array:
     """Return ‖R‖_F ‖R⁻¹‖_F ≥ cond R, by one triangular inversion; infinite where singular."""
     eye = jnp.eye(triangle.shape[0], dtype=triangle.dtype)
@@ -193,13 +210,13 @@ class Factorization:
     def left_out(self, b: Values, ridge: float | Array = 0.0) -> Values:
         """Return each row's residual when the fit leaves that row out (N, K), in closed form.
 
-        A row of leverage 1 (to 1e-6) alone determines some direction, and without it nothing is
+        A row of leverage 1 (to 1e-12) alone determines some direction, and without it nothing is
         known there. Such rows count for nothing (0), unless they are more than a tenth: then
         nothing is known at all (infinite).
         """
         residual = b - self.u @ (self.filter(ridge)[:, None] * (self.u.T @ b))
         left = (1.0 - self.leverages(ridge))[:, None]
-        known = left > 1e-6
+        known = left > 1e-12
         present = jnp.any(self.u != 0, axis=1, keepdims=True)
         out = jnp.where(known, residual / jnp.where(known, left, 1.0), 0.0)
         return jnp.where(10 * jnp.sum(~known) > jnp.sum(present), jnp.inf, out)
