@@ -1,5 +1,5 @@
 """The cases; importing this package registers them."""
 
-from . import sine, steam, step_ratio, tables
+from . import pde, sine, steam, step_ratio, tables
 
-__all__ = ["sine", "steam", "step_ratio", "tables"]
+__all__ = ["pde", "sine", "steam", "step_ratio", "tables"]

@@ -21,6 +21,7 @@ _NAMES = {
     "train": ["GD", "LSGD", "LSGN"],
     "fitted": ["Fitted", "load"],
     "fitting": ["fit", "refit"],
+    "pde.solution": ["Solution"],
     "pde.solving": ["solve"],
     "estimators": ["AdaptiveBasisRegressor"],
 }

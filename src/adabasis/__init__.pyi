@@ -17,6 +17,7 @@ from .fitted import Fitted as Fitted
 from .fitted import load as load
 from .fitting import fit as fit
 from .fitting import refit as refit
+from .pde.solution import Solution as Solution
 from .pde.solving import solve as solve
 from .train import GD as GD
 from .train import LSGD as LSGD

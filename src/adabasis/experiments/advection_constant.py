@@ -13,7 +13,12 @@ from ..scope import numerics
 from . import advection
 from .registry import Experiment, Record, register
 
-NAMES = {"gd": "GD", "lsgd": "LSGD", "lsgd-cosine": "LSGD, cosine decay", "lsgn": "LSGN"}
+NAMES = {
+    "gd": "GD",
+    "lsgd": "LSGD",
+    "lsgd-cosine": "LSGD, cosine decay",
+    "lsgn": "LSGN, then one solve without ridge",
+}
 COLOURS = {"gd": RED, "lsgd": BLUE, "lsgd-cosine": GREEN, "lsgn": ORANGE}
 SOLVED = 1e-20
 SIDE = 61
@@ -67,7 +72,7 @@ def plot(record: Record) -> Figure:
     ax.set(xlabel="iterations", ylabel="loss")
     ax.legend()
     shown = [
-        *((f"{NAMES[n]}, {e['steps']:,} steps", e["solution"]) for n, e in trainers.items()),
+        *((f"{NAMES[n]}\n{e['steps']:,} steps", e["solution"]) for n, e in trainers.items()),
         ("exact", record["exact"]),
     ]
     for ax, (title, values) in zip(bottom.subplots(1, len(shown), sharey=True), shown, strict=True):
