@@ -72,7 +72,10 @@ def plot(record: Record) -> Figure:
     ax.set(xlabel="iterations", ylabel="loss")
     ax.legend()
     shown = [
-        *((f"{NAMES[n]}\n{e['steps']:,} steps", e["solution"]) for n, e in trainers.items()),
+        *(
+            (f"{NAMES[n].partition(', then')[0]}\n{e['steps']:,} steps", e["solution"])
+            for n, e in trainers.items()
+        ),
         ("exact", record["exact"]),
     ]
     for ax, (title, values) in zip(bottom.subplots(1, len(shown), sharey=True), shown, strict=True):
