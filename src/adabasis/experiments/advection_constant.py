@@ -86,6 +86,10 @@ def plot(record: Record) -> Figure:
     return figure
 
 
+def _title(name: str, steps: int) -> str:
+    return f"{NAMES[name].partition(', then')[0]}\n{steps:,} steps"
+
+
 register(
     Experiment(
         "advection-constant",
