@@ -10,7 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from adabasis import rows
-from adabasis.basis import ACTIVATIONS, INITIALIZERS, Box, FanScaled, FrozenFeatures, NeuralBasis
+from adabasis.basis import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    Box,
+    Ensemble,
+    FanScaled,
+    FrozenFeatures,
+    NeuralBasis,
+    ProjectedFeatures,
+)
 from adabasis.domains import AffineMap
 from adabasis.fitted import Fitted
 from adabasis.lstsq import Status
@@ -40,6 +49,10 @@ FUNCTIONS = {
     "deep residual tanh": NeuralBasis(WIDTH, 20, residual=True),
     "frozen relu": FrozenFeatures(WIDTH, activation="relu"),
     "frozen tanh": FrozenFeatures(WIDTH, scale=2.0),
+    "projected tanh": ProjectedFeatures(WIDTH, 1, scale=2.0),
+    "projected gaussian": ProjectedFeatures(WIDTH, 3, activation="gaussian"),
+    "three nets": Ensemble(NeuralBasis(WIDTH, DEPTH), 3),
+    "two frozen": Ensemble(FrozenFeatures(WIDTH, activation="relu"), 2),
 }
 
 # The same functions, other initial parameters.

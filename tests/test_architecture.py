@@ -16,17 +16,17 @@ basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped basis
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
-train.steps train.gauss_newton train.loop train
+train.steps train.project train.matrix_free train.gauss_newton train.loop train
 storage fitted select prepared search progress fitting
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.solution pde.study pde.export pde.solving pde
 verdict
-plots.style plots.functions plots.equations plots.bases plots.records plots
+plots.style plots.dependence plots.functions plots.equations plots.bases plots.records plots
 report.sections report.equations report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
 experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth experiments
-demo doctor commands solve_command reproduce_command cli __main__ __init__
+demo doctor screen commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

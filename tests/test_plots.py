@@ -127,6 +127,36 @@ def test_dependence_on_one_input_is_the_mean_over_the_others():
         assert np.abs(mean - mean.mean() - exact + exact.mean()).max() < 1e-2
 
 
+TABLE = {
+    "inputs": [
+        {"name": "length", "kind": "number", "categories": []},
+        {"name": "kind", "kind": "text", "categories": ["cold", "hot", "mild"]},
+        {"name": "on", "kind": "bool", "categories": []},
+    ]
+}
+
+
+def test_a_column_of_categories_is_one_variable():
+    """Its dependence is drawn where one of its inputs is 1 and the others are 0."""
+    rng = np.random.default_rng(0)
+    kind, on = rng.integers(0, 3, 400), rng.integers(0, 2, 400)
+    x = np.column_stack([rng.uniform(0, 1, 400), np.eye(3)[kind], on])
+    y = x[:, 0] + np.array([3.0, 0.0, 1.0])[kind] - 2 * on
+    model = fit(FrozenFeatures(64), x, y, method="frozen")
+    names = ["length", "kind = cold", "kind = hot", "kind = mild", "on"]
+    model = changed(model, settings={**model.settings, "preparation": TABLE, "input_names": names})
+    drawn = {ax.get_xlabel(): ax for ax in plots.fitted(model, data=(x, None)).axes if ax.lines}
+    assert list(drawn) == ["kind", "on", "length"]
+    assert [label.get_text() for label in drawn["kind"].get_xticklabels()] == [
+        "cold",
+        "hot",
+        "mild",
+    ]
+    assert np.ptp(drawn["on"].lines[0].get_ydata()) == pytest.approx(2, abs=0.05)
+    low = drawn["kind"].lines[0].get_ydata() - drawn["kind"].lines[0].get_ydata()[1]
+    assert low == pytest.approx([3, 0, 1], abs=0.05)
+
+
 def test_more_than_two_inputs_fill_no_single_axes():
     three = small(3)
     with pytest.raises(ValueError, match="cannot hold 3 inputs"):

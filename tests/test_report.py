@@ -96,7 +96,7 @@ def page(tmp_path, model):
         model,
         evidence=evidence_of(model),
         verdict=VERDICT,
-        provenance={"command": "adabasis fit t.csv", "SHA-256 of the table": "ab" * 32},
+        provenance={"command": "adabasis fit t.csv", "table SHA-256": "ab" * 32},
     )
 
 
@@ -187,6 +187,19 @@ def test_errors_are_those_of_the_evidence_not_of_a_model_refitted_since(tmp_path
     worst = page.text[page.text.index("The largest errors") :]
     assert f"{y[29, 0]:.6g}" in worst[:300]
     assert f"{predicted[29, 0]:.6g}" in worst[:300]
+
+
+def test_a_row_is_described_in_the_words_of_its_table(model):
+    table = [
+        {"name": "length", "kind": "number", "categories": []},
+        {"name": "kind", "kind": "text", "categories": ["cold", "hot"]},
+        {"name": "on", "kind": "bool", "categories": []},
+    ]
+    settings = {"input_names": list("abcd"), "preparation": {"inputs": table}}
+    place = sections._place(changed(model, settings=settings), np.array([0.25, 0, 1, 1]))
+    assert place == "length = 0.25, kind = hot, on = true"
+    place = sections._place(changed(model, settings=settings), np.array([16600.0, 0, 0, 0]))
+    assert place == "length = 16,600, kind = another, on = false"
 
 
 def test_the_same_model_gives_the_same_page(tmp_path, model):

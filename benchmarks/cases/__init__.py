@@ -1,5 +1,5 @@
 """The cases; importing this package registers them."""
 
-from . import pde, sine, steam, step_ratio, tables
+from . import directions, pde, sine, steam, step_ratio, tables, training
 
-__all__ = ["pde", "sine", "steam", "step_ratio", "tables"]
+__all__ = ["directions", "pde", "sine", "steam", "step_ratio", "tables", "training"]

@@ -179,6 +179,65 @@ def torch_lbfgs(x, y, seed):
     return watch.finish(data), steps, watch.status
 
 
+GOAL, GOAL_SECONDS = 1e-9, 60.0
+
+
+def _to_goal(x, y, seed, optimizer, step):
+    """Train one layer of 8 tanh on data as they are, to the goal or a minute."""
+    import torch
+
+    torch.manual_seed(seed)
+    model = network(x.shape[1], 8, 1, torch.nn.Tanh)
+    inputs, targets = torch.as_tensor(x), torch.as_tensor(y)[:, None]
+    optimizer, steps, start = optimizer(model.parameters()), 0, time.perf_counter()
+
+    def loss():
+        optimizer.zero_grad()
+        value = ((model(inputs) - targets) ** 2).mean()
+        value.backward()
+        return value
+
+    status = "never got there"
+    while time.perf_counter() - start < GOAL_SECONDS:
+        value = float(optimizer.step(loss))
+        steps += step
+        if value <= GOAL:
+            status = "reached"
+            break
+
+    def predict(points):
+        with torch.no_grad():
+            return model(torch.as_tensor(points)).numpy()[:, 0]
+
+    return predict, steps, status
+
+
+@peer("torch 8 tanh, Adam to 1e-9", "torch")
+def torch_adam_to_goal(x, y, seed):
+    """Adam at 1e-3 on all points, float64."""
+    import torch
+
+    return _to_goal(x, y, seed, lambda p: torch.optim.Adam(p, lr=1e-3), 1)
+
+
+@peer("torch 8 tanh, L-BFGS to 1e-9", "torch")
+def torch_lbfgs_to_goal(x, y, seed):
+    """L-BFGS with a strong Wolfe search on all points, float64."""
+    import torch
+
+    def optimizer(parameters):
+        return torch.optim.LBFGS(
+            parameters,
+            max_iter=10,
+            history_size=50,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
+
+    return _to_goal(x, y, seed, optimizer, 10)
+
+
 @peer("LightGBM", "lightgbm")
 def light_gbm(x, y, seed):
     """Boosted trees at rate 0.05, early stopping."""

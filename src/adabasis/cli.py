@@ -5,12 +5,20 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import _thread
+import contextlib
+import importlib
+import io
 import json
 import math
 import os
+import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,17 +43,23 @@ app = cyclopts.App(
     name="adabasis",
     version=_version,
     help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
+    help_epilogue=(
+        "Begin with: adabasis fit TABLE.csv --target COLUMN. "
+        "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted."
+    ),
     help_format="plaintext",
 )
-Names = Annotated[tuple[str, ...], Parameter(negative=())]
-Flag = Annotated[bool, Parameter(negative=())]
+Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 
 
-@app.command
+@app.command(usage="Usage: adabasis fit TABLE --target COLUMN [OPTIONS]")
 def fit(
     table: Path,
+    /,
     *,
-    target: Names,
+    target: Names = (),
     model: str = "auto",
     weight: str | None = None,
     drop: Names = (),
@@ -53,12 +67,12 @@ def fit(
     impute: Flag = False,
     holdout: float = 0.2,
     seed: int = 0,
-    max_seconds: float = math.inf,
+    max_seconds: Annotated[float, Parameter(show_default=False)] = math.inf,
     out: Path | None = None,
     report: Path | None = None,
     force: Flag = False,
     quiet: Flag = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Fit a table, judge the model on rows it has not seen, save it with a report.
 
@@ -67,7 +81,7 @@ def fit(
     table
         CSV, Parquet or Feather; the first line of a CSV names the columns.
     target
-        Column to predict; repeat for several.
+        Column to predict (needed); repeat for several.
     model
         auto, network (trained functions) or frozen (functions as drawn).
     weight
@@ -108,11 +122,12 @@ def fit(
 def predict(
     model: Path,
     table: Path,
+    /,
     *,
     out: Path | None = None,
     force: Flag = False,
     quiet: Flag = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Predict every row of a table with a saved model; tables may be larger than memory.
 
@@ -140,9 +155,7 @@ def predict(
 
 
 @app.command
-def show(
-    model: Path, *, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
-) -> int:
+def show(model: Path, /, *, as_json: AsJson = False) -> int:
     """Say what a model file is and how it was made.
 
     Parameters
@@ -167,7 +180,7 @@ def solve(
     force: Flag = False,
     listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
     quiet: Flag = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Solve a differential equation, with a certificate of how well.
 
@@ -232,7 +245,7 @@ def reproduce(
 
 
 @app.command
-def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+def doctor(*, as_json: AsJson = False) -> int:
     """Look for what is wrong with this installation, and say how to mend it.
 
     Parameters
@@ -301,17 +314,59 @@ def use_compile_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Put off Ctrl-C to the end of the block: imports of compiled modules do not survive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Send Ctrl-C again if it fell into a callback that swallows exceptions (JAX has some)."""
+    before = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     global _given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal can show every name
     _given = sys.argv[1:] if tokens is None else list(tokens)
     try:
         command, bound, _ = app.parse_args(_given, exit_on_error=False, print_error=False)
         if command.__module__ == __name__:  # not --help or --version
-            use_compile_cache()
-        return command(*bound.args, **bound.kwargs) or 0
+            with _interrupts_wait():
+                use_compile_cache()
+                own = command.__name__ if command in (doctor, demo) else "commands"
+                importlib.import_module(f".{own}", __package__)
+        with _no_interrupt_lost():
+            return command(*bound.args, **bound.kwargs) or 0
     except cyclopts.CycloptsError as error:
-        return _complain(f"{error}".strip(), 2, "See adabasis --help.")
+        about = [name for name in _given[:1] if name in app]
+        return _complain(f"{error}".strip(), 2, f"See {' '.join(['adabasis', *about, '--help'])}.")
     except BadInput as error:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
@@ -320,8 +375,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if type(error).__name__ == "ModelFileError":
-            return _complain(str(error), 2)
         if os.environ.get("ADABASIS_TRACEBACK"):
             raise
         return _complain(
@@ -330,5 +383,18 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str, code: int, hint: str = "") -> int:
-    print("\n".join(filter(None, [f"adabasis: {text}", hint])), file=sys.stderr)
+    lines = "\n".join(filter(None, [f"adabasis: {text}", hint])).splitlines()
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [
+            textwrap.fill(
+                line,
+                width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines
+        ]
+    print("\n".join(lines), file=sys.stderr)
     return code

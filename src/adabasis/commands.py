@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+import os
 import platform
 import shlex
 import tempfile
@@ -14,17 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from . import report, select
+from . import report, screen, select
 from .basis import FrozenFeatures
 from .errors import BadInput, counted, listed
 from .fitted import Fitted, load
 from .fitting import fit, refit
 from .progress import ProgressLine
-from .tables import Preparation, TrainingData, learn, open_table, write_predictions
+from .screen import Screen
+from .storage import ModelFileError
+from .tables import (
+    AbstractSource,
+    Preparation,
+    TrainingData,
+    learn,
+    open_table,
+    write_predictions,
+)
 from .train import StopReason
 from .verdict import Verdict, judge, split
 
@@ -121,50 +129,77 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
     page = writable(job.report or Path(f"{stem(job.table)}.html"), "--report", job.force)
     if out.resolve() == page.resolve():
         raise BadInput(f"--out and --report both name {out}: choose two names.")
-    source = open_table(job.table)
-    data = learn(
-        source.read(),
-        job.targets,
-        weight=job.weight,
-        drop=job.drop,
-        encode=job.encode,
-        impute=job.impute,
-    )
-    say = _Speaker(console, quiet)
-    _describe_table(say, job.table, str(source), data)
+    view = Screen(console, quiet)
+    source, data = _read(job, view)
     rows = split(data.x, job.holdout, job.seed)
-    model = _fitted(job, data, rows[0], console, quiet)
+    model = _fitted(job, data, rows[0], view)
     interrupted = model.stop_reason is StopReason.INTERRUPTED
     verdict = evidence = None
     try:
         if not interrupted and len(rows[1]):
-            verdict = judge(model, data.x, data.y, data.weight, rows)
+            with view.working("comparing with other models"):
+                verdict = judge(model, data.x, data.y, data.weight, rows)
             label = f"{counted(len(rows[1]), 'row')} the model had not seen"
             evidence = report.Evidence.of(model, data.x[rows[1]], data.y[rows[1]], label)
         if not interrupted:
-            model = refit(model, data.x, data.y, sample_weight=data.weight)
+            with view.working("solving again with all rows"):
+                model = refit(model, data.x, data.y, sample_weight=data.weight)
     except KeyboardInterrupt:
         interrupted = True
     provenance = _provenance(job, source.sha256(), len(data.x), interrupted)
     model = _labelled(model, data.preparation, verdict, provenance)
     model.save(out)
-    written = [out]
-    if not interrupted:
-        report.write(page, model, evidence=evidence, verdict=verdict, provenance=provenance)
-        written.append(page)
-    _describe_fit(say, model, verdict, interrupted, job.holdout)
-    say.line(f"Written: {' and '.join(map(str, written))}")
+    screen.fit_done(view, model, verdict, interrupted, job.holdout)
+    reported = not interrupted and _reported(page, view, model, evidence)
+    screen.fit_written(view, out, page if reported else None)
+    if not reported:
+        view.line(f"No report: interrupted{'; an older one stays' * page.exists()}.")
     document = _summary(model) | {
-        "written": [str(path) for path in written],
-        "interrupted": interrupted,
+        "written": [str(path) for path in (out, page)[: 1 + reported]],
+        "interrupted": not reported,
         "notes": [*data.notes, *model.notes],
     }
-    return Outcome(document, interrupted)
+    return Outcome(document, not reported)
 
 
-def _fitted(
-    job: FitJob, data: TrainingData, kept: np.ndarray, console: Console, quiet: bool
-) -> Fitted:
+def _read(job: FitJob, view: Screen) -> tuple[AbstractSource, TrainingData]:
+    source = open_table(job.table)
+    if not job.targets:
+        raise BadInput(
+            f"Which column is to be predicted? Name it with --target. The columns of "
+            f"{job.table.name}: {listed(source.names, 40)}."
+        )
+    with view.working(f"reading {job.table.name}"):
+        data = learn(
+            source.read(),
+            job.targets,
+            weight=job.weight,
+            drop=job.drop,
+            encode=job.encode,
+            impute=job.impute,
+        )
+    screen.table_read(view, job.table, str(source), len(source.names), data)
+    return source, data
+
+
+def _reported(page: Path, view: Screen, model: Fitted, evidence: report.Evidence | None) -> bool:
+    """Write the report; Ctrl-C leaves it out."""
+    verdict = model.settings["verdict"]
+    try:
+        with view.working("drawing the report"):
+            report.write(
+                page,
+                model,
+                evidence=evidence,
+                verdict=verdict and Verdict.from_json(verdict),
+                provenance=model.settings["provenance"],
+            )
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _fitted(job: FitJob, data: TrainingData, kept: np.ndarray, view: Screen) -> Fitted:
     n_rows, n_inputs = len(kept), data.x.shape[1]
     bases = select.default_bases(n_rows, n_inputs) if job.model != "auto" else []
     frozen = job.model == "frozen"
@@ -176,10 +211,8 @@ def _fitted(
         "random_state": job.seed,
         "method": "frozen" if frozen else "auto",
     }
-    if quiet:
-        return fit(bases or None, data.x[kept], y, **options)
-    with ProgressLine(None, Console(stderr=True)) as line:
-        return fit(bases or None, data.x[kept], y, **options, callbacks=[line])
+    with view.working("choosing among functions as drawn") as line:
+        return fit(bases or None, data.x[kept], y, **options, callbacks=[line] if line else [])
 
 
 def _labelled(
@@ -201,85 +234,19 @@ def _provenance(job: FitJob, digest: str, n_rows: int, interrupted: bool) -> dic
     return {
         "command": shlex.join(["adabasis", *job.command]),
         "table": job.table.name,
-        "SHA-256 of the table": digest,
+        "table SHA-256": digest,
         "rows": n_rows,
         "held out": job.holdout,
         "coefficients": (
-            "of the rows not held out: interrupted" if interrupted else "solved again with all rows"
+            "of the rows not held out: interrupted"
+            if interrupted
+            else f"solved again with all {counted(n_rows, 'row')} after the verdict"
         ),
         "seed": job.seed,
         "date": now,
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         + f", Python {platform.python_version()}",
     }
-
-
-class _Speaker:
-    """Prints for a person, or not at all."""
-
-    def __init__(self, console: Console, quiet: bool) -> None:
-        self.console, self.quiet = console, quiet
-
-    def line(self, text: Any = "") -> None:
-        if not self.quiet:
-            self.console.print(text, highlight=False, markup=False)
-
-
-def _describe_table(say: _Speaker, path: Path, kind: str, data: TrainingData) -> None:
-    columns = data.preparation.inputs
-    n_inputs = data.x.shape[1]
-    say.line(f"{path.name} ({kind}): {counted(len(data.x), 'row')}, {counted(n_inputs, 'input')}")
-    kinds = {"number": "numbers", "bool": "true/false", "text": "categories"}
-    for kind_name, words in kinds.items():
-        names = [column.name for column in columns if column.kind == kind_name]
-        if names:
-            say.line(f"  {words}: {listed(names)}")
-    say.line(f"  to predict: {listed(data.preparation.targets)}")
-    for note in data.notes:
-        say.line(f"  {note}")
-
-
-def verdict_table(verdict: Verdict, targets: Sequence[str]) -> Table:
-    """Return the scores as a table of at most 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(f"on {counted(verdict.rows_held_out, 'held-out row')}")
-    table.add_column("relative error", justify="right")
-    shown = list(targets[:2])
-    for name in shown:
-        short = name if len(name) <= 20 else name[:19] + "…"
-        table.add_column(f"RMSE of {short}", justify="right")
-    for score in verdict.scores:
-        relative = f"{score.relative:.2g}" if math.isfinite(score.relative) else "–"
-        table.add_row(score.name, relative, *(f"{e:.3g}" for e in score.rmse[: len(shown)]))
-    return table
-
-
-def _describe_fit(
-    say: _Speaker, model: Fitted, verdict: Verdict | None, interrupted: bool, holdout: float
-) -> None:
-    say.line()
-    if verdict is not None:
-        say.line(verdict_table(verdict, model.settings["output_names"]))
-        say.line()
-        say.line(f"Verdict: {verdict.sentence}")
-        for advice in verdict.advice:
-            say.line(f"  {advice}")
-    elif interrupted:
-        say.line("Interrupted: the best model so far is kept, not judged.")
-    elif holdout == 0:
-        say.line("No verdict: --holdout 0 kept no rows aside to judge the model by.")
-    else:
-        say.line("No verdict: too few distinct rows to hold some out. Trust this with care.")
-    for note in model.notes:
-        say.line(f"  {note}")
-    functions = len(model.coefficients)
-    say.line(f"Model:   {select.describe(model.basis)}; rank {model.rank} of {functions}")
-    if functions > model.settings["n_rows"]:
-        say.line("         fewer rows than functions: regularised, the smallest solution taken")
-    say.line(f"Stopped: {model.stop_reason}")
-    if not interrupted:
-        rows = counted(model.settings["n_rows"], "row")
-        say.line(f"The written model's coefficients were then solved again with all {rows}.")
 
 
 def _summary(model: Fitted) -> dict[str, Any]:
@@ -306,12 +273,15 @@ def read_model(path: Path) -> Fitted:
     Raises
     ------
     BadInput
-        If there is no such file; a damaged one raises ModelFileError.
+        If there is no such file, or it is damaged.
     """
     try:
         return load(path)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise BadInput(f"{path}: no such model file.") from error
+    except ModelFileError as error:
+        reason = str(error).removeprefix(f"load({os.fspath(path)!r}): ")
+        raise BadInput(f"{path}: {reason}") from error
 
 
 def predict_table(
@@ -325,6 +295,8 @@ def predict_table(
         If the table's columns are not those fitted; nothing is written then.
     """
     out = writable(out or Path(f"{stem(table)}-predictions.csv"), "--out", force)
+    if table.suffix == ".adabasis" and model_path.suffix != table.suffix:
+        raise BadInput(f"The model comes first: adabasis predict {table} {model_path}")
     model = read_model(model_path)
     if "preparation" not in model.settings:
         raise BadInput(
@@ -334,9 +306,9 @@ def predict_table(
     source = open_table(table)
     unused = preparation.check(source.names, table.name)
     columns = [column.name for column in preparation.inputs]
-    counts = {"rows": 0, "outside": 0}
+    view, counts = Screen(console, quiet), {"rows": 0, "outside": 0}
 
-    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def blocks(line: ProgressLine | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for batch in source.batches(columns, preparation.types):
             if batch.num_rows:
                 x, unseen = preparation.matrix(batch, counts["rows"])
@@ -344,46 +316,26 @@ def predict_table(
                 counts["rows"] += len(x)
                 counts["outside"] += int(outside.sum())
                 yield model(x).reshape(len(x), -1), outside
+                if line:
+                    line.show(f"predicting: {counted(counts['rows'], 'row')}")
 
-    write_predictions(out, preparation.targets, blocks())
-    say = _Speaker(console, quiet)
-    say.line(f"{counted(counts['rows'], 'row')} predicted: {out}")
+    with view.working("predicting") as line:
+        write_predictions(out, preparation.targets, blocks(line))
+    view.line(f"{counted(counts['rows'], 'row')} predicted, in the order of {table.name}")
     if unused:
-        say.line(f"  columns not used: {listed(unused)}")
+        view.line(f"  columns not used: {listed(unused)}", hang=2)
     if counts["outside"]:
-        say.line(
+        view.line(
             f"  Careful: {counted(counts['outside'], 'row')} outside the range of the training "
-            "data, marked in the column 'outside'. The model extrapolates there."
+            "data, marked in the column 'outside'. The model extrapolates there.",
+            hang=2,
         )
+    view.command(f"Written: {out}")
     return Outcome({**counts, "written": [str(out)], "unused_columns": unused})
 
 
 def show_model(path: Path, console: Console, *, quiet: bool = False) -> Outcome:
     """Say what a model file is and how it was made."""
     model = read_model(path)
-    say, settings = _Speaker(console, quiet), model.settings
-    say.line(f"{path.name}: {select.describe(model.basis)}")
-    say.line(f"  {counted(len(model.coefficients), 'function')}, rank {model.rank}")
-    inputs = settings.get("input_names") or [f"x{i + 1}" for i in range(model.n_inputs)]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for head in ("input", "fitted from", "to"):
-        table.add_column(head, justify="left" if head == "input" else "right")
-    for name, (low, high) in list(zip(inputs, model.box, strict=True))[:30]:
-        table.add_row(name, f"{low:.6g}", f"{high:.6g}")
-    say.line(table)
-    say.line(f"Predicts: {listed(settings.get('output_names') or ['y'])}")
-    say.line(f"Stopped:  {model.stop_reason}")
-    if math.isfinite(model.validation_error):
-        say.line(f"Error:    {model.validation_error:.2g} relative ({model.validation_kind})")
-    if settings.get("verdict"):
-        verdict = Verdict.from_json(settings["verdict"])
-        say.line()
-        say.line(verdict_table(verdict, settings["output_names"]))
-        say.line(f"Verdict: {verdict.sentence}")
-    for note in model.notes:
-        say.line(note)
-    if settings.get("provenance"):
-        say.line()
-        for key, value in settings["provenance"].items():
-            say.line(f"{key}: {value}")
+    screen.model_shown(Screen(console, quiet), path.name, model)
     return Outcome(_summary(model))

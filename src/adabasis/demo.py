@@ -105,7 +105,7 @@ class _Tour:
         provenance = {
             "command": "adabasis demo",
             "table": f"{source.path.name}, its {len(y):,} superheated states",
-            "SHA-256 of the table": source.sha256(),
+            "table SHA-256": source.sha256(),
             "held out": "a fifth: the first of numpy.random.default_rng(0).permutation(n)",
         }
         settings = {

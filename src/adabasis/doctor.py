@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+NO_CACHE = (
+    "none: its folder cannot be written, so every command compiles anew (some seconds); set "
+    "ADABASIS_CACHE to a folder you can write to"
+)
 PACKAGES = ("adabasis", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "scikit-learn")
 
 
@@ -31,7 +35,7 @@ def examine() -> tuple[dict[str, str], list[str]]:
         ", ".join(f"{p['internal_api']} {p['num_threads']}" for p in pools) or "none found"
     ) + "; capped to 1 during fits"
     found["processors"] = str(os.cpu_count())
-    found["compile cache"] = jax.config.values.get("jax_compilation_cache_dir") or _no_cache(wrong)
+    found["compile cache"] = jax.config.values.get("jax_compilation_cache_dir") or NO_CACHE
     return found, wrong
 
 
@@ -52,14 +56,6 @@ def _precision(wrong: list[str]) -> str:
             "Set JAX_PLATFORMS=cpu."
         )
     return f"float64, a test solve is off by {error:.0e}"
-
-
-def _no_cache(wrong: list[str]) -> str:
-    wrong.append(
-        "No compile cache: its folder cannot be written, so that every command compiles anew "
-        "(some seconds). Set ADABASIS_CACHE to a folder you can write to."
-    )
-    return "none"
 
 
 def report(console: Any) -> dict[str, Any]:

@@ -19,6 +19,12 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     return ", ".join(quoted[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, in the plural where it is one."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number in a few digits as people write it: 16,600 rather than 1.66e+04."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e+" in text and abs(value) < 1e7 else text

@@ -57,16 +57,17 @@ def fit(
     ----------
     basis : AbstractBasis, sequence of them, or None
         Several are compared by their error on rows they did not see. ``None`` compares frozen
-        features of a few widths with one trained network (needs ``method="auto"``).
+        features of a few widths with trained networks (needs ``method="auto"``).
     X : array-like, shape (N, D)
     y : array-like, shape (N,) or (N, Q)
     sample_weight : array-like, shape (N,), optional
         Non-negative; it weights the rows, the maps and the held-out error.
     method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or AbstractTrainer
         ``"frozen"`` keeps ξ as drawn. ``"auto"`` does that first, with ridge and feature scale
-        chosen by leave-one-out error, and then descends on ξ (LSGN, or LSGD where that would be
-        too large) while the held-out error falls. A trainer, or its lower-case name, trains as
-        told.
+        chosen by leave-one-out error, and then takes Gauss–Newton steps on ξ (LSGN) while the
+        held-out error falls. With an ``ensemble`` of more than one, features of a few trained
+        directions are tried where a network shows such, and networks are averaged where one is
+        the best so far. A trainer, or its lower-case name, trains as told.
     max_steps : int, optional
         Budget of steps for each training run: by default 200 for Gauss–Newton, 1000 else.
     max_seconds : float
@@ -135,12 +136,15 @@ def fit(
     with numerics(), _shown(verbose, max_steps) as shown:
         deadline = time.perf_counter() + max_seconds
         search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *shown))
-        if trainer is None:
-            search.automatic(bases or _default_bases(data), members)
-        elif isinstance(trainer, str):
-            search.frozen(bases)
-        else:
-            search.descend(trainer, bases)
+        try:
+            if trainer is None:
+                search.automatic(bases or _default_bases(data), members)
+            elif isinstance(trainer, str):
+                search.frozen(bases)
+            else:
+                search.descend(trainer, bases)
+        except KeyboardInterrupt:
+            search.interrupted()
         return _finished(search, settings, refit=not isinstance(trainer, GD))
 
 

@@ -23,7 +23,6 @@ from .basis import AbstractBasis, Ensemble, ProjectedFeatures
 from .notation import Parameters
 from .prepared import Prepared
 from .train import (
-    LSGD,
     LSGN,
     AbstractTrainer,
     Budget,
@@ -37,8 +36,6 @@ from .train import (
 
 GOOD_ENOUGH = 1e-4
 """Relative error on rows not seen below which no more is tried."""
-MOST_PARAMETERS = 2000
-"""Hidden parameters (times outputs) up to which a Gauss–Newton step is taken by QR."""
 SEARCH_ROWS = 20_000
 """Rows (a random subset) that decide between candidates; the chosen one is solved on all."""
 MEMBERS = 10
@@ -160,14 +157,11 @@ class Search:
         if not (trainable and self.data.folds and self.max_steps != 0 and self._unfinished()):
             return
         self._hold_out(self.best)
-        try:
-            self.descend(None, trainable)
-            if members > 1 and self.cut_short is None:
-                self._project()
-            if members > 1 and self._unfinished():
-                self._average(members)
-        except KeyboardInterrupt:
-            self._interrupted()
+        self.descend(None, trainable)
+        if members > 1 and self.cut_short is None:
+            self._project()
+        if members > 1 and self._unfinished():
+            self._average(members)
 
     def _unfinished(self) -> bool:
         """Whether there is time, and no error over all rows that is small enough.
@@ -180,20 +174,12 @@ class Search:
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
         """Fit each basis as drawn, in every restart, by leave-one-out error on all rows."""
         term = self.data.term(self._some(self.data.all_rows))
-        try:
-            for restart in range(self.n_restarts):
-                for fit in select.linear_fits(
-                    bases,
-                    term,
-                    self.data.key(restart),
-                    self.data.inner_box,
-                    self._fixed_ridge(term),
-                ):
-                    self.found.append(self._solved(fit, term))
-                    if self._late():
-                        return
-        except KeyboardInterrupt:
-            self._interrupted()
+        for restart in range(self.n_restarts):
+            key, ridge = self.data.key(restart), self._fixed_ridge(term)
+            for fit in select.linear_fits(bases, term, key, self.data.inner_box, ridge):
+                self.found.append(self._solved(fit, term))
+                if self._late():
+                    return
 
     def _solved(self, fit: select.LinearFit, term: rows.Term) -> Candidate:
         left_out = math.hypot(fit.left_out_error, math.sqrt(self.data.scatter)) / _spread(term)
@@ -215,17 +201,11 @@ class Search:
     def descend(self, trainer: AbstractTrainer | None, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, until told to stop or out of time.
 
-        Without a trainer, Gauss–Newton where its factorizations fit, else first-order descent,
-        with a ridge that the noise met so far calls for.
+        Without a trainer, by Gauss–Newton steps with a ridge that the noise met so far calls for.
         """
         for basis, restart in itertools.product(bases, range(self.n_restarts)):
             penalty = self._penalty() if trainer is None else self._fixed_penalty
-            try:
-                candidate = self._trained(trainer, basis, restart, 0, penalty)
-            except KeyboardInterrupt:
-                self._interrupted()
-                return
-            self.found.append(candidate)
+            self.found.append(self._trained(trainer, basis, restart, 0, penalty))
             if self._late():
                 return
 
@@ -244,7 +224,7 @@ class Search:
         if initial is None:
             initial = select.draw(basis, key, self.data.inner_box)
         left = max(self.deadline - time.perf_counter(), 0.0)
-        trainer = trainer or _trainer_for(initial, term)
+        trainer = trainer or LSGN()
         run = train(
             trainer,
             Objective([term], penalty / _total(term), basis),
@@ -358,19 +338,11 @@ class Search:
             self.cut_short = self.cut_short or StopReason.MAX_SECONDS
         return self.cut_short is not None
 
-    def _interrupted(self) -> None:
+    def interrupted(self) -> None:
         """Go on with what is there, or pass the interrupt on where there is nothing yet."""
         if not self.found:
             raise KeyboardInterrupt
         self.cut_short = StopReason.INTERRUPTED
-
-
-def _trainer_for(parameters: Parameters, term: rows.Term) -> AbstractTrainer:
-    """Return Gauss–Newton where its matrix of N·Q rows and n columns is affordable."""
-    n = _size(parameters)
-    n_rows, outputs = np.shape(term.data)
-    affordable = n_rows * outputs * n <= select.MOST_NUMBERS and n * outputs <= MOST_PARAMETERS
-    return LSGN() if affordable else LSGD("auto")
 
 
 def _size(parameters: Parameters) -> int:

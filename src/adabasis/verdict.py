@@ -14,9 +14,14 @@ from .train import StopReason
 
 FEWEST_ROWS = 10
 """Below so many distinct rows none are held out: the error of two rows says nothing."""
+FEW_HELD_OUT = 30
 OURS = "this model"
-_CLEAR = 2.0
-"""Standard errors by which mean squared errors must differ to be called different."""
+_CLEAR, _SURE = 2.0, 3.0
+"""Standard errors by which mean squared errors, or counts of rows, must differ to count."""
+_ALIKE = 1.02
+"""Root mean square errors with a ratio below this are called alike, however sure it is."""
+_ROUND_OFF = 1e-12
+"""Errors below this share of the spread are alike: no one needs the better of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Score:
     rmse : tuple of float
         In the units of each target.
     behind : float
-        Standard errors by which its mean squared error exceeds that of this model.
+        Standard errors by which its mean squared error exceeds that of this model, or, if that
+        says more, by which the rows where it does worse outnumber those where it does better.
     """
 
     name: str
@@ -180,7 +186,7 @@ def judge(
     for name in peers:
         predict = PEERS[name](x[kept], y[kept], weight[kept])
         scores.append(held_out.score(name, predict(x[out]), ours))
-    sentence, advice = _sentence(scores), tuple(_advice(model, scores, x))
+    sentence, advice = _sentence(scores), tuple(_advice(model, scores, x, len(out)))
     return Verdict(len(kept), len(out), tuple(scores), sentence, advice)
 
 
@@ -208,11 +214,35 @@ class _HeldOut:
         error = predicted.reshape(self.y.shape) - self.y
         rmse = np.sqrt(np.average(error**2, axis=0, weights=self.weight))
         squares = self.squares(predicted)
-        difference = self.weight / self.weight.mean() * (squares - ours)
-        uncertain = difference.std() / math.sqrt(len(difference))
-        behind = float(difference.mean() / uncertain) if uncertain > 0 else 0.0
+        least = _ROUND_OFF**2
+        difference = np.maximum(squares, least) - np.maximum(ours, least)
+        difference *= self.weight / self.weight.mean()
+        behind = _standard_errors(difference)
         relative = math.sqrt(np.average(squares, weights=self.weight))
         return Score(name, relative, tuple(map(float, rmse)), behind)
+
+
+def _standard_errors(difference: np.ndarray) -> float:
+    """Return how clearly differences are not about zero: by their mean, or by their signs.
+
+    A few large errors make the mean uncertain even where one model is ahead on nearly every row.
+    Signs count only where they are very clear and say the same as the mean.
+    """
+    root = math.sqrt(len(difference))
+    spread = difference.std()
+    by_mean = float(difference.mean() / spread) * root if spread > 0 else 0.0
+    by_signs = float(np.sign(difference).mean()) * root
+    if by_mean * by_signs > 0 and abs(by_signs) >= _SURE:
+        return max(by_mean, by_signs, key=abs)
+    return by_mean
+
+
+def _lag(score: Score, ours: Score) -> int:
+    """Return 1 for a model that is clearly behind this one, −1 for one ahead, 0 for alike."""
+    larger, smaller = max(score.relative, ours.relative), min(score.relative, ours.relative)
+    if abs(score.behind) < _CLEAR or larger <= _ALIKE * smaller:
+        return 0
+    return 1 if score.behind > 0 else -1
 
 
 def _sentence(scores: list[Score]) -> str:
@@ -222,9 +252,10 @@ def _sentence(scores: list[Score]) -> str:
     if _learned_nothing(scores):
         return "No better than a constant: there may be nothing to learn from these columns."
     best = min(others, key=lambda score: score.relative)
-    if abs(best.behind) < _CLEAR:
+    lag = _lag(best, ours)
+    if lag == 0:
         return f"No clear difference from the best of the others ({best.name})."
-    if best.behind < 0:
+    if lag < 0:
         return (
             f"Better here: {best.name} (error {best.relative:.2g} against "
             f"{ours.relative:.2g}): use that."
@@ -238,20 +269,30 @@ def _times(ratio: float) -> str:
 
 
 def _learned_nothing(scores: list[Score]) -> bool:
-    return any(s.name == "constant" and s.behind < _CLEAR for s in scores[1:])
+    """Say whether a constant does as well, and nothing else does better than both."""
+    ours, *others = scores
+    lags = {score.name: _lag(score, ours) for score in others}
+    ahead = min(others, key=lambda score: score.relative)
+    return lags.get("constant", 1) <= 0 and (ahead.name == "constant" or lags[ahead.name] >= 0)
 
 
-def _advice(model: Fitted, scores: list[Score], x: np.ndarray) -> Iterable[str]:
-    behind = {score.name: score.behind for score in scores}
+def _advice(model: Fitted, scores: list[Score], x: np.ndarray, n_out: int) -> Iterable[str]:
+    lags = {score.name: _lag(score, scores[0]) for score in scores[1:]}
     n_rows, n_inputs = x.shape
-    if model.stop_reason in (StopReason.MAX_SECONDS, StopReason.INTERRUPTED):
+    if not lags or not math.isfinite(scores[0].relative):
+        return
+    if n_out < FEW_HELD_OUT:
+        yield f"{n_out} rows are few to judge by: take these errors as rough."
+    if model.stop_reason is StopReason.MAX_SECONDS:
         yield "Give it more time: the fit was cut short."
+    if model.stop_reason is StopReason.MAX_STEPS:
+        yield "Training might go on: its steps ran out (in Python, fit takes max_steps)."
     if _learned_nothing(scores):
         yield "Look for columns that drive the target, and for mistakes in the table."
         return
-    if behind.get("linear model", math.inf) < _CLEAR:
+    if lags.get("linear model", 1) <= 0:
         yield "A linear model does as well and is simpler."
-    elif behind.get("gradient boosting", math.inf) < -_CLEAR:
+    elif lags.get("gradient boosting", 1) < 0:
         yield (
             "Trees suit targets that jump or depend on thresholds: try scikit-learn's "
             "HistGradientBoosting or LightGBM."

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from adabasis import rows
-from adabasis.basis import ACTIVATIONS, BASES, INITIALIZERS, Box, FrozenFeatures, NeuralBasis
+from adabasis.basis import (
+    ACTIVATIONS,
+    BASES,
+    INITIALIZERS,
+    Box,
+    Ensemble,
+    FrozenFeatures,
+    NeuralBasis,
+    ProjectedFeatures,
+)
 from adabasis.operators import Identity
 
 from ..laws import assert_close, assert_same_bits
@@ -22,7 +31,8 @@ each_basis = pytest.mark.parametrize("name", REGISTRY)
 def test_the_registry_covers_all_kinds_activations_and_initialisers():
     bases = REGISTRY.values()
     assert {type(basis).__name__ for basis in bases} == set(BASES)
-    assert {basis.activation for basis in bases} == set(ACTIVATIONS)
+    named = {getattr(basis, "activation", None) for basis in bases}
+    assert named - {None} == set(ACTIVATIONS)
     nets = [basis for basis in bases if isinstance(basis, NeuralBasis)]
     assert {net.initializer for net in nets if isinstance(net.initializer, str)} == set(
         INITIALIZERS
@@ -72,10 +82,12 @@ def test_a_draw_is_finite_repeatable_and_depends_on_the_key(name):
 def test_size_is_the_number_of_functions(name):
     basis = REGISTRY[name]
     for n_inputs in (1, 2, 10):
-        if isinstance(basis, FrozenFeatures):
-            assert basis.size(n_inputs) == basis.width + 1 + n_inputs
-        else:
+        if isinstance(basis, Ensemble):
+            assert basis.size(n_inputs) == basis.members * basis.member.size(n_inputs)
+        elif isinstance(basis, NeuralBasis):
             assert basis.size(n_inputs) == basis.width + basis.constant
+        else:
+            assert basis.size(n_inputs) == basis.width + 1 + n_inputs
 
 
 @each_basis
@@ -86,14 +98,16 @@ def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
     assert hash(copy) == hash(basis)
     assert copy.config() == basis.config()
     assert not jax.tree.leaves(basis), "a recipe holds no arrays"
-    wider = basis.replace(width=WIDTH + 1)
+    name = "members" if isinstance(basis, Ensemble) else "width"
+    size = getattr(basis, name)
+    wider = basis.replace(**{name: size + 1})
     assert wider != basis
-    assert wider.width == WIDTH + 1
-    assert wider.replace(width=WIDTH) == basis
+    assert getattr(wider, name) == size + 1
+    assert wider.replace(**{name: size}) == basis
     others = [other for other in REGISTRY.values() if other is not basis]
     assert basis not in others
     assert repr(basis) == repr(copy)
-    assert f"width={WIDTH}" in repr(basis)
+    assert f"{name}={size}" in repr(basis)
 
 
 def test_float32_is_kept():
@@ -150,6 +164,11 @@ def test_smoothness_is_that_of_the_activation():
         (lambda: FrozenFeatures(8, scale=-1.0), ["scale=-1.0", "positive"]),
         (lambda: FrozenFeatures(8, scale=float("nan")), ["scale=nan", "positive"]),
         (lambda: FrozenFeatures(8, scale="large"), ["scale='large'", "'auto'"]),
+        (lambda: ProjectedFeatures(0, 1), ["ProjectedFeatures", "width=0"]),
+        (lambda: ProjectedFeatures(8, 0), ["ProjectedFeatures", "rank=0"]),
+        (lambda: ProjectedFeatures(8, 1, scale=0.0), ["scale=0.0", "positive"]),
+        (lambda: ProjectedFeatures(8, 1, activation="rellu"), ["activation='rellu'"]),
+        (lambda: Ensemble(NeuralBasis(8, 1), 0), ["Ensemble", "members=0"]),
         (lambda: Box(variant="eq17"), ["variant='eq17'", "eq16", "alg3"]),
     ],
 )
@@ -164,3 +183,50 @@ def test_hidden_layers_are_stacked():
     parameters = draw(NeuralBasis(WIDTH, DEPTH))
     assert parameters.hidden.weight.shape == (DEPTH - 1, WIDTH, WIDTH)
     assert draw(NeuralBasis(WIDTH, 1)).hidden is None
+
+
+@each_function
+def test_the_function_to_linearise_has_the_values_of_the_basis(name):
+    basis, x = FUNCTIONS[name], jnp.asarray(points())
+    parameters = draw(basis)
+    twin = basis.linearizable(parameters, x)
+    for point in x[:3]:
+        assert_close(twin(point, parameters), basis(point, parameters), 1e-15)
+
+
+def test_a_kink_is_averaged_over_the_gap_between_points():
+    """The derivative in the bias of one ReLU: the share of [z − h, z + h] that is positive."""
+    basis = NeuralBasis(1, 1, activation="relu", constant=False)
+    x = jnp.linspace(0.0, 1.0, 101)[:, None]
+    parameters = basis.init(key(), jnp.array([[0.0, 1.0]]))
+    twin = basis.linearizable(parameters, x)
+    z = jax.vmap(parameters.first)(x)[:, 0]
+    got = jax.vmap(jax.grad(lambda p, x: twin(x, p)[0]), in_axes=(None, 0))(parameters, x)
+    half = (z.max() - z.min()) / 101
+    expected = np.clip((z + half) / (2 * half), 0, 1)
+    assert np.sum((expected > 0) & (expected < 1)) in (1, 2, 3)
+    np.testing.assert_allclose(got.first.bias[:, 0], expected, atol=1e-12)
+
+
+def test_an_ensemble_is_its_members_side_by_side():
+    basis, x = FUNCTIONS["three nets"], jnp.asarray([0.2, 0.7])
+    parameters = draw(basis)
+    apart = [part(x, inside) for part, inside in basis.parts(parameters)]
+    assert_close(basis(x, parameters), np.concatenate(apart), 1e-15)
+
+
+def test_projected_features_see_the_projection_only():
+    basis = FUNCTIONS["projected tanh"]
+    parameters, x = draw(basis), jnp.asarray([0.2, 0.7])
+    along = jnp.array([-parameters.weight[0, 1], parameters.weight[0, 0]])
+    moved = basis(x + 0.1 * along / jnp.linalg.norm(along), parameters)
+    assert_close(moved[:WIDTH], basis(x, parameters)[:WIDTH], 1e-14)
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_directions_map_the_points_onto_the_unit_box(rank):
+    x = points(BOXES["mixed 10-D"])
+    directions = np.random.default_rng(0).normal(size=(rank, 10))
+    z = jax.vmap(ProjectedFeatures(WIDTH, rank).along(directions, x))(x)
+    np.testing.assert_allclose(z.min(axis=0), 0, atol=1e-13)
+    np.testing.assert_allclose(z.max(axis=0), 1, atol=1e-13)

@@ -17,7 +17,13 @@ from ..registry import FUNCTIONS, ROWS, draw, key, points
 BASIS = FUNCTIONS["one layer tanh"]
 FRAGILE = NeuralBasis(8, 2, activation="relu")  # overflows at huge parameters
 PLAIN, CONTROLLED, JOINT = LSGD(0.1), LSGD("auto"), GD(1e-2)
-TRAINERS = {"lsgd": PLAIN, "lsgd auto": CONTROLLED, "gd": JOINT, "lsgn": LSGN()}
+TRAINERS = {
+    "lsgd": PLAIN,
+    "lsgd auto": CONTROLLED,
+    "gd": JOINT,
+    "lsgn": LSGN(),
+    "lsgn iterative": LSGN(solver="iterative"),
+}
 
 
 def objective(basis=BASIS, *, ridge=0.0, seed=0, noise=0.0):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from adabasis.train import LSGN
+from adabasis.train import LSGN, matrix_free
+from adabasis.train.project import Spectrum
 
 from ..laws import assert_close, assert_same_bits
 from ..registry import draw
-from .problems import BASIS, PLAIN, augmented, objective, projected, run
+from .problems import BASIS, FRAGILE, PLAIN, augmented, objective, projected, run
 from .test_steps import states
 
 
@@ -50,9 +51,10 @@ def test_kaufmans_jacobian_has_the_right_gradient(ridge):
     assert_same_bits(evaluation.parameters, parameters)
 
 
-def test_accepted_steps_never_raise_the_loss_and_rejected_ones_are_taken_back():
+@pytest.mark.parametrize("solver", ["qr", "iterative"])
+def test_accepted_steps_never_raise_the_loss_and_rejected_ones_are_taken_back(solver):
     problem, before, kinds = objective(), None, set()
-    for state, evaluation in states(LSGN(), problem, 60):
+    for state, evaluation in states(LSGN(solver=solver), problem, 60):
         if before is not None:
             accepted = bool(evaluation.loss < before.loss)
             kinds.add(accepted)
@@ -64,6 +66,61 @@ def test_accepted_steps_never_raise_the_loss_and_rejected_ones_are_taken_back():
                 assert state.damping > before.damping
         before = state
     assert kinds == {True, False}
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+@pytest.mark.parametrize("basis", [BASIS, FRAGILE])
+def test_products_with_the_jacobian_are_those_of_its_matrix(ridge, basis):
+    """K by its columns, Kᵀ by its rows, and their Gram matrix, that of the factored system."""
+    problem, parameters = objective(basis, ridge=ridge), draw(basis)
+    flat, unravel = ravel_pytree(parameters)
+    a, b = problem.design(parameters), problem.targets
+    spectrum = Spectrum.of(a, b)
+    weight = spectrum.weight(jnp.asarray(1e-8), ridge)
+    c, span = spectrum.coefficients(weight), spectrum.orthonormal(a, weight)
+    forward, backward = matrix_free._products(problem, parameters, unravel, c, span)
+    columns = jax.vmap(forward)(jnp.eye(len(flat)))
+    k = np.asarray(columns).reshape(len(flat), -1).T
+    units = jnp.eye(k.shape[0]).reshape(-1, *columns.shape[1:])
+    assert_close(jax.vmap(backward)(units), k, 1e-12)
+    ((state, _),) = states(LSGN(), problem, 1)
+    assert_close(k.T @ k, state.system[:, :-1].T @ state.system[:, :-1], 1e-9)
+
+
+def test_conjugate_gradients_solve_the_damped_problem(monkeypatch):
+    monkeypatch.setattr(matrix_free, "ACCURACY", 1e-12)
+    rng = np.random.default_rng(0)
+    k, b = rng.normal(size=(40, 12)), rng.normal(size=(40, 1))
+    t, image = matrix_free._cgls(
+        lambda t: (k @ t)[:, None], lambda u: k.T @ u[:, 0], jnp.asarray(b), jnp.asarray(0.3)
+    )
+    below = np.concatenate([k, np.sqrt(0.3) * np.eye(12)])
+    expected = np.linalg.lstsq(below, np.concatenate([b[:, 0], np.zeros(12)]))[0]
+    assert_close(t, expected, 1e-10)
+    assert_close(image[:, 0], k @ expected, 1e-10)
+
+
+def test_column_norms_are_guessed_within_a_factor():
+    rng = np.random.default_rng(0)
+    k = rng.normal(size=(200, 10)) * np.logspace(-3, 3, 10)
+    guessed = matrix_free._column_norms(lambda u: k.T @ u, (200,), np.float64)
+    ratio = np.asarray(guessed) / np.linalg.norm(k, axis=0)
+    assert np.all((ratio > 0.25) & (ratio < 4))  # a mean of eight squares
+
+
+def test_the_solver_is_chosen_by_the_cost_of_a_factorization():
+    trainer = LSGN()
+    assert not trainer._iterates((2000, 17), 400, 1)
+    assert trainer._iterates((2000, 33), 1408, 1)
+    assert trainer._iterates((10**6, 17), 400, 1)
+    assert LSGN(solver="iterative")._iterates((64, 9), 24, 1)
+    assert not LSGN(jacobian="golub-pereyra")._iterates((10**6, 17), 400, 1)
+
+
+@pytest.mark.parametrize("options", [{"solver": "cg"}, {"solver": "iterative"}])
+def test_what_the_solvers_cannot_do_is_named(options):
+    with pytest.raises(ValueError, match="solver"):
+        LSGN(jacobian="golub-pereyra", **options)
 
 
 def test_it_goes_further_than_descent():

@@ -1,16 +1,17 @@
 """The loop: why it stops, what it keeps, what it records, and that its bits repeat."""
 
 import dataclasses
+import functools
 import time
 
 import numpy as np
 import pytest
 
-from adabasis.train import GD, LSGD, History, StopReason
+from adabasis.train import GD, LSGD, Budget, History, StopReason, train
 from adabasis.train import loop as loop_module
 
 from ..laws import assert_close, assert_same_bits
-from ..registry import draw
+from ..registry import draw, key
 from .problems import BASIS, FRAGILE, PLAIN, TRAINERS, objective, projected, run
 
 each_trainer = pytest.mark.parametrize("name", TRAINERS)
@@ -28,8 +29,10 @@ def without_seconds(result):
 
 
 def as_tree(result):
-    return {field.name: getattr(result, field.name) for field in dataclasses.fields(result)} | {
-        "last": dataclasses.asdict(result.last)
+    names = {field.name for field in dataclasses.fields(result)} - {"tape"}
+    return {name: getattr(result, name) for name in names} | {
+        "state": result.state,
+        "last": dataclasses.asdict(result.last),
     }
 
 
@@ -72,6 +75,43 @@ def test_the_same_run_gives_the_same_bits_however_it_is_cut(name, monkeypatch):
         monkeypatch.setattr(loop_module, "BLOCK", block)
         monkeypatch.setattr(loop_module, "BLOCK_SECONDS", seconds)
         assert_same_bits(as_tree(without_seconds(run(TRAINERS[name], max_steps=50))), expected)
+
+
+@each_trainer
+def test_a_resumed_run_is_the_undisturbed_one(name):
+    """Stopped at ten random steps, by budget or by Ctrl-C in a callback, on or off the checks."""
+    problem, options = objective(noise=0.1), {"check_every": 5, "patience": 1000}
+    held_out = {"validation": objective(noise=0.1, seed=1)}
+
+    def trained(max_steps, resume=None, callbacks=()):
+        budget = Budget(max_steps, **options)
+        return train(
+            TRAINERS[name],
+            problem,
+            draw(BASIS),
+            key=key(),
+            budget=budget,
+            callbacks=callbacks,
+            resume=resume,
+            **held_out,
+        )
+
+    def interrupt(moment, progress):
+        if progress.step >= moment:
+            raise KeyboardInterrupt
+
+    expected = trained(40)
+    for stop in np.random.default_rng(0).choice(40, 5, replace=False):
+        part = trained(int(stop))
+        assert len(part.history) == stop + 1
+        again = trained(40, resume=part)
+        assert_same_bits(as_tree(without_seconds(again)), as_tree(without_seconds(expected)))
+        assert np.all(np.diff(again.history.seconds) > 0)
+    for moment in (0, 3, 11, 20, 38):
+        part = trained(40, callbacks=[functools.partial(interrupt, moment)])
+        assert part.stop_reason is StopReason.INTERRUPTED
+        again = trained(40, resume=part)
+        assert_same_bits(as_tree(without_seconds(again)), as_tree(without_seconds(expected)))
 
 
 def test_the_key_matters_to_joint_training_only():

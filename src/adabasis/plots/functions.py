@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from scipy.spatial import ConvexHull, QhullError
 
 from ..fitted import Fitted
+from .dependence import dependence
 from .style import (
     BLUE,
     COLOURMAP,
-    INK,
     ORANGE,
     SMALLEST,
-    WIDTH,
     figure_of,
     many,
     names_of,
@@ -35,7 +33,6 @@ from .style import (
 SIDE = 61
 """Points along a side of the grid that a surface is drawn from."""
 LEVELS = 16
-MOST_CURVES = 8
 
 
 @styled
@@ -67,7 +64,7 @@ def fitted(model: Fitted, *, ax: Axes | None = None, data: Any = None, output: i
             raise ValueError(
                 f"plots.fitted(ax=...): one axis cannot hold {model.n_inputs} inputs; leave ax out."
             )
-        return _dependence(model, data, output)
+        return dependence(model, data, output)
     ax = new_axes() if ax is None else ax
     draw = _curve if model.n_inputs == 1 else _surface
     draw(model, ax, data, output)
@@ -136,43 +133,6 @@ def _usual_range(model: Fitted, z: np.ndarray, output: int) -> tuple[float, floa
     if (shift, scale) == (0.0, 1.0):  # the identity knows nothing of the data
         return low, high
     return max(low, shift - 5 * scale), min(high, shift + 5 * scale)
-
-
-def _dependence(model: Fitted, data: Any, output: int) -> Figure:
-    """Draw the mean over a background as one input runs over its range (partial dependence)."""
-    inputs, outputs = names_of(model)
-    background = _background(model, data)
-    curves = [_mean_along(model, background, i, output) for i in range(model.n_inputs)]
-    most = sorted(range(len(curves)), key=lambda i: -np.ptp(curves[i][1]))[:MOST_CURVES]
-    rows = math.ceil(len(most) / 2)
-    figure = Figure(figsize=(WIDTH, 1.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, 2, sharey=True, squeeze=False).ravel()
-    for ax, i in zip(axes, most, strict=False):
-        ax.plot(*curves[i], color=BLUE)
-        ax.set_xlabel(short(inputs[i], 24))
-        ax.xaxis.set_major_locator(MaxNLocator(3))
-    for ax in axes[len(most) :]:
-        ax.set_axis_off()
-    figure.supylabel(short(outputs[output], 40), fontsize=10, color=INK)
-    return figure
-
-
-def _background(model: Fitted, data: Any) -> np.ndarray:
-    if data is not None:
-        return np.asarray(data[0])[some_of(len(data[0]), 200)]
-    low, high = model.box.T
-    return np.random.default_rng(0).uniform(low, high, (200, model.n_inputs))
-
-
-def _mean_along(
-    model: Fitted, background: np.ndarray, i: int, output: int
-) -> tuple[np.ndarray, np.ndarray]:
-    low, high = model.box[i]
-    at = np.linspace(low, high, 41)
-    x = np.tile(background, (len(at), 1, 1))
-    x[:, :, i] = at[:, None]
-    values = value(model, x.reshape(-1, model.n_inputs), output)
-    return at, values.reshape(len(at), -1).mean(axis=1)
 
 
 @styled

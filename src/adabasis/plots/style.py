@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec
@@ -55,6 +56,44 @@ def names_of(model: Fitted) -> tuple[list[str], list[str]]:
 
     inputs = model.settings.get("input_names") or numbered("x", model.n_inputs)
     return list(inputs), list(model.settings.get("output_names") or numbered("y", model.n_outputs))
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of the table that a model was fitted to.
+
+    Attributes
+    ----------
+    name : str
+    inputs : tuple of int
+        Which of the D model inputs it became.
+    categories : tuple of str
+        Of a column of categories or of true and false.
+    settings : array, shape (categories, inputs)
+        What the inputs are for each category.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    categories: tuple[str, ...] = ()
+    settings: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 1)))
+
+
+def columns_of(model: Fitted) -> list[Column]:
+    """Return the columns behind a model's inputs; every input is its own where none is known."""
+    names = names_of(model)[0]
+    known = (model.settings.get("preparation") or {}).get("inputs", [])
+    if sum(len(c["categories"]) or 1 for c in known) != len(names):
+        return [Column(name, (i,)) for i, name in enumerate(names)]
+    columns, first = [], 0
+    for c in known:
+        categories, settings = tuple(c["categories"]), np.eye(len(c["categories"]))
+        if c["kind"] == "bool":
+            categories, settings = ("false", "true"), np.array([[0.0], [1.0]])
+        inputs = tuple(range(first, first + max(1, len(c["categories"]))))
+        columns.append(Column(c["name"], inputs, categories, settings))
+        first += len(inputs)
+    return columns
 
 
 def new_axes(width: float = WIDTH, height: float = HEIGHT) -> Axes:

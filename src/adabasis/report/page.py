@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, names_of
 from ..storage import write_atomic
 from ..verdict import Verdict
-from .sections import Block, Evidence, Subject, sections
+from .sections import Block, Evidence, Picture, Subject, Table, sections
 
 COLOURS = {INK: "ink", FAINT: "faint", BLUE: "blue", ORANGE: "orange", GREEN: "green", RED: "red"}
 _UNWANTED = re.compile(
@@ -72,8 +72,16 @@ def render(subject: Subject) -> str:
     return environment.get_template("page.html").render(
         outputs=names_of(subject.model)[1],
         sections=found,
+        is_single=_is_single,
         svg=lambda picture: svg(picture.figure, picture.alt, f"p{next(pictures)}"),
     )
+
+
+def _is_single(groups: list[tuple[str, list[Block]]]) -> bool:
+    """Say whether a section is one picture and at most lines of text or a folded table."""
+    blocks = [block for _, group in groups for block in group]
+    pictures = sum(isinstance(block, Picture) for block in blocks)
+    return pictures == 1 and all(not isinstance(b, Table) or b.folded for b in blocks)
 
 
 def kind_of(block: Block) -> str:

@@ -13,8 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import plots
+from ..errors import significant
 from ..fitted import Fitted
-from ..plots.functions import MOST_CURVES
+from ..plots.dependence import MOST_CURVES
+from ..plots.style import columns_of
 from ..verdict import Verdict
 
 MOST_OUTPUTS = 4
@@ -132,7 +134,7 @@ def sections(subject: Subject) -> list[tuple[str, list[Block]]]:
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number in few digits, a dash where there is none."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+    return "–" if value is None or not math.isfinite(value) else significant(value, digits)
 
 
 @section(Fitted, "Verdict")
@@ -154,7 +156,11 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         yield Text("No rows were held out: how good the model is elsewhere is not known.", True)
     for note in model.notes:
         yield Text(note)
-    inputs, outputs = plots.names_of(model)
+    outputs = plots.names_of(model)[1]
+    inputs = [
+        c.name + (f" ({len(c.categories)} categories)" if len(c.inputs) > 1 else "")
+        for c in columns_of(model)
+    ]
     yield Table(
         "The model",
         (),
@@ -179,8 +185,9 @@ def _scores(subject: Subject, verdict: Verdict) -> Table:
     shown = outputs[:MOST_OUTPUTS]
     return Table(
         f"Error on {verdict.rows_held_out:,} rows held out; every model was fitted to the other "
-        f"{verdict.rows_fitted:,}. Relative: root mean square error over the standard deviation.",
-        ("model", "relative error", *(f"root mean square error of {name}" for name in shown)),
+        f"{verdict.rows_fitted:,}. RMSE: root mean square error. Relative: RMSE over the standard "
+        "deviation.",
+        ("model", "relative error", *(f"RMSE of {name}" for name in shown)),
         [
             (score.name, number(score.relative), *map(number, score.rmse[: len(shown)]))
             for score in verdict.scores
@@ -196,11 +203,11 @@ def _function(subject: Subject) -> Iterator[Block]:
     for q, name in enumerate(outputs[:MOST_OUTPUTS]):
         if model.n_inputs > 2:
             caption = (
-                f"Mean prediction of {name} as one input runs over its range and the others stay "
+                f"Mean prediction of {name} as one column runs over its range and the others stay "
                 "where they are (partial dependence)"
             )
-            few = model.n_inputs <= MOST_CURVES
-            caption += "." if few else f": the {MOST_CURVES} inputs that matter most."
+            few = len(columns_of(model)) <= MOST_CURVES
+            caption += "." if few else f": the {MOST_CURVES} columns that matter most."
         else:
             caption = f"{name} over the range of the data."
         figure = plots.fitted(model, data=data, output=q)
@@ -242,20 +249,32 @@ def _evidence(subject: Subject) -> Iterator[Block]:
 
 
 def _worst(subject: Subject, evidence: Evidence) -> Table:
-    inputs, outputs = plots.names_of(subject.model)
+    outputs = plots.names_of(subject.model)[1]
     spread = evidence.y.std(axis=0)
     error = np.abs(evidence.predicted - evidence.y) / np.where(spread > 0, spread, 1.0)
     rows = []
     for i in np.argsort(-error.max(axis=1))[:WORST]:
         q = int(error[i].argmax())
-        place = ", ".join(
-            f"{name} = {number(v, 4)}" for name, v in zip(inputs[:6], evidence.x[i], strict=False)
-        )
+        place = _place(subject.model, evidence.x[i])
         values = (evidence.y[i, q], evidence.predicted[i, q])
         which = (outputs[q],) if len(outputs) > 1 else ()
         rows.append((place, *which, *(number(float(v), 6) for v in values)))
     which = ("of",) if len(outputs) > 1 else ()
     return Table("The largest errors", ("where", *which, "measured", "predicted"), rows)
+
+
+def _place(model: Fitted, x: np.ndarray, most: int = 6) -> str:
+    """Return the entries of a row, categories by their names."""
+    parts = []
+    for column in columns_of(model)[:most]:
+        here = x[list(column.inputs)]
+        if column.categories:
+            at = np.flatnonzero((column.settings == here).all(axis=1))
+            entry = column.categories[at[0]] if len(at) else "another"
+        else:
+            entry = number(float(here[0]), 4)
+        parts.append(f"{column.name} = {entry}")
+    return ", ".join(parts)
 
 
 @section(Fitted, "Error while training")

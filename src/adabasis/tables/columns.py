@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_DECORATED = re.compile(r"[\s$€£<>~]*[+-]?\d[\d.,'\s]*([^\d\s]{1,8})?")
+"""A number with a currency, thousands separators or a unit: no category."""
 
 
 def kind_of(type_: pa.DataType) -> str:
@@ -66,8 +70,11 @@ def wrong_column(name: str, values: Any, *, encode: bool) -> str:
         return f"'{name}' holds {values.type}, not numbers: --drop it."
     entries = enumerate(values.to_pylist())
     row, example = next(((i, v) for i, v in entries if v is not None and not _number(v)), (0, ""))
+    if _DECORATED.fullmatch(example):
+        mend = "write plain numbers, without units or thousands separators, or --drop it."
+    else:
+        mend = "expected numbers." if encode else "--encode (one-hot) or --drop it."
     example = example if len(example) <= 30 else example[:30] + "…"
-    mend = "expected numbers." if encode else "--encode (one-hot) or --drop it."
     return f"'{name}' holds text, such as '{example}' in row {row + 1}: {mend}"
 
 

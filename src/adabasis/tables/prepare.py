@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from ..errors import BadInput, counted, listed
 from .columns import kind_of, missing, numbers, texts, wrong_column
 
 MOST_CATEGORIES = 100
+FEWEST_TO_COUNT = 20
+"""A column 1, 2, 3, … of so many rows is taken for their numbering."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,25 +66,24 @@ class Column:
         x = numbers(values)
         bad = ~np.isfinite(x)
         if bad.any():
-            self._refuse_missing(np.flatnonzero(bad)[0] + first_row, int(bad.sum()))
+            self._refuse_missing(bad, first_row)
             x = np.where(bad, float(self.fill or 0.0), x)
         return x[:, None], np.zeros(len(x), bool)
 
     def _one_hot(self, values: Any, first_row: int) -> tuple[np.ndarray, np.ndarray]:
         values = texts(values)
         if values.null_count:
-            rows = np.flatnonzero(missing(values))
-            self._refuse_missing(rows[0] + first_row, values.null_count)
+            self._refuse_missing(missing(values), first_row)
             values = pc.fill_null(values, self.fill)
         index = pc.index_in(values, value_set=pa.array(self.categories, pa.string()))
         at = np.asarray(pc.fill_null(index, -1))
         return (at[:, None] == np.arange(len(self.categories))).astype(float), at < 0
 
-    def _refuse_missing(self, row: int, count: int) -> None:
+    def _refuse_missing(self, bad: np.ndarray, first_row: int) -> None:
         if self.fill is None:
             raise BadInput(
-                f"Column '{self.name}': {count} entries are missing or infinite, the first in "
-                f"row {row + 1}. Fill them, or fit again with --impute."
+                f"Column '{self.name}': {_gaps(bad, first_row)}. Fill them, or fit again with "
+                "--impute."
             )
 
 
@@ -238,8 +239,9 @@ def _check_names(
     options += [("--weight", weight)] if weight is not None else []
     for option, name in options:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f" Did you mean '{near[0]}'?" if near else _header_hint(names)
+            lower = {other.lower(): other for other in names}
+            near = difflib.get_close_matches(name.lower(), lower, 1)
+            hint = f" Did you mean '{lower[near[0]]}'?" if near else _header_hint(names)
             raise BadInput(
                 f"{option} '{name}': the table has no such column. Its columns: "
                 f"{listed(names, 40)}.{hint}"
@@ -255,7 +257,9 @@ def _check_names(
         )
 
 
-def _header_hint(names: Iterable[str]) -> str:
+def _header_hint(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return " Is it delimited by a comma, semicolon, tab or bar? No other delimiter is known."
     try:
         list(map(float, names))
     except ValueError:
@@ -274,13 +278,19 @@ def _rows_with_targets(table: pa.Table, targets: Sequence[str], impute: bool) ->
             raise BadInput(f"--target '{name}': not one entry is a finite number.")
         if bad.any() and not impute:
             raise BadInput(
-                f"--target '{name}': {bad.sum()} entries are missing or infinite, the first in row "
-                f"{np.flatnonzero(bad)[0] + 1}. Fill them, or leave those rows out with --impute."
+                f"--target '{name}': {_gaps(bad)}. Fill them, or leave those rows out with "
+                "--impute."
             )
         complete &= ~bad
     if not complete.any():
         raise BadInput("No row has all targets: there is nothing to fit.")
     return np.flatnonzero(complete)
+
+
+def _gaps(bad: np.ndarray, first_row: int = 0) -> str:
+    """Return how many entries are missing or infinite, and where the first of them is."""
+    count = counted(int(bad.sum()), "missing or infinite entry", "missing or infinite entries")
+    return f"{count}, the first in row {np.flatnonzero(bad)[0] + first_row + 1:,}"
 
 
 def _weights(table: pa.Table, name: str) -> np.ndarray:
@@ -354,6 +364,20 @@ def _notes(table: pa.Table, preparation: Preparation, x: np.ndarray) -> list[str
         for f, column in zip(features, x.T, strict=True)
         if seen.setdefault(column.tobytes(), f) != f and f not in still
     ]
+    index = [
+        c.name
+        for c in preparation.inputs
+        if c.kind == "number" and _numbers_the_rows(numbers(table.column(c.name)))
+    ]
+    if index:
+        notes.append(f"Only numbers the rows, it seems: {listed(index)}. If so, --drop it.")
     if same and len(x) > 1:
         notes.append(f"Copies of other columns: {listed(same)}.")
     return notes
+
+
+def _numbers_the_rows(values: np.ndarray) -> bool:
+    """Say whether values count up one by one; rows that were left out may make gaps."""
+    steps = np.diff(values)
+    counts = (steps >= 1).all() and (values == np.round(values)).all()
+    return len(values) >= FEWEST_TO_COUNT and bool(counts and steps.mean() < 1.5)

@@ -34,18 +34,23 @@ from jax.flatten_util import ravel_pytree
 
 from .. import lstsq
 from ..notation import Parameters, RandomKey
+from . import matrix_free
+from .project import (
+    FIRST_DAMPING,
+    FIRST_RIDGE,
+    NO_PROGRESS,
+    Spectrum,
+    damped,
+    lowered,
+    projected_loss,
+)
 from .steps import AbstractTrainer, Evaluation, Objective, Pace
 
-FIRST_RIDGE, LAST_RIDGE = 1e-8, 1e-13
-"""Relative ridge of the first and of the last steps, as a share of the largest singular value.
-
-The ridged loss is differentiable in ξ where functions become dependent; a truncated one is not.
-"""
-RIDGE_FALL = 1 / 3
-FIRST_DAMPING = 1e-2
-LEAST_DAMPING = 1e-15
-NO_PROGRESS = 1e-15
-"""A predicted relative fall of the loss that round-off would hide: the run has converged."""
+MOST_WORK = 5e9
+"""Multiplications of a step's factorization above which it is avoided: some 1,000 hidden
+parameters on 2,000 rows, where both solvers reach a loss in about the same time."""
+MOST_NUMBERS = 10**8
+"""Entries of the matrix that is factored, likewise: 0.8 GB, and as much again to work on."""
 
 
 @jax.tree_util.register_dataclass
@@ -88,22 +93,40 @@ class LSGN(AbstractTrainer):
     """Least squares for the coefficients, one damped Gauss–Newton step for ξ; nothing to tune.
 
     A step is accepted only if the regularised loss falls; otherwise the damping rises and the next
-    trial starts from the same point, whose linear model is kept. A step costs one factorization of
-    N × (P + n) numbers, n being the number of hidden parameters; memory is a few times that.
+    trial starts from the same point. With n hidden parameters and Q outputs a step costs one
+    factorization of N × (P + Q n) numbers, and memory a few times that; where ξ is large it is
+    solved without that matrix, by conjugate gradients on products with it, in the memory of the
+    network's values at the points (:mod:`adabasis.train.matrix_free`).
 
     Parameters
     ----------
     jacobian : {"kaufman", "golub-pereyra"}
         The full Golub–Pereyra Jacobian adds the change of the projector's range. It costs P more
         reverse passes and seldom pays.
+    solver : {"auto", "qr", "iterative"}
+        ``"auto"`` takes the iterative one where a factorization would cost more than
+        :data:`MOST_WORK` multiplications or hold more than :data:`MOST_NUMBERS` numbers.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or the full Jacobian with the iterative solver.
     """
 
     jacobian: str = eqx.field(static=True, default="kaufman", kw_only=True)
+    solver: str = eqx.field(static=True, default="auto", kw_only=True)
 
     def __check_init__(self) -> None:
         if self.jacobian not in ("kaufman", "golub-pereyra"):
             raise ValueError(
                 f"LSGN(jacobian={self.jacobian!r}): expected 'kaufman' or 'golub-pereyra'."
+            )
+        if self.solver not in ("auto", "qr", "iterative"):
+            raise ValueError(f"LSGN(solver={self.solver!r}): expected 'auto', 'qr', 'iterative'.")
+        if self.solver == "iterative" and self.jacobian != "kaufman":
+            raise ValueError(
+                "LSGN(jacobian='golub-pereyra', solver='iterative'): the full Jacobian needs its "
+                "matrix. Use solver='qr'."
             )
 
     @property
@@ -116,6 +139,8 @@ class LSGN(AbstractTrainer):
         del key
         flat, _ = ravel_pytree(parameters)
         n, shape = flat.shape[0], jax.eval_shape(objective.design, parameters)
+        if self._iterates(shape.shape, n, objective.targets.shape[1]):
+            return matrix_free.start(parameters)
         outputs = objective.targets.shape[1]
         n_rows = outputs**2 * (n + 1)
         if self.jacobian == "golub-pereyra":
@@ -136,14 +161,24 @@ class LSGN(AbstractTrainer):
             predicted=number(1.0),
         )
 
+    def _iterates(self, shape: tuple[int, ...], n: int, outputs: int) -> bool:
+        """Whether steps are solved without the matrix."""
+        if self.solver != "auto" or self.jacobian != "kaufman":
+            return self.solver == "iterative"
+        n_rows, columns = shape[0] + shape[1], shape[1] + outputs * (n + 1)
+        numbers = max(n_rows, columns) * columns
+        return numbers > MOST_NUMBERS or 2 * numbers * columns > MOST_WORK
+
     def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
         """Evaluate the trial, accept or reject it, and propose the next."""
+        if isinstance(state, matrix_free.MatrixFreeState):
+            return matrix_free.step(objective, state)
         trial = state.trial
         a, b = objective.design(trial), objective.targets
-        spectrum = _Spectrum.of(a, b)
+        spectrum = Spectrum.of(a, b)
         ridge = spectrum.weight(state.ridge, objective.ridge)
         c = spectrum.coefficients(ridge)
-        loss = _loss(a @ c - b, c, ridge)
+        loss = projected_loss(a @ c - b, c, ridge)
         state = jax.lax.cond(
             loss < state.loss,
             lambda s: self._accept(objective, s, a, spectrum, loss),
@@ -159,18 +194,14 @@ class LSGN(AbstractTrainer):
         objective: Objective,
         state: GaussNewtonState,
         a: Array,
-        spectrum: _Spectrum,
+        spectrum: Spectrum,
         loss: Array,
     ) -> GaussNewtonState:
         """Move to the trial, lower the ridge and linearise there."""
         flat, unravel = ravel_pytree(state.trial)
-        gain = (state.loss - loss) / state.predicted
-        easier = jnp.clip(1 - (2 * gain - 1) ** 3, 1 / 3, 2.0)
         first = jnp.isinf(state.loss)
-        damping = jnp.where(
-            first, state.damping, jnp.maximum(state.damping * easier, LEAST_DAMPING)
-        )
-        mu = jnp.where(first, state.ridge, jnp.maximum(state.ridge * RIDGE_FALL, LAST_RIDGE))
+        damping = damped(state.damping, (state.loss - loss) / state.predicted, first)
+        mu = lowered(state.ridge, first)
         ridge = spectrum.weight(mu, objective.ridge)
         c = spectrum.coefficients(ridge)
         residual = a @ c - objective.targets
@@ -184,17 +215,14 @@ class LSGN(AbstractTrainer):
         return dataclasses.replace(
             state,
             good=flat,
-            loss=jnp.minimum(loss, _loss(residual, c, ridge)),  # but for round-off, the latter
+            # Of the two losses the latter is the smaller, but for round-off.
+            loss=jnp.minimum(loss, projected_loss(residual, c, ridge)),
             ridge=mu,
             system=system,
             scale=scale,
             damping=damping,
             growth=jnp.full_like(state.growth, 2.0),
         )
-
-
-def _loss(residual: Array, c: Array, ridge: Array) -> Array:
-    return (jnp.sum(residual**2) + ridge * jnp.sum(c**2)) / residual.shape[1]
 
 
 def _propose(state: GaussNewtonState, unravel: Any) -> GaussNewtonState:
@@ -212,40 +240,8 @@ def _propose(state: GaussNewtonState, unravel: Any) -> GaussNewtonState:
     return dataclasses.replace(state, trial=unravel(state.good + step[:, 0]), predicted=fall)
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class _Spectrum:
-    """The SVD of the triangle of [A | b]: coefficients for every ridge."""
-
-    s: Array
-    vt: Array
-    inside: Array
-
-    @classmethod
-    def of(cls, a: Array, b: Array) -> _Spectrum:
-        reduction = lstsq.reduce(a, b)
-        u, s, vt = jnp.linalg.svd(reduction.triangle, full_matrices=False)
-        return cls(s, vt, u.T @ reduction.rotated)
-
-    @property
-    def rank(self) -> Array:
-        return jnp.sum(self.s > LAST_RIDGE * self.s[0])
-
-    def weight(self, mu: Array, ridge: float | Array) -> Array:
-        """Return λ for a relative ridge μ and the objective's own."""
-        return (mu * self.s[0]) ** 2 + ridge
-
-    def coefficients(self, ridge: Array) -> Array:
-        return self.vt.T @ ((self.s / (self.s**2 + ridge))[:, None] * self.inside)
-
-    def orthonormal(self, a: Array, ridge: Array) -> Array:
-        """Return an orthonormal basis of the span of the columns of A and of the ridge's rows."""
-        v = self.vt.T / jnp.sqrt(self.s**2 + ridge)
-        return jnp.concatenate([a @ v, jnp.sqrt(ridge) * v])
-
-
 def _projected(
-    a: Array, jacobian: Array, residual: Array, c: Array, spectrum: _Spectrum, ridge: Array
+    a: Array, jacobian: Array, residual: Array, c: Array, spectrum: Spectrum, ridge: Array
 ) -> Array:
     """Return rows (P⊥J | ρ) of all outputs: their triangle, the columns' span removed.
 
@@ -273,7 +269,7 @@ def _range_rows(
     objective: Objective,
     parameters: Parameters,
     residual: Array,
-    spectrum: _Spectrum,
+    spectrum: Spectrum,
     ridge: Array,
 ) -> Array:
     """Return the rows that the full Jacobian adds: −(A⁺)ᵀ ∂(Aᵀρ)/∂ξ, in coordinates of the span.

@@ -115,18 +115,84 @@ class Budget:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tape:
+    """All that a run has done and needs to go on, as if it had never stopped.
+
+    Attributes
+    ----------
+    state : pytree
+        The trainer's.
+    best, now : Evaluation
+        Of least loss, and the last.
+    step : int
+        Evaluations so far, one more than steps.
+    records, seconds : tuples of arrays
+        Loss, rank and rate, (3, n) a block; and the time of each.
+    checks : tuple of (step, held-out error)
+        Those that were due by the step count: a check because of a stop leaves no trace.
+    kept : (Evaluation, step, error) or None
+        The one of least held-out error among them.
+    """
+
+    state: Any
+    best: Evaluation
+    now: Evaluation
+    step: int = 0
+    records: tuple[np.ndarray, ...] = ()
+    seconds: tuple[np.ndarray, ...] = ()
+    checks: tuple[tuple[int, float], ...] = ()
+    kept: tuple[Evaluation, int, float] | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far."""
+        return float(self.seconds[-1][-1]) if self.seconds else 0.0
+
+    def checked(self, error: float) -> Tape:
+        """Add a held-out error, measured now."""
+        done = self.step - 1
+        kept = self.kept
+        if kept is None or error < kept[2]:
+            kept = (self.now, done, error)
+        return dataclasses.replace(self, checks=(*self.checks, (done, error)), kept=kept)
+
+    @property
+    def best_step(self) -> int:
+        """The step of least loss."""
+        losses = np.concatenate([r[0] for r in self.records]) if self.records else np.zeros(1)
+        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
+
+    @property
+    def history(self) -> History:
+        """The record, one row per step."""
+        loss, rank, rate = np.concatenate([np.zeros((3, 0)), *self.records], axis=1)
+        checks = np.array(self.checks).reshape(-1, 2)
+        seconds = np.concatenate([np.zeros(0), *self.seconds])
+        return History(loss, rank, rate, seconds, checks[:, 0].astype(int), checks[:, 1])
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
-    """The end of a run: the best iterate, the last state, the record."""
+    """The end of a run: the best iterate, the record, and the tape to resume from."""
 
     parameters: Parameters
     coefficients: Array
     loss: float
     step: int
     validation: float | None
-    state: Any
-    last: Evaluation
     history: History
     stop_reason: StopReason
+    tape: Tape
+
+    @property
+    def state(self) -> Any:
+        """The trainer's last state."""
+        return self.tape.state
+
+    @property
+    def last(self) -> Evaluation:
+        """The last evaluation."""
+        return self.tape.now
 
 
 @eqx.filter_jit
@@ -177,6 +243,7 @@ def train(
     budget: Budget | None = None,
     validation: Objective | None = None,
     callbacks: Iterable[Callback] = (),
+    resume: Run | None = None,
 ) -> Run:
     """Train until a budget is used up, a tolerance is met or the held-out error stops falling.
 
@@ -194,18 +261,28 @@ def train(
         held-out error among those checked; otherwise the one of least loss among all.
     callbacks : iterable of callables
         Called with a :class:`Progress` at every check.
+    resume : Run, optional
+        A run of the same trainer, objective and validation to go on from: its history, but for
+        seconds, is continued as if it had never stopped, bit for bit. The limit on steps counts
+        its steps too, that on time does not count its time; ``parameters`` and ``key`` are not
+        used.
 
     Returns
     -------
     Run
     """
-    return _Loop(
-        trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks)
-    ).run(trainer.init(objective, parameters, key))
+    loop = _Loop(trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks))
+    if resume is not None:
+        return loop.run(resume.tape)
+    state = trainer.init(objective, parameters, key)
+    nothing = _nothing_yet(trainer, objective, state)
+    return loop.run(Tape(state, nothing, nothing))
 
 
 class _Loop:
-    """The mutable part of a run."""
+    """The mutable part of a run: ``tape`` is replaced as a whole, so that Ctrl-C finds no half."""
+
+    tape: Tape
 
     def __init__(
         self,
@@ -217,74 +294,78 @@ class _Loop:
     ) -> None:
         self.trainer, self.objective, self.budget = trainer, objective, budget
         self.validation, self.callbacks = validation, callbacks
-        self.start = time.perf_counter()
-        self.records: list[np.ndarray] = []
-        self.seconds: list[np.ndarray] = []
-        self.checks: list[tuple[int, float]] = []
-        self.step, self.block = 0, 1
-        self.kept: tuple[Evaluation, int, float] | None = None
+        self.start, self.block = time.perf_counter(), 1
+        self.final: tuple[Evaluation, int, float] | None = None
+        self.final_check: tuple[int, float] | None = None
         self.target = (
             float(budget.tol**2 * jnp.sum(objective.targets**2)) / (objective.targets.shape[1])
         )
 
-    def run(self, state: Any) -> Run:
-        best = now = _nothing_yet(self.trainer, self.objective, state)
-        reason = StopReason.INTERRUPTED
+    def run(self, tape: Tape) -> Run:
+        self.tape, self.before = tape, tape.elapsed
         try:
-            while True:
+            reason = self._look() if tape.step else None
+            while reason is None:
                 # Evaluations are one more than steps: the last block only evaluates.
-                state, best, now = self._advance(state, best)
-                found = self._look(now, best)
-                if found is not None:
-                    reason = found
-                    break
+                self._advance()
+                reason = self._look()
         except KeyboardInterrupt:
-            if not self.records:  # not even the first evaluation: there is nothing to keep
+            if not self.tape.records:  # not even the first evaluation: there is nothing to keep
                 raise
-        chosen, step, error = self.kept or (best, self._best_step(), None)
+            reason = StopReason.INTERRUPTED
+        return self._ended(reason)
+
+    def _ended(self, reason: StopReason) -> Run:
+        tape = whole = self.tape
+        if self.final_check is not None:
+            whole = dataclasses.replace(tape, checks=(*tape.checks, self.final_check))
+        chosen, step, error = self.final or tape.kept or (tape.best, tape.best_step, None)
         return Run(
             chosen.parameters,
             chosen.coefficients,
             float(chosen.loss),
             step,
             error,
-            state,
-            now,
-            self._history(),
+            whole.history,
             reason,
+            tape,
         )
 
-    def _advance(self, state: Any, best: Evaluation) -> tuple[Any, Evaluation, Evaluation]:
-        every = self.budget.check_every
-        until_check = every - (self.step - 1) % every if self.step else 1
-        n = min(until_check, self.block, BLOCK, self.budget.max_steps + 1 - self.step)
+    def _advance(self) -> None:
+        tape, every = self.tape, self.budget.check_every
+        until_check = every - (tape.step - 1) % every if tape.step else 1
+        n = min(until_check, self.block, BLOCK, max(1, self.budget.max_steps + 1 - tape.step))
         began = time.perf_counter()
         done, state, best, now, records = jax.block_until_ready(
-            _block(self.trainer, self.objective, state, best, jnp.asarray(n))
+            _block(self.trainer, self.objective, tape.state, tape.best, jnp.asarray(n))
         )
         ended, n = time.perf_counter(), int(done)
-        self.records.append(np.stack([np.asarray(r)[:n] for r in records]))
-        self.seconds.append(began - self.start + (ended - began) * np.arange(1, n + 1) / n)
-        self.step += n
-        if self.step > 1:  # the first block holds the compilation
+        shared = began + (ended - began) * np.arange(1, n + 1) / n
+        self.tape = dataclasses.replace(
+            tape,
+            state=state,
+            best=best,
+            now=now,
+            step=tape.step + n,
+            records=(*tape.records, np.stack([np.asarray(r)[:n] for r in records])),
+            seconds=(*tape.seconds, self.before + shared - self.start),
+        )
+        if self.tape.step > 1:  # the first block holds the compilation
             self.block = max(1, min(BLOCK, 2 * n, int(BLOCK_SECONDS * n / (ended - began))))
-        return state, best, now
 
-    def _look(self, now: Evaluation, best: Evaluation) -> StopReason | None:
+    def _look(self) -> StopReason | None:
         """Check the held-out error and callbacks when due, and say whether to stop."""
-        done = self.step - 1
-        loss, elapsed = float(now.loss), time.perf_counter() - self.start
-        finished = self.step > self.budget.max_steps
-        reached = float(best.loss) <= self.target
+        tape, now = self.tape, self.tape.now
+        done, loss = tape.step - 1, float(now.loss)
+        elapsed = time.perf_counter() - self.start
+        finished = tape.step > self.budget.max_steps
+        reached = float(tape.best.loss) <= self.target
         late = elapsed > self.budget.max_seconds
         stuck = bool(now.stuck)
-        due = done % self.budget.check_every == 0 or finished or reached or late or stuck
-        error = self._check(now, done) if due and np.isfinite(loss) else None
-        if due:
-            top = float(best.loss) if self.kept is None else self.kept[2]
-            progress = Progress(done, loss, error, top, elapsed, now.parameters, now.coefficients)
-            answers = [callback(progress) for callback in self.callbacks]
-            if any(answers):
+        regular = done % self.budget.check_every == 0
+        if regular or finished or reached or late or stuck:
+            error = self._check(done, regular) if np.isfinite(loss) else None
+            if self._told_to_stop(error, elapsed + self.before):
                 return StopReason.CALLBACK
         if not np.isfinite(loss):
             return StopReason.DIVERGED
@@ -298,29 +379,33 @@ class _Loop:
             return StopReason.MAX_STEPS
         return StopReason.MAX_SECONDS if late else None
 
-    def _check(self, now: Evaluation, done: int) -> float | None:
+    def _told_to_stop(self, error: float | None, elapsed: float) -> bool:
+        tape, kept = self.tape, self.final or self.tape.kept
+        now, top = tape.now, float(tape.best.loss) if kept is None else kept[2]
+        seen = Progress(
+            tape.step - 1, float(now.loss), error, top, elapsed, now.parameters, now.coefficients
+        )
+        answers = [callback(seen) for callback in self.callbacks]  # all of them are to see it
+        return any(answers)
+
+    def _check(self, done: int, regular: bool) -> float | None:
         if self.validation is None:
             return None
+        if self.tape.checks and self.tape.checks[-1][0] == done:  # before the run was resumed
+            return self.tape.checks[-1][1]
+        now = self.tape.now
         error = float(held_out_error(self.validation, now.parameters, now.coefficients))
-        self.checks.append((done, error))
-        if self.kept is None or error < self.kept[2]:
-            self.kept = (now, done, error)
+        checked = self.tape.checked(error)
+        if regular:
+            self.tape = checked
+        else:
+            self.final, self.final_check = checked.kept, (done, error)
         return error
 
     def _out_of_patience(self, done: int) -> bool:
-        if not self.checks or done < self.budget.patience:
+        checks = [*self.tape.checks, *([self.final_check] if self.final_check else [])]
+        if not checks or done < self.budget.patience:
             return False
-        recent = [e for s, e in self.checks if s > done - self.budget.patience]
-        before = [e for s, e in self.checks if s <= done - self.budget.patience]
+        recent = [e for s, e in checks if s > done - self.budget.patience]
+        before = [e for s, e in checks if s <= done - self.budget.patience]
         return bool(before) and min(recent, default=np.inf) > 0.99 * min(before)
-
-    def _best_step(self) -> int:
-        losses = np.concatenate([r[0] for r in self.records]) if self.records else np.zeros(1)
-        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
-
-    def _history(self) -> History:
-        empty = np.zeros((3, 0))
-        loss, rank, rate = np.concatenate([empty, *self.records], axis=1)
-        checks = np.array(self.checks).reshape(-1, 2)
-        seconds = np.concatenate([np.zeros(0), *self.seconds])
-        return History(loss, rank, rate, seconds, checks[:, 0].astype(int), checks[:, 1])

@@ -49,6 +49,10 @@ class Objective:
         """Return ∂(A(ξ) c)/∂ξ at fixed c, flat in ξ: (N, Q, n)."""
         return rows.jacobian(self.terms, self.basis, parameters, c)
 
+    def predictions(self, parameters: Parameters, c: Coefficients) -> Callable[[Parameters], Array]:
+        """Return ξ ↦ A(ξ) c at fixed c, to be linearised at ``parameters``."""
+        return rows.predictions(self.terms, self.basis, parameters, c)
+
     @property
     def targets(self) -> Array:
         """The weighted right-hand sides b."""
