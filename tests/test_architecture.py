@@ -11,18 +11,22 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-errors notation scope domains points
+errors notation scope domains points samplers fields
 basis.activations basis.initialize basis.base basis.neural basis.features
-basis.projected basis.ensemble basis
-operators rows
+basis.projected basis.ensemble basis.warped basis
+operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.loop train
 storage fitted select prepared search progress fitting
+pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
+pde.solution pde.study pde.export pde.solving pde
 verdict
-plots.style plots.dependence plots.functions plots.bases plots.records plots
-report.sections report.page report estimators
+plots.style plots.dependence plots.functions plots.equations plots.bases plots.records plots
+report.sections report.equations report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
-experiments demo doctor screen commands cli __main__ __init__
+experiments.registry experiments.advection experiments.advection_constant
+experiments.advection_width experiments.advection_depth experiments
+demo doctor screen commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

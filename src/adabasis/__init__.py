@@ -16,13 +16,27 @@ __version__ = "0.1.0"
 # Public names by the module that holds them, in the order of the path: geometry, bases, operators,
 # rows, least squares, training, results, front doors.
 _NAMES = {
+    "domains": ["Box"],
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis"],
     "train": ["GD", "LSGD", "LSGN"],
     "fitted": ["Fitted", "load"],
     "fitting": ["fit", "refit"],
+    "pde.solution": ["Solution"],
+    "pde.solving": ["solve"],
     "estimators": ["AdaptiveBasisRegressor"],
 }
-_MODULES = ["basis", "domains", "lstsq", "operators", "plots", "points", "rows", "train"]
+_MODULES = [
+    "basis",
+    "domains",
+    "lstsq",
+    "operators",
+    "pde",
+    "plots",
+    "points",
+    "rows",
+    "samplers",
+    "train",
+]
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_MODULES, *_HOME]

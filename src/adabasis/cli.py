@@ -171,6 +171,80 @@ def show(model: Path, /, *, as_json: AsJson = False) -> int:
 
 
 @app.command
+def solve(
+    what: str = "",
+    *,
+    seed: int = 0,
+    max_seconds: float = math.inf,
+    report: Flag = False,
+    force: Flag = False,
+    listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
+    quiet: Flag = False,
+    as_json: AsJson = False,
+) -> int:
+    """Solve a differential equation, with a certificate of how well.
+
+    Parameters
+    ----------
+    what
+        A name of the catalogue (--list shows them), or a Python file that sets ``problem``.
+    seed
+        Of everything random.
+    max_seconds
+        Time for the search; the best solution so far is kept.
+    report
+        Write a page about the solution: NAME.html here.
+    force
+        Overwrite the page.
+    listed
+        Show the catalogue.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import solve_command
+
+    if listed or not what:
+        return _told(solve_command.show_catalogue(_console()), False)
+    job = solve_command.SolveJob(what, seed, max_seconds, report, force)
+    return _told(solve_command.solve_named(job, _console(), quiet=quiet or as_json), as_json)
+
+
+@app.command
+def reproduce(
+    *names: str,
+    full: Flag = False,
+    quick: Flag = False,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
+    out: Path = Path("figures"),
+) -> int:
+    """Run experiments behind the slides' figures, and draw them.
+
+    Parameters
+    ----------
+    names
+        Of experiments; --list shows them.
+    full
+        The published size, which takes minutes to hours.
+    quick
+        A size that takes about a minute: the default.
+    every
+        Run all of them.
+    listed
+        Show the names.
+    out
+        Folder for NAME/quick.json, .svg and .png, or full.
+    """
+    from . import reproduce_command
+
+    if full and quick:
+        raise BadInput("--full and --quick: choose one.")
+    return reproduce_command.run(names, full, every, listed, out, _console())
+
+
+@app.command
 def doctor(*, as_json: AsJson = False) -> int:
     """Look for what is wrong with this installation, and say how to mend it.
 

@@ -7,6 +7,7 @@ from .features import FrozenFeatures
 from .initialize import INITIALIZERS, AbstractInitializer, Box, FanScaled
 from .neural import NeuralBasis
 from .projected import ProjectedFeatures
+from .warped import WarpedBasis
 
 BASES: dict[str, type[AbstractBasis]] = {
     "NeuralBasis": NeuralBasis,
@@ -29,4 +30,5 @@ __all__ = [
     "FrozenFeatures",
     "NeuralBasis",
     "ProjectedFeatures",
+    "WarpedBasis",
 ]

@@ -5,6 +5,7 @@ pyplot's state alone; ``figure.savefig(path)`` writes it.
 """
 
 from .bases import basis_functions, singular_values
+from .equations import convergence, residual_map
 from .functions import error_map, fitted
 from .records import candidates, histories, history, parity, residuals
 from .style import names_of
@@ -12,12 +13,14 @@ from .style import names_of
 __all__ = [
     "basis_functions",
     "candidates",
+    "convergence",
     "error_map",
     "fitted",
     "histories",
     "history",
     "names_of",
     "parity",
+    "residual_map",
     "residuals",
     "singular_values",
 ]

@@ -126,7 +126,9 @@ def section(kind: type, title: str) -> Callable[[Section], Section]:
 
 def sections(subject: Subject) -> list[tuple[str, list[Block]]]:
     """Return the titles and blocks of the sections that have something to say."""
-    found = [(t, list(write(subject))) for k, t, write in _SECTIONS if isinstance(subject.model, k)]
+    # One of the same title, registered later for a more special kind of result, takes its place.
+    chosen = {t: write for k, t, write in _SECTIONS if isinstance(subject.model, k)}
+    found = [(title, list(write(subject))) for title, write in chosen.items()]
     return [(title, blocks) for title, blocks in found if blocks]
 
 

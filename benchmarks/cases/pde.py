@@ -1,0 +1,77 @@
+"""Differential equations with known solutions: the default, and random features as people do them.
+
+DeepXDE and jinns take part once .venv-bench has workers for them; until then a note says that they
+are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from adabasis import FrozenFeatures, Solution, samplers, solve
+from adabasis.pde import catalog
+
+from ..fitting import Method, Outcome, Problem, compare
+from ..records import Bar, Measurement
+from ..registry import Settings, case
+
+NAMES = [name for name in catalog.PROBLEMS if name != "burgers"]
+QUICK = ["poisson-1d", "poisson-2d"]
+SEEN = 4096
+
+
+def problem(name: str) -> Problem:
+    """Return unseen points with the exact solution; the solver sees the equation only."""
+    made = catalog.problem(name)
+    lower, upper = made.domain.bounds.T
+    x = np.random.default_rng(1).uniform(lower, upper, (SEEN, len(lower)))
+    y = made.exact_values(x)
+    return Problem(name, name, x[:0], y[:0], x, y, float(np.sqrt(np.mean(y**2))))
+
+
+def outcome(solution: Solution) -> Outcome:
+    """Return what the harness wants to know."""
+    return Outcome(solution, len(solution.candidates), f"{len(solution.coefficients)} functions")
+
+
+def by_default(asked: Problem, seed: int) -> Outcome:
+    """Solve by default settings."""
+    return outcome(solve(catalog.problem(asked.name), random_state=seed))
+
+
+def random_features(asked: Problem, seed: int) -> Outcome:
+    """Solve once on 512 frozen tanh functions, their slope alone being chosen."""
+    basis = FrozenFeatures(512)
+    return outcome(solve(catalog.problem(asked.name), basis, random_state=seed))
+
+
+def on_a_cloud(asked: Problem, seed: int) -> Outcome:
+    """Solve on 30 points a side, as the peers' examples do."""
+    made = catalog.problem(asked.name)
+    return outcome(solve(made, points=samplers.Cartesian(30), random_state=seed))
+
+
+@case(
+    "pde",
+    "differential equations with known solutions, by default settings",
+    error="relative l2 error on 4,096 unseen points",
+    repeats=1,
+    reference="adabasis",
+    bars=(
+        *(Bar(name, "adabasis", "error", 1e-6) for name in catalog.SMOOTH),
+        Bar("advection-variable", "adabasis", "error", 1e-7),
+        Bar("advection-constant-tent", "adabasis", "error", 1e-6),
+        Bar("advection-variable-tent", "adabasis", "error", 5e-3),
+        Bar("poisson-2d", "adabasis, 900 + 120 points", "error", 1e-9),
+    ),
+)
+def run(settings: Settings) -> Iterator[Measurement]:
+    """Solve every problem by every method."""
+    settings.note("without DeepXDE, jinns: no worker for them in .venv-bench")
+    ours = [Method("adabasis", by_default), Method("512 frozen tanh, one solve", random_features)]
+    problems = [problem(name) for name in (QUICK if settings.quick else NAMES)]
+    yield from compare(problems, ours, settings)
+    cloud = [Method("adabasis, 900 + 120 points", on_a_cloud)]
+    yield from compare([problem("poisson-2d")], cloud, settings)

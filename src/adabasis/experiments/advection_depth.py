@@ -1,0 +1,79 @@
+"""Advection with a = x: error against depth, GD against LSGD over realisations."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..plots.style import BLUE, RED, figure_of, new_axes, styled
+from ..train import GD, LSGD
+from . import advection
+from .registry import Experiment, Record, register
+
+COLOURS = {"GD": RED, "LSGD": BLUE}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Depths, seeds, steps; width 32, tanh, learning rate 1e-2, ε = W^−1/2 as published."""
+
+    depths: tuple[int, ...]
+    seeds: int
+    steps: int
+    width: int = 32
+    rate: float = 1e-2
+    per_side: int = 101
+
+
+def run(config: Config) -> Record:
+    """Train every depth and seed by both trainers."""
+    problem = advection.Advection(
+        variable=True, per_side=config.per_side, epsilon=config.width**-0.5
+    )
+    errors: dict[str, list[list[float]]] = {}
+    for name, trainer in (("GD", GD(config.rate)), ("LSGD", LSGD(config.rate))):
+        errors[name] = [
+            [
+                advection.run(
+                    problem, advection.layer(config.width, depth, "tanh"), trainer, config.steps, s
+                ).error
+                for s in range(config.seeds)
+            ]
+            for depth in config.depths
+        ]
+    logs = np.log(np.array(errors["LSGD"])).mean(axis=1)
+    slope = float(np.polyfit(np.log(config.depths), logs, 1)[0])
+    return {"depths": list(config.depths), "error": errors, "slope": slope}
+
+
+@styled
+def plot(record: Record) -> Figure:
+    """Draw the realisations and their geometric means."""
+    ax = new_axes(4.6, 3.2)
+    depths = record["depths"]
+    for name, table in record["error"].items():
+        values = np.array(table)
+        label = f"{name}, slope {record['slope']:.2f}" if name == "LSGD" else name
+        ax.loglog(depths, np.exp(np.log(values).mean(axis=1)), "-", color=COLOURS[name],
+                  label=label)  # fmt: skip
+        for depth, row in zip(depths, values, strict=True):
+            ax.plot([depth] * len(row), row, ".", color=COLOURS[name], alpha=0.6)
+    ax.set(xlabel="depth", ylabel="relative error")
+    ax.set_xticks(depths, [str(d) for d in depths])
+    ax.minorticks_off()
+    ax.legend()
+    return figure_of(ax)
+
+
+register(
+    Experiment(
+        "advection-depth",
+        "Advection with a = x: GD against LSGD over realisations",
+        Config((1, 2, 3), seeds=1, steps=100, per_side=41),
+        Config((1, 2, 4, 8), seeds=4, steps=5000),
+        run,
+        plot,
+    )
+)

@@ -1,0 +1,254 @@
+"""Functions of the coordinates as expressions: ``x``, ``1 + x * np.sin(t)``, or a user's function.
+
+A :class:`Field` is a value, not a closure: two equal expressions are one for the compiler. The
+same field is evaluated on NumPy columns (data, sources) and on traced scalars (coefficients of
+operators).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+_BINARY = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.true_divide,
+    "power": np.power,
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Field:
+    """An expression in the coordinates of a domain.
+
+    Attributes
+    ----------
+    kind : str
+        ``"coordinate"`` (arguments: name), ``"constant"``, ``"function"`` (a user's), or the name
+        of a NumPy function of the arguments.
+    arguments : tuple
+    """
+
+    kind: str
+    arguments: tuple[Any, ...]
+
+    def evaluate(self, columns: dict[str, Any], numpy: Any) -> Any:
+        """Return the value for named coordinates; ``numpy`` is NumPy or ``jax.numpy``."""
+        if self.kind == "coordinate":
+            return columns[self.arguments[0]]
+        if self.kind == "constant":
+            return self.arguments[0]
+        if self.kind == "function":
+            return _called(self.arguments[0], columns, numpy)
+        return getattr(numpy, self.kind)(*(a.evaluate(columns, numpy) for a in self.arguments))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Field) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return (type(self).__name__, self.kind, self.arguments)
+
+    def __add__(self, other: Any) -> Any:
+        return _combined("add", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _combined("add", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _combined("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _combined("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _combined("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _combined("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _combined("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _combined("divide", other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return _combined("power", self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return _combined("less", self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return _combined("greater", self, other)
+
+    def __neg__(self) -> Field:
+        return Field("negative", (self,))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Let NumPy's functions build expressions: ``np.sin(x)``."""
+        if method != "__call__" or options:
+            return NotImplemented
+        return _combined(ufunc.__name__, *inputs)
+
+    def __repr__(self) -> str:
+        if self.kind == "constant":
+            return f"{self.arguments[0]:g}"
+        if self.kind == "coordinate":
+            return str(self.arguments[0])
+        if self.kind == "function":
+            return getattr(self.arguments[0], "__name__", "function")
+        signs = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
+        if self.kind in signs:
+            return f"({self.arguments[0]!r} {signs[self.kind]} {self.arguments[1]!r})"
+        return f"{self.kind}({', '.join(map(repr, self.arguments))})"
+
+
+def coordinates(*names: str) -> tuple[Field, ...]:
+    """Return named coordinates, to be used in operators, coefficients and conditions.
+
+    Parameters
+    ----------
+    *names : str
+        As in the domain: ``x, t = coordinates("x", "t")`` for ``Box(x=(0, 1), t=(0, 1))``.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no identifier, or one given twice.
+
+    Examples
+    --------
+    >>> x, t = coordinates("x", "t")
+    >>> 1 + x * np.sin(t)
+    (1 + (x * sin(t)))
+    """
+    if not names or len(set(names)) < len(names) or not all(n.isidentifier() for n in names):
+        raise ValueError(
+            f"coordinates{names!r}: expected different names such as coordinates('x', 't')."
+        )
+    return tuple(Field("coordinate", (name,)) for name in names)
+
+
+def as_field(value: Any) -> Field:
+    """Return a number, a function or a field as a field.
+
+    A function names the coordinates it takes (``lambda x, t: ...``); one with a single parameter
+    of another name takes all of them, as an array whose last axis they are.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if isinstance(value, Field):
+        return value
+    if callable(value) and not hasattr(value, "facing"):  # operators are no functions of x
+        return Field("function", (value,))
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(
+            f"expected a number, a function of the coordinates or an expression in them, got "
+            f"{type(value).__name__}."
+        )
+    return Field("constant", (float(value),))
+
+
+def evaluate(field: Field, names: Sequence[str], x: np.ndarray) -> np.ndarray:
+    """Return a field's values at N points, (N,) in float64.
+
+    Raises
+    ------
+    ValueError
+        If a function returns another shape or a value that is not finite, naming the point.
+    """
+    columns = dict(zip(names, x.T, strict=True))
+    with np.errstate(all="ignore"):
+        values = np.asarray(field.evaluate(columns, np), dtype=float)
+    if values.shape == (len(x), 1):
+        values = values[:, 0]
+    if values.ndim and values.shape != (len(x),):
+        raise ValueError(
+            f"{field!r} returned shape {values.shape} for {len(x)} points: expected ({len(x)},) or "
+            "a single number."
+        )
+    values = np.broadcast_to(values, (len(x),))
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        place = ", ".join(f"{n} = {v:.4g}" for n, v in zip(names, x[wrong[0]], strict=True))
+        raise ValueError(
+            f"{field!r} is {values[wrong[0]]} at {place} (and {len(wrong) - 1} other points): it "
+            "must be finite on the whole domain."
+        )
+    return values
+
+
+def at_point(field: Field, names: Sequence[str], x: Any) -> Any:
+    """Return a field at one traced point x: (D,)."""
+    return field.evaluate({name: x[i] for i, name in enumerate(names)}, jnp)
+
+
+def unknown_names(field: Field, names: Sequence[str]) -> list[str]:
+    """Return the coordinates of a field that are not among the names."""
+    if field.kind == "coordinate":
+        return [n for n in field.arguments if n not in names]
+    inner = [a for a in field.arguments if isinstance(a, Field)]
+    return [n for a in inner for n in unknown_names(a, names)]
+
+
+def symbolic(field: Field, names: Sequence[str]) -> Field:
+    """Replace a user's function by the expression it computes, where it can be had.
+
+    The function is called with coordinates in place of numbers. One that cannot take them (it
+    calls ``jax.numpy``, or branches) stays as it is.
+    """
+    if field.kind != "function":
+        return field
+    columns = {name: Field("coordinate", (name,)) for name in names}
+    try:
+        return as_field(_called(field.arguments[0], columns, None))
+    except Exception:
+        return field
+
+
+def _combined(kind: str, *arguments: Any) -> Any:
+    try:
+        fields = tuple(as_field(a) for a in arguments)
+    except TypeError:
+        return NotImplemented
+    if all(f.kind == "constant" for f in fields):
+        return as_field(getattr(np, kind)(*(f.arguments[0] for f in fields)))
+    return Field(kind, fields)
+
+
+def _called(function: Callable[..., Any], columns: dict[str, Any], numpy: Any) -> Any:
+    wanted = _parameters(function)
+    if wanted and all(name in columns for name in wanted):
+        return function(*(columns[name] for name in wanted))
+    if len(wanted) == 1 and numpy is not None:
+        return function(numpy.stack(list(columns.values()), axis=-1))
+    raise TypeError(
+        f"{getattr(function, '__name__', function)}({', '.join(wanted)}): the parameters of a "
+        f"function name the coordinates it takes; here they are {', '.join(columns)}. A single "
+        "parameter of another name takes all of them as one array."
+    )
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # NumPy's own functions have none
+        return ["x"]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in found if p.kind in positional and p.default is inspect.Parameter.empty]

@@ -1,0 +1,307 @@
+"""What an operator is, and the algebra: sums, multiples, compositions, shifts."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from ..fields import Field, as_field, at_point, symbolic, unknown_names
+from ..notation import OnePointFunction, PointX
+
+
+class AbstractOperator(eqx.Module):
+    """A linear map of functions: ``operator(u)`` is again a function of one point."""
+
+    @property
+    @abc.abstractmethod
+    def order(self) -> int:
+        """The highest derivative the operator takes."""
+
+    @abc.abstractmethod
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return Lu."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether the operator is known to be linear."""
+        return True
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Return the operator with names of coordinates replaced by their numbers."""
+        return self
+
+    def facing(self, normal: Sequence[float]) -> AbstractOperator:
+        """Return the operator on a face with this outward normal."""
+        return self
+
+    def __add__(self, other: AbstractOperator) -> AbstractOperator:
+        if not isinstance(other, AbstractOperator):
+            return NotImplemented
+        return Sum((self, other))
+
+    def __sub__(self, other: AbstractOperator) -> AbstractOperator:
+        if not isinstance(other, AbstractOperator):
+            return NotImplemented
+        return Sum((self, -1.0 * other))
+
+    def __neg__(self) -> AbstractOperator:
+        return -1.0 * self
+
+    def __rmul__(self, coefficient: Any) -> AbstractOperator:
+        field = as_field(coefficient)
+        if isinstance(self, Scaled) and not self.names:
+            return Scaled(field * self.coefficient, self.operator)
+        return Scaled(field, self)
+
+    def __matmul__(self, other: AbstractOperator) -> AbstractOperator:
+        if not isinstance(other, AbstractOperator):
+            return NotImplemented
+        return Composed(self, other)
+
+
+class Identity(AbstractOperator):
+    """Lu = u: regression is the linear problem with this operator."""
+
+    @property
+    def order(self) -> int:
+        """Zero."""
+        return 0
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return u itself."""
+        return u
+
+    def __repr__(self) -> str:
+        return "u"
+
+
+class Sum(AbstractOperator):
+    """Lu = Σ L_i u."""
+
+    parts: tuple[AbstractOperator, ...]
+
+    def __init__(self, parts: Sequence[AbstractOperator]) -> None:
+        flat = [p.parts if isinstance(p, Sum) else (p,) for p in parts]
+        self.parts = tuple(p for group in flat for p in group)
+
+    @property
+    def order(self) -> int:
+        """The highest of the parts'."""
+        return max(p.order for p in self.parts)
+
+    @property
+    def linear(self) -> bool:
+        """Whether all parts are."""
+        return all(p.linear for p in self.parts)
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Bind the parts."""
+        return Sum([p.bind(names) for p in self.parts])
+
+    def facing(self, normal: Sequence[float]) -> AbstractOperator:
+        """Face the parts."""
+        return Sum([p.facing(normal) for p in self.parts])
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return the sum of the images of u."""
+        images = [p(u) for p in self.parts]
+        return lambda x: sum((image(x) for image in images[1:]), start=images[0](x))
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.parts))
+
+
+class Scaled(AbstractOperator):
+    """Lu = a(x) Mu for a number or function a.
+
+    Parameters
+    ----------
+    coefficient : number, function or expression
+        A function names the coordinates it takes: ``lambda x, t: x * t``.
+    operator : AbstractOperator
+    """
+
+    coefficient: Field = eqx.field(static=True)
+    operator: AbstractOperator
+    names: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.coefficient, Field):
+            raise TypeError(
+                f"Scaled({self.coefficient!r}, ...): write coefficient * operator instead."
+            )
+
+    @property
+    def order(self) -> int:
+        """That of the operator."""
+        return self.operator.order
+
+    @property
+    def linear(self) -> bool:
+        """Whether the operator is."""
+        return self.operator.linear
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Bind coefficient and operator."""
+        missing = unknown_names(self.coefficient, names)
+        if missing:
+            raise ValueError(
+                f"coefficient {self.coefficient!r}: there is no coordinate "
+                f"{', '.join(map(repr, missing))}; the domain has {', '.join(names)}."
+            )
+        field = symbolic(self.coefficient, names)
+        return Scaled(field, self.operator.bind(names), tuple(names))
+
+    def facing(self, normal: Sequence[float]) -> AbstractOperator:
+        """Face the operator."""
+        return Scaled(self.coefficient, self.operator.facing(normal), self.names)
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return x ↦ a(x) (Mu)(x)."""
+        image = self.operator(u)
+        return lambda x: self._number_at(x) * image(x)
+
+    def _number_at(self, x: PointX) -> Any:
+        value = at_point(self.coefficient, self._names_at(x), x)
+        if jnp.ndim(value):
+            raise ValueError(
+                f"coefficient {self.coefficient!r} returned shape {jnp.shape(value)} at a point: "
+                "expected one number."
+            )
+        return value
+
+    def _names_at(self, x: PointX) -> tuple[str, ...]:
+        if self.names or self.coefficient.kind == "constant":
+            return self.names
+        missing = unknown_names(self.coefficient, ())
+        if missing:
+            raise ValueError(
+                f"coefficient {self.coefficient!r}: the order of the coordinates is not known "
+                "here. Bind the operator first: operator.bind(domain.names)."
+            )
+        return tuple(f"x{i}" for i in range(x.shape[0]))
+
+    def __repr__(self) -> str:
+        inner = f"({self.operator!r})" if isinstance(self.operator, Sum) else repr(self.operator)
+        signs = {"1": "", "-1": "-"}
+        return signs.get(repr(self.coefficient), f"{self.coefficient!r} ") + inner
+
+
+class Composed(AbstractOperator):
+    """Lu = A(Bu)."""
+
+    outer: AbstractOperator
+    inner: AbstractOperator
+
+    @property
+    def order(self) -> int:
+        """The sum of both."""
+        return self.outer.order + self.inner.order
+
+    @property
+    def linear(self) -> bool:
+        """Whether both are."""
+        return self.outer.linear and self.inner.linear
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Bind both."""
+        return Composed(self.outer.bind(names), self.inner.bind(names))
+
+    def facing(self, normal: Sequence[float]) -> AbstractOperator:
+        """Face both."""
+        return Composed(self.outer.facing(normal), self.inner.facing(normal))
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return A(B(u))."""
+        return self.outer(self.inner(u))
+
+    def __repr__(self) -> str:
+        return f"{self.outer!r} ∘ {self.inner!r}"
+
+
+class Shifted(AbstractOperator):
+    """Lu = (Mu)(x + s): what periodic conditions compare.
+
+    Parameters
+    ----------
+    shift : sequence of D numbers
+    operator : AbstractOperator
+    """
+
+    shift: tuple[float, ...] = eqx.field(static=True)
+    operator: AbstractOperator
+
+    @property
+    def order(self) -> int:
+        """That of the operator."""
+        return self.operator.order
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Bind the operator."""
+        return Shifted(self.shift, self.operator.bind(names))
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return x ↦ (Mu)(x + s)."""
+        image = self.operator(u)
+        return lambda x: image(x + jnp.asarray(self.shift, x.dtype))
+
+    def __repr__(self) -> str:
+        return f"{self.operator!r} at x + {self.shift}"
+
+
+class UserOperator(AbstractOperator):
+    """An operator written as a function (u, x) → value, linear or not.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a function u of one point and a point x: (D,), and returns L[u](x). It must use
+        ``jax.numpy``; other operators may be applied inside it: ``Partial(0)(u)(x)``.
+    order : int
+        The highest derivative it takes.
+    linear : bool
+        Whether it is linear in u. A claim of True is checked where a problem is made; with False
+        the problem is solved by Gauss–Newton on its linearised rows.
+
+    Examples
+    --------
+    >>> from adabasis.operators import Partial
+    >>> burgers = UserOperator(lambda u, x: u(x) * Partial(0)(u)(x), order=1, linear=False)
+    >>> float(burgers(lambda x: x[0] ** 2)(jnp.array([2.0])))
+    16.0
+    """
+
+    function: Callable[[OnePointFunction, PointX], Array] = eqx.field(static=True)
+    times: int = eqx.field(static=True)
+    is_linear: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        function: Callable[[OnePointFunction, PointX], Array],
+        order: int,
+        *,
+        linear: bool = True,
+    ) -> None:
+        self.function, self.times, self.is_linear = function, int(order), bool(linear)
+
+    @property
+    def order(self) -> int:
+        """As stated."""
+        return self.times
+
+    @property
+    def linear(self) -> bool:
+        """As stated."""
+        return self.is_linear
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return x ↦ function(u, x)."""
+        return lambda x: self.function(u, x)
+
+    def __repr__(self) -> str:
+        return f"{getattr(self.function, '__name__', 'function')}(u, x)"

@@ -1,0 +1,260 @@
+"""Derivatives: partial, directional, normal, Laplacian, biharmonic.
+
+All in forward mode on a vector-valued function, one pass for all its components: nested for the
+first two orders, as a Taylor series above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.experimental import jet
+
+from ..fields import Field
+from ..notation import OnePointFunction, PointX
+from .base import AbstractOperator
+
+Coordinate = int | str | Field
+"""A coordinate by number, by name, or as made by :func:`adabasis.pde.coordinates`."""
+
+
+class Partial(AbstractOperator):
+    """Lu = ∂ᵏu/∂x_iᵏ.
+
+    Parameters
+    ----------
+    index : int, str or coordinate
+        The coordinate i, counted from 0, or its name.
+    order : int
+        k ≥ 1.
+
+    Raises
+    ------
+    ValueError
+        For an order below 1, or a coordinate that is none.
+    """
+
+    index: int | str = eqx.field(static=True)
+    times: int = eqx.field(static=True)
+
+    def __init__(self, index: Coordinate, order: int = 1) -> None:
+        self.index, self.times = _coordinate("Partial", index), _order("Partial", order)
+
+    @property
+    def order(self) -> int:
+        """The number k of derivatives."""
+        return self.times
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Replace the coordinate's name by its number."""
+        return Partial(_number("Partial", self.index, names), self.times)
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return the derivative of u along coordinate ``index``."""
+        return lambda x: _derivative(u, x, _axis(x, self.index), self.times)
+
+    def __repr__(self) -> str:
+        return f"u_{str(self.index) * self.times}"
+
+
+class Directional(AbstractOperator):
+    """Lu = (v·∇)ᵏu for a constant vector v.
+
+    Parameters
+    ----------
+    direction : sequence of D numbers
+        v; not normalised.
+    order : int
+        k ≥ 1.
+    """
+
+    direction: tuple[float, ...] = eqx.field(static=True)
+    times: int = eqx.field(static=True)
+
+    def __init__(self, direction: Sequence[float], order: int = 1) -> None:
+        self.direction = tuple(float(v) for v in direction)
+        self.times = _order("Directional", order)
+
+    @property
+    def order(self) -> int:
+        """The number k of derivatives."""
+        return self.times
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Check the number of components."""
+        if len(names) != len(self.direction):
+            raise ValueError(
+                f"Directional({self.direction}): expected {len(names)} components, for "
+                f"{', '.join(names)}."
+            )
+        return self
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return the derivative of u along the direction."""
+        return lambda x: _derivative(u, x, jnp.asarray(self.direction, x.dtype), self.times)
+
+    def __repr__(self) -> str:
+        power = "" if self.times == 1 else f"^{self.times}"
+        return f"({', '.join(f'{v:g}' for v in self.direction)})·∇{power} u"
+
+
+class Laplacian(AbstractOperator):
+    """Lu = Σ ∂²u/∂x_i², over the coordinates named, or all.
+
+    Parameters
+    ----------
+    *coordinates : int, str or coordinate
+        Name the spatial ones where time is a coordinate too.
+    """
+
+    coordinates: tuple[int | str, ...] = eqx.field(static=True)
+
+    def __init__(self, *coordinates: Coordinate) -> None:
+        self.coordinates = tuple(_coordinate("Laplacian", c) for c in coordinates)
+
+    @property
+    def order(self) -> int:
+        """Two."""
+        return 2
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Replace names by numbers."""
+        return Laplacian(*(_number("Laplacian", c, names) for c in self.coordinates))
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return the sum of second derivatives."""
+
+        def laplacian(x: PointX) -> Array:
+            axes = self.coordinates or range(x.shape[0])
+            return jnp.sum(jnp.stack([_derivative(u, x, _axis(x, i), 2) for i in axes]), axis=0)
+
+        return laplacian
+
+    def __repr__(self) -> str:
+        return f"Δ{''.join(map(str, self.coordinates))} u"
+
+
+class Biharmonic(AbstractOperator):
+    r"""Lu = Δ²u, over the coordinates named, or all.
+
+    Mixed derivatives come from pure ones along the diagonals, so that each is one Taylor series:
+    ∂ᵢ²∂ⱼ² = [(∂ᵢ+∂ⱼ)⁴ + (∂ᵢ−∂ⱼ)⁴ − 2∂ᵢ⁴ − 2∂ⱼ⁴] / 12.
+
+    Parameters
+    ----------
+    *coordinates : int, str or coordinate
+    """
+
+    coordinates: tuple[int | str, ...] = eqx.field(static=True)
+
+    def __init__(self, *coordinates: Coordinate) -> None:
+        self.coordinates = tuple(_coordinate("Biharmonic", c) for c in coordinates)
+
+    @property
+    def order(self) -> int:
+        """Four."""
+        return 4
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Replace names by numbers."""
+        return Biharmonic(*(_number("Biharmonic", c, names) for c in self.coordinates))
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return the sum of fourth derivatives."""
+
+        def biharmonic(x: PointX) -> Array:
+            axes = list(self.coordinates or range(x.shape[0]))
+            # Σᵢ ∂ᵢ⁴ + 2 Σ_{i<j} ∂ᵢ²∂ⱼ², each axis being in (number − 1) pairs.
+            pure = jnp.stack([_derivative(u, x, _axis(x, i), 4) for i in axes])
+            total = (1 - (len(axes) - 1) / 3) * jnp.sum(pure, axis=0)
+            for a, i in enumerate(axes):
+                for j in axes[a + 1 :]:
+                    for sign in (1.0, -1.0):
+                        diagonal = _axis(x, i) + sign * _axis(x, j)
+                        total = total + _derivative(u, x, diagonal, 4) / 6
+            return total
+
+        return biharmonic
+
+    def __repr__(self) -> str:
+        return f"Δ²{''.join(map(str, self.coordinates))} u"
+
+
+class NormalDerivative(AbstractOperator):
+    """Lu = ∂u/∂n on a boundary: the direction comes from the face it is applied on."""
+
+    @property
+    def order(self) -> int:
+        """One."""
+        return 1
+
+    def facing(self, normal: Sequence[float]) -> AbstractOperator:
+        """Return the derivative along the face's outward normal."""
+        return Directional(normal)
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Refuse: without a face there is no normal."""
+        raise ValueError(
+            "NormalDerivative()(u): there is no normal here. Use it in conditions (Neumann, "
+            "Robin), or Directional((...)) with the components of the normal."
+        )
+
+    def __repr__(self) -> str:
+        return "∂u/∂n"
+
+
+def _derivative(u: OnePointFunction, x: PointX, v: Array, order: int) -> Array:
+    """Return the order-th derivative of u at x along v."""
+    if order == 1:
+        return jax.jvp(u, (x,), (v,))[1]
+    if order == 2:
+        return jax.jvp(lambda y: jax.jvp(u, (y,), (v,))[1], (x,), (v,))[1]
+    try:
+        series = [v, *[jnp.zeros_like(v)] * (order - 1)]
+        return jet.jet(u, (x,), (series,))[1][-1]
+    except NotImplementedError:  # a primitive without a Taylor rule
+        return _derivative(lambda y: _derivative(u, y, v, order - 1), x, v, 1)
+
+
+def _axis(x: PointX, index: int | str) -> Array:
+    if isinstance(index, str):
+        raise ValueError(
+            f"Partial({index!r}): the number of this coordinate is not known here. Bind the "
+            "operator first: operator.bind(domain.names)."
+        )
+    if not -x.shape[0] <= index < x.shape[0]:
+        raise ValueError(f"Partial({index}): points have {x.shape[0]} coordinates, from 0.")
+    return jnp.zeros_like(x).at[index].set(1.0)
+
+
+def _coordinate(call: str, coordinate: Coordinate) -> int | str:
+    if isinstance(coordinate, Field) and coordinate.kind == "coordinate":
+        return str(coordinate.arguments[0])
+    if isinstance(coordinate, int | str) and not isinstance(coordinate, bool):
+        return coordinate
+    raise ValueError(f"{call}({coordinate!r}): expected a coordinate, its name or its number.")
+
+
+def _number(call: str, coordinate: int | str, names: Sequence[str]) -> int:
+    if isinstance(coordinate, str):
+        if coordinate not in names:
+            raise ValueError(
+                f"{call}({coordinate!r}): there is no such coordinate; the domain has "
+                f"{', '.join(names)}."
+            )
+        return list(names).index(coordinate)
+    if not 0 <= coordinate < len(names):
+        raise ValueError(
+            f"{call}({coordinate}): the domain has {len(names)} coordinates, counted from 0."
+        )
+    return coordinate
+
+
+def _order(call: str, order: int) -> int:
+    if int(order) != order or order < 1:
+        raise ValueError(f"{call}(order={order!r}): expected a whole number of at least 1.")
+    return int(order)

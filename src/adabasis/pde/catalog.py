@@ -1,0 +1,281 @@
+"""Problems with known solutions, by name: for tests, benchmarks and first steps.
+
+``PROBLEMS[name]()`` makes one; its ``exact`` is verified in the tests by applying its operator.
+The smooth ones (:data:`SMOOTH`) are solved to 1e-6 by default settings.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..domains import Box
+from ..fields import coordinates
+from ..operators import Biharmonic, Identity, Laplacian, Partial, UserOperator
+from .conditions import Condition, Dirichlet, Initial, Neumann
+from .problem import LinearProblem
+
+PROBLEMS: dict[str, Callable[[], LinearProblem]] = {}
+SMOOTH: list[str] = []
+x, y, z, t = coordinates("x", "y", "z", "t")
+pi = np.pi
+
+
+def problem(name: str) -> LinearProblem:
+    """Return a problem of the catalogue; the same object each time.
+
+    Raises
+    ------
+    KeyError
+        For a name that is not in it.
+    """
+    if name not in PROBLEMS:
+        raise KeyError(f"{name!r} is not in the catalogue: {', '.join(PROBLEMS)}.")
+    return _made(name)
+
+
+@functools.cache
+def _made(name: str) -> LinearProblem:
+    made = PROBLEMS[name]()
+    made.name = name
+    return made
+
+
+def _entry(
+    name: str, *, smooth: bool = True
+) -> Callable[[Callable[[], LinearProblem]], Callable[[], LinearProblem]]:
+    def register(make: Callable[[], LinearProblem]) -> Callable[[], LinearProblem]:
+        PROBLEMS[name] = make
+        if smooth:
+            SMOOTH.append(name)
+        return make
+
+    return register
+
+
+def bump(s: Any, centre: float = 0.5, width: float = 0.1) -> Any:
+    """Return exp(−((s − centre)/width)²)."""
+    return np.exp(-(((s - centre) / width) ** 2))
+
+
+def tent(s: Any, centre: float = 0.2, half_width: float = 0.1) -> Any:
+    """Return the tent of height 1."""
+    return np.maximum(0.0, 1.0 - np.abs((s - centre) / half_width))
+
+
+def advection(
+    velocity: Any, origin: Any, start: Callable[[Any], Any], *, times: float = 1.0
+) -> LinearProblem:
+    """Return u_t + a u_x = 0 on the unit square with inflow 0 at x = 0.
+
+    Parameters
+    ----------
+    velocity : number or expression
+        a(x, t).
+    origin : expression
+        Where the characteristic through (x, t) starts: u = start(origin).
+    start : function
+        u at t = 0.
+    """
+    return LinearProblem(
+        Box(x=(0, 1), t=(0, times)),
+        Partial(t) + velocity * Partial(x),
+        0.0,
+        [Initial(start(x), at=(t, 0.0)), Dirichlet(start(origin), on=(x, 0.0))],
+        exact=start(origin),
+    )
+
+
+@_entry("advection-constant")
+def _advection_constant() -> LinearProblem:
+    return advection(1.0, x - t, functools.partial(bump, centre=0.2))
+
+
+@_entry("advection-variable")
+def _advection_variable() -> LinearProblem:
+    return advection(x, x * np.exp(-t), bump)
+
+
+@_entry("advection-constant-tent", smooth=False)
+def _advection_constant_tent() -> LinearProblem:
+    return advection(1.0, x - t, tent)
+
+
+@_entry("advection-variable-tent", smooth=False)
+def _advection_variable_tent() -> LinearProblem:
+    return advection(x, x * np.exp(-t), tent)
+
+
+@_entry("advection-rotating")
+def _advection_rotating() -> LinearProblem:
+    """Turn a Gaussian by a quarter about the origin; inflow wherever the velocity points in."""
+    rate = pi / 2
+    back_x, back_y = (
+        np.cos(rate * t) * x + np.sin(rate * t) * y,
+        np.cos(rate * t) * y - np.sin(rate * t) * x,
+    )
+    exact = np.exp(-((((back_x - 0.3) ** 2) + back_y**2) / 0.25))
+    inflow = [
+        Dirichlet(exact, on=(x, 1.0), where=y > 0),
+        Dirichlet(exact, on=(x, -1.0), where=y < 0),
+        Dirichlet(exact, on=(y, 1.0), where=x < 0),
+        Dirichlet(exact, on=(y, -1.0), where=x > 0),
+    ]
+    return LinearProblem(
+        Box(x=(-1, 1), y=(-1, 1), t=(0, 1)),
+        Partial(t) - rate * y * Partial(x) + rate * x * Partial(y),
+        0.0,
+        [Initial(np.exp(-(((x - 0.3) ** 2 + y**2) / 0.25)), at=(t, 0.0)), *inflow],
+        exact=exact,
+    )
+
+
+@_entry("heat")
+def _heat() -> LinearProblem:
+    k = 0.1
+    exact = np.exp(-k * pi**2 * t) * np.sin(pi * x) + 0.5 * np.exp(-9 * k * pi**2 * t) * np.sin(
+        3 * pi * x
+    )
+    return LinearProblem(
+        Box(x=(0, 1), t=(0, 1)),
+        Partial(t) - k * Partial(x, 2),
+        0.0,
+        [Initial(np.sin(pi * x) + 0.5 * np.sin(3 * pi * x), at=(t, 0.0)), Dirichlet(0.0, on=x)],
+        exact=exact,
+    )
+
+
+@_entry("wave")
+def _wave() -> LinearProblem:
+    """Return a standing wave with a harmonic, over one period."""
+    exact = np.sin(pi * x) * np.cos(2 * pi * t) + 0.3 * np.sin(2 * pi * x) * np.sin(4 * pi * t)
+    return LinearProblem(
+        Box(x=(0, 1), t=(0, 1)),
+        Partial(t, 2) - 4.0 * Partial(x, 2),
+        0.0,
+        [
+            Initial(np.sin(pi * x), at=(t, 0.0), velocity=1.2 * pi * np.sin(2 * pi * x)),
+            Dirichlet(0.0, on=x),
+        ],
+        exact=exact,
+    )
+
+
+def poisson(*names: str) -> LinearProblem:
+    """Return −Δu = D π² Π sin(π x_i) on the unit box, u = 0 on its boundary."""
+    product = functools.reduce(lambda a, b: a * b, [np.sin(pi * c) for c in coordinates(*names)])
+    return LinearProblem(
+        Box(**dict.fromkeys(names, (0.0, 1.0))),
+        -Laplacian(),
+        len(names) * pi**2 * product,
+        [Dirichlet(0.0)],
+        exact=product,
+    )
+
+
+PROBLEMS["poisson-1d"] = functools.partial(poisson, "x")
+PROBLEMS["poisson-2d"] = functools.partial(poisson, "x", "y")
+PROBLEMS["poisson-3d"] = functools.partial(poisson, "x", "y", "z")
+SMOOTH += ["poisson-1d", "poisson-2d", "poisson-3d"]
+
+
+@_entry("helmholtz")
+def _helmholtz() -> LinearProblem:
+    """Return k = 10 with 6² + 8² = k²: sin 6x cos 8y and y cos kx solve the equation."""
+    k = 10.0
+    exact = np.sin(6 * x) * np.cos(8 * y) + np.cos(k * x) * y
+    return LinearProblem(
+        Box(x=(0, 1), y=(0, 1)),
+        Laplacian() + k**2 * Identity(),
+        0.0,
+        [Dirichlet(exact)],
+        exact=exact,
+    )
+
+
+@_entry("advection-diffusion")
+def _advection_diffusion() -> LinearProblem:
+    """Return −ε u″ + u′ = 1 with ε = 0.01: a boundary layer at x = 1."""
+    eps = 0.01
+    layer = (np.exp((x - 1) / eps) - np.exp(-1 / eps)) / (1 - np.exp(-1 / eps))
+    return LinearProblem(
+        Box(x=(0, 1)),
+        Partial(x) - eps * Partial(x, 2),
+        1.0,
+        [Dirichlet(0.0)],
+        exact=x - layer,
+    )
+
+
+@_entry("biharmonic")
+def _biharmonic() -> LinearProblem:
+    """Return a clamped plate: u = ∂u/∂n = 0 on the boundary."""
+    # Δ²(f(x) f(y)) with f = sin²(πs): f″ = 2π² cos 2πs, f⁗ = −8π⁴ cos 2πs.
+    fx, fy = np.sin(pi * x) ** 2, np.sin(pi * y) ** 2
+    cx, cy = np.cos(2 * pi * x), np.cos(2 * pi * y)
+    return LinearProblem(
+        Box(x=(0, 1), y=(0, 1)),
+        Biharmonic(),
+        8 * pi**4 * (cx * cy - cx * fy - fx * cy),
+        [Dirichlet(0.0), Neumann(0.0)],
+        exact=fx * fy,
+    )
+
+
+@_entry("beam")
+def _beam() -> LinearProblem:
+    """Return a vibrating Euler–Bernoulli beam, simply supported: u_tt + u_xxxx = 0."""
+    exact = np.sin(pi * x) * np.cos(pi**2 * t)
+    return LinearProblem(
+        Box(x=(0, 1), t=(0, 1)),
+        Partial(t, 2) + Partial(x, 4),
+        0.0,
+        [
+            Initial(np.sin(pi * x), at=(t, 0.0), velocity=0.0),
+            Dirichlet(0.0, on=x),
+            Condition(Partial(x, 2), 0.0, on=x),
+        ],
+        exact=exact,
+    )
+
+
+@_entry("burgers", smooth=False)
+def _burgers() -> LinearProblem:
+    """Return viscous Burgers with a travelling front: not linear in u."""
+    nu, speed = 0.05, 0.5
+    exact = speed - speed * np.tanh(speed * (x - speed * t) / (2 * nu))
+
+    def burgers(u: Any, p: Any) -> Any:
+        space, time = Partial(0), Partial(1)
+        return time(u)(p) + u(p) * space(u)(p) - nu * Partial(0, 2)(u)(p)
+
+    return LinearProblem(
+        Box(x=(-1, 1), t=(0, 1)),
+        UserOperator(burgers, order=2, linear=False),
+        0.0,
+        [
+            Initial(speed - speed * np.tanh(speed * x / (2 * nu)), at=(t, 0.0)),
+            Dirichlet(exact, on=x),
+        ],
+        exact=exact,
+    )
+
+
+def describe(name: str) -> str:
+    """Return a problem's equation in one line."""
+    return problem(name).equation
+
+
+__all__ = [
+    "PROBLEMS",
+    "SMOOTH",
+    "advection",
+    "bump",
+    "describe",
+    "poisson",
+    "problem",
+    "tent",
+]

@@ -1,0 +1,325 @@
+"""A problem: domain, equation, conditions, observations; and its rows.
+
+Row scaling. A term's residual is divided by the *size* of its operator: the root mean square of
+L w over waves w that turn over once along the box (wave number π per side, eight directions, both
+phases). So every term speaks in units of u, whatever the units of x, t and the coefficients, and
+one boundary weight near 1 serves all problems. Scaling by the rows of the basis instead weighs the
+equation down by what steep functions have large: derivatives of high order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .. import rows
+from ..domains import AffineMap, Box
+from ..fields import Field, as_field, evaluate
+from ..operators import AbstractOperator
+from ..points import Points
+from ..samplers import AbstractSampler, Gauss
+from ..scope import double_precision
+from .conditions import AbstractCondition, Piece, World
+
+DIRECTIONS = 8
+WAVE_NUMBER = np.pi
+LINEARITY = 1e-8
+"""Relative departure from linearity on test functions that is taken for round-off."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """A term of the loss with its name and scale.
+
+    Attributes
+    ----------
+    label : str
+    kind : {"equation", "condition"}
+    piece : Piece
+    data : array, shape (N,)
+        In the user's units.
+    size : float
+        Root mean square of the operator on waves of amplitude 1.
+    """
+
+    label: str
+    kind: str
+    piece: Piece
+    data: np.ndarray
+    size: float
+
+    @property
+    def weight(self) -> float:
+        """ε_k: the user's, or the one that makes the residual one in units of u."""
+        given = self.piece.weight
+        return 1 / self.size**2 if given is None else given
+
+    def term(self, unit: float, *, scaled: bool = False) -> rows.Term:
+        """Return the term for u in the given unit; ``scaled`` leaves a weight given aside."""
+        points = Points(self.piece.x, self.piece.quadrature)
+        weight = jnp.asarray(1 / self.size**2 if scaled else self.weight)
+        return rows.Term(points, self.data[:, None] / unit, self.piece.operator, weight)
+
+
+class LinearProblem:
+    """L[u] = f in a domain, with conditions.
+
+    Parameters
+    ----------
+    domain : Box
+    operator : AbstractOperator
+        L; coordinates by name or number.
+    source : number, function or expression
+        f. Functions name the coordinates they take: ``lambda x, t: ...``.
+    conditions : sequence of conditions
+        Dirichlet, Neumann, Robin, Initial, Periodic, Condition.
+    data : sequence of Observe
+        Measurements to be honoured too.
+    weight : float, optional
+        ε of the equation (slides eq. 6); by default terms are scaled by their operators.
+    exact : number, function or expression, optional
+        The solution, where known, for tests and convergence studies.
+    name : str
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an operator that is not linear, coefficients that are not finite, unknown coordinates,
+        or conditions outside the domain.
+    """
+
+    def __init__(
+        self,
+        domain: Box,
+        operator: AbstractOperator,
+        source: Any = 0.0,
+        conditions: Sequence[AbstractCondition] = (),
+        data: Sequence[AbstractCondition] = (),
+        *,
+        weight: float | None = None,
+        exact: Any = None,
+        name: str = "problem",
+    ) -> None:
+        if not isinstance(domain, Box):
+            raise TypeError(
+                f"LinearProblem(domain={domain!r}): expected a domain such as Box(x=(0, 1))."
+            )
+        if not isinstance(operator, AbstractOperator):
+            raise TypeError(
+                f"LinearProblem(operator={operator!r}): expected an operator, such as "
+                "operators.Laplacian(), or UserOperator for a function of (u, x)."
+            )
+        self.domain, self.name = domain, name
+        self.stated, self.operator = operator, operator.bind(domain.names)
+        self.source = as_field(source)
+        self.conditions = tuple(_listed(conditions, "conditions"))
+        self.data = tuple(_listed(data, "data"))
+        self.weight = weight
+        self.exact = None if exact is None else as_field(exact)
+        times = tuple(t for c in self.conditions for t in c.times)
+        self.world = World(domain, times, self.operator.order)
+        self._check()
+
+    @property
+    def equation(self) -> str:
+        """The equation in one line, as it was stated."""
+        return f"{self.stated!r} = {self.source!r} in {self.domain!r}"
+
+    @property
+    def linear(self) -> bool:
+        """Whether the operator and those of all conditions are linear."""
+        return self.operator.linear
+
+    @property
+    def order(self) -> int:
+        """The highest derivative in the equation or a condition."""
+        return max([self.operator.order, *(p.operator.order for p in self._probe)])
+
+    def exact_values(self, x: np.ndarray) -> np.ndarray:
+        """Return the exact solution at N points, (N,).
+
+        Raises
+        ------
+        ValueError
+            If it is not known.
+        """
+        if self.exact is None:
+            raise ValueError(f"{self.name}: no exact solution was given.")
+        return evaluate(self.exact, self.domain.names, x)
+
+    def pieces(self, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0) -> list[Piece]:
+        """Return the equation on about ``n`` points and the conditions on ``n_face`` a face."""
+        inside = sampler.interior(self.domain.bounds, n, seed)
+        equation = Piece(
+            "Equation",
+            self.operator,
+            np.asarray(inside.x),
+            np.asarray(inside.weight),
+            self.source,
+            self.weight,
+        )
+        others = [*self.conditions, *self.data]
+        found = [
+            piece
+            for i, condition in enumerate(others)
+            for piece in condition.pieces(self.world, sampler, n_face, seed + 101 * (i + 1))
+        ]
+        return [equation, *found]
+
+    def parts(self, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0) -> list[Part]:
+        """Return the terms of the loss: points, data in the user's units, scale."""
+        found = []
+        for i, piece in enumerate(self.pieces(sampler, n, n_face, seed)):
+            kind = "condition" if i else "equation"
+            data = values_at(self.domain, piece)
+            found.append(Part(piece.label, kind, piece, data, self._sizes[i]))
+        return found
+
+    def unit(self, parts: Sequence[Part]) -> float:
+        """Return the scale of u: the largest root mean square of data over operator size.
+
+        It is 1 where the operator is not linear, and would not carry a factor through.
+        """
+        if not self.linear:
+            return 1.0
+        sizes = [float(np.sqrt(np.mean(p.data**2))) / p.size for p in parts]
+        return max(sizes, default=0.0) or 1.0
+
+    def with_data(
+        self, source: Any = None, conditions: Sequence[AbstractCondition] | None = None
+    ) -> LinearProblem:
+        """Return the same equation with another source or other values in the conditions."""
+        return LinearProblem(
+            self.domain,
+            self.stated,
+            self.source if source is None else source,
+            self.conditions if conditions is None else conditions,
+            self.data,
+            weight=self.weight,
+            name=self.name,
+        )
+
+    @functools.cached_property
+    def _probe(self) -> list[Piece]:
+        return self.pieces(Gauss(5), 1, 1)
+
+    def pieces_at(self, others: Sequence[Piece]) -> list[Piece]:
+        """Return this problem's pieces on the points of another's.
+
+        Raises
+        ------
+        ValueError
+            If the places of the conditions differ.
+        """
+        mine = self._probe
+        if [p.label for p in mine] != [p.label for p in others]:
+            raise ValueError(
+                f"expected conditions {[p.label for p in others]}, got {[p.label for p in mine]}."
+            )
+        return [
+            dataclasses.replace(p, x=o.x, quadrature=o.quadrature)
+            for p, o in zip(mine, others, strict=True)
+        ]
+
+    def _check(self) -> None:
+        """Apply every operator to test functions: sizes, and what is wrong with coefficients."""
+        self._sizes = []
+        for piece in self._probe:
+            values_at(self.domain, piece)
+            self._sizes.append(_examined(self.domain, piece))
+
+    def __repr__(self) -> str:
+        return f"LinearProblem({self.equation})"
+
+
+def values_at(domain: Box, piece: Piece) -> np.ndarray:
+    """Return the data of a piece at its points, (N,)."""
+    if isinstance(piece.data, Field):
+        return evaluate(piece.data, domain.names, piece.x)
+    return np.asarray(piece.data, dtype=float)
+
+
+def waves(bounds: Any, x: Array) -> Array:
+    """Return the test waves at one point: cosines and sines in fixed directions."""
+    rng = np.random.default_rng(0)
+    n = rng.normal(size=(DIRECTIONS, len(bounds)))
+    n = WAVE_NUMBER * n / np.linalg.norm(n, axis=1, keepdims=True)
+    phase = n @ ((x - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0]))
+    return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])
+
+
+@eqx.filter_jit
+def _on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> tuple[Array, Array, Array]:
+    """Return L applied to each wave at N points, (N, 16), to 2w₁ + 3w₂ and to 0, (N, 1)."""
+
+    def at(mixture: Array) -> Array:
+        return jax.vmap(operator(lambda y: waves(bounds, y) @ mixture))(x)
+
+    n = 2 * DIRECTIONS
+    if operator.linear:
+        images = at(jnp.eye(n))
+        mixed = jnp.zeros((n, 1)).at[:2, 0].set(jnp.array([2.0, 3.0]))
+        return images, at(mixed), at(jnp.zeros((n, 1)))
+    images = jnp.stack([at(e) for e in jnp.eye(n)], axis=1)
+    return images, jnp.zeros((len(x), 1)), jnp.zeros((len(x), 1))
+
+
+def _examined(domain: Box, piece: Piece) -> float:
+    """Return the operator's size: root mean square of L w over waves of amplitude 1.
+
+    Raises
+    ------
+    ValueError
+        If it is not linear, not finite, or its coefficients are not one number a point.
+    """
+    names, x, operator = domain.names, piece.x, piece.operator
+    with double_precision():
+        try:
+            found = _on_waves(operator, domain.bounds, jnp.asarray(x))
+        except jax.errors.TracerArrayConversionError as error:
+            raise TypeError(
+                f"{piece.label}: a coefficient of {operator!r} calls NumPy on a number that JAX is "
+                "tracing. Use jax.numpy there, or write it with NumPy functions of the coordinates."
+            ) from error
+    images, mixed, zero = (np.asarray(part) for part in found)
+    wrong = np.argwhere(~np.isfinite(images))
+    if len(wrong):
+        place = ", ".join(f"{n} = {v:.4g}" for n, v in zip(names, x[wrong[0][0]], strict=True))
+        raise ValueError(
+            f"{piece.label}: {operator!r} is not finite at {place}. Its coefficients must be "
+            "finite on the whole domain."
+        )
+    if operator.linear:
+        off = max(np.abs(mixed[:, 0] - images[:, :2] @ [2.0, 3.0]).max(), np.abs(zero).max())
+        if off > LINEARITY * max(np.abs(mixed).max(), np.abs(images).max()):
+            raise ValueError(
+                f"{piece.label}: {operator!r} is not linear in u (found on test functions). Move "
+                "terms without u to the source; declare a nonlinear operator as "
+                "UserOperator(function, order, linear=False)."
+            )
+    size = float(np.sqrt(np.mean(2 * images**2)))
+    return size if size > 0 else 1.0
+
+
+def _listed(given: Any, call: str) -> Sequence[AbstractCondition]:
+    found = [given] if isinstance(given, AbstractCondition) else list(given)
+    for condition in found:
+        if not isinstance(condition, AbstractCondition):
+            raise TypeError(
+                f"LinearProblem({call}=...): expected conditions such as Dirichlet(0.0, on=(x, 0)),"
+                f" got {condition!r}."
+            )
+    return found
+
+
+def unit_map(domain: Box) -> AffineMap:
+    """Return the map of a domain onto the unit box."""
+    return AffineMap.onto_unit_box(domain.bounds)

@@ -1,0 +1,210 @@
+"""The front door for equations: a problem in, a solution with a certificate out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..basis import AbstractBasis, FrozenFeatures
+from ..domains import AffineMap
+from ..lstsq import Status
+from ..lstsq.solve import RCOND
+from ..samplers import AbstractSampler
+from ..scope import numerics
+from ..train import AbstractTrainer, History, StopReason
+from .adapt import adapt, train_on
+from .certificate import certify, stability
+from .problem import LinearProblem, unit_map
+from .search import FrozenSearch, Trial, best_first, on_domain_without_slope, sampler_for
+from .solution import Solution
+from .system import singular_values
+
+ROUGH = 1e-2
+"""Score after the first width above which moved functions are tried before wider frozen ones."""
+
+
+def solve(
+    problem: LinearProblem,
+    basis: AbstractBasis | None = None,
+    *,
+    method: str | AbstractTrainer = "auto",
+    points: AbstractSampler | None = None,
+    max_steps: int | None = None,
+    max_seconds: float = math.inf,
+    tol: float | None = None,
+    n_restarts: int = 3,
+    random_state: int = 0,
+) -> Solution:
+    """Solve L[u] = f with its conditions by least squares on adaptive functions.
+
+    Frozen functions and one least-squares solve come first; activation, slope, width and the
+    weight of the conditions are chosen by residuals on points that no solve has seen. Where the
+    residual stays, functions are moved by Gauss–Newton.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+    basis : AbstractBasis, optional
+        The functions; by default they are searched for.
+    method : {"auto", "frozen", "lsgn", "lsgd", "gd"} or AbstractTrainer
+        ``"frozen"`` moves nothing; a trainer, or its name, trains ``basis``.
+    points : AbstractSampler, optional
+        Where the equation is asked for: ``samplers.Cartesian(30)``. By default Gauss points on
+        an interval, a Sobol sequence elsewhere, twice as many as functions.
+    max_steps : int, optional
+        Of every training run.
+    max_seconds : float
+        The best candidate by then is returned.
+    tol : float, optional
+        Relative residual that is good enough to stop the search.
+    n_restarts : int
+        Draws of moved functions, at most.
+    random_state : int
+
+    Returns
+    -------
+    Solution
+        ``solution.certificate`` says how good it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For something that is no problem, unknown methods, or functions less smooth than the
+        equation needs.
+    """
+    trainer = _checked(problem, basis, method)
+    settings = {
+        "method": method if isinstance(method, str) else repr(method),
+        "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
+        "tol": tol,
+        "random_state": random_state,
+        "input_names": list(problem.domain.names),
+        "output_names": ["u"],
+    }
+    with numerics():
+        key = jax.random.key(random_state, impl="rbg")
+        deadline = time.perf_counter() + max_seconds
+        search = FrozenSearch(problem, sampler_for(problem, points), key, deadline, tol)
+        if trainer is not None:
+            assert basis is not None
+            train_on(search, basis, trainer, max_steps, n_restarts)
+        elif basis is not None:
+            search.one(basis)
+            if method == "auto" and basis.trainable and problem.linear:
+                train_on(search, basis, None, max_steps, n_restarts)
+        else:
+            search.start()
+            rough = search.best.score > ROUGH
+            if rough and method == "auto":
+                adapt(search, max_steps, n_restarts)
+            search.grow()
+        return _finished(search, settings)
+
+
+def _checked(
+    problem: LinearProblem, basis: AbstractBasis | None, method: Any
+) -> AbstractTrainer | None:
+    from ..fitting import TRAINERS
+
+    if not isinstance(problem, LinearProblem):
+        raise TypeError(
+            f"solve(problem={problem!r}): expected a LinearProblem; pde.catalog.problem(name) has "
+            "examples."
+        )
+    trainer = method if isinstance(method, AbstractTrainer) else None
+    if isinstance(method, str) and method in TRAINERS:
+        trainer = TRAINERS[method]()
+    elif trainer is None and method not in ("auto", "frozen"):
+        raise ValueError(
+            f"solve(method={method!r}): expected 'auto', 'frozen', "
+            f"{', '.join(map(repr, TRAINERS))} or a trainer such as LSGD(1e-3)."
+        )
+    if basis is not None and basis.smoothness < problem.order - 1:
+        raise ValueError(
+            f"solve(problem, {basis!r}): the equation takes derivatives of order {problem.order}, "
+            f"which these functions lack: theirs end at {basis.smoothness + 1:g}. Use a smoother "
+            "activation, such as tanh."
+        )
+    if trainer is not None and (basis is None or not basis.trainable):
+        raise ValueError(
+            f"solve(problem, {basis!r}, method={method!r}): a trainer needs functions to move, "
+            "such as NeuralBasis(32, 1)."
+        )
+    if trainer is not None and not problem.linear:
+        raise ValueError(
+            f"solve(method={method!r}): {problem.operator!r} is not linear; its coefficients are "
+            "found by Gauss-Newton on frozen functions. Use method='auto'."
+        )
+    return trainer
+
+
+def _finished(search: FrozenSearch, settings: dict[str, Any]) -> Solution:
+    problem, trials = search.problem, best_first(search.trials)
+    best = trials[0]
+    basis = on_domain_without_slope(best)
+    spectrum = np.asarray(
+        singular_values(basis, best.parameters, best.rows.weighted(best.weight))
+        if problem.linear
+        else np.full(len(best.coefficients), np.nan)
+    )
+    rank = int(np.sum(spectrum > RCOND * spectrum[0])) if problem.linear else len(spectrum)
+    examined = stability(problem, _moderate(trials), search.fresh)
+    certificate = certify(problem, best, trials[1:], search.fresh, examined, rank)
+    status = Status.FULL_RANK if rank == len(spectrum) else Status.RANK_DEFICIENT
+    if examined.undetermined:
+        status = Status.UNDERDETERMINED
+    stop = best.run.stop_reason if best.run else StopReason.SOLVED
+    return dataclasses.replace(
+        solved_on(search, best),
+        rank=rank,
+        singular_values=spectrum,
+        status=status,
+        stop_reason=StopReason.MAX_SECONDS if search.late else stop,
+        candidates=tuple(t.summary for t in trials),
+        settings={**settings, "n_rows": best.rows.n_rows},
+        notes=(certificate.verdict,),
+        certificate=certificate,
+        trials=tuple(trials),
+    )
+
+
+def solved_on(search: FrozenSearch, trial: Trial) -> Solution:
+    """Return a trial as a solution, without certificate."""
+    problem = search.problem
+    return Solution(
+        basis=trial.basis.inner,
+        parameters=jax.tree.map(np.asarray, trial.parameters),
+        coefficients=np.asarray(trial.coefficients),
+        input_map=unit_map(problem.domain),
+        output_map=AffineMap(np.zeros(1), np.full(1, search.unit)),
+        box=problem.domain.bounds,
+        rank=len(trial.coefficients),
+        singular_values=np.full(len(trial.coefficients), np.nan),
+        status=Status.FULL_RANK,
+        stop_reason=StopReason.SOLVED,
+        history=trial.run.history if trial.run else _history(trial),
+        validation_error=trial.score,
+        validation_kind="residual on fresh points",
+        initial_parameters=jax.tree.map(np.asarray, trial.initial),
+        flat_output=True,
+        problem=problem,
+        trial=trial,
+    )
+
+
+def _moderate(trials: list[Trial]) -> Trial:
+    """Return the best trial among those of the smallest frozen width."""
+    frozen = [t for t in trials if isinstance(t.basis.inner, FrozenFeatures)] or trials
+    width = min(len(t.coefficients) for t in frozen)
+    return next(t for t in frozen if len(t.coefficients) == width)
+
+
+def _history(best: Trial) -> History:
+    one = np.array([best.found.equation**2 + best.found.conditions**2])
+    rank = np.array([float(len(best.coefficients))])
+    return History(one, rank, np.zeros(1), np.zeros(1), np.zeros(0, int), np.zeros(0))

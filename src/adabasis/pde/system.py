@@ -1,0 +1,219 @@
+"""The least-squares system of a problem on a basis: reduced once, solved for any boundary weight.
+
+The equation's rows and those of the conditions are reduced apart. Reductions form a monoid, so
+every boundary weight costs one QR of two triangles and no new rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .. import lstsq, rows
+from ..basis import AbstractBasis
+from ..domains import AffineMap
+from ..notation import AnyArray, BoxBounds, Functions, Parameters, PointX, RandomKey
+from ..operators import Identity
+from ..samplers import AbstractSampler, Sobol
+from .problem import LinearProblem, Part, unit_map
+
+RIDGE = 1e-13
+"""Relative ridge on unit-norm columns: as accurate as a truncated SVD, several times cheaper."""
+ROWS_PER_FUNCTION = 2.0
+FRESH_SEED = 7_919
+FRESH_POINTS = 2048
+
+
+class OnDomain(AbstractBasis):
+    """A basis of the unit box, as functions of a domain's points in the user's units."""
+
+    inner: AbstractBasis
+    map: AffineMap
+
+    def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
+        """Draw parameters for the unit box."""
+        return self.inner.init(key, box)
+
+    def __call__(self, x: PointX, parameters: Parameters) -> Functions:
+        """Evaluate the functions at one point of the domain."""
+        return self.inner((x - self.map.shift) / self.map.scale, parameters)
+
+    @property
+    def smoothness(self) -> float:
+        """That of the basis."""
+        return self.inner.smoothness
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """The terms of a problem at one set of points.
+
+    Attributes
+    ----------
+    parts : list of Part
+        The equation first.
+    unit : float
+        The scale of u.
+    sampler : AbstractSampler
+    """
+
+    parts: list[Part]
+    unit: float
+    sampler: AbstractSampler
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all terms."""
+        return sum(len(p.data) for p in self.parts)
+
+    def terms(self, kind: str, *, scaled: bool = False) -> list[rows.Term]:
+        """Return the terms of the ``"equation"`` or the ``"condition"``s."""
+        return [p.term(self.unit, scaled=scaled) for p in self.parts if p.kind == kind]
+
+    def weighted(self, weight: float) -> list[rows.Term]:
+        """Return all terms, the conditions' unscaled weights times ``weight``²."""
+        return [
+            dataclasses.replace(
+                part.term(self.unit),
+                weight=jnp.asarray(part.weight * self._factor(part, weight)),
+            )
+            for part in self.parts
+        ]
+
+    def _factor(self, part: Part, weight: float) -> float:
+        chosen = part.kind == "condition" and part.piece.weight is None
+        return weight**2 if chosen else 1.0
+
+
+def rows_for(problem: LinearProblem, width: int, sampler: AbstractSampler, seed: int = 0) -> Rows:
+    """Return rows for a basis of ``width`` functions, twice as many inside, more on faces."""
+    d = problem.domain.n_inputs
+    n_face = max(2, int(3 * width ** ((d - 1) / d)))
+    parts = problem.parts(sampler, int(ROWS_PER_FUNCTION * width), n_face, seed)
+    return Rows(parts, problem.unit(parts), sampler)
+
+
+def fresh_rows(problem: LinearProblem, unit: float) -> Rows:
+    """Return rows at points no solve has seen."""
+    n_face = 256 if problem.domain.n_inputs > 1 else 1
+    return Rows(problem.parts(Sobol(), FRESH_POINTS, n_face, FRESH_SEED), unit, Sobol())
+
+
+@eqx.filter_jit
+def _reduced(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
+) -> lstsq.Reduction:
+    block = rows.assemble(terms, basis, parameters)
+    return lstsq.reduce(block.matrix, block.rhs)
+
+
+@eqx.filter_jit
+def _solved(equation: lstsq.Reduction, conditions: lstsq.Reduction | None, weight: Array) -> Array:
+    if conditions is not None:
+        scaled = dataclasses.replace(conditions, factor=weight * conditions.factor)
+        equation = lstsq.combine(equation, scaled)
+    return ridged(equation)
+
+
+def ridged(reduction: lstsq.Reduction) -> Array:
+    """Return coefficients with the relative ridge :data:`RIDGE` on unit-norm columns."""
+    norms = jnp.linalg.norm(reduction.triangle, axis=0)
+    norms = jnp.where(norms > 0, norms, 1.0)
+    ridge = RIDGE**2 * norms.shape[0] * norms**2
+    return lstsq.solve(reduction, ridge=ridge, method="triangular").coefficients
+
+
+@eqx.filter_jit
+def singular_values(basis: AbstractBasis, parameters: Parameters, terms: Any) -> Array:
+    """Return the singular values of the unit-norm columns of all rows."""
+    triangle = _reduced(basis, parameters, terms).triangle
+    norms = jnp.linalg.norm(triangle, axis=0)
+    return jnp.linalg.svd(triangle / jnp.where(norms > 0, norms, 1.0), compute_uv=False)
+
+
+@eqx.filter_jit
+def _misfits(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term], c: AnyArray
+) -> list[Array]:
+    """Return the weighted residual of each row of each term."""
+    return [t.root_weights * (_left_side(t, basis, parameters, c) - t.targets[:, 0]) for t in terms]
+
+
+def _left_side(term: rows.Term, basis: AbstractBasis, parameters: Parameters, c: AnyArray) -> Array:
+    """Return L[Φ c] at the term's points, (N,): by the matrix where L is linear, one GEMM."""
+    if term.operator.linear:
+        return (term.design(basis, parameters) @ c)[:, 0]
+    return jax.vmap(term.point_values(basis, parameters, jnp.asarray(c)))(
+        jnp.asarray(term.points.x)
+    )[:, 0]
+
+
+@eqx.filter_jit
+def values(basis: AbstractBasis, parameters: Parameters, x: AnyArray, c: AnyArray) -> Array:
+    """Return u at N points, (N,)."""
+    return (rows.evaluate(Identity(), basis, parameters, x) @ c)[:, 0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Misfit:
+    """Residuals on fresh points, relative to u: what a candidate is judged by.
+
+    Attributes
+    ----------
+    equation, conditions : float
+        Root mean squares in units of u, over that of u.
+    by_term : list of arrays
+        Row by row, weighted so that the squares sum to the mean square.
+    """
+
+    equation: float
+    conditions: float
+    by_term: list[np.ndarray]
+
+    @property
+    def score(self) -> float:
+        """Both together."""
+        total = float(np.hypot(self.equation, self.conditions))
+        return total if np.isfinite(total) else np.inf
+
+
+def misfit(fresh: Rows, basis: AbstractBasis, parameters: Parameters, c: AnyArray) -> Misfit:
+    """Measure u = Φ c on fresh points."""
+    terms = [*fresh.terms("equation", scaled=True), *fresh.terms("condition", scaled=True)]
+    found = [np.asarray(m) for m in _misfits(basis, parameters, terms, c)]
+    u = np.asarray(values(basis, parameters, fresh.parts[0].piece.x, c))
+    level = float(np.sqrt(np.mean(u**2))) or 1.0
+    squares = [float(np.sum(m**2)) for m in found]
+    return Misfit(
+        np.sqrt(squares[0]) / level, np.sqrt(sum(squares[1:])) / level, [m / level for m in found]
+    )
+
+
+@dataclasses.dataclass
+class System:
+    """A basis with parameters under the rows of a problem."""
+
+    basis: OnDomain
+    parameters: Parameters
+    rows: Rows
+
+    def __post_init__(self) -> None:
+        self.equation = _reduced(self.basis, self.parameters, self.rows.terms("equation"))
+        conditions = self.rows.terms("condition")
+        self.conditions = _reduced(self.basis, self.parameters, conditions) if conditions else None
+
+    def solve(self, weight: float) -> Array:
+        """Return the coefficients (P, 1) for a boundary weight."""
+        return _solved(self.equation, self.conditions, jnp.asarray(weight))
+
+
+def on_domain(problem: LinearProblem, basis: AbstractBasis) -> OnDomain:
+    """Return a basis as functions of the problem's domain."""
+    return OnDomain(basis, unit_map(problem.domain))

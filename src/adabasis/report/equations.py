@@ -1,0 +1,56 @@
+"""What a report says of a solution of a differential equation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import plots
+from ..pde.solution import Solution
+from .sections import Block, Picture, Subject, Table, Text, number, section
+
+
+@section(Solution, "Verdict")
+def _verdict(subject: Subject) -> Iterator[Block]:
+    solution = subject.model
+    certificate, problem = solution.certificate, solution.problem
+    if certificate is None:
+        yield Text("This solution has no certificate.", loud=True)
+        return
+    yield Text(certificate.verdict, loud=True)
+    stability = certificate.stability
+    rows = [
+        ("Equation", problem.equation),
+        ("Residual of the equation", number(certificate.residual)),
+        ("Violation of the conditions", number(certificate.boundary_violation)),
+        ("Estimated relative error", number(certificate.error_estimate)),
+        ("Bound of the error", number(certificate.error_bound)),
+        ("Stability constant", number(stability.constant)),
+        ("Functions", f"{certificate.n_functions:,}, {certificate.rank:,} of them independent"),
+        ("Basis", repr(solution.basis)),
+    ]
+    if problem.exact is not None:
+        rows.insert(4, ("True relative error", number(solution.error())))
+    yield Table("The solution, on points that no solve has seen; all relative to u", (), rows)
+    yield Text(
+        "A residual is taken relative to the size of its operator on waves of one turn along the "
+        "domain, so that it is one in units of u. The bound divides the residuals by the stability "
+        "constant: the least residual of a function of size one."
+    )
+
+
+@section(Solution, "Residuals")
+def _residuals(subject: Subject) -> Iterator[Block]:
+    solution = subject.model
+    if solution.certificate is None:
+        return
+    yield Picture(
+        plots.residual_map(solution),
+        "Where the equation is violated, and by how much, in the units of its source.",
+        "Absolute residual of the equation over the domain, on a logarithmic scale.",
+    )
+    certificate = solution.certificate
+    for caption, entries in (
+        ("Term by term", certificate.terms),
+        ("The equation, region by region", certificate.regions),
+    ):
+        yield Table(caption, (), [(name, number(value)) for name, value in entries.items()])

@@ -1,0 +1,39 @@
+"""``adabasis reproduce``: experiments by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from .errors import BadInput, listed
+from .experiments import EXPERIMENTS
+
+
+def run(
+    names: Sequence[str], full: bool, every: bool, show: bool, out: Path, console: Console
+) -> int:
+    """Run experiments and say where their figures are.
+
+    Raises
+    ------
+    BadInput
+        For a name that is not known, or none.
+    """
+    if show:
+        for name, experiment in EXPERIMENTS.items():
+            console.print(f"{name:<20} {experiment.title}", highlight=False, markup=False)
+        return 0
+    unknown = [name for name in names if name not in EXPERIMENTS]
+    if unknown or not (names or every):
+        what = f"there is no experiment {listed(unknown)}" if unknown else "name an experiment"
+        raise BadInput(f"reproduce: {what}; there are {listed(EXPERIMENTS, 99)}, or --all.")
+    for name in EXPERIMENTS if every else names:
+        began = time.perf_counter()
+        written = EXPERIMENTS[name].reproduce(out, full=full)
+        seconds = time.perf_counter() - began
+        line = f"{name}: {seconds:.0f} s; {', '.join(map(str, written))}"
+        console.print(line, highlight=False, markup=False)
+    return 0

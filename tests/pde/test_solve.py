@@ -1,0 +1,243 @@
+"""Solutions: against exact ones, against each other, and that certificates do not overclaim."""
+
+import numpy as np
+import pytest
+
+import adabasis as ab
+from adabasis import operators as op
+from adabasis import pde
+from adabasis.pde import catalog
+from adabasis.samplers import Cartesian
+
+x, t = pde.coordinates("x", "t")
+LINE = ab.Box(x=(0, 1))
+FEW = ab.FrozenFeatures(64, scale=2.0)
+
+
+def ode(operator, source, conditions, exact, basis=FEW, **options):
+    made = pde.LinearProblem(LINE, operator, source, conditions, exact=exact, **options)
+    return ab.solve(made, basis)
+
+
+MINUS_U2 = -op.Partial(x, 2)
+SINE = np.sin(3 * x)
+ODES = {
+    "Dirichlet": (MINUS_U2, 9 * SINE, [pde.Dirichlet(SINE)]),
+    "Neumann": (
+        MINUS_U2,
+        9 * SINE,
+        [pde.Dirichlet(0.0, on=(x, 0.0)), pde.Neumann(3 * np.cos(3.0), on=(x, 1.0))],
+    ),
+    "Robin": (
+        MINUS_U2,
+        9 * SINE,
+        [
+            pde.Dirichlet(0.0, on=(x, 0.0)),
+            pde.Robin(2 * np.sin(3.0) + 3 * np.cos(3.0), on=(x, 1.0), alpha=2.0),
+        ],
+    ),
+    "Condition": (
+        MINUS_U2 @ MINUS_U2,
+        81 * SINE,
+        [pde.Dirichlet(SINE), pde.Condition(MINUS_U2, 9 * SINE)],
+    ),
+    "variable coefficient": (
+        (lambda x: 1 + x) * op.Partial(x) + op.Identity(),
+        3 * (1 + x) * np.cos(3 * x) + SINE,
+        [pde.Dirichlet(0.0, on=(x, 0.0))],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODES)
+def test_conditions_of_every_kind_determine_the_solution(name):
+    operator, source, conditions = ODES[name]
+    u = ode(operator, source, conditions, SINE)
+    assert u.error() <= 1e-9
+    assert u.error() <= u.certificate.error_estimate
+    assert u.certificate.solved, str(u.certificate)
+
+
+def test_periodic_solutions():
+    exact = np.cos(2 * np.pi * x)
+    source = (4 * np.pi**2 + 1) * exact
+    u = ode(MINUS_U2 + op.Identity(), source, [pde.Periodic(x)], exact)
+    assert u.error() <= 1e-9
+
+
+def test_an_observation_can_take_the_place_of_a_condition():
+    data = [pde.Observe([[0.7]], [np.sin(2.1)])]
+    u = ode(MINUS_U2, 9 * SINE, [pde.Dirichlet(0.0, on=(x, 0.0))], SINE, data=data)
+    assert u.error() <= 1e-9
+
+
+def test_operators_of_the_solution_are_in_the_users_units():
+    u = ode(MINUS_U2, 9 * SINE, ODES["Dirichlet"][2], SINE)
+    at = np.linspace(0, 1, 7)[:, None]
+    np.testing.assert_allclose(u.apply(op.Partial("x"), at), 3 * np.cos(3 * at[:, 0]), atol=1e-7)
+    assert np.abs(u.residual(at)).max() <= 1e-6
+    assert u.residual(at).shape == (7,)
+
+
+@pytest.mark.parametrize("name", ["poisson-2d", "wave", "advection-constant"])
+def test_certificates_do_not_overclaim(name):
+    u = ab.solve(catalog.problem(name), ab.FrozenFeatures(120, scale=2.0))
+    assert u.error() <= u.certificate.error_estimate <= 100 * max(u.error(), 1e-12)
+    assert u.certificate.error_bound >= u.error()
+    assert set(u.certificate.terms) == {p.label for p in catalog.problem(name)._probe}
+    assert max(u.certificate.regions.values()) >= u.certificate.residual
+
+
+def heat(length, time, height):
+    """Return the same heat equation in other units."""
+    position, clock = pde.coordinates("x", "t")
+    mode = height * np.sin(np.pi * position / length)
+    rate = 0.1 * length**2 / time
+    return pde.LinearProblem(
+        ab.Box(x=(0, length), t=(0, time)),
+        op.Partial(clock) - rate * op.Partial(position, 2),
+        0.0,
+        [pde.Initial(mode, at=(clock, 0.0)), pde.Dirichlet(0.0, on=position)],
+        exact=mode * np.exp(-0.1 * np.pi**2 * clock / time),
+    )
+
+
+def test_units_change_nothing():
+    basis = ab.FrozenFeatures(100, scale=1.0)
+    errors = [
+        ab.solve(heat(*units), basis).error()
+        for units in ((1.0, 1.0, 1.0), (1e-6, 3.15e7, 1e5), (1e6, 1e-9, 1e-12))
+    ]
+    assert max(errors) <= 1e-5
+    assert max(errors) <= 2 * min(errors)
+
+
+def test_other_right_hand_sides_cost_no_new_solve_and_give_the_same():
+    made = pde.LinearProblem(LINE, MINUS_U2, 1.0, [pde.Dirichlet(0.0)])
+    other = made.with_data(9 * SINE, [pde.Dirichlet(SINE)])
+    (again,) = ab.solve(made, FEW).resolve([other])
+    at = np.linspace(0, 1, 50)[:, None]
+    np.testing.assert_allclose(again(at), np.sin(3 * at[:, 0]), atol=1e-9)
+    assert again.certificate is None
+    with pytest.raises(ValueError, match="expected the operator"):
+        ab.solve(made, FEW).resolve([pde.LinearProblem(LINE, op.Partial(x), 1.0)])
+    with pytest.raises(ValueError, match="expected conditions"):
+        again.resolve([made.with_data(1.0, [pde.Dirichlet(0.0, on=(x, 1.0))])])
+
+
+def test_a_problem_that_lacks_a_condition_says_so():
+    u = ode(MINUS_U2, 9 * SINE, [pde.Dirichlet(0.0, on=(x, 0.0))], SINE)
+    assert u.certificate.stability.undetermined == 1
+    assert "no condition on x = 1" in u.certificate.verdict
+    assert not u.certificate.solved
+    assert u.status is ab.lstsq.Status.UNDERDETERMINED
+
+
+def test_conditions_that_contradict_each_other_are_named():
+    clash = [pde.Dirichlet(0.0), pde.Dirichlet(1.0, on=(x, 1.0))]
+    u = ode(MINUS_U2, 9 * SINE, clash, SINE)
+    assert "contradict each other" in u.certificate.verdict
+    assert "Dirichlet on x = 1" in u.certificate.verdict
+    assert not u.certificate.solved
+
+
+def test_an_equation_that_is_not_linear_goes_through_the_same_door():
+    cubic = op.UserOperator(lambda u, p: u(p) ** 3 - op.Partial(0, 2)(u)(p), 2, linear=False)
+    u = ode(cubic, 9 * SINE + SINE**3, [pde.Dirichlet(SINE)], SINE)
+    assert u.error() <= 1e-9
+    assert u.error() <= u.certificate.error_estimate
+    with pytest.raises(ValueError, match="not linear"):
+        u.resolve([u.problem])
+
+
+def test_points_given_limit_the_functions():
+    u = ab.solve(catalog.problem("poisson-1d"), points=Cartesian(20))
+    assert max(c["functions"] for c in u.candidates) <= 22 // 2 + 2
+    assert u.trial.rows.n_rows == 22
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((3,), {}, TypeError, "expected a LinearProblem"),
+        ((None, None), {"method": "adam"}, ValueError, "expected 'auto'"),
+        ((None, None), {"method": "lsgn"}, ValueError, "needs functions to move"),
+        ((None, FEW), {"method": "lsgn"}, ValueError, "needs functions to move"),
+        (
+            (None, ab.NeuralBasis(8, 1, activation="relu")),
+            {},
+            ValueError,
+            "order 2.*smoother activation, such as tanh",
+        ),
+    ],
+)
+def test_bad_calls_are_refused(arguments, options, error, message):
+    made, *rest = arguments
+    with pytest.raises(error, match=message):
+        ab.solve(catalog.problem("poisson-1d") if made is None else made, *rest, **options)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    made = catalog.problem("poisson-1d")
+    first, second = (ab.solve(made, FEW).coefficients for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_a_study_finds_the_order_of_convergence():
+    study = ab.solve(catalog.problem("poisson-1d"), FEW).convergence_study([8, 16, 32])
+    assert study.errors[-1] < study.errors[0]
+    assert study.order > 2
+    assert "exact solution" in str(study)
+    assert study.plot().axes
+
+
+def test_a_solution_is_saved_as_a_function(tmp_path):
+    u = ode(MINUS_U2, 9 * SINE, ODES["Dirichlet"][2], SINE)
+    u.save(tmp_path / "u.adabasis")
+    at = np.linspace(0, 1, 5)[:, None]
+    assert np.array_equal(ab.load(tmp_path / "u.adabasis")(at), u(at))
+
+
+def test_vtk_files_hold_the_solution(tmp_path):
+    u = ode(MINUS_U2, 9 * SINE, ODES["Dirichlet"][2], SINE)
+    meshio = pytest.importorskip("meshio")
+    u.to_vtk(tmp_path / "u.vtk", per_side=9)
+    mesh = meshio.read(tmp_path / "u.vtk")
+    np.testing.assert_allclose(mesh.point_data["u"], np.sin(3 * mesh.points[:, 0]), atol=1e-9)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_grids_have_cells_of_positive_volume(d):
+    from adabasis.pde.export import grid
+
+    points, cells = grid(np.tile([0.0, 2.0], (d, 1)), 4)
+    assert len(points) == 4**d
+    assert cells.shape == (3**d, 2**d)
+    first, last = points[cells[:, 0]], points[cells[:, {1: 1, 2: 2, 3: 6}[d]]]
+    np.testing.assert_allclose(last - first, 2 / 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", catalog.SMOOTH)
+def test_smooth_problems_are_solved_to_six_digits_by_default(name):
+    u = ab.solve(catalog.problem(name))
+    assert u.error() <= 1e-6
+    assert u.error() <= u.certificate.error_estimate
+    assert u.certificate.solved, str(u.certificate)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "bar"), [("advection-constant-tent", 1e-6), ("advection-variable-tent", 1e-3)]
+)
+def test_kinks_are_carried_along_by_default(name, bar):
+    u = ab.solve(catalog.problem(name))
+    assert u.error() <= bar
+    assert u.error() <= u.certificate.error_estimate
+
+
+@pytest.mark.slow
+def test_poisson_on_the_points_of_the_peers():
+    u = ab.solve(catalog.problem("poisson-2d"), points=Cartesian(30))
+    assert u.trial.rows.n_rows == 900 + 120
+    assert u.error() <= 1e-9

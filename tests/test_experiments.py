@@ -1,0 +1,76 @@
+"""Experiments: records that JSON holds, figures from records alone, the advection of the slides."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from adabasis.basis import NeuralBasis
+from adabasis.cli import main
+from adabasis.experiments import EXPERIMENTS, advection_constant, advection_depth, advection_width
+from adabasis.experiments.advection import Advection, layer, run, trainer_named
+
+TINY = {
+    "advection-constant": advection_constant.Config(1, (("lsgd", 2), ("lsgn", 2)), width=4),
+    "advection-width": advection_width.Config(
+        (2, 4), (0.0,), 2, 1, depth=1, per_side=9, activations=("tanh",)
+    ),
+    "advection-depth": advection_depth.Config((1, 2), seeds=2, steps=2, width=4, per_side=9),
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_writes_its_record_and_its_pictures(name, tmp_path):
+    experiment = dataclasses.replace(EXPERIMENTS[name], quick=TINY[name])
+    data, *pictures = experiment.reproduce(tmp_path, full=False)
+    record = json.loads(data.read_text())
+    assert record["config"] == json.loads(json.dumps(dataclasses.asdict(TINY[name])))
+    assert [p.suffix for p in pictures] == [".svg", ".png"]
+    assert all(p.stat().st_size > 1000 for p in pictures)
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_the_exact_solution_has_no_loss(variable):
+    """But for the kinks' neighbourhoods: the equation's rows are checked by central differences."""
+    problem, x = Advection(variable=variable), np.random.default_rng(0).random((500, 2))
+    h = 1e-6
+    slope_x, slope_t = (
+        (problem.exact(x + h * e) - problem.exact(x - h * e)) / (2 * h) for e in np.eye(2)
+    )
+    speed = x[:, 0] if variable else 1.0
+    assert np.quantile(np.abs(slope_t + speed * slope_x), 0.98) <= 1e-7
+    for term in problem.terms()[1:]:
+        np.testing.assert_allclose(problem.exact(term.points.x), term.data[:, 0], atol=1e-15)
+
+
+def test_the_conditions_carry_epsilon():
+    weights = [float(term.weight) for term in Advection(epsilon=0.25).terms()]
+    assert weights == [1.0, 0.25, 0.25]
+
+
+def test_names_are_checked(capsys):
+    assert main(["reproduce", "nothing"]) == 2
+    assert "there are 'advection-constant'" in capsys.readouterr().err
+    assert main(["reproduce"]) == 2
+    assert main(["reproduce", "--full", "--quick", "advection-width"]) == 2
+    assert main(["reproduce", "--list"]) == 0
+    assert "advection-depth" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_published_layer_is_solved_by_every_seed():
+    trainer = trainer_named("lsgn", 25)
+    outcomes = [run(Advection(), layer(32), trainer, 25, seed) for seed in range(16)]
+    assert max(o.loss for o in outcomes) <= 1e-20
+    assert max(o.error for o in outcomes) <= 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speed", [1.0, 0.6])
+def test_gauss_newton_moves_the_planes_onto_the_kinks(speed):
+    """Every one of 16 seeds, within 25 steps, on the layer that the package draws by default."""
+    trainer, basis = trainer_named("lsgn", 25), NeuralBasis(32, 1, activation="relu")
+    outcomes = [run(Advection(speed=speed), basis, trainer, 25, seed) for seed in range(16)]
+    assert max(o.loss for o in outcomes) <= 1e-20
+    assert max(o.error for o in outcomes) <= 1e-10

@@ -1,0 +1,68 @@
+"""``adabasis solve`` and the page about a solution."""
+
+import json
+
+import pytest
+
+from adabasis.cli import main
+from adabasis.errors import BadInput
+from adabasis.solve_command import SolveJob, find
+
+pytestmark = pytest.mark.plain_scope
+
+FILE = """
+import adabasis as ab
+(x,) = ab.pde.coordinates("x")
+problem = ab.pde.LinearProblem(
+    ab.Box(x=(0, 1)), -ab.operators.Laplacian(), 1.0, [ab.pde.Dirichlet(0.0)], exact=x * (1 - x) / 2
+)
+"""
+
+
+def test_a_file_is_solved_with_a_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bar.py").write_text(FILE)
+    assert main(["solve", "bar.py", "--report", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["solved"]
+    assert found["error"] <= 1e-9
+    assert found["written"] == ["bar.html"]
+    page = (tmp_path / "bar.html").read_text("utf-8")
+    assert "Solved: relative error" in page
+    assert "Dirichlet on x = 0" in page
+    assert main(["solve", "bar.py", "--report"]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def test_the_certificate_is_printed(capsys):
+    assert main(["solve", "poisson-1d"]) == 0
+    text = capsys.readouterr().out
+    assert "Solved: relative error" in text
+    assert "true relative error" in text
+
+
+def test_the_catalogue_is_listed(capsys):
+    assert main(["solve", "--list"]) == 0
+    assert "biharmonic" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nor in the catalogue: 'advection-constant'"),
+        (["nothing.py"], "no such file"),
+        (["poisson-1d", "--max-seconds", "0"], "a positive number"),
+        (["poisson-1d", "--seed", "-1"], "at least 0"),
+    ],
+)
+def test_bad_input_is_named(arguments, message, capsys):
+    assert main(["solve", *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_file_without_a_problem_is_told_what_it_lacks(tmp_path):
+    path = tmp_path / "empty.py"
+    path.write_text("")
+    with pytest.raises(BadInput, match="to set `problem`"):
+        find(str(path))
+    assert SolveJob("x").report is False
