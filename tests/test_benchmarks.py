@@ -66,7 +66,8 @@ def test_external_tables_are_skipped_in_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("ADABASIS_DATA", raising=False)
     assert command.main(["tables", "--json", str(tmp_path / "t.json")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1:] == ["tables: skipped: set ADABASIS_DATA to the folder that holds yacht.csv.gz"]
+    assert lines[-1] == "tables: skipped: set ADABASIS_DATA to the folder that holds yacht.csv.gz"
+    assert len(lines) <= 3  # the machine, and peers that are not installed
 
 
 def test_the_promised_cases_are_there_and_others_are_named(capsys):

@@ -248,9 +248,9 @@ class Search:
     def _project(self) -> None:
         """Look for few directions in the gradients of the best network, and train features of them.
 
-        What is trained is the span of the directions; the trained features tell its dimension
-        better than the network did. The axes within it are then the principal ones, and the
-        coefficients solved for some numbers of features and slopes, by leave-one-out error.
+        The trained features tell the number of directions better than the network did. The
+        coefficients are then solved for some numbers of features and slopes, by leave-one-out
+        error.
         """
         seen = min((c for c in self.found if c.run), key=lambda c: c.order, default=None)
         if seen is None or not seen.held_out < CLEAR:
@@ -260,7 +260,10 @@ class Search:
         rank = z.shape[1]
         bases: list[ProjectedFeatures] = []
         for _ in range(ROUNDS):
-            axes, variation = self._directions(seen, z)
+            assert seen.run is not None
+            axes, variation = select.directions(
+                seen.basis, seen.parameters, seen.run.coefficients, z
+            )
             fewer = select.clear_rank(variation[:rank])
             if not fewer:
                 break
@@ -272,26 +275,12 @@ class Search:
             if self._late():
                 break
         if bases:
-            axes, _ = self._directions(seen, z)
-            self.found.append(self._best_of(bases, axes[:rank], z, seen))
-
-    def _directions(self, seen: Candidate, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        assert seen.run is not None
-        return select.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
-
-    def _best_of(
-        self,
-        bases: Sequence[ProjectedFeatures],
-        axes: np.ndarray,
-        z: np.ndarray,
-        trained: Candidate,
-    ) -> Candidate:
-        solved = [self._left_out(basis, basis.along(axes, z)) for basis in bases]
-        best = min(solved, key=lambda candidate: candidate.left_out)
-        best.initial, best.run = trained.initial, trained.run
-        best.label += ", trained"
-        self._hold_out(best)
-        return best
+            solved = [self._left_out(basis, seen.parameters) for basis in bases]
+            best = min(solved, key=lambda candidate: candidate.left_out)
+            best.initial, best.run = seen.initial, seen.run
+            best.label += ", trained"
+            self._hold_out(best)
+            self.found.append(best)
 
     def _average(self, members: int) -> None:
         """Train more networks like a good one, each without other rows, and average them.

@@ -234,7 +234,7 @@ def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeat
     widths = [width for width in PROJECTED_WIDTHS if width <= most][-2:]
     sizes = itertools.product(widths, PROJECTED_SCALES)
     bases = [ProjectedFeatures(width, rank, scale=scale) for width, scale in sizes]
-    return sorted(bases, key=lambda basis: (basis.width, basis.scale != 1.0))
+    return sorted(bases, key=lambda basis: (-basis.width, basis.scale))
 
 
 def spread(y: np.ndarray, weight: np.ndarray) -> float:
