@@ -8,6 +8,8 @@ sys.path.insert(0, str(HERE))
 
 import adabasis  # noqa: E402
 
+(HERE / "_build" / "pages").mkdir(parents=True, exist_ok=True)  # filled by transcripts
+
 project = "adabasis"
 author = copyright = "The adabasis developers"
 release = version = adabasis.__version__

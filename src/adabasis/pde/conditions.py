@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -94,6 +95,12 @@ class World:
     def _plane(self, coordinate: Any, value: float) -> tuple[int, float]:
         axis = self.domain.axis(coordinate_name(coordinate))
         lower, upper = self.domain.sides[axis]
+        if not isinstance(value, numbers.Real):
+            name = self.domain.names[axis]
+            raise ValueError(
+                f"a condition on ({name}, {value!r}): expected ({name}, number), {name} alone for "
+                "both of its faces, or a list of such."
+            )
         value, slack = float(value), 1e-9 * (upper - lower)
         if not lower - slack <= value <= upper + slack:
             raise ValueError(

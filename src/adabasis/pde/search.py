@@ -116,6 +116,7 @@ class FrozenSearch:
     deadline: float
     tol: float | None = None
     trials: list[Trial] = dataclasses.field(default_factory=list)
+    level: int = 1
 
     def __post_init__(self) -> None:
         self.n_inputs = self.problem.domain.n_inputs
@@ -159,12 +160,19 @@ class FrozenSearch:
             self._slopes(width, activation, scales, 1.0)
         self._weigh()
 
-    def grow(self) -> None:
-        """Try wider bases of the best kind while the residual asks for it."""
+    def grow(self, levels: int | None = None) -> None:
+        """Try wider bases of the best kind while the residual asks for it, from where it stopped.
+
+        ``levels`` is the most widths to try now.
+        """
         goals = (*GOALS, GOALS[-1])
-        for level, width in enumerate(self.widths()[1:], start=1):
+        widths = self.widths()
+        end = len(widths) if levels is None else min(self.level + levels, len(widths))
+        for level in range(self.level, end):
+            width = widths[level]
             if self.good(goals[level - 1]) or self.late:
                 return
+            self.level = level + 1
             best = min(
                 (t for t in self.trials if isinstance(t.basis.inner, FrozenFeatures)),
                 key=lambda t: t.score,

@@ -24,8 +24,9 @@ from .search import FrozenSearch, Trial, best_first, on_domain_without_slope, sa
 from .solution import Solution
 from .system import singular_values
 
-ROUGH = 1e-2
-"""Score after the first width above which moved functions are tried before wider frozen ones."""
+ROUGH, SMOOTH_FALL = 1e-2, 0.2
+"""Score after the first width above which moved functions are tried before wider frozen ones, if
+the next width does not lower it to this share: it does for steep solutions, not for kinks."""
 
 
 def solve(
@@ -99,9 +100,11 @@ def solve(
                 train_on(search, basis, None, max_steps, n_restarts)
         else:
             search.start()
-            rough = search.best.score > ROUGH
-            if rough and method == "auto":
-                adapt(search, max_steps, n_restarts)
+            before = search.best.score
+            if before > ROUGH and method == "auto":
+                search.grow(levels=1)
+                if search.best.score > SMOOTH_FALL * before:
+                    adapt(search, max_steps, n_restarts)
             search.grow()
         return _finished(search, settings)
 

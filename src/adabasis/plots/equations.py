@@ -35,7 +35,7 @@ def convergence(study: Study) -> Figure:
 
 @styled
 def residual_map(solution: Solution) -> Figure:
-    """Draw |L[u] − f| in the user's units: a curve, or a map of the first two coordinates.
+    """Draw ``|L[u] − f|`` in the user's units: a curve, or a map of the first two coordinates.
 
     Further coordinates stay in the middle of their range.
     """

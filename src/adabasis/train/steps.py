@@ -160,7 +160,9 @@ class GD(AbstractTrainer):
 
 
 class LSGD(AbstractTrainer):
-    """Least squares for the coefficients, one Adam step for ξ (Algorithm 1 of [1]_).
+    """Least squares for the coefficients, one Adam step for ξ.
+
+    Algorithm 1 of Cyr et al., arXiv:1912.04862.
 
     One forward pass per step serves both: the least-squares problem is solved from Φ(ξ), and
     its residual is pulled back through the same linearisation. (The gradient of the loss with
