@@ -1,7 +1,8 @@
 """Trainers and the loop that runs them."""
 
 from .gauss_newton import LSGN
-from .loop import Budget, Callback, History, Progress, Run, StopReason, held_out_error, train
+from .loop import Budget, held_out_error, train
+from .record import Callback, History, Progress, Run, StopReason, Tape
 from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Progress",
     "Run",
     "StopReason",
+    "Tape",
     "held_out_error",
     "train",
 ]
