@@ -358,11 +358,12 @@ def _size(parameters: Parameters) -> int:
 def _mean(group: Sequence[Candidate], penalty: float, standing: tuple[float, ...]) -> Candidate:
     """Return the mean of networks of one kind; the mean of their squared errors bounds its own."""
     first = group[0]
+    basis = Ensemble(first.basis, len(group))
     return Candidate(
-        Ensemble(first.basis, len(group)),
+        basis,
         _stacked([candidate.parameters for candidate in group]),
         _stacked([candidate.initial for candidate in group]),
-        f"mean of {len(group)}: {select.describe(first.basis)}, trained",
+        f"{select.describe(basis)}, trained",
         math.sqrt(np.mean([candidate.held_out**2 for candidate in group])),
         penalty=penalty,
         run=first.run,

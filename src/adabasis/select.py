@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 
 from . import lstsq, rows
-from .basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
+from .basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .notation import AnyArray, Parameters, RandomKey
 
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
@@ -59,6 +59,8 @@ class LinearFit:
 
 def describe(basis: AbstractBasis) -> str:
     """Return a basis's kind and its numbers in a few words."""
+    if isinstance(basis, Ensemble):
+        return f"mean of {basis.members}: {describe(basis.member)}"
     numbers = {k: v for k, v in basis.config().items() if type(v) in (int, float)}
     return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
