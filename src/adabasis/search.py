@@ -215,12 +215,12 @@ class Search:
         trainer: AbstractTrainer | None,
         basis: AbstractBasis,
         restart: int,
-        fold: int,
+        fold: int | None,
         penalty: float,
         initial: Parameters = None,
     ) -> Candidate:
-        """Train a basis without the rows of a fold."""
-        kept, held_out = self.data.fold(fold)
+        """Train a basis without the rows of a fold, or on all rows."""
+        kept, held_out = self.data.fold(fold) if fold is not None else (self.data.all_rows, None)
         term, key = self.data.term(self._some(kept)), self.data.key(restart)
         if initial is None:
             initial = select.draw(basis, key, self.data.inner_box)
@@ -274,8 +274,10 @@ class Search:
             seen = self._trained(None, bases[0], 0, 0, self._fixed_penalty, start)
             if self._late():
                 break
-        if bases:
-            solved = [self._left_out(basis, seen.parameters) for basis in bases]
+        if bases and self.cut_short is None:
+            # Few parameters, no noise: the end of the descent, not where a check ended it.
+            last = self._trained(None, bases[0], 0, None, self._fixed_penalty, seen.parameters)
+            solved = [self._left_out(basis, last.parameters) for basis in bases]
             best = min(solved, key=lambda candidate: candidate.left_out)
             best.initial, best.run = seen.initial, seen.run
             best.label += ", trained"
