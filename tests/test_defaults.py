@@ -69,6 +69,7 @@ def test_noise_is_averaged_away(noisy):
     assert isinstance(model.basis, Ensemble)
     assert model.basis.members == 3
     assert model.coefficients.shape == (27, 1)
+    assert model.validation_kind == "30 of 300 distinct rows held out, others for each member"
     alone = fit([NeuralBasis(8, 1)], x, y, max_steps=20)
     fresh = data(2000, seed=1)
     assert relative_error(model(fresh), along_two(fresh)) <= 1.05 * relative_error(

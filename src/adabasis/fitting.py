@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from . import lstsq, rows, select
-from .basis import AbstractBasis
+from .basis import AbstractBasis, Ensemble
 from .domains import bounding_box
 from .fitted import CHUNK_NUMBERS, Fitted
 from .notation import Parameters
@@ -223,6 +223,8 @@ def _finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitte
     c = solution.coefficients if refit or best.run is None else best.run.coefficients
     status = lstsq.Status(int(solution.status))
     error, kind = best.held_out, data.held_out_kind
+    if isinstance(best.basis, Ensemble) and len(data.folds) > 1:
+        kind += ", others for each member"
     if not math.isfinite(error):
         error, kind = best.left_out, "leave-one-out"
     stop = best.run.stop_reason if best.run else StopReason.SOLVED
