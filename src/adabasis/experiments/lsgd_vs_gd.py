@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..basis import NeuralBasis
-from ..plots.style import BLUE, GREEN, ORANGE, RED, styled
+from ..plots.style import BLUE, GREEN, ORANGE, PURPLE, RED, styled
 from ..train import GD, LSGD, LSGN, AbstractTrainer
 from . import sine
 from .curves import band, published_end, shared_legend
@@ -23,6 +23,7 @@ STYLES = {
     "GD": (RED, "--"),
     "LSGD": (BLUE, "-"),
     "LSGD, cut-off 1e-13": (GREEN, "-."),
+    "LSGD, controlled rate": (PURPLE, "--"),
     "LSGN": (ORANGE, ":"),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -35,36 +36,41 @@ class Claim:
 
 
 def compared(claims: Mapping[str, Claim], ours: Mapping[str, tuple[list[float], int]]) -> Record:
-    """Return the published numbers beside ours, with a verdict in words on each.
+    """Return our numbers with the published ones beside them, and a verdict in words on each.
 
     Parameters
     ----------
     claims : mapping of what is measured to its claim
     ours : mapping of the same to the values of all seeds, and the steps that they took
+        What nobody has claimed anything about is listed, too.
 
     Returns
     -------
     record
         ``compared``, a list of records; ``verdict``, a list of lines to print.
     """
-    rows = [_judged(what, claims[what], *ours[what]) for what in claims if what in ours]
+    rows = [_judged(what, claims.get(what), *found) for what, found in ours.items()]
     return {"compared": rows, "verdict": list(_lines(rows))}
 
 
-def _judged(what: str, claim: Claim, values: list[float], steps: int) -> Record:
-    mean, deviation = float(np.mean(values)), float(np.std(values))
+def _judged(what: str, claim: Claim | None, values: list[float], steps: int) -> Record:
+    mean = float(np.mean(values))
+    row = {
+        "what": what,
+        "mean": mean,
+        "deviation": float(np.std(values)),
+        "seeds": len(values),
+        "verdict": "",
+        "reason": "",
+    }
+    if claim is None:
+        return row
+    row |= {"published": "fails" if claim.value is None else claim.value}
     verdict = _verdict(claim, mean)
     if steps < claim.size and verdict != "better":
-        verdict = f"{steps:,} of {claim.size:,} steps: no verdict"
-    return {
-        "what": what,
-        "published": claim.value,
-        "mean": mean,
-        "deviation": deviation,
-        "seeds": len(values),
-        "verdict": verdict,
-        "reason": claim.reason if verdict in ("better", "worse", "does not fail") else "",
-    }
+        return row | {"verdict": f"{steps:,} of {claim.size:,} steps: no verdict"}
+    deviates = verdict in ("better", "worse", "does not fail")
+    return row | {"verdict": verdict, "reason": claim.reason if deviates else ""}
 
 
 def _verdict(claim: Claim, mean: float) -> str:
@@ -75,12 +81,13 @@ def _verdict(claim: Claim, mean: float) -> str:
     return "better" if mean < claim.value else "worse"
 
 
-def _lines(rows: Iterable[Record]) -> Iterable[str]:
+def _lines(rows: Iterable[Record]) -> Iterator[str]:
     for row in rows:
-        published = "fails" if row["published"] is None else f"{row['published']:.1f}"
-        yield (
-            f"{row['what']}: {row['mean']:.2f} ± {row['deviation']:.2f} "
-            f"({row['seeds']} seeds; published {published}): {row['verdict']}"
-        )
+        seeds = f"{row['seeds']} seed" + "s" * (row["seeds"] > 1)
+        line = f"{row['what']}: {row['mean']:.2f} ± {row['deviation']:.2f} ({seeds})"
+        if row["verdict"]:
+            line += f"; published {row['published']}: {row['verdict']}"
+        yield line
         if row["reason"]:
-            yield f"    {row['reason']}"
+            yield from textwrap.wrap(row["reason"], 96, initial_indent="    ",
+                                     subsequent_indent="    ")  # fmt: skip

@@ -65,7 +65,7 @@ def run(config: Config) -> Record:
     best = {
         f"{_name(e['width'], e['depth'])}, best seed": ([min(e["last"])], e["steps"])
         for e in found
-        if e["method"] == "LSGD"
+        if f"{_name(e['width'], e['depth'])}, best seed" in PUBLISHED and e["method"] == "LSGD"
     }
     return {
         "cells": found,
