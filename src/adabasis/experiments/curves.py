@@ -37,16 +37,24 @@ def published_end(ax: Axes, claim: Claim | None, colour: Any) -> None:
         return
     ax.plot([claim.size], [claim.value], **PUBLISHED_MARK | {"markeredgecolor": colour})
     if "published" not in ax.get_legend_handles_labels()[1]:
-        ax.plot([], [], **PUBLISHED_MARK, label="published")
+        label_published(ax)
+
+
+def label_published(ax: Axes) -> None:
+    """Add the mark to the legend; clipped, or the layout would make room for no point at all."""
+    ax.plot([], [], **PUBLISHED_MARK | {"clip_on": True}, label="published")
 
 
 def shared_legend(figure: Figure, columns: int) -> None:
     """Put one legend of all axes, every label once, below them."""
     handles: dict[str, Artist] = {}
     for ax in figure.axes:
-        found, labels = ax.get_legend_handles_labels()
-        handles |= dict(zip(labels, found, strict=True))
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
+        found, names = ax.get_legend_handles_labels()
+        handles |= dict(zip(names, found, strict=True))
+    labels = sorted(handles, key=lambda label: label == "published")  # the last one
+    figure.legend(
+        [handles[label] for label in labels], labels, loc="outside lower center", ncols=columns
+    )
 
 
 def compact(value: float) -> str:

@@ -80,12 +80,12 @@ def run(config: Config) -> Record:
     return {"curves": found, **compared(PUBLISHED, dict(_ours(found)))}
 
 
-def _ours(found: list[Record]) -> Iterator[tuple[str, tuple[list[float], int]]]:
+def _ours(found: list[Record]) -> Iterator[tuple[str, Record]]:
     for curve in found:
         name = _name(curve["init"], curve["depth"], curve["method"])
-        yield name, (curve["last"], curve["steps"])
+        yield name, curve
         if (start := f"{name} before the first step") in PUBLISHED:
-            yield start, (curve["first"], curve["steps"])
+            yield start, curve | {"last": curve["first"], "best": curve["first"]}
 
 
 def _name(init: str, depth: int, method: str = "LSGD") -> str:
@@ -100,7 +100,7 @@ def plot(record: Record) -> Figure:
     depths = sorted({curve["depth"] for curve in curves})
     colours = dict(zip(depths, shades(len(depths)), strict=True))
     figure = Figure(figsize=(3.2 * len(inits) + 0.6, 3.6), layout="constrained")
-    axes = figure.subplots(1, len(inits), sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, len(inits), sharex=True, sharey=True, squeeze=False)[0]
     for ax, init in zip(axes, inits, strict=True):
         for curve in (c for c in curves if c["init"] == init):
             newton, depth = curve["method"] == "LSGN", curve["depth"]

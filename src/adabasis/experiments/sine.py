@@ -68,6 +68,7 @@ def summary(logs: np.ndarray) -> Record:
         "deviation": logs[:, at].std(axis=0).tolist(),
         "first": logs[:, 0].tolist(),
         "last": logs[:, -1].tolist(),
+        "best": logs.min(axis=1).tolist(),
     }
 
 

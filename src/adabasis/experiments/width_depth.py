@@ -13,7 +13,7 @@ from ..basis import NeuralBasis
 from ..plots.style import COLOURMAP, INK, styled
 from ..train import LSGD, LSGN
 from . import sine
-from .curves import PUBLISHED_MARK, shades
+from .curves import PUBLISHED_MARK, label_published, shades
 from .published import Claim, compared
 from .registry import Experiment, Record, register
 
@@ -39,37 +39,46 @@ class Config:
         return NeuralBasis(width, depth, activation="relu", residual=True, init=init)
 
 
-def free_knot_bound(width: int) -> float:
-    r"""Return log10 of the mean squared error of the best continuous piecewise-linear function.
+def free_knot_bound(pieces: int) -> float:
+    r"""Return log10 of the least mean squared error of a piecewise-linear function.
 
-    Asymptotically ‖f″‖_{2/5} / (√720 N²) in L², with N pieces: a layer of W ReLUs and a constant
-    has N = W + 1. Deeper networks have more pieces and may fall below.
+    Asymptotically ‖f″‖_{2/5} / (√720 N²) in L², with N pieces. W kinks make W + 1 pieces; but a
+    layer of W ReLUs and a constant has 2W + 1 numbers to choose, which is enough for W pieces and
+    not for W + 1. Deeper networks have more pieces and may fall below.
     """
     power, _ = quad(lambda x: abs(4 * np.pi**2 * np.sin(2 * np.pi * x)) ** 0.4, 0, 1, points=[0.5])
-    return float(2 * np.log10(power**2.5 / (np.sqrt(720) * (width + 1) ** 2)))
+    return float(2 * np.log10(power**2.5 / (np.sqrt(720) * pieces**2)))
 
 
 def run(config: Config) -> Record:
     """Train every width and depth by LSGD, and some depths by LSGN."""
-    found = [
-        {"width": width, "depth": depth, "method": method, "steps": steps,
-         "last": sine.runs(config.basis(width, depth), trainer, steps, config.seeds)["last"]}
-        for method, trainer, depths, steps in (
-            ("LSGD", LSGD(config.rate, solver="svd"), config.depths, config.steps),
-            ("LSGN", LSGN(), config.newton_depths, config.newton_steps),
+    lsgd, newton = LSGD(config.rate, solver="svd"), LSGN()
+    found: list[Record] = [
+        {
+            "width": width,
+            "depth": depth,
+            "method": type(trainer).__name__,
+            **sine.runs(config.basis(width, depth), trainer, steps, config.seeds),
+        }
+        for trainer, depths, steps in (
+            (lsgd, config.depths, config.steps),
+            (newton, config.newton_depths, config.newton_steps),
         )
         for depth in depths
         for width in config.widths
-    ]  # fmt: skip
-    ours = {_name(e["width"], e["depth"], e["method"]): (e["last"], e["steps"]) for e in found}
+    ]
+    ours = {_name(e["width"], e["depth"], e["method"]): e for e in found}
     best = {
-        f"{_name(e['width'], e['depth'])}, best seed": ([min(e["last"])], e["steps"])
-        for e in found
-        if f"{_name(e['width'], e['depth'])}, best seed" in PUBLISHED and e["method"] == "LSGD"
+        f"{what}, best seed": entry | {"last": [min(entry["last"])], "best": [min(entry["last"])]}
+        for what, entry in ours.items()
+        if f"{what}, best seed" in PUBLISHED
     }
     return {
         "cells": found,
-        "bound": [free_knot_bound(width) for width in config.widths],
+        "bound": {
+            "W + 1 pieces": [free_knot_bound(width + 1) for width in config.widths],
+            "W pieces": [free_knot_bound(width) for width in config.widths],
+        },
         **compared(PUBLISHED, ours | best),
     }
 
@@ -81,7 +90,7 @@ def _name(width: int, depth: int, method: str = "LSGD") -> str:
 @styled
 def plot(record: Record) -> Figure:
     """Draw error against width for every depth with the bound, and a map of all means."""
-    figure = Figure(figsize=(8.8, 4.0), layout="constrained")
+    figure = Figure(figsize=(8.8, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     _draw_lines(left, record)
     _draw_map(right, record)
@@ -101,12 +110,13 @@ def _draw_lines(ax: Axes, record: Record) -> None:
         ]
         if marks:
             ax.plot(*zip(*marks, strict=True), **PUBLISHED_MARK | {"markeredgecolor": colour})
-    ax.plot(widths, record["bound"], "--", color=INK, label="bound, one layer")
-    ax.plot([], [], **PUBLISHED_MARK, label="published")
+    for (name, bound), dash in zip(record["bound"].items(), ("--", "-."), strict=True):
+        ax.plot(widths, bound, dash, color=INK, linewidth=1, label=f"bound, {name}")
+    label_published(ax)
     ax.set_xscale("log", base=2)
     ax.set_xticks(widths, [str(width) for width in widths])
     ax.set(xlabel="width W", ylabel="log$_{10}$ mean squared error")
-    ax.legend(fontsize=8, ncols=2)
+    ax.legend(fontsize=8, ncols=2, loc="lower left")
 
 
 def _means(record: Record, method: str, depth: int) -> list[float]:
@@ -120,7 +130,7 @@ def _draw_map(ax: Axes, record: Record) -> None:
     ax.imshow(table, cmap=COLOURMAP + "_r", aspect="auto", origin="lower")
     middle = (table.min() + table.max()) / 2
     for (i, j), value in np.ndenumerate(table):
-        colour = "white" if value < middle else INK
+        colour = INK if value < middle else "white"
         ax.text(j, i, f"{value:.1f}".replace("-", "−"), ha="center", va="center", color=colour)
     ax.set_xticks(range(len(depths)), [str(depth) for depth in depths])
     ax.set_yticks(range(len(widths)), [str(width) for width in widths])
