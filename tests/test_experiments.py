@@ -33,7 +33,7 @@ TINY = {
     "image-collapse": image_collapse.Config((1, 2), 2, width=4, image_depths=(1, 2)),
     "basis-functions": basis_functions.Config((1, 2), 2, width=4),
     "he-vs-box": he_vs_box.Config((he_vs_box.Depth(2, 1),), 2, 2),
-    "width-depth": width_depth.Config((2,), (1, 2), 1, 2, (1,), 2),
+    "width-depth": width_depth.Config((2,), (1, 2), 1, 2, 2, (1,), 2),
 }
 
 

@@ -62,7 +62,11 @@ def test_every_published_number_is_met_by_a_run_of_full_size(name):
         }
     else:
         claims = {what.removesuffix(", best seed") for what in claims}
-        runs = {f"Width {w}, depth {d}: LSGD": full.steps for w in full.widths for d in full.depths}
+        runs = {
+            f"Width {w}, depth {d}: LSGD": full.steps_of(d)
+            for w in full.widths
+            for d in full.depths
+        }
     assert claims <= set(runs)
     assert all(c.size <= runs[w] for w, c in module.PUBLISHED.items() if w in runs)
 
@@ -134,12 +138,12 @@ def test_lsgd_ends_where_published():
     """Means over 16 seeds, but for the plain network with ReLU the cheapest panels of each."""
     relu, _, tanh, _ = EXPERIMENTS["lsgd-vs-gd"].full.panels
     box = he_vs_box.Depth(8)
-    one = width_depth.Config((32,), (1,), 4, 5000, (), 0)
+    one = EXPERIMENTS["width-depth"].full
     recipes = {
         "ReLU": (relu.basis, LSGD(5e-3, solver="svd", rcond=1e-6), 10_000, -3.4),
         "tanh": (tanh.basis, LSGD(5e-3, solver="svd", rcond=lsgd_vs_gd.COARSE), 3000, -13.2),
         "Box": (box.basis("Box"), LSGD(box.rate, solver="svd"), he_vs_box.STEPS, -6.5),
-        "width": (one.basis(32, 1), LSGD(one.rate, solver="svd"), one.steps, -6.2),
+        "width": (one.basis(32, 1), one.lsgd(1), 5000, -6.2),
     }
     found = {
         name: np.mean(sine.runs(basis, trainer, steps, SEEDS)["last"])

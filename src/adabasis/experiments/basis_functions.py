@@ -59,8 +59,8 @@ def run(config: Config) -> Record:
 
 def _lines(config: Config, panels: list[Record]) -> list[str]:
     lines = [
-        f"Independent functions of {config.width}, median of {config.seeds} seeds, under L = "
-        + ", ".join(map(str, config.depths))
+        f"Independent functions of {config.width}, median of {config.seeds} seeds",
+        f"  {'L':29s}" + "".join(f"{depth:6d}" for depth in config.depths),
     ]
     for residual in (False, True):
         for init, name in INITS.items():

@@ -132,9 +132,9 @@ register(
         Config(
             (
                 Depth(8, 16, 4, 4),
-                Depth(16, 16, 4),
-                Depth(32, 16, 4),
-                Depth(64, 4),
+                Depth(16, 4, 4),
+                Depth(32, 4, 4),
+                Depth(64, 2),
                 Depth(128, 2),
             ),
             STEPS,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..basis import NeuralBasis
-from ..plots.style import BLUE, GREEN, ORANGE, RED, styled
+from ..plots.style import BLUE, GREEN, INK, ORANGE, RED, styled
 from . import sine
 from .curves import compact
 from .registry import Experiment, Record, register
@@ -134,17 +134,20 @@ def _lines(
     config: Config, images: list[Record], ranks: list[Record], flatness: list[Record]
 ) -> Iterator[str]:
     """Yield H, σ₂/σ₁ and ranks as tables, a line for each initialization."""
-    yield "H, the largest value, of the images under L = " + _cells(config.image_depths)
+    yield "H, the largest value, of the images of seed " + str(config.seed)
+    yield _cells("L", config.image_depths)
     yield from _table(images, lambda entry: compact(entry["H"]))
     yield f"σ₂/σ₁ of the two functions, median of {config.seeds} seeds; 0 is a line through 0"
+    yield _cells("L", config.image_depths)
     yield from _table(flatness, lambda entry: f"{np.median(entry['ratio']):.1e}")
     yield (
         f"Rank of {config.width} functions on 256 points of [0, 1], least/median/greatest of "
-        f"{config.seeds} seeds, under L = " + _cells(config.depths)
+        f"{config.seeds} seeds"
     )
+    yield _cells("L", config.depths)
     for entry in ranks:
         cells = [f"{min(r)}/{np.median(r):g}/{max(r)}" for r in entry["rank"]]
-        yield _row(entry, cells)
+        yield _cells(_title(entry), cells)
     for init, claim in PUBLISHED.items():
         yield f"{NAMES[init]}, residual: published {claim}; {_verdict(init, flatness)}"
 
@@ -159,16 +162,15 @@ def _table(entries: list[Record], cell: Callable[[Record], str]) -> Iterator[str
     for residual in (True, False):
         for init in dict.fromkeys(entry["init"] for entry in entries):
             same = [e for e in entries if (e["init"], e["residual"]) == (init, residual)]
-            yield _row(same[0], [cell(entry) for entry in same])
+            yield _cells(_title(same[0]), [cell(entry) for entry in same])
 
 
-def _row(entry: Record, cells: list[str]) -> str:
-    kind = "residual" if entry["residual"] else "plain"
-    return f"  {NAMES[entry['init']] + ', ' + kind:29s}" + _cells(cells)
+def _title(entry: Record) -> str:
+    return f"{NAMES[entry['init']]}, {'residual' if entry['residual'] else 'plain'}"
 
 
-def _cells(values: Iterable[object]) -> str:
-    return "".join(f"{value!s:>10s}" for value in values)
+def _cells(title: str, values: Iterable[object]) -> str:
+    return f"  {title:29s}" + "".join(f"{value!s:>11s}" for value in values)
 
 
 @styled
@@ -197,8 +199,9 @@ def _draw_image(ax: Axes, image: Record, depths: list[int]) -> None:
     ax.set_xticks([0], [])
     ax.set_yticks([0], [])
     ax.set_title(f"H = {compact(image['H'])}", fontsize=9)
-    if image["H"] == 0:
-        ax.text(0.58, 0.5, "all zero", transform=ax.transAxes, ha="center", fontsize=8)
+    if np.ptp(np.array(image["net"]), axis=(0, 1, 2)).max() <= FLAT**2 * top:
+        ax.plot(*image["net"][0][0][0], "o", color=INK, markersize=4)
+        ax.text(0.58, 0.8, "one point", transform=ax.transAxes, ha="center", fontsize=8)
     if image["depth"] == depths[0]:
         ax.set_ylabel(NAMES[image["init"]])
     if image["init"] == "box":
@@ -223,7 +226,7 @@ def _draw_ranks(part: Any, record: Record) -> None:
         ax.set_xticks(depths, [str(depth) for depth in depths])
         ax.set(xlabel="depth L", title=title)
     axes[0].set_ylabel("rank")
-    axes[0].legend(loc="center right")
+    axes[0].legend(loc="center")
 
 
 register(

@@ -11,32 +11,46 @@ from scipy.integrate import quad
 
 from ..basis import NeuralBasis
 from ..plots.style import COLOURMAP, INK, styled
-from ..train import LSGD, LSGN
+from ..train import LSGD, LSGN, AbstractTrainer
 from . import sine
 from .curves import PUBLISHED_MARK, label_published, shades
 from .published import Claim, compared
 from .registry import Experiment, Record, register
 
+DEEP = 4
+"""Deeper networks are trained for fewer steps, which cost more."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Widths, depths, seeds, steps; neither rate nor steps are published.
+    """Widths, depths, seeds, steps (``deep_steps`` beyond four layers), the rate of one layer.
 
-    The last layer has a constant here: without it two ReLUs end at −0.6, not at −1.4.
+    Neither rates nor steps are published; here the rate is divided by the squared depth.
+    The last layer has a constant: without it two ReLUs end at −0.6, not at −1.4 as published.
     """
 
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     seeds: int
     steps: int
+    deep_steps: int
     newton_depths: tuple[int, ...]
     newton_steps: int
-    rate: float = 1e-3
+    rate: float = 1e-2
+    least_rate: float = 1e-3
 
     def basis(self, width: int, depth: int) -> NeuralBasis:
         """Return the network."""
         init = sine.PUBLISHED_BOX
         return NeuralBasis(width, depth, activation="relu", residual=True, init=init)
+
+    def lsgd(self, depth: int) -> LSGD:
+        """Return the trainer."""
+        return LSGD(max(self.rate / depth**2, self.least_rate), solver="svd")
+
+    def steps_of(self, depth: int) -> int:
+        """Return the number of steps."""
+        return self.steps if depth <= DEEP else self.deep_steps
 
 
 def free_knot_bound(pieces: int) -> float:
@@ -52,7 +66,10 @@ def free_knot_bound(pieces: int) -> float:
 
 def run(config: Config) -> Record:
     """Train every width and depth by LSGD, and some depths by LSGN."""
-    lsgd, newton = LSGD(config.rate, solver="svd"), LSGN()
+    trainings: list[tuple[int, AbstractTrainer, int]] = [
+        *((depth, config.lsgd(depth), config.steps_of(depth)) for depth in config.depths),
+        *((depth, LSGN(), config.newton_steps) for depth in config.newton_depths),
+    ]
     found: list[Record] = [
         {
             "width": width,
@@ -60,11 +77,7 @@ def run(config: Config) -> Record:
             "method": type(trainer).__name__,
             **sine.runs(config.basis(width, depth), trainer, steps, config.seeds),
         }
-        for trainer, depths, steps in (
-            (lsgd, config.depths, config.steps),
-            (newton, config.newton_depths, config.newton_steps),
-        )
-        for depth in depths
+        for depth, trainer, steps in trainings
         for width in config.widths
     ]
     ours = {_name(e["width"], e["depth"], e["method"]): e for e in found}
@@ -138,14 +151,18 @@ def _draw_map(ax: Axes, record: Record) -> None:
     ax.grid(False)
 
 
-_REASON = "Rate and steps are not published; narrow networks keep the kinks they start with."
+_STEPS = (
+    "Rates and steps are not published. Deep networks jump at the constant rate of 1e-3; their "
+    "best iterates are lower."
+)
+_NARROW = "A seed that stays at the error of depth 1 raises the mean; the best seed is better."
 PUBLISHED = {
-    _name(2, 1): Claim(-1.4, 5000, _REASON),
-    _name(32, 1): Claim(-6.2, 5000, _REASON),
-    _name(32, 4): Claim(-7.5, 5000, _REASON),
-    _name(32, 32): Claim(-7.5, 5000, _REASON),
-    _name(2, 32): Claim(-4.2, 5000, _REASON),
-    f"{_name(2, 32)}, best seed": Claim(-4.2, 5000, _REASON),
+    _name(2, 1): Claim(-1.4, 20_000),
+    _name(32, 1): Claim(-6.2, 20_000),
+    _name(32, 4): Claim(-7.5, 20_000, _STEPS),
+    _name(32, 32): Claim(-7.5, 5000, _STEPS),
+    _name(2, 32): Claim(-4.2, 5000, _NARROW),
+    f"{_name(2, 32)}, best seed": Claim(-4.2, 5000, _NARROW),
 }
 """log10 of the mean squared error, read off the published figure."""
 
@@ -153,8 +170,8 @@ register(
     Experiment(
         "width-depth",
         "Accuracy over width and depth on sin 2πx, and the bound of free knots",
-        Config((2, 4, 8, 16), (1, 2, 4), 2, 500, (1,), 40),
-        Config((2, 4, 8, 16, 32), (1, 2, 4, 8, 16, 32), 4, 5000, (1, 4), 100),
+        Config((2, 4, 8, 16), (1, 2, 4), 2, 500, 500, (1,), 40),
+        Config((2, 4, 8, 16, 32), (1, 2, 4, 8, 16, 32), 4, 20_000, 5000, (1, 4), 100),
         run,
         plot,
     )
