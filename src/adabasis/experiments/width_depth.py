@@ -13,7 +13,7 @@ from ..basis import NeuralBasis
 from ..plots.style import COLOURMAP, INK, styled
 from ..train import LSGD, LSGN, AbstractTrainer
 from . import sine
-from .curves import PUBLISHED_MARK, label_published, shades
+from .curves import PUBLISHED_MARK, label_published, shades, shared_legend
 from .published import Claim, compared
 from .registry import Experiment, Record, register
 
@@ -103,10 +103,11 @@ def _name(width: int, depth: int, method: str = "LSGD") -> str:
 @styled
 def plot(record: Record) -> Figure:
     """Draw error against width for every depth with the bound, and a map of all means."""
-    figure = Figure(figsize=(8.8, 4.4), layout="constrained")
+    figure = Figure(figsize=(8.8, 5.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     _draw_lines(left, record)
     _draw_map(right, record)
+    shared_legend(figure, columns=4)
     return figure
 
 
@@ -129,7 +130,6 @@ def _draw_lines(ax: Axes, record: Record) -> None:
     ax.set_xscale("log", base=2)
     ax.set_xticks(widths, [str(width) for width in widths])
     ax.set(xlabel="width W", ylabel="log$_{10}$ mean squared error")
-    ax.legend(fontsize=8, ncols=2, loc="lower left")
 
 
 def _means(record: Record, method: str, depth: int) -> list[float]:
