@@ -174,7 +174,7 @@ class _Loop:
         self.start, self.block = time.perf_counter(), 1
         self.final: tuple[Evaluation, int, float] | None = None
         self.final_check: tuple[int, float] | None = None
-        self.target = float(budget.tol**2 * _mean_square(objective))
+        self.target = budget.tol**2 * _mean_square(objective)
 
     def run(self, tape: Tape) -> Run:
         self.tape, self.before = tape, tape.elapsed
@@ -211,7 +211,7 @@ class _Loop:
         n = min(self._until_check(), self.block, max(1, self.budget.max_steps + 1 - tape.step))
         began = time.perf_counter()
         done, state, best, now, records = jax.block_until_ready(
-            _block(self.trainer, self.objective, tape.state, tape.best, n, self.target)
+            _block(self.trainer, self.objective, tape.state, tape.best, jnp.asarray(n), self.target)
         )
         ended, n = time.perf_counter(), int(done)
         shared = began + (ended - began) * np.arange(1, n + 1) / n
@@ -240,7 +240,7 @@ class _Loop:
         done, loss = tape.step - 1, float(now.loss)
         elapsed = time.perf_counter() - self.start
         finished = tape.step > self.budget.max_steps
-        reached = float(tape.best.loss) <= self.target
+        reached = float(tape.best.loss) <= float(self.target)
         late = elapsed > self.budget.max_seconds
         stuck = bool(now.stuck)
         regular = done % self.budget.check_every == 0
