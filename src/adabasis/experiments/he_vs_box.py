@@ -119,7 +119,10 @@ _STUCK = (
     "All functions are linear at first, and values grow with depth; seeds settle at −0.9 or −2.5 "
     "by chance, and L = 64 is halfway to the failure of L = 128."
 )
-_JUMPS = "Deep networks jump at a constant rate."
+_JUMPS = (
+    "The error jumps at a constant rate. For one seed 8,000 steps, a cosine decay, the variant of "
+    "Algorithm 3 and a cut-off at 1e-6 end between −5.4 and −6.6."
+)
 PUBLISHED = {
     **{_name("He", depth): Claim(-3.0, STEPS, _STUCK) for depth in (8, 16, 32, 64)},
     _name("He", 128): Claim(None, STEPS),
