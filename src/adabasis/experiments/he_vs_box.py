@@ -99,7 +99,7 @@ def plot(record: Record) -> Figure:
     inits = list(dict.fromkeys(curve["init"] for curve in curves))
     depths = sorted({curve["depth"] for curve in curves})
     colours = dict(zip(depths, shades(len(depths)), strict=True))
-    figure = Figure(figsize=(3.2 * len(inits) + 0.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(inits) + 0.6, 3.6), layout="constrained")
     axes = figure.subplots(1, len(inits), sharex=True, sharey=True, squeeze=False)[0]
     for ax, init in zip(axes, inits, strict=True):
         for curve in (c for c in curves if c["init"] == init):
