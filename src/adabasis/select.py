@@ -199,8 +199,9 @@ def narrower(basis: AbstractBasis) -> NeuralBasis | None:
 
 
 @eqx.filter_jit
-def widen(basis: NeuralBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
+def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
     """Widen a trained network in one compiled call."""
+    assert isinstance(basis, NeuralBasis)
     return basis.widened(narrow, key, jnp.asarray(box))
 
 

@@ -150,6 +150,17 @@ def test_an_equation_that_is_not_linear_goes_through_the_same_door():
         u.resolve([u.problem])
 
 
+@pytest.mark.parametrize("trainer", [ab.LSGN(), ab.GD(1e-2)])
+def test_functions_are_moved_for_an_equation_that_is_not_linear(trainer):
+    cubic = op.UserOperator(lambda u, p: u(p) ** 3 - op.Partial(0, 2)(u)(p), 2, linear=False)
+    made = pde.LinearProblem(LINE, cubic, 9 * SINE + SINE**3, [pde.Dirichlet(SINE)], exact=SINE)
+    moved = ab.solve(made, ab.NeuralBasis(6, 1), method=trainer, max_steps=40, n_restarts=1)
+    losses = moved.history.loss
+    assert 2 <= len(losses) <= 41
+    assert moved.trial.run.loss < 0.1 * losses[0]
+    assert moved.error() < 1e-2
+
+
 def test_points_given_limit_the_functions():
     u = ab.solve(catalog.problem("poisson-1d"), points=Cartesian(20))
     assert max(c["functions"] for c in u.candidates) <= 22 // 2 + 2
