@@ -1,5 +1,6 @@
 """Solutions: against exact ones, against each other, and that certificates do not overclaim."""
 
+import meshio
 import numpy as np
 import pytest
 
@@ -211,10 +212,14 @@ def test_a_solution_is_saved_as_a_function(tmp_path):
 
 def test_vtk_files_hold_the_solution(tmp_path):
     u = ode(MINUS_U2, 9 * SINE, ODES["Dirichlet"][2], SINE)
-    meshio = pytest.importorskip("meshio")
-    u.to_vtk(tmp_path / "u.vtk", per_side=9)
-    mesh = meshio.read(tmp_path / "u.vtk")
-    np.testing.assert_allclose(mesh.point_data["u"], np.sin(3 * mesh.points[:, 0]), atol=1e-9)
+    for suffix in (".vtk", ".vtu"):
+        path = tmp_path / f"u{suffix}"
+        u.to_vtk(path, per_side=9)
+        mesh = meshio.read(path)
+        np.testing.assert_allclose(mesh.point_data["u"], np.sin(3 * mesh.points[:, 0]), atol=1e-9)
+    with pytest.raises(ValueError, match="names no format"):
+        u.to_vtk(tmp_path / "u.unknown")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".vtk", ".vtu"}
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
