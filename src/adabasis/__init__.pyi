@@ -11,6 +11,7 @@ from . import train as train
 from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
+from .basis import PartitionBasis as PartitionBasis
 from .domains import Box as Box
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
 from .fitted import Fitted as Fitted
@@ -22,5 +23,6 @@ from .pde.solving import solve as solve
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN
+from .train import TwoPhase as TwoPhase
 
 __version__: str

@@ -235,7 +235,8 @@ class Search:
         kept, held_out = self.data.fold(fold) if fold is not None else (self.data.all_rows, None)
         term, key = self.data.term(self._some(kept)), self.data.key(restart)
         if initial is None:
-            initial = select.draw(basis, key, self.data.inner_box)
+            drawn = select.draw(basis, key, self.data.inner_box)
+            initial = select.placed(basis, drawn, term.points)
         left = max(self.deadline - time.perf_counter(), 0.0)
         trainer = trainer or LSGN()
         run = train(

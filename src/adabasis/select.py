@@ -21,6 +21,7 @@ from jax import Array
 from . import lstsq, rows
 from .basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .notation import AnyArray, Parameters, RandomKey
+from .points import Points
 
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
 """Ridges tried, relative to the largest singular value of the unit-norm columns, squared."""
@@ -45,6 +46,8 @@ SMALL_VARIATION, CLIFF = 1e-3, 30.0
 along the last that is not."""
 DIRECTIONS_FROM = 2000
 """Points whose gradients are looked at."""
+PLACED_ON = 1024
+"""Points that drawn parameters are adjusted to."""
 MOST_NUMBERS = 3 * 10**7
 """Entries of a design matrix the search will factorize: bounds memory at about 1 GB."""
 
@@ -132,6 +135,20 @@ def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
     return basis.init(key, jnp.asarray(box))
 
 
+def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Parameters:
+    """Adjust drawn parameters to points, or to a fixed number of them, padding left out."""
+    if type(basis).placed is AbstractBasis.placed:
+        return parameters
+    x = np.asarray(points.x)[np.asarray(points.weight) > 0]
+    some = np.linspace(0, len(x) - 1, PLACED_ON).round().astype(int)
+    return _placed(basis, parameters, x[some])
+
+
+@eqx.filter_jit
+def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parameters:
+    return basis.placed(parameters, jnp.asarray(x))
+
+
 def linear_fits(
     templates: Sequence[AbstractBasis],
     term: rows.Term,
@@ -146,7 +163,7 @@ def linear_fits(
     """
     scales: Sequence[float] = SCALES
     for template in templates:
-        drawn = draw(template, key, box)
+        drawn = placed(template, draw(template, key, box), term.points)
         if isinstance(template, FrozenFeatures) and template.activation == "relu":
             template = template.replace(scale=1.0)  # a scaled ReLU is but a scaled column
         if not (isinstance(template, FrozenFeatures) and template.scale == "auto"):
@@ -199,8 +216,9 @@ def narrower(basis: AbstractBasis) -> NeuralBasis | None:
 
 
 @eqx.filter_jit
-def widen(basis: NeuralBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
+def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
     """Widen a trained network in one compiled call."""
+    assert isinstance(basis, NeuralBasis)
     return basis.widened(narrow, key, jnp.asarray(box))
 
 

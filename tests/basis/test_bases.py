@@ -11,12 +11,16 @@ from adabasis.basis import (
     ACTIVATIONS,
     BASES,
     INITIALIZERS,
+    AbstractPartition,
     Box,
     Ensemble,
     FrozenFeatures,
+    GridPartition,
     NeuralBasis,
+    PartitionBasis,
     ProjectedFeatures,
 )
+from adabasis.basis.polynomial import multi_indices
 from adabasis.operators import Identity
 
 from ..laws import assert_close, assert_same_bits
@@ -73,7 +77,8 @@ def test_a_draw_is_finite_repeatable_and_depends_on_the_key(name):
     first = draw(basis)
     assert_same_bits(first, draw(basis))
     leaves, others = jax.tree.leaves(first), jax.tree.leaves(draw(basis, seed=1))
-    assert any(not np.array_equal(a, b) for a, b in zip(leaves, others, strict=True))
+    moved = any(not np.array_equal(a, b) for a, b in zip(leaves, others, strict=True))
+    assert moved != isinstance(basis, GridPartition)  # which draws nothing
     assert all(np.all(np.isfinite(leaf)) for leaf in leaves)
     assert all(leaf.dtype == np.float64 for leaf in leaves)
 
@@ -86,6 +91,12 @@ def test_size_is_the_number_of_functions(name):
             assert basis.size(n_inputs) == basis.members * basis.member.size(n_inputs)
         elif isinstance(basis, NeuralBasis):
             assert basis.size(n_inputs) == basis.width + basis.constant
+        elif isinstance(basis, AbstractPartition):
+            assert basis.size(n_inputs) == basis.n_partitions
+        elif isinstance(basis, PartitionBasis):
+            assert basis.size(n_inputs) == basis.n_partitions * len(
+                multi_indices(n_inputs, basis.degree, basis.index_set)
+            )
         else:
             assert basis.size(n_inputs) == basis.width + 1 + n_inputs
 
@@ -98,7 +109,7 @@ def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
     assert hash(copy) == hash(basis)
     assert copy.config() == basis.config()
     assert not jax.tree.leaves(basis), "a recipe holds no arrays"
-    name = "members" if isinstance(basis, Ensemble) else "width"
+    name = next(n for n in ("n_partitions", "members", "width") if n in basis.config())
     size = getattr(basis, name)
     wider = basis.replace(**{name: size + 1})
     assert wider != basis

@@ -3,6 +3,7 @@
 from .gauss_newton import LSGN
 from .loop import Budget, held_out_error, train
 from .record import Callback, History, Progress, Run, StopReason, Tape
+from .schedule import TwoPhase
 from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Run",
     "StopReason",
     "Tape",
+    "TwoPhase",
     "held_out_error",
     "train",
 ]

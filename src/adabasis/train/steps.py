@@ -53,6 +53,12 @@ class Objective:
         """Return ξ ↦ A(ξ) c at fixed c, to be linearised at ``parameters``."""
         return rows.predictions(self.terms, self.basis, parameters, c)
 
+    def predicted(self, parameters: Parameters, c: Coefficients) -> Array:
+        """Return A(ξ) c, or what stands in its place where an operator is not linear."""
+        if all(term.linear for term in self.terms):
+            return self.design(parameters) @ c
+        return self.predictions(parameters, c)(parameters)
+
     @property
     def targets(self) -> Array:
         """The weighted right-hand sides b."""
@@ -146,7 +152,7 @@ class GD(AbstractTrainer):
 
         def loss(variables: Any) -> Array:
             parameters, c = variables
-            return objective.loss(objective.design(parameters) @ c - objective.targets, c)
+            return objective.loss(objective.predicted(parameters, c) - objective.targets, c)
 
         value, gradient = jax.value_and_grad(loss)(variables)
         updates, moments = optax.adam(self.learning_rate).update(gradient, moments)
