@@ -8,7 +8,14 @@ import pytest
 
 from adabasis.basis import NeuralBasis
 from adabasis.cli import main
-from adabasis.experiments import EXPERIMENTS, advection_constant, advection_depth, advection_width
+from adabasis.experiments import (
+    EXPERIMENTS,
+    advection_constant,
+    advection_depth,
+    advection_width,
+    classes_depth,
+    ngd_vs_gd,
+)
 from adabasis.experiments.advection import Advection, layer, run, trainer_named
 
 TINY = {
@@ -17,6 +24,8 @@ TINY = {
         (2, 4), (0.0,), 2, 1, depth=1, per_side=9, activations=("tanh",)
     ),
     "advection-depth": advection_depth.Config((1, 2), seeds=2, steps=2, width=4, per_side=9),
+    "ngd-vs-gd": ngd_vs_gd.Config(2, 2, 60),
+    "classes-depth": classes_depth.Config((1, 2), 2, 2, width=4, n_rows=60),
 }
 
 

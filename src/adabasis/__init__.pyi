@@ -11,7 +11,11 @@ from . import train as train
 from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
+from .classifier import Classifier as Classifier
+from .classifying import classify as classify
+from .classifying import refit_classes as refit_classes
 from .domains import Box as Box
+from .estimators import AdaptiveBasisClassifier as AdaptiveBasisClassifier
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
 from .fitted import Fitted as Fitted
 from .fitted import load as load
@@ -22,5 +26,6 @@ from .pde.solving import solve as solve
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN
+from .train import NGD as NGD
 
 __version__: str

@@ -1,6 +1,6 @@
 """The figures of the slides: ``adabasis reproduce NAME`` runs one and draws it."""
 
-from . import advection_constant, advection_depth, advection_width
+from . import advection_constant, advection_depth, advection_width, classes_depth, ngd_vs_gd
 from .registry import EXPERIMENTS, Experiment, register
 
 __all__ = [
@@ -9,5 +9,7 @@ __all__ = [
     "advection_constant",
     "advection_depth",
     "advection_width",
+    "classes_depth",
+    "ngd_vs_gd",
     "register",
 ]
