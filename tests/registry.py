@@ -17,8 +17,13 @@ from adabasis.basis import (
     Ensemble,
     FanScaled,
     FrozenFeatures,
+    GridPartition,
+    NetworkPartition,
     NeuralBasis,
+    PartitionBasis,
+    PolynomialPartition,
     ProjectedFeatures,
+    RBFPartition,
 )
 from adabasis.domains import AffineMap
 from adabasis.fitted import Fitted
@@ -53,6 +58,12 @@ FUNCTIONS = {
     "projected gaussian": ProjectedFeatures(WIDTH, 3, activation="gaussian"),
     "three nets": Ensemble(NeuralBasis(WIDTH, DEPTH), 3),
     "two frozen": Ensemble(FrozenFeatures(WIDTH, activation="relu"), 2),
+    "round bumps": RBFPartition(3),
+    "power diagram": PolynomialPartition(3),
+    "classifying net": NetworkPartition(3, width=WIDTH, depth=DEPTH, residual=True),
+    "grid": GridPartition(6),
+    "pou of bumps": PartitionBasis(3, 2, partition="rbf-anisotropic"),
+    "pou of cells": PartitionBasis(2, 3, partition="affine", index_set="hyperbolic"),
 }
 
 # The same functions, other initial parameters.
@@ -68,6 +79,8 @@ STARTS = {
     "FanScaled object": NeuralBasis(
         WIDTH, DEPTH, activation="relu", init=FanScaled(gain=2.0, normal=True)
     ),
+    "pou of an object": PartitionBasis(3, 1, partition=RBFPartition(3, width=1.0)),
+    "conics": PolynomialPartition(3, 2),
 }
 
 REGISTRY = FUNCTIONS | STARTS

@@ -13,11 +13,12 @@ SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
 errors notation scope domains points samplers fields
 basis.activations basis.initialize basis.base basis.neural basis.features
-basis.projected basis.ensemble basis.warped basis
+basis.projected basis.ensemble basis.warped
+basis.polynomial basis.partition basis.partitioned basis
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
-train.steps train.project train.matrix_free train.gauss_newton train.cross_entropy train.last_layer
-train.ngd train.record train.loop train
+train.steps train.project train.matrix_free train.gauss_newton train.schedule train.cross_entropy
+train.last_layer train.ngd train.record train.loop train
 storage labels fitted classifier select prepared search progress fitting
 class_search classifying
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
@@ -27,9 +28,12 @@ plots.style plots.dependence plots.functions plots.equations plots.bases plots.r
 plots.classes plots
 report.sections report.equations report.classes report.page report estimators
 tables.columns tables.targets tables.dialect tables.source tables.prepare tables.write tables
-experiments.registry experiments.spirals experiments.advection experiments.advection_constant
-experiments.advection_width experiments.advection_depth experiments.classes
-experiments.ngd_vs_gd experiments.classes_depth experiments
+experiments.registry experiments.advection experiments.advection_constant
+experiments.advection_width experiments.advection_depth
+experiments.published experiments.curves experiments.sine experiments.lsgd_vs_gd
+experiments.lsgd_path experiments.image_collapse experiments.basis_functions
+experiments.he_vs_box experiments.width_depth
+experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth experiments
 demo doctor screen class_command commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]

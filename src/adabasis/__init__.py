@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 # rows, least squares, training, results, front doors.
 _NAMES = {
     "domains": ["Box"],
-    "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis"],
-    "train": ["GD", "LSGD", "LSGN", "NGD"],
+    "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis", "PartitionBasis"],
+    "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
     "fitted": ["Fitted", "load"],
     "fitting": ["fit", "refit"],
     "classifier": ["Classifier"],

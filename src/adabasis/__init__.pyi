@@ -11,6 +11,7 @@ from . import train as train
 from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
+from .basis import PartitionBasis as PartitionBasis
 from .classifier import Classifier as Classifier
 from .classifying import classify as classify
 from .classifying import refit_classes as refit_classes
@@ -27,5 +28,6 @@ from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN
 from .train import NGD as NGD
+from .train import TwoPhase as TwoPhase
 
 __version__: str

@@ -21,6 +21,7 @@ from jax import Array
 from . import lstsq, rows
 from .basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .notation import AnyArray, Parameters, RandomKey
+from .points import Points
 
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
 """Ridges tried, relative to the largest singular value of the unit-norm columns, squared."""
@@ -34,6 +35,9 @@ NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
 """Width and depth of networks to train: the first, and the last that is affordable."""
 MOST_WORK = 5e8
 """Multiplications of a Gauss–Newton step that a network trained by default may cost."""
+NARROWEST = 8
+"""Width from which networks are grown: half as wide as the final one at each stage, so that the
+stages before the last cost little."""
 PROJECTED_WIDTHS = (64, 128, 256)
 PROJECTED_SCALES = (1.0, 2.0)
 MOST_DIRECTIONS = 4
@@ -42,6 +46,8 @@ SMALL_VARIATION, CLIFF = 1e-3, 30.0
 along the last that is not."""
 DIRECTIONS_FROM = 2000
 """Points whose gradients are looked at."""
+PLACED_ON = 1024
+"""Points that drawn parameters are adjusted to."""
 MOST_NUMBERS = 3 * 10**7
 """Entries of a design matrix the search will factorize: bounds memory at about 1 GB."""
 
@@ -129,6 +135,20 @@ def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
     return basis.init(key, jnp.asarray(box))
 
 
+def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Parameters:
+    """Adjust drawn parameters to points, or to a fixed number of them, padding left out."""
+    if type(basis).placed is AbstractBasis.placed:
+        return parameters
+    x = np.asarray(points.x)[np.asarray(points.weight) > 0]
+    some = np.linspace(0, len(x) - 1, PLACED_ON).round().astype(int)
+    return _placed(basis, parameters, x[some])
+
+
+@eqx.filter_jit
+def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parameters:
+    return basis.placed(parameters, jnp.asarray(x))
+
+
 def linear_fits(
     templates: Sequence[AbstractBasis],
     term: rows.Term,
@@ -143,7 +163,7 @@ def linear_fits(
     """
     scales: Sequence[float] = SCALES
     for template in templates:
-        drawn = draw(template, key, box)
+        drawn = placed(template, draw(template, key, box), term.points)
         if isinstance(template, FrozenFeatures) and template.activation == "relu":
             template = template.replace(scale=1.0)  # a scaled ReLU is but a scaled column
         if not (isinstance(template, FrozenFeatures) and template.scale == "auto"):
@@ -186,6 +206,20 @@ def default_bases(
     ]
     deep = [net for net in networks[1:] if _affordable(net, n_rows, n_inputs, n_outputs)]
     return [*frozen, networks[0], *deep[-1:]]
+
+
+def narrower(basis: AbstractBasis) -> NeuralBasis | None:
+    """Return the network of half the width that is worth training first, if there is one."""
+    if not isinstance(basis, NeuralBasis) or basis.width < 2 * NARROWEST:
+        return None
+    return basis.replace(width=basis.width // 2)
+
+
+@eqx.filter_jit
+def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
+    """Widen a trained network in one compiled call."""
+    assert isinstance(basis, NeuralBasis)
+    return basis.widened(narrow, key, jnp.asarray(box))
 
 
 def _affordable(basis: NeuralBasis, n_rows: int, n_inputs: int, n_outputs: int) -> bool:

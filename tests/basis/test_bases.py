@@ -11,12 +11,16 @@ from adabasis.basis import (
     ACTIVATIONS,
     BASES,
     INITIALIZERS,
+    AbstractPartition,
     Box,
     Ensemble,
     FrozenFeatures,
+    GridPartition,
     NeuralBasis,
+    PartitionBasis,
     ProjectedFeatures,
 )
+from adabasis.basis.polynomial import multi_indices
 from adabasis.operators import Identity
 
 from ..laws import assert_close, assert_same_bits
@@ -73,7 +77,8 @@ def test_a_draw_is_finite_repeatable_and_depends_on_the_key(name):
     first = draw(basis)
     assert_same_bits(first, draw(basis))
     leaves, others = jax.tree.leaves(first), jax.tree.leaves(draw(basis, seed=1))
-    assert any(not np.array_equal(a, b) for a, b in zip(leaves, others, strict=True))
+    moved = any(not np.array_equal(a, b) for a, b in zip(leaves, others, strict=True))
+    assert moved != isinstance(basis, GridPartition)  # which draws nothing
     assert all(np.all(np.isfinite(leaf)) for leaf in leaves)
     assert all(leaf.dtype == np.float64 for leaf in leaves)
 
@@ -86,6 +91,12 @@ def test_size_is_the_number_of_functions(name):
             assert basis.size(n_inputs) == basis.members * basis.member.size(n_inputs)
         elif isinstance(basis, NeuralBasis):
             assert basis.size(n_inputs) == basis.width + basis.constant
+        elif isinstance(basis, AbstractPartition):
+            assert basis.size(n_inputs) == basis.n_partitions
+        elif isinstance(basis, PartitionBasis):
+            assert basis.size(n_inputs) == basis.n_partitions * len(
+                multi_indices(n_inputs, basis.degree, basis.index_set)
+            )
         else:
             assert basis.size(n_inputs) == basis.width + 1 + n_inputs
 
@@ -98,7 +109,7 @@ def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
     assert hash(copy) == hash(basis)
     assert copy.config() == basis.config()
     assert not jax.tree.leaves(basis), "a recipe holds no arrays"
-    name = "members" if isinstance(basis, Ensemble) else "width"
+    name = next(n for n in ("n_partitions", "members", "width") if n in basis.config())
     size = getattr(basis, name)
     wider = basis.replace(**{name: size + 1})
     assert wider != basis
@@ -230,3 +241,22 @@ def test_directions_map_the_points_onto_the_unit_box(rank):
     z = jax.vmap(ProjectedFeatures(WIDTH, rank).along(directions, x))(x)
     np.testing.assert_allclose(z.min(axis=0), 0, atol=1e-13)
     np.testing.assert_allclose(z.max(axis=0), 1, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["plain relu", "one layer tanh", "deep residual tanh"])
+def test_a_widened_network_has_the_functions_of_the_narrower_one(name):
+    wide = FUNCTIONS[name]
+    narrow = wide.replace(width=WIDTH // 2)
+    few, x = draw(narrow), points()
+    many = wide.widened(few, key(1), jnp.asarray(BOXES["unit 2-D"]))
+    expected = rows.evaluate(Identity(), narrow, few, x)[:, : narrow.width]
+    found = rows.evaluate(Identity(), wide, many, x)
+    assert_close(found[:, : narrow.width], expected, 1e-13)
+    assert np.linalg.matrix_rank(found) > np.linalg.matrix_rank(expected)
+
+
+def test_only_a_narrower_network_of_the_same_depth_is_widened():
+    wide = FUNCTIONS["plain tanh"]
+    for other in (wide.replace(width=2 * WIDTH), wide.replace(depth=1)):
+        with pytest.raises(ValueError, match="at most as wide"):
+            wide.widened(draw(other), key(), jnp.asarray(BOXES["unit 2-D"]))

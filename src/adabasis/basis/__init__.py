@@ -6,6 +6,15 @@ from .ensemble import Ensemble
 from .features import FrozenFeatures
 from .initialize import INITIALIZERS, AbstractInitializer, Box, FanScaled
 from .neural import NeuralBasis
+from .partition import (
+    PARTITIONS,
+    AbstractPartition,
+    GridPartition,
+    NetworkPartition,
+    PolynomialPartition,
+    RBFPartition,
+)
+from .partitioned import PartitionBasis
 from .projected import ProjectedFeatures
 from .warped import WarpedBasis
 
@@ -14,6 +23,11 @@ BASES: dict[str, type[AbstractBasis]] = {
     "FrozenFeatures": FrozenFeatures,
     "ProjectedFeatures": ProjectedFeatures,
     "Ensemble": Ensemble,
+    "PartitionBasis": PartitionBasis,
+    "RBFPartition": RBFPartition,
+    "PolynomialPartition": PolynomialPartition,
+    "NetworkPartition": NetworkPartition,
+    "GridPartition": GridPartition,
 }
 """Kinds of basis a model file can name; every law is run over all of them."""
 
@@ -21,14 +35,21 @@ __all__ = [
     "ACTIVATIONS",
     "BASES",
     "INITIALIZERS",
+    "PARTITIONS",
     "AbstractBasis",
     "AbstractInitializer",
+    "AbstractPartition",
     "Activation",
     "Box",
     "Ensemble",
     "FanScaled",
     "FrozenFeatures",
+    "GridPartition",
+    "NetworkPartition",
     "NeuralBasis",
+    "PartitionBasis",
+    "PolynomialPartition",
     "ProjectedFeatures",
+    "RBFPartition",
     "WarpedBasis",
 ]

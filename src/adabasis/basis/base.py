@@ -46,6 +46,11 @@ class AbstractBasis(eqx.Module):
         del parameters, x
         return self
 
+    def placed(self, parameters: Parameters, x: PointsX) -> Parameters:
+        """Adjust drawn parameters to the points (N, D) they are to be used at: here, not at all."""
+        del x
+        return parameters
+
     def parts(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
         """Return the bases whose coefficients are solved apart: here, this one."""
         return [(self, parameters)]

@@ -1,6 +1,18 @@
 """The figures of the slides: ``adabasis reproduce NAME`` runs one and draws it."""
 
-from . import advection_constant, advection_depth, advection_width, classes_depth, ngd_vs_gd
+from . import (
+    advection_constant,
+    advection_depth,
+    advection_width,
+    basis_functions,
+    classes_depth,
+    he_vs_box,
+    image_collapse,
+    lsgd_path,
+    lsgd_vs_gd,
+    ngd_vs_gd,
+    width_depth,
+)
 from .registry import EXPERIMENTS, Experiment, register
 
 __all__ = [
@@ -9,7 +21,13 @@ __all__ = [
     "advection_constant",
     "advection_depth",
     "advection_width",
+    "basis_functions",
     "classes_depth",
+    "he_vs_box",
+    "image_collapse",
+    "lsgd_path",
+    "lsgd_vs_gd",
     "ngd_vs_gd",
     "register",
+    "width_depth",
 ]

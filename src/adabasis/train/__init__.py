@@ -6,6 +6,7 @@ from .last_layer import LastLayer, average_layers, newton
 from .loop import Budget, held_out_error, train
 from .ngd import NGD
 from .record import Callback, History, Progress, Run, StopReason, Tape
+from .schedule import TwoPhase
 from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "StopReason",
     "Tape",
+    "TwoPhase",
     "average_layers",
     "held_out_error",
     "newton",

@@ -40,6 +40,10 @@ class CrossEntropy:
         """Return the functions at the points, (N, P), not weighted."""
         return self.term.design(self.basis, parameters)
 
+    def predicted(self, parameters: Parameters, c: Coefficients) -> Array:
+        """Return the scores at the points, (N, Q)."""
+        return self.design(parameters) @ c
+
     @property
     def targets(self) -> Array:
         """The probabilities to be met, (N, K)."""
@@ -78,7 +82,7 @@ class CrossEntropy:
 
     def error(self, parameters: Parameters, c: AnyArray) -> Scalar:
         """Return the mean cross-entropy of a model on these points."""
-        return self.surprise(self.design(parameters) @ c)
+        return self.surprise(self.predicted(parameters, jnp.asarray(c)))
 
     def goal(self, tol: float | Array) -> Scalar:
         """Return the loss at which training may stop: ``tol`` times the classes' entropy."""

@@ -1,0 +1,120 @@
+"""Polynomial spaces by their multi-indices, and products of Legendre polynomials that span them.
+
+A space is a downward-closed set of multi-indices β: with P_β it holds every polynomial that divides
+out of it, so it does not change when the origin is moved or a coordinate is stretched.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+INDEX_SETS = ("total", "tensor", "hyperbolic")
+MOST_FUNCTIONS = 20_000
+"""Functions of a space that is still made; a solve with so many takes minutes and gigabytes."""
+
+
+def check_space(degree: int, index_set: str) -> None:
+    """Refuse a negative degree and an unknown index set.
+
+    Raises
+    ------
+    ValueError
+    """
+    if degree < 0:
+        raise ValueError(f"degree={degree}: must be at least 0.")
+    if index_set not in INDEX_SETS:
+        raise ValueError(f"index_set={index_set!r}: expected one of {', '.join(INDEX_SETS)}.")
+
+
+@functools.cache
+def dimension(n_inputs: int, degree: int, index_set: str = "total") -> int:
+    """Return the number of functions of a space, without listing them.
+
+    Parameters
+    ----------
+    n_inputs : int
+        D.
+    degree : int
+        m ≥ 0.
+    index_set : {"total", "tensor", "hyperbolic"}
+        β₁ + … + β_D ≤ m; max β_i ≤ m; ∏ (β_i + 1) ≤ m + 1.
+
+    Examples
+    --------
+    >>> dimension(3, 2), dimension(3, 2, "tensor"), dimension(3, 2, "hyperbolic")
+    (10, 27, 7)
+    """
+    check_space(degree, index_set)
+    if index_set == "total":
+        return math.comb(n_inputs + degree, degree)
+    return (degree + 1) ** n_inputs if index_set == "tensor" else _crossed(n_inputs, degree + 1)
+
+
+@functools.cache
+def _crossed(n_inputs: int, most: int) -> int:
+    """Count the β with ∏ (β_i + 1) ≤ most."""
+    if n_inputs == 0:
+        return 1
+    return sum(_crossed(n_inputs - 1, most // k) for k in range(1, most + 1))
+
+
+@functools.cache
+def multi_indices(n_inputs: int, degree: int, index_set: str = "total") -> np.ndarray:
+    """Return the multi-indices (dim V, D) of a space, the constant first, then by degree.
+
+    Raises
+    ------
+    ValueError
+        For more than :data:`MOST_FUNCTIONS`.
+    """
+    size = dimension(n_inputs, degree, index_set)
+    if size > MOST_FUNCTIONS:
+        raise ValueError(
+            f"polynomials of degree {degree} in {n_inputs} inputs ({index_set}): {size:,} "
+            f"functions, more than {MOST_FUNCTIONS:,}. Lower the degree, or take "
+            "index_set='hyperbolic'."
+        )
+    found = sorted(_listed(n_inputs, degree, index_set), key=lambda b: (sum(b), [-k for k in b]))
+    return np.array(found, dtype=int).reshape(size, n_inputs)
+
+
+def _listed(n_inputs: int, degree: int, index_set: str) -> list[tuple[int, ...]]:
+    if n_inputs == 0:
+        return [()]
+    if index_set == "tensor":
+        return list(itertools.product(range(degree + 1), repeat=n_inputs))
+
+    def left(k: int) -> int:
+        return degree - k if index_set == "total" else (degree + 1) // (k + 1) - 1
+
+    return [
+        (k, *rest) for k in range(degree + 1) for rest in _listed(n_inputs - 1, left(k), index_set)
+    ]
+
+
+def legendre(t: Array, degree: int) -> Array:
+    """Return √(2k+1) L_k(t), k = 0 … degree, along a new last axis: orthonormal on [−1, 1].
+
+    (k+1) L_{k+1} = (2k+1) t L_k − k L_{k−1}.
+    """
+    values = [jnp.ones_like(t), t]
+    for k in range(1, degree):
+        values.append(((2 * k + 1) * t * values[k] - k * values[k - 1]) / (k + 1))
+    table = jnp.stack(values[: degree + 1], axis=-1)
+    return table * jnp.asarray(np.sqrt(2 * np.arange(degree + 1) + 1), t.dtype)
+
+
+def products(t: Array, indices: np.ndarray) -> Array:
+    """Return ∏_i √(2β_i+1) L_{β_i}(t_i) for every β: (…, D) → (…, dim V)."""
+    table = legendre(t, int(indices.max(initial=0)))
+    out = jnp.ones((*t.shape[:-1], len(indices)), t.dtype)
+    for i, orders in enumerate(indices.T):
+        if orders.any():
+            out = out * table[..., i, orders]
+    return out

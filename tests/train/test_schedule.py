@@ -1,0 +1,108 @@
+"""Two phases: a ridge that fades where the loss stands still, then none."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adabasis.train import GD, LSGD, LSGN, StopReason, TwoPhase
+
+from ..laws import assert_close
+from ..registry import draw, key
+from .problems import BASIS, augmented, objective, run
+
+LAM = 0.5
+INNER = {"lsgd": LSGD(1e-3), "lsgn": LSGN()}
+
+
+def states(trainer, steps):
+    """Yield the state before each step, and the evaluation made there."""
+    problem = objective()
+    state, step = trainer.init(problem, draw(BASIS), key()), jax.jit(trainer.step)
+    for _ in range(steps):
+        before, (state, now) = state, step(problem, state)
+        yield before, now
+
+
+def total(problem):
+    return float(np.sum(problem.terms[0].points.weight))
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_phase_one_solves_with_the_ridge_of_sums_and_phase_two_without(name):
+    trainer = TwoPhase(INNER[name], lam=LAM, rho=0.5, n_stag=100, pre_steps=2, steps=3)
+    problem = objective()
+    for k, (_, now) in enumerate(states(trainer, 4)):
+        ridge = LAM / total(problem) if k < 2 else 0.0
+        a, b = augmented(dataclasses.replace(problem, ridge=ridge), now.parameters)
+        expected = np.linalg.lstsq(np.asarray(a), np.asarray(b))[0]
+        assert_close(a @ now.coefficients, a @ expected, 1e-6)  # LSGN adds a ridge of its own
+        assert_close(now.loss, np.sum((a @ now.coefficients - b) ** 2) / 2, 1e-6)
+
+
+def test_lambda_falls_by_rho_where_the_loss_stands_still():
+    still = TwoPhase(LSGD(1e-12), lam=LAM, rho=0.5, n_stag=3, pre_steps=10, steps=5)
+    lam = [float(before.lam) for before, _ in states(still, 12)]
+    # The first loss falls from infinity; three that do not fall follow.
+    assert lam == [LAM] * 4 + [LAM / 2] * 4 + [LAM / 4] * 2 + [0.0] * 2
+
+
+def test_lambda_stays_while_the_loss_falls():
+    falling = TwoPhase(LSGD(0.1), lam=LAM, rho=0.5, n_stag=2, pre_steps=6, steps=5)
+    evaluated = list(states(falling, 5))
+    losses = np.array([float(now.loss) for _, now in evaluated])
+    assert np.all(np.diff(losses) < -1e-3 * losses[:-1])
+    assert {float(before.lam) for before, _ in evaluated} == {LAM}
+
+
+def test_phase_two_starts_from_the_best_parameters_with_a_fresh_trainer():
+    trainer = TwoPhase(LSGD(1.0), lam=LAM, rho=0.5, n_stag=50, pre_steps=6, steps=3)
+    evaluated = [now for _, now in states(trainer, 7)]
+    best = min(evaluated[:6], key=lambda now: float(now.loss))
+    assert best is not evaluated[5]
+    for a, b in zip(
+        jax.tree.leaves(evaluated[6].parameters), jax.tree.leaves(best.parameters), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_ridge_fades_and_goes_in_one_run():
+    trainer = TwoPhase(LSGN(), lam=1e3, rho=0.9, n_stag=2, pre_steps=40, steps=10)
+    done = run(trainer, max_steps=50, patience=1000)
+    assert done.stop_reason is StopReason.MAX_STEPS
+    assert len(done.history) == 51
+    assert done.history.loss[39] < 0.9 * done.history.loss[0]
+    assert done.history.loss[-1] < 0.1 * done.history.loss[39]
+
+
+def test_without_phase_one_it_is_the_trainer():
+    alone = run(LSGD(0.1), max_steps=5)
+    wrapped = run(TwoPhase(LSGD(0.1), pre_steps=0, steps=5), max_steps=5)
+    assert_close(wrapped.history.loss, alone.history.loss, 1e-12)
+
+
+def test_its_pace_is_both_phases():
+    pace = TwoPhase(LSGD(0.1), pre_steps=300, steps=70).pace
+    assert pace.steps == 370
+    assert pace.patience == 300 + LSGD(0.1).pace.patience
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"lam": 0.0}, {"lam": np.inf}, {"rho": 1.0}, {"rho": -0.1}, {"n_stag": 0}, {"pre_steps": -1}],
+)
+def test_bad_numbers_are_named(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        TwoPhase(LSGN(), **settings)
+    with pytest.raises(ValueError, match="solves for the coefficients"):
+        TwoPhase(GD(0.1))
+
+
+def test_steps_agree_under_jit():
+    trainer, problem = TwoPhase(LSGN(), n_stag=1, pre_steps=2), objective()
+    state = trainer.init(problem, draw(BASIS), key())
+    eager, compiled = trainer.step(problem, state), jax.jit(trainer.step)(problem, state)
+    assert_close(eager[1].loss, compiled[1].loss, 1e-12)
+    assert jnp.isinf(state.least)
