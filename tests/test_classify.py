@@ -238,6 +238,26 @@ def test_pipelines_and_grid_search():
     assert search.best_estimator_.score(x, y) > 0.95
 
 
+@pytest.mark.parametrize("basis", [
+    NeuralBasis(6, 3, residual=True, activation="relu"), ab.FrozenFeatures(6),
+    ab.PartitionBasis(3, 1, partition="rbf"),
+], ids=lambda basis: type(basis).__name__)  # fmt: skip
+def test_any_basis_will_do(basis, data):
+    x, y = data
+    method = "auto" if basis.trainable else "frozen"
+    model = classify(basis, x, y, method=method, max_steps=8)
+    assert (model.predict(x) == y).mean() > 0.7
+    assert np.abs(model.probabilities(x).sum(axis=1) - 1).max() <= 1e-14
+
+
+def test_regions_need_two_inputs_and_few_classes(data, model):
+    x, _ = data
+    one = classify(BASIS, x[:, :1], x[:, 0] > 0, method="frozen", validation=None)
+    with pytest.raises(ValueError, match="expected 2 inputs"):
+        ab.plots.regions(one)
+    assert len(ab.plots.regions(model, data=data).axes) == 1
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"method": "lsgn"}, "least-squares trainers"),
     ({"method": "adam"}, "expected 'auto', 'frozen', 'gd', 'ngd'"),

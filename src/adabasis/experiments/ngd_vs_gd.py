@@ -57,7 +57,7 @@ def run(config: Config) -> Record:
 def plot(record: Record) -> Figure:
     """Draw mean and one standard deviation of log10 of the loss, a panel for each problem."""
     problems = record["problems"]
-    figure = Figure(figsize=(4.4 * len(problems), 3.2), layout="constrained")
+    figure = Figure(figsize=(4.4 * len(problems), 3.9), layout="constrained")
     for ax, (name, curves) in zip(
         np.atleast_1d(figure.subplots(1, len(problems))), problems.items(), strict=True
     ):
@@ -72,8 +72,7 @@ def plot(record: Record) -> Figure:
             )  # fmt: skip
             ax.plot(steps, 10**mean, color=colour, linestyle=dash, label=f"{label}: {wrong}")
         ax.set(xscale="log", yscale="log", xlabel="gradients", title=name)
-        ax.set_ylim(top=ax.get_ylim()[1] * 3)
-        ax.legend(loc="lower left", fontsize=8)
+        ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.2))
     figure.axes[0].set_ylabel("least loss so far")
     return figure
 
