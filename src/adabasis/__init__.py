@@ -18,12 +18,14 @@ __version__ = "0.1.0"
 _NAMES = {
     "domains": ["Box"],
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis", "PartitionBasis"],
-    "train": ["GD", "LSGD", "LSGN", "TwoPhase"],
+    "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
     "fitted": ["Fitted", "load"],
     "fitting": ["fit", "refit"],
+    "classifier": ["Classifier"],
+    "classifying": ["classify", "refit_classes"],
     "pde.solution": ["Solution"],
     "pde.solving": ["solve"],
-    "estimators": ["AdaptiveBasisRegressor"],
+    "estimators": ["AdaptiveBasisClassifier", "AdaptiveBasisRegressor"],
 }
 _MODULES = [
     "basis",

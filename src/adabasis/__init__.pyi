@@ -12,7 +12,11 @@ from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
 from .basis import PartitionBasis as PartitionBasis
+from .classifier import Classifier as Classifier
+from .classifying import classify as classify
+from .classifying import refit_classes as refit_classes
 from .domains import Box as Box
+from .estimators import AdaptiveBasisClassifier as AdaptiveBasisClassifier
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
 from .fitted import Fitted as Fitted
 from .fitted import load as load
@@ -23,6 +27,7 @@ from .pde.solving import solve as solve
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN
+from .train import NGD as NGD
 from .train import TwoPhase as TwoPhase
 
 __version__: str

@@ -131,11 +131,11 @@ def fit(
         "standardize": standardize,
         "n_rows": data.n_rows,
     }
-    _check_budgets(max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
+    check_budgets("fit", max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
     members = (1 if bases else MEMBERS) if isinstance(ensemble, str) else int(ensemble)
-    with numerics(), _shown(verbose, max_steps) as shown:
+    with numerics(), shown(verbose, max_steps) as lines:
         deadline = time.perf_counter() + max_seconds
-        search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *shown))
+        search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *lines))
         try:
             if trainer is None:
                 search.automatic(bases or _default_bases(data), members)
@@ -178,7 +178,8 @@ def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | s
     return trainer
 
 
-def _check_budgets(
+def check_budgets(
+    call: str,
     max_steps: int | None,
     max_seconds: float,
     tol: float,
@@ -186,6 +187,7 @@ def _check_budgets(
     ensemble: Any,
     ridge: Any,
 ) -> None:
+    """Refuse budgets that cannot be meant, all of them in one message."""
     wrong = [
         text
         for ok, text in [
@@ -201,11 +203,12 @@ def _check_budgets(
         if not ok
     ]  # fmt: skip
     if wrong:
-        raise ValueError(f"fit({'; '.join(wrong)}).")
+        raise ValueError(f"{call}({'; '.join(wrong)}).")
 
 
 @contextlib.contextmanager
-def _shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]]:
+def shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]]:
+    """Show progress inside the block, where asked."""
     if not verbose:
         yield ()
         return

@@ -5,10 +5,12 @@ from . import (
     advection_depth,
     advection_width,
     basis_functions,
+    classes_depth,
     he_vs_box,
     image_collapse,
     lsgd_path,
     lsgd_vs_gd,
+    ngd_vs_gd,
     width_depth,
 )
 from .registry import EXPERIMENTS, Experiment, register
@@ -20,10 +22,12 @@ __all__ = [
     "advection_depth",
     "advection_width",
     "basis_functions",
+    "classes_depth",
     "he_vs_box",
     "image_collapse",
     "lsgd_path",
     "lsgd_vs_gd",
+    "ngd_vs_gd",
     "register",
     "width_depth",
 ]

@@ -5,6 +5,7 @@ pyplot's state alone; ``figure.savefig(path)`` writes it.
 """
 
 from .bases import basis_functions, singular_values
+from .classes import calibration, confusion, cross_entropies, regions
 from .equations import convergence, residual_map
 from .functions import error_map, fitted
 from .records import candidates, histories, history, parity, residuals
@@ -12,14 +13,18 @@ from .style import names_of
 
 __all__ = [
     "basis_functions",
+    "calibration",
     "candidates",
+    "confusion",
     "convergence",
+    "cross_entropies",
     "error_map",
     "fitted",
     "histories",
     "history",
     "names_of",
     "parity",
+    "regions",
     "residual_map",
     "residuals",
     "singular_values",
