@@ -33,7 +33,8 @@ experiments.advection_width experiments.advection_depth
 experiments.published experiments.curves experiments.sine experiments.lsgd_vs_gd
 experiments.lsgd_path experiments.image_collapse experiments.basis_functions
 experiments.he_vs_box experiments.width_depth
-experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth experiments
+experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
+experiments.pounets experiments.cross_sine experiments.error_estimate experiments
 demo doctor screen class_command commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]

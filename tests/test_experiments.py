@@ -15,6 +15,8 @@ from adabasis.experiments import (
     advection_width,
     basis_functions,
     classes_depth,
+    cross_sine,
+    error_estimate,
     he_vs_box,
     image_collapse,
     lsgd_path,
@@ -32,6 +34,10 @@ TINY = {
     "advection-depth": advection_depth.Config((1, 2), seeds=2, steps=2, width=4, per_side=9),
     "ngd-vs-gd": ngd_vs_gd.Config(2, 2, 60),
     "classes-depth": classes_depth.Config((1, 2), 2, 2, width=4, n_rows=60),
+    "cross-sine": cross_sine.Config(
+        (1, 2, 3), (1,), 2, (2,), 2, (3, 5), (2,), (cross_sine.Net("tanh", 1, "LSGN"),), 2
+    ),
+    "error-estimate": error_estimate.Config((1, 2), (1,), 1, 2),
     "lsgd-vs-gd": lsgd_vs_gd.Config((lsgd_vs_gd.Panel("tanh", False, 4, 2, 2, 1, 2, 1),)),
     "lsgd-path": lsgd_path.Config(gd_steps=2, lsgd_steps=2, newton_steps=2),
     "image-collapse": image_collapse.Config((1, 2), 2, width=4, image_depths=(1, 2)),
