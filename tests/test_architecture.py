@@ -15,11 +15,12 @@ errors notation scope domains points samplers fields
 basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped
 basis.polynomial basis.partition basis.partitioned basis
+pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.shape pieces.drafts pieces
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.schedule train.record
 train.loop train
-storage fitted select prepared search progress fitting
+storage fitted select prepared search progress fitting pounet
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.solution pde.study pde.export pde.solving pde
 verdict

@@ -21,9 +21,10 @@ _NAMES = {
     "train": ["GD", "LSGD", "LSGN", "TwoPhase"],
     "fitted": ["Fitted", "load"],
     "fitting": ["fit", "refit"],
+    "pounet": ["fit_pounet"],
     "pde.solution": ["Solution"],
     "pde.solving": ["solve"],
-    "estimators": ["AdaptiveBasisRegressor"],
+    "estimators": ["AdaptiveBasisRegressor", "POUNetRegressor"],
 }
 _MODULES = [
     "basis",

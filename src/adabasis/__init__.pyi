@@ -14,12 +14,14 @@ from .basis import NeuralBasis as NeuralBasis
 from .basis import PartitionBasis as PartitionBasis
 from .domains import Box as Box
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
+from .estimators import POUNetRegressor as POUNetRegressor
 from .fitted import Fitted as Fitted
 from .fitted import load as load
 from .fitting import fit as fit
 from .fitting import refit as refit
 from .pde.solution import Solution as Solution
 from .pde.solving import solve as solve
+from .pounet import fit_pounet as fit_pounet
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN

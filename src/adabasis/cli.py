@@ -83,7 +83,7 @@ def fit(
     target
         Column to predict (needed); repeat for several.
     model
-        auto, network (trained functions) or frozen (functions as drawn).
+        auto, network (trained functions), frozen (functions as drawn) or pounet (pieces).
     weight
         Column of non-negative row weights.
     drop

@@ -22,6 +22,7 @@ from .basis import FrozenFeatures
 from .errors import BadInput, counted, listed
 from .fitted import Fitted, load
 from .fitting import fit, refit
+from .pounet import fit_pounet
 from .progress import ProgressLine
 from .screen import Screen
 from .storage import ModelFileError
@@ -36,7 +37,7 @@ from .tables import (
 from .train import StopReason
 from .verdict import Verdict, judge, split
 
-MODELS = ("auto", "network", "frozen")
+MODELS = ("auto", "network", "frozen", "pounet")
 PACKAGES = ("adabasis", "jax", "numpy", "scipy")
 
 
@@ -201,18 +202,22 @@ def _reported(page: Path, view: Screen, model: Fitted, evidence: report.Evidence
 
 def _fitted(job: FitJob, data: TrainingData, kept: np.ndarray, view: Screen) -> Fitted:
     n_rows, n_inputs = len(kept), data.x.shape[1]
-    bases = select.default_bases(n_rows, n_inputs) if job.model != "auto" else []
-    frozen = job.model == "frozen"
-    bases = [basis for basis in bases if isinstance(basis, FrozenFeatures) == frozen]
-    y = data.y[kept]
+    x, y = data.x[kept], data.y[kept]
     options: dict[str, Any] = {
         "sample_weight": None if data.weight is None else data.weight[kept],
         "max_seconds": job.max_seconds,
         "random_state": job.seed,
-        "method": "frozen" if frozen else "auto",
     }
+    if job.model == "pounet":
+        with view.working("looking for pieces") as line:
+            return fit_pounet(x, y, **options, callbacks=[line] if line else [])
+    bases = select.default_bases(n_rows, n_inputs) if job.model != "auto" else []
+    frozen = job.model == "frozen"
+    bases = [basis for basis in bases if isinstance(basis, FrozenFeatures) == frozen]
+    method = "frozen" if frozen else "auto"
     with view.working("choosing among functions as drawn") as line:
-        return fit(bases or None, data.x[kept], y, **options, callbacks=[line] if line else [])
+        callbacks = [line] if line else []
+        return fit(bases or None, x, y, method=method, **options, callbacks=callbacks)
 
 
 def _labelled(

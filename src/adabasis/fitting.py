@@ -131,11 +131,11 @@ def fit(
         "standardize": standardize,
         "n_rows": data.n_rows,
     }
-    _check_budgets(max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
+    check_budgets(max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
     members = (1 if bases else MEMBERS) if isinstance(ensemble, str) else int(ensemble)
-    with numerics(), _shown(verbose, max_steps) as shown:
+    with numerics(), shown(verbose, max_steps) as lines:
         deadline = time.perf_counter() + max_seconds
-        search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *shown))
+        search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *lines))
         try:
             if trainer is None:
                 search.automatic(bases or _default_bases(data), members)
@@ -145,7 +145,7 @@ def fit(
                 search.descend(trainer, bases)
         except KeyboardInterrupt:
             search.interrupted()
-        return _finished(search, settings, refit=not isinstance(trainer, GD))
+        return finished(search, settings, refit=not isinstance(trainer, GD))
 
 
 def _default_bases(data: Prepared) -> list[AbstractBasis]:
@@ -178,7 +178,7 @@ def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | s
     return trainer
 
 
-def _check_budgets(
+def check_budgets(
     max_steps: int | None,
     max_seconds: float,
     tol: float,
@@ -186,6 +186,12 @@ def _check_budgets(
     ensemble: Any,
     ridge: Any,
 ) -> None:
+    """Refuse numbers out of range, all of them in one message.
+
+    Raises
+    ------
+    ValueError
+    """
     wrong = [
         text
         for ok, text in [
@@ -205,7 +211,8 @@ def _check_budgets(
 
 
 @contextlib.contextmanager
-def _shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]]:
+def shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]]:
+    """Yield the callbacks that show progress: none where nobody wants to see it."""
     if not verbose:
         yield ()
         return
@@ -213,7 +220,7 @@ def _shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...
         yield (line,)
 
 
-def _finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted:
+def finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted:
     """Solve the best candidate's coefficients on all rows (``refit``) and wrap it up.
 
     Joint training has coefficients of its own: those are the result there.
@@ -343,7 +350,14 @@ def _reduced(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
 ) -> lstsq.Reduction:
     weight = jnp.asarray(term.points.weight)
-    return lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
+    data = lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
+    _, *ties = rows.tied(term, basis)
+    if not ties:
+        return data
+    root = jnp.sqrt(jnp.sum(weight) / total)  # the share of the rows that this chunk has
+    block = rows.assemble(ties, basis, parameters)
+    tied = lstsq.reduce(root * block.matrix, root * block.rhs)
+    return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
 
 
 @eqx.filter_jit
