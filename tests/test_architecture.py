@@ -24,7 +24,8 @@ storage fitted select prepared search progress fitting pounet
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.solution pde.study pde.export pde.solving pde
 verdict
-plots.style plots.dependence plots.functions plots.equations plots.bases plots.records plots
+plots.style plots.dependence plots.functions plots.equations plots.bases plots.partitions
+plots.records plots
 report.sections report.equations report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
 experiments.registry experiments.advection experiments.advection_constant

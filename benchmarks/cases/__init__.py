@@ -1,5 +1,5 @@
 """The cases; importing this package registers them."""
 
-from . import directions, pde, sine, steam, step_ratio, tables, training
+from . import directions, pde, pieces, sine, steam, step_ratio, tables, training
 
-__all__ = ["directions", "pde", "sine", "steam", "step_ratio", "tables", "training"]
+__all__ = ["directions", "pde", "pieces", "sine", "steam", "step_ratio", "tables", "training"]

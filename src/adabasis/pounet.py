@@ -235,7 +235,8 @@ class PieceSearch(Search):
         wanted: Wanted,
     ) -> bool:
         """Solve a draft's polynomials where nothing is to be trained; say whether to stop."""
-        *_, (basis, parameters) = variants(draft, partition, seen, wanted, self.data.key(0))
+        made = variants(draft, partition, seen, wanted, self.data.key(0))
+        basis, parameters = next(pair for pair in made if not pair[0].continuity)
         candidate = self._left_out(basis, parameters)
         if self.data.folds:
             self._hold_out(candidate)

@@ -7,6 +7,7 @@ pyplot's state alone; ``figure.savefig(path)`` writes it.
 from .bases import basis_functions, singular_values
 from .equations import convergence, residual_map
 from .functions import error_map, fitted
+from .partitions import partitions
 from .records import candidates, histories, history, parity, residuals
 from .style import names_of
 
@@ -20,6 +21,7 @@ __all__ = [
     "history",
     "names_of",
     "parity",
+    "partitions",
     "residual_map",
     "residuals",
     "singular_values",
