@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from adabasis import LSGN, PartitionBasis, TwoPhase
+from adabasis.pieces.drafts import STARTS
+
 from ..data import steam_split
 from ..fitting import Problem, compare
 from ..methods import classical, ours, pieces
@@ -76,6 +79,30 @@ def run_waves(settings: Settings) -> Iterator[Measurement]:
                 f"{name}, {count} pieces, no classical start: {good} of {len(worst)} seeds at most "
                 f"{limit:g}, worst {max(worst):.1e}"
             )
+
+
+@case(
+    "starts",
+    "quadratic waves of 8 and 32 pieces, 1,024 random points: where Gauss-Newton steps begin",
+    error="RMSE / standard deviation on 10,000 unseen points",
+    repeats=1,
+    reference="merging",
+)
+def run_starts(settings: Settings) -> Iterator[Measurement]:
+    """Compare the starts of the pieces with random ones of several kinds."""
+    seeds = range(1 if settings.quick else 5)
+    for count in (8,) if settings.quick else (8, 32):
+        basis = PartitionBasis(count, 2, partition="affine")
+        faded = TwoPhase(LSGN(), lam=1.0, rho=0.5, n_stag=2, pre_steps=60, steps=60)
+        methods = [
+            *(pieces.pounet(start, count, 2, start=start) for start in STARTS),
+            ours.by_fit("random", basis, method=LSGN(), max_steps=120),
+            ours.by_fit("random, best of 5", basis, method=LSGN(), max_steps=120, n_restarts=5),
+            ours.by_fit("random, ridge fading", basis, method=faded),
+        ]
+        group = f"{count} pieces"
+        problems = [drawn(group, waves(2, count), (1024, 1), seed) for seed in seeds]
+        yield from compare(problems, methods, settings)
 
 
 @case(

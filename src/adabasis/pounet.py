@@ -22,6 +22,7 @@ from . import select
 from .basis import AbstractPartition, PartitionBasis, PolynomialPartition
 from .basis.partition import PARTITIONS, AbstractSoftmax
 from .basis.partitioned import Cells
+from .basis.polynomial import dimension
 from .fitted import Fitted
 from .fitting import check_budgets, finished, shown
 from .pieces.drafts import STARTS, Draft, HeldOut, Wanted, drafts, reseeded
@@ -39,8 +40,8 @@ STEPS = 60
 """Gauss–Newton steps of a run by default."""
 LOGIT_DEGREES = (1, 2, 4)
 """Degrees of the logits that are compared in more than one input."""
-FEW = 4
-"""Pieces up to which the highest of them is compared."""
+ROWS_PER_LOGIT = 40
+"""Rows for each coefficient of the logits, the least for degrees above 1."""
 EXACT = 1e-10
 """Relative held-out error below which no more is tried."""
 HARD, SOFT = 1e9, 4.0
@@ -338,7 +339,9 @@ def _of_size(
     if draft.cloud.x.shape[1] == 1 or draft.count == 1:
         return "affine"
     names = {1: "affine", 2: "quadratic", 4: "quartic"}
-    degrees = LOGIT_DEGREES if draft.count <= FEW else LOGIT_DEGREES[:-1]
+    rows, n_inputs = draft.cloud.x.shape
+    most = rows / (ROWS_PER_LOGIT * (draft.count - 1))
+    degrees = [q for q in LOGIT_DEGREES if q == 1 or dimension(n_inputs, q) <= most]
     errors = {q: _classified(draft, q, seen) for q in degrees}
     return names[min(errors, key=lambda q: errors[q])]
 
