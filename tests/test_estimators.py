@@ -21,8 +21,14 @@ from .laws import assert_close, assert_same_bits
 QUICK = {"width": 8, "depth": 1, "method": "frozen"}
 
 
-@parametrize_with_checks([AdaptiveBasisRegressor(), POUNetRegressor()])
+@parametrize_with_checks([AdaptiveBasisRegressor(), POUNetRegressor(max_steps=0)])
 def test_it_keeps_to_the_conventions(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([POUNetRegressor()])
+def test_it_keeps_to_them_as_it_trains_too(estimator, check):
     check(estimator)
 
 

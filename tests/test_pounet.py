@@ -1,5 +1,8 @@
 """Partition of unity networks: known pieces are found, ties pull, bad input is named."""
 
+import dataclasses
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ from adabasis import POUNetRegressor, fit_pounet, load, rows
 from adabasis.basis import PartitionBasis
 from adabasis.operators import Partial
 from adabasis.points import Points
+from adabasis.pounet import _notes
 from adabasis.train import LSGN, Budget, Objective, train
 
 from .laws import assert_close, assert_same_bits
@@ -79,13 +83,22 @@ def test_dependent_inputs_work_and_the_rank_says_so():
     assert np.all(np.isfinite(found(x)))
 
 
-def test_more_parts_than_the_data_show_are_reported():
-    x = np.random.default_rng(0).random((80, 1))
-    found = fit_pounet(x, 2 * x[:, 0], n_partitions=6, degree=1, max_steps=2)
-    assert np.all(np.isfinite(found(x)))
-    owned = len(np.unique(np.argmax(found.functions(x)[:, ::2] != 0, axis=1)))
-    noted = " ".join(found.notes)
-    assert owned == 6 or "partitions" in noted
+def test_parts_that_own_nothing_are_reported(model, bent_data):
+    z = model.input_map(bent_data[0])
+    weights = np.array(model.parameters.partition)
+    weights[1, 0] -= 1e12
+    collapsed = dataclasses.replace(model, parameters=model.parameters._replace(partition=weights))
+    search = types.SimpleNamespace(data=types.SimpleNamespace(z=z))
+    assert not list(_notes(model, search))
+    (note,) = _notes(collapsed, search)
+    assert "1 of 3 partitions own no row" in note
+
+
+def test_fewer_parts_than_asked_for_are_reported():
+    x = np.random.default_rng(0).random((30, 1))
+    found = fit_pounet(x, np.sin(9 * x[:, 0]), n_partitions=10, degree=2, max_steps=0)
+    assert found.basis.n_partitions < 10
+    assert f"{found.basis.n_partitions} of the 10 partitions asked for" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize(

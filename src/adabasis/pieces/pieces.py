@@ -124,14 +124,12 @@ class Cloud:
         Pieces are fitted to their inner points, those without neighbours of other pieces, so that
         strays at the border do not count; of the labels met on the way the best are returned.
         """
-        labels = compact(labels)
+        labels = compact(labels) if self.x.shape[1] > 1 else self.runs(labels)
         best, least = labels, self.loss(labels)
         for _ in range(SWEEPS):
-            around = labels[self.neighbours]
-            inner = np.all(around == labels[:, None], axis=1)
+            inner = np.all(labels[self.neighbours] == labels[:, None], axis=1)
             errors = self.errors(self.fit(labels, inner))
-            offered = np.take_along_axis(errors, around, axis=1)
-            moved = np.take_along_axis(around, np.argmin(offered, axis=1)[:, None], axis=1)[:, 0]
+            moved = self._reassigned(labels, errors)
             if np.array_equal(moved, labels):
                 break
             labels = compact(moved)
@@ -139,6 +137,34 @@ class Cloud:
             if loss < least:
                 best, least = labels, loss
         return best
+
+    def runs(self, labels: np.ndarray) -> np.ndarray:
+        """Return labels of an interval in order; a piece in several runs becomes several."""
+        order = np.argsort(self.x[:, 0], kind="stable")
+        out = np.empty_like(labels)
+        out[order] = np.cumsum(np.append(0, np.diff(labels[order]) != 0))
+        return out
+
+    def _reassigned(self, labels: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """Return labels after one round: point by point, but whole runs of an interval."""
+        if self.x.shape[1] == 1:
+            return self._moved_ends(labels, errors)
+        around = labels[self.neighbours]
+        offered = np.take_along_axis(errors, around, axis=1)
+        return np.take_along_axis(around, np.argmin(offered, axis=1)[:, None], axis=1)[:, 0]
+
+    def _moved_ends(self, labels: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """Return runs whose ends are the best for the given polynomials, one end after another."""
+        order = np.argsort(self.x[:, 0], kind="stable")
+        cost = (self.weight[:, None] * errors)[order]
+        starts = np.append(np.searchsorted(labels[order], np.arange(labels.max() + 1)), len(order))
+        for k in range(1, len(starts) - 1):
+            a, b = starts[k - 1], starts[k + 1]
+            left, right = np.cumsum(cost[a:b, k - 1]), np.cumsum(cost[a:b, k])
+            starts[k] = a + 1 + np.argmin((left - right)[:-1]) if b - a > 1 else starts[k]
+        out = np.empty_like(labels)
+        out[order] = np.searchsorted(starts[1:-1], np.arange(len(order)), side="right")
+        return out
 
 
 def compact(labels: np.ndarray) -> np.ndarray:

@@ -21,25 +21,13 @@ STIFFNESS = 1e6
 """Inverse ridge of the logistic regression: a border in the middle of the gap between pieces."""
 
 
-def in_order(cloud: Cloud, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels of one-dimensional points as runs, and the order of the points.
-
-    A piece that lies on both sides of another becomes two.
-    """
-    order = np.argsort(cloud.x[:, 0], kind="stable")
-    runs = np.cumsum(np.append(0, np.diff(labels[order]) != 0))
-    out = np.empty_like(labels)
-    out[order] = runs
-    return out, order
-
-
 def breakpoints(cloud: Cloud, labels: np.ndarray, slack: int = 0) -> np.ndarray:
     """Return where each piece of one-dimensional data ends, (M − 1,).
 
     That is where the polynomials of both sides meet, if they do so between the last point of one
     and the first of the other (or up to ``slack`` points further); else half way.
     """
-    labels, order = in_order(cloud, labels)
+    labels, order = cloud.runs(labels), np.argsort(cloud.x[:, 0], kind="stable")
     c, x = cloud.fit(labels), cloud.x[order, 0]
     found = []
     for last in np.flatnonzero(np.diff(labels[order])):
