@@ -42,6 +42,10 @@ class Problem:
         residual = np.asarray(predicted, dtype=float).reshape(-1) - self.y_test
         return float(np.sqrt(np.mean(residual**2)) / self.scale)
 
+    def useless(self, error: float) -> bool:
+        """Whether an error is hardly below that of the mean, or not a number."""
+        return not error < NO_BETTER_THAN_THE_MEAN * self.error(np.full(1, self.y_test.mean()))
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -90,7 +94,7 @@ def measure(problem: Problem, method: Method, repeat: int) -> Measurement:
         error, steps = problem.error(outcome.predict(problem.x_test)), outcome.steps
         status = outcome.status or _first_of(caught)
         timing = outcome.timing or timing
-        if not error < NO_BETTER_THAN_THE_MEAN:
+        if problem.useless(error):
             status = f"no better than the mean {status}".strip()
     return Measurement(
         problem.group,

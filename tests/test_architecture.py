@@ -29,7 +29,10 @@ plots.records plots
 report.sections report.equations report.page report estimators
 tables.columns tables.dialect tables.source tables.prepare tables.write tables
 experiments.registry experiments.advection experiments.advection_constant
-experiments.advection_width experiments.advection_depth experiments
+experiments.advection_width experiments.advection_depth
+experiments.published experiments.curves experiments.sine experiments.lsgd_vs_gd
+experiments.lsgd_path experiments.image_collapse experiments.basis_functions
+experiments.he_vs_box experiments.width_depth experiments
 demo doctor screen commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]

@@ -8,7 +8,18 @@ import pytest
 
 from adabasis.basis import NeuralBasis
 from adabasis.cli import main
-from adabasis.experiments import EXPERIMENTS, advection_constant, advection_depth, advection_width
+from adabasis.experiments import (
+    EXPERIMENTS,
+    advection_constant,
+    advection_depth,
+    advection_width,
+    basis_functions,
+    he_vs_box,
+    image_collapse,
+    lsgd_path,
+    lsgd_vs_gd,
+    width_depth,
+)
 from adabasis.experiments.advection import Advection, layer, run, trainer_named
 
 TINY = {
@@ -17,6 +28,12 @@ TINY = {
         (2, 4), (0.0,), 2, 1, depth=1, per_side=9, activations=("tanh",)
     ),
     "advection-depth": advection_depth.Config((1, 2), seeds=2, steps=2, width=4, per_side=9),
+    "lsgd-vs-gd": lsgd_vs_gd.Config((lsgd_vs_gd.Panel("tanh", False, 4, 2, 2, 1, 2, 1),)),
+    "lsgd-path": lsgd_path.Config(gd_steps=2, lsgd_steps=2, newton_steps=2),
+    "image-collapse": image_collapse.Config((1, 2), 2, width=4, image_depths=(1, 2)),
+    "basis-functions": basis_functions.Config((1, 2), 2, width=4),
+    "he-vs-box": he_vs_box.Config((he_vs_box.Depth(2, 1),), 2, 2),
+    "width-depth": width_depth.Config((2,), (1, 2), 1, 2, 2, (1,), 2),
 }
 
 

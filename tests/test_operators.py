@@ -150,3 +150,21 @@ def test_bad_functions_are_named(function, message):
 def test_parameters_must_name_coordinates():
     with pytest.raises(TypeError, match="name the coordinates it takes; here they are x, t"):
         evaluate(as_field(lambda a, b: a), NAMES, POINTS)
+
+
+def test_a_linearised_operator_is_the_slope_of_the_operator():
+    burgers = op.UserOperator(lambda v, p: v(p) * op.Partial(0)(v)(p) - op.Partial(0, 2)(v)(p), 2,
+                              linear=False)  # fmt: skip
+
+    def at(p):
+        return jnp.cos(3 * p[0]) + p[1]
+
+    found = jax.vmap(op.Linearised(burgers, jax.tree_util.Partial(at))(u))(jnp.asarray(POINTS))
+    for k in range(2):
+
+        def image(step, k=k):
+            moved = burgers(lambda p: at(p) + step * u(p)[k])
+            return np.asarray(jax.vmap(moved)(jnp.asarray(POINTS)))
+
+        slope = (image(1e-4) - image(-1e-4)) / 2e-4  # exact: the operator is quadratic
+        np.testing.assert_allclose(found[:, k], slope, rtol=1e-9, atol=1e-9)

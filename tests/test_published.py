@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 
-from adabasis import rows
 from adabasis.basis import FrozenFeatures, NeuralBasis
+from adabasis.experiments.image_collapse import ranks
 from adabasis.fitting import fit
-from adabasis.operators import Identity
 from adabasis.train import GD, LSGD
 
 from .laws import relative_error
-from .registry import BOXES, draw
 
 pytestmark = pytest.mark.slow
 
@@ -71,21 +69,12 @@ DEPTHS = (1, 2, 4, 8, 16, 32)
 INITS = ("he", "he-uniform-bias", "glorot", "box")
 
 
-def ranks(init, depth, residual):
-    """Return the numerical rank (rtol 1e-13) of Φ on the grid for each seed."""
-    basis = NeuralBasis(32, depth, activation="relu", residual=residual, init=init, constant=False)
-    found = []
-    for seed in SEEDS:
-        parameters = draw(basis, BOXES["unit 1-D"], seed)
-        phi = rows.evaluate(Identity(), basis, parameters, GRID)
-        s = np.linalg.svd(phi, compute_uv=False)
-        found.append(int(np.sum(s > 1e-13 * s[0])))
-    return found
-
-
 def test_the_rank_of_deep_nets_at_initialisation():
     table = {
-        (init, residual, depth): ranks(init, depth, residual)
+        (init, residual, depth): ranks(
+            NeuralBasis(32, depth, activation="relu", residual=residual, init=init, constant=False),
+            len(SEEDS),
+        )
         for init in INITS
         for residual in (False, True)
         for depth in DEPTHS

@@ -1,7 +1,6 @@
-"""Differential equations with known solutions: the default, and random features as people do them.
+"""Differential equations with known solutions: the default, random features, and libraries.
 
-DeepXDE and jinns take part once .venv-bench has workers for them; until then a note says that they
-are missing.
+DeepXDE and jinns get 60 s of CPU on the four problems that are stated for them.
 """
 
 from __future__ import annotations
@@ -14,10 +13,17 @@ from adabasis import FrozenFeatures, Solution, samplers, solve
 from adabasis.pde import catalog
 
 from ..fitting import Method, Outcome, Problem, compare
+from ..methods.peers import peers
 from ..records import Bar, Measurement
 from ..registry import Settings, case
 
 NAMES = [name for name in catalog.PROBLEMS if name != "burgers"]
+WITH_PEERS = [
+    "advection-constant-tent",
+    "advection-variable-tent",
+    "advection-variable",
+    "poisson-2d",
+]
 QUICK = ["poisson-1d", "poisson-2d"]
 SEEN = 4096
 
@@ -69,9 +75,11 @@ def on_a_cloud(asked: Problem, seed: int) -> Outcome:
 )
 def run(settings: Settings) -> Iterator[Measurement]:
     """Solve every problem by every method."""
-    settings.note("without DeepXDE, jinns: no worker for them in .venv-bench")
     ours = [Method("adabasis", by_default), Method("512 frozen tanh, one solve", random_features)]
     problems = [problem(name) for name in (QUICK if settings.quick else NAMES)]
     yield from compare(problems, ours, settings)
     cloud = [Method("adabasis, 900 + 120 points", on_a_cloud)]
     yield from compare([problem("poisson-2d")], cloud, settings)
+    if not settings.quick:
+        theirs = peers(settings, "DeepXDE, Adam then L-BFGS", "jinns, natural gradient")
+        yield from compare([problem(name) for name in WITH_PEERS], theirs, settings)

@@ -98,7 +98,7 @@ def relu_knots(settings: Settings) -> Iterator[Measurement]:
 def until(name: str, trainer: AbstractTrainer, max_steps: int) -> Method:
     """Return a trainer that stops at the goal, or after so many steps and says so.
 
-    It runs twice, and the second run is timed: descent alone, everything compiled.
+    It runs four times, the first uncounted: descent alone, everything compiled.
     """
     basis = NeuralBasis(8, 1, constant=False)
     tol = float(np.sqrt(GOAL / np.mean(SINE**2)))
@@ -110,12 +110,16 @@ def until(name: str, trainer: AbstractTrainer, max_steps: int) -> Method:
             start = basis.init(key, jnp.array([[0.0, 1.0]]))
 
             def run() -> Run:
-                budget = dataclasses.replace(Budget.of(trainer, max_steps, tol), check_every=1000)
+                budget = Budget.of(trainer, max_steps, tol)
                 return train(trainer, Objective([term], 0.0, basis), start, key=key, budget=budget)
 
             run()
-            with timed() as timing:
-                done = run()
+            timings = []
+            for _ in range(3):
+                with timed() as timing:
+                    done = run()
+                timings.append(timing)
+            timing = min(timings, key=lambda t: t.cpu_seconds)
             values = evaluate(Identity(), basis, done.parameters, problem.x) @ done.coefficients
         reached = done.stop_reason is StopReason.TOLERANCE
         status = "reached" if reached else "never got there"
@@ -129,22 +133,26 @@ def until(name: str, trainer: AbstractTrainer, max_steps: int) -> Method:
     "to-1e-9",
     "time to a mean square of 1e-9 on sin 2πx with 8 tanh functions",
     error="mean squared error where it ended",
-    repeats=3,
+    repeats=SEEDS,
     reference="LSGN",
 )
 def to_goal(settings: Settings) -> Iterator[Measurement]:
-    """Run trainers to one goal, side by side; torch where it is installed."""
+    """Run trainers to one goal, side by side; joint descent and torch on the first three seeds."""
     most = 500 if settings.quick else 100_000
-    methods = [
+    projected = [
         until("LSGN", LSGN(), 200),
         until("LSGD 5e-3", LSGD(5e-3), most),
         until("LSGD 5e-2", LSGD(5e-2), most),
         until("LSGD auto", LSGD("auto"), most),
+    ]
+    joint = [
         until("GD 5e-3", GD(5e-3), 2 * most),
         until("GD 5e-4", GD(5e-4), 2 * most),
         *peers(settings, "torch 8 tanh, Adam to 1e-9", "torch 8 tanh, L-BFGS to 1e-9"),
     ]
-    yield from compare([sine("sine")], methods, settings)
+    yield from compare([sine("sine")], projected, settings)
+    few = dataclasses.replace(settings, repeats=min(3, settings.repeats))
+    yield from compare([sine("sine")], joint, few)
 
 
 @case(

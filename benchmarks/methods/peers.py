@@ -21,7 +21,7 @@ from ..measure import Timing
 from ..registry import Settings
 
 ROOT = pathlib.Path(__file__).parents[2]
-WORKER = pathlib.Path(__file__).with_name("worker.py")
+WORKERS = ("worker.py", "equations_worker.py")
 TIMEOUT = 600
 ADVICE = "`make bench-peers` builds .venv-bench, which holds them"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -35,21 +35,27 @@ def interpreter() -> pathlib.Path:
 def peers(settings: Settings, *names: str) -> list[Method]:
     """Return the named peers that are installed, and note in one line which are not."""
     there = available()
-    missing = [name for name in names if there.get(name) is None]
+    missing = [name for name in names if name not in there]
     if missing:
         settings.note(f"without {', '.join(missing)}: {ADVICE}")
     return [_method(name) for name in names if name not in missing]
 
 
 @functools.cache
-def available() -> dict[str, str | None]:
-    """Return the version behind every peer's name; None where it cannot be imported."""
+def available() -> dict[str, tuple[str, str]]:
+    """Return the worker and the version behind every peer's name that can be imported."""
     if not interpreter().exists():
         return {}
-    done = _run("--list")
-    if done.returncode:
-        raise RuntimeError(f"the peers' environment does not work ({_last_line(done)}); {ADVICE}.")
-    return dict(json.loads(done.stdout))
+    found = {}
+    for worker in WORKERS:
+        done = _run(worker, "--list")
+        if done.returncode:
+            raise RuntimeError(
+                f"the peers' environment does not work ({_last_line(done)}); {ADVICE}."
+            )
+        versions = json.loads(done.stdout)
+        found |= {name: (worker, version) for name, version in versions.items() if version}
+    return found
 
 
 def _method(name: str) -> Method:
@@ -59,8 +65,10 @@ def _method(name: str) -> Method:
 def _fit(name: str, problem: Problem, seed: int) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         job, result = pathlib.Path(folder, "job.npz"), pathlib.Path(folder, "result.npz")
-        np.savez(job, x=problem.x, y=problem.y, x_test=problem.x_test, seed=seed)
-        done = _run(name, str(job), str(result), cwd=folder)
+        data = {"x": problem.x, "y": problem.y, "x_test": problem.x_test}
+        np.savez(job, name=problem.name, seed=seed, **data)
+        worker, _ = available()[name]
+        done = _run(worker, name, str(job), str(result), cwd=folder)
         if done.returncode or not result.exists():
             raise RuntimeError(_last_line(done))
         with np.load(result) as stored:
@@ -69,10 +77,11 @@ def _fit(name: str, problem: Problem, seed: int) -> Outcome:
     return Outcome(lambda points: predicted, record["steps"], record["status"], timing)
 
 
-def _run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def _run(worker: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     # -P: the modules beside the worker must not hide installed ones of the same name.
+    script = str(pathlib.Path(__file__).with_name(worker))
     return subprocess.run(
-        [str(interpreter()), "-P", str(WORKER), *arguments],
+        [str(interpreter()), "-P", script, *arguments],
         capture_output=True,
         text=True,
         timeout=TIMEOUT,

@@ -2,9 +2,9 @@
 # (its packages live in another environment)
 """Fit one peer in one process: ``worker.py NAME job.npz result.npz``, or ``worker.py --list``.
 
-Runs in an environment that has neither JAX nor adabasis, so it imports nothing of the project.
-A peer is a function from (x, y, seed) to (predict, steps, status); its imports are inside
-:func:`prepare`, which is not timed.
+Runs in an environment without adabasis, so it imports nothing of the project. A peer is a function
+from (x, y, seed) to (predict, steps, status); its package is imported by :func:`prepare`, which is
+not timed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,35 @@ import time
 import numpy as np
 
 PEERS = {}
-MODULES = {"torch": "torch", "lightgbm": "lightgbm", "pykan": "kan"}
+MODULES = {
+    "torch": "torch",
+    "lightgbm": "lightgbm",
+    "pykan": "kan",
+    "DeepXDE": "deepxde",
+    "jinns": "jinns",
+}
 HELD_OUT = 0.15
 SECONDS = 6.0
 
 
+def registrar(peers):
+    """Return a decorator that registers a peer, a function of the job, with its package."""
+
+    def peer(name, package):
+        def register(fit):
+            peers[name] = (package, fit)
+            return fit
+
+        return register
+
+    return peer
+
+
 def peer(name, package):
-    """Register a peer that needs a package."""
+    """Register a peer that fits data."""
 
     def register(fit):
-        PEERS[name] = (package, fit)
+        PEERS[name] = (package, lambda job: fit(job["x"], job["y"], int(job["seed"])))
         return fit
 
     return register
@@ -275,23 +294,23 @@ def kan(x, y, seed):
     return predict, 50, "max_steps"
 
 
-def versions():
+def versions(peers):
     """Return the version of the package behind each peer; None where it is missing."""
     found = {}
-    for name, (package, _) in PEERS.items():
+    for name, (package, _) in peers.items():
         there = importlib.util.find_spec(MODULES[package]) is not None
         found[name] = f"{package} {importlib.metadata.version(package)}" if there else None
     return found
 
 
-def run(name, job_path, result_path):
-    """Fit the job's data, timing the fit alone, and store predictions and record."""
+def run(peer, job_path, result_path):
+    """Do the job, timing the work alone, and store predictions and record."""
     with np.load(job_path) as stored:
         job = {key: stored[key] for key in stored.files}
-    package, fit = PEERS[name]
+    package, work = peer
     prepare(package)
     wall, cpu = time.perf_counter(), time.process_time()
-    predict, steps, status = fit(job["x"], job["y"], int(job["seed"]))
+    predict, steps, status = work(job)
     record = {
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,
@@ -301,8 +320,14 @@ def run(name, job_path, result_path):
     np.savez(result_path, predicted=predict(job["x_test"]), record=json.dumps(record))
 
 
-if __name__ == "__main__":
+def main(peers):
+    """Obey the command line: list the peers, or run one."""
     if sys.argv[1:] == ["--list"]:
-        print(json.dumps(versions()))
+        print(json.dumps(versions(peers)))
     else:
-        run(*sys.argv[1:])
+        name, *paths = sys.argv[1:]
+        run(peers[name], *paths)
+
+
+if __name__ == "__main__":
+    main(PEERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,5 +36,11 @@ def run(
         written = EXPERIMENTS[name].reproduce(out, full=full)
         seconds = time.perf_counter() - began
         line = f"{name}: {seconds:.0f} s; {', '.join(map(str, written))}"
-        console.print(line, highlight=False, markup=False)
+        for text in [*_verdict(written[0]), line]:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _verdict(data: Path) -> list[str]:
+    """Return what a record says about the published figure."""
+    return list(json.loads(data.read_text("utf-8")).get("verdict", []))

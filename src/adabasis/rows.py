@@ -54,6 +54,11 @@ class AbstractTerm(abc.ABC):
         """The highest derivative that the operators take."""
 
     @property
+    @abc.abstractmethod
+    def linear(self) -> bool:
+        """Whether all operators are."""
+
+    @property
     def root_weights(self) -> Array:
         """√(ε w_i / Σ w) for each row."""
         w = jnp.asarray(self.points.weight)
@@ -99,6 +104,11 @@ class Term(AbstractTerm):
     def order(self) -> int:
         """That of the operator."""
         return self.operator.order
+
+    @property
+    def linear(self) -> bool:
+        """Whether the operator is."""
+        return self.operator.linear
 
 
 @jax.tree_util.register_dataclass
@@ -197,6 +207,11 @@ class CoupledTerm(AbstractTerm):
     def order(self) -> int:
         """The highest of all operators."""
         return max(op.order for equation in self.operators for op in equation if op is not None)
+
+    @property
+    def linear(self) -> bool:
+        """Whether all are."""
+        return all(op.linear for equation in self.operators for op in equation if op is not None)
 
 
 @jax.tree_util.register_dataclass

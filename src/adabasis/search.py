@@ -205,10 +205,22 @@ class Search:
         Without a trainer, by Gauss–Newton steps with a ridge that the noise met so far calls for.
         """
         for basis, restart in itertools.product(bases, range(self.n_restarts)):
-            penalty = self._penalty() if trainer is None else self._fixed_penalty
-            self.found.append(self._trained(trainer, basis, restart, 0, penalty))
+            if trainer is None:
+                self.found.append(self._grown(basis, restart, 0))
+            else:
+                penalty = self._fixed_penalty
+                self.found.append(self._trained(trainer, basis, restart, 0, penalty))
             if self._late():
                 return
+
+    def _grown(self, basis: AbstractBasis, restart: int, fold: int) -> Candidate:
+        """Train a network of half the width, where there is one, and widen it."""
+        narrower, initial = select.narrower(basis), None
+        if narrower is not None and self.cut_short is None:
+            start = self._grown(narrower, restart, fold)
+            key = jax.random.fold_in(self.data.key(restart), 2)
+            initial = select.widen(basis, start.parameters, key, self.data.inner_box)
+        return self._trained(None, basis, restart, fold, self._penalty(), initial)
 
     def _trained(
         self,
@@ -301,7 +313,7 @@ class Search:
         first = max(good, key=lambda c: (_size(c.parameters), -c.held_out))
         penalty, group = self._penalty(), [first]
         for number in range(1, members):
-            candidate = self._trained(None, first.basis, self.n_restarts + number, number, penalty)
+            candidate = self._grown(first.basis, self.n_restarts + number, number)
             if math.isfinite(candidate.held_out):
                 group.append(candidate)
             if self._late():

@@ -35,6 +35,9 @@ NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
 """Width and depth of networks to train: the first, and the last that is affordable."""
 MOST_WORK = 5e8
 """Multiplications of a Gauss–Newton step that a network trained by default may cost."""
+NARROWEST = 8
+"""Width from which networks are grown: half as wide as the final one at each stage, so that the
+stages before the last cost little."""
 PROJECTED_WIDTHS = (64, 128, 256)
 PROJECTED_SCALES = (1.0, 2.0)
 MOST_DIRECTIONS = 4
@@ -203,6 +206,20 @@ def default_bases(
     ]
     deep = [net for net in networks[1:] if _affordable(net, n_rows, n_inputs, n_outputs)]
     return [*frozen, networks[0], *deep[-1:]]
+
+
+def narrower(basis: AbstractBasis) -> NeuralBasis | None:
+    """Return the network of half the width that is worth training first, if there is one."""
+    if not isinstance(basis, NeuralBasis) or basis.width < 2 * NARROWEST:
+        return None
+    return basis.replace(width=basis.width // 2)
+
+
+@eqx.filter_jit
+def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
+    """Widen a trained network in one compiled call."""
+    assert isinstance(basis, NeuralBasis)
+    return basis.widened(narrow, key, jnp.asarray(box))
 
 
 def _affordable(basis: NeuralBasis, n_rows: int, n_inputs: int, n_outputs: int) -> bool:

@@ -31,12 +31,12 @@ class ModelFileError(ValueError):
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary name in the same folder; it becomes ``path`` when the block ends well.
+    """Yield a temporary name beside ``path``; it takes its place when the block ends well.
 
     So ``path`` never shows anything but the old or the new content.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -241,3 +241,22 @@ def test_directions_map_the_points_onto_the_unit_box(rank):
     z = jax.vmap(ProjectedFeatures(WIDTH, rank).along(directions, x))(x)
     np.testing.assert_allclose(z.min(axis=0), 0, atol=1e-13)
     np.testing.assert_allclose(z.max(axis=0), 1, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["plain relu", "one layer tanh", "deep residual tanh"])
+def test_a_widened_network_has_the_functions_of_the_narrower_one(name):
+    wide = FUNCTIONS[name]
+    narrow = wide.replace(width=WIDTH // 2)
+    few, x = draw(narrow), points()
+    many = wide.widened(few, key(1), jnp.asarray(BOXES["unit 2-D"]))
+    expected = rows.evaluate(Identity(), narrow, few, x)[:, : narrow.width]
+    found = rows.evaluate(Identity(), wide, many, x)
+    assert_close(found[:, : narrow.width], expected, 1e-13)
+    assert np.linalg.matrix_rank(found) > np.linalg.matrix_rank(expected)
+
+
+def test_only_a_narrower_network_of_the_same_depth_is_widened():
+    wide = FUNCTIONS["plain tanh"]
+    for other in (wide.replace(width=2 * WIDTH), wide.replace(depth=1)):
+        with pytest.raises(ValueError, match="at most as wide"):
+            wide.widened(draw(other), key(), jnp.asarray(BOXES["unit 2-D"]))

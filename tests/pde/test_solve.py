@@ -1,5 +1,6 @@
 """Solutions: against exact ones, against each other, and that certificates do not overclaim."""
 
+import meshio
 import numpy as np
 import pytest
 
@@ -150,6 +151,17 @@ def test_an_equation_that_is_not_linear_goes_through_the_same_door():
         u.resolve([u.problem])
 
 
+@pytest.mark.parametrize("trainer", [ab.LSGN(), ab.GD(1e-2)])
+def test_functions_are_moved_for_an_equation_that_is_not_linear(trainer):
+    cubic = op.UserOperator(lambda u, p: u(p) ** 3 - op.Partial(0, 2)(u)(p), 2, linear=False)
+    made = pde.LinearProblem(LINE, cubic, 9 * SINE + SINE**3, [pde.Dirichlet(SINE)], exact=SINE)
+    moved = ab.solve(made, ab.NeuralBasis(6, 1), method=trainer, max_steps=40, n_restarts=1)
+    losses = moved.history.loss
+    assert 2 <= len(losses) <= 41
+    assert moved.trial.run.loss < 0.1 * losses[0]
+    assert moved.error() < 1e-2
+
+
 def test_points_given_limit_the_functions():
     u = ab.solve(catalog.problem("poisson-1d"), points=Cartesian(20))
     assert max(c["functions"] for c in u.candidates) <= 22 // 2 + 2
@@ -200,10 +212,14 @@ def test_a_solution_is_saved_as_a_function(tmp_path):
 
 def test_vtk_files_hold_the_solution(tmp_path):
     u = ode(MINUS_U2, 9 * SINE, ODES["Dirichlet"][2], SINE)
-    meshio = pytest.importorskip("meshio")
-    u.to_vtk(tmp_path / "u.vtk", per_side=9)
-    mesh = meshio.read(tmp_path / "u.vtk")
-    np.testing.assert_allclose(mesh.point_data["u"], np.sin(3 * mesh.points[:, 0]), atol=1e-9)
+    for suffix in (".vtk", ".vtu"):
+        path = tmp_path / f"u{suffix}"
+        u.to_vtk(path, per_side=9)
+        mesh = meshio.read(path)
+        np.testing.assert_allclose(mesh.point_data["u"], np.sin(3 * mesh.points[:, 0]), atol=1e-9)
+    with pytest.raises(ValueError, match="names no format"):
+        u.to_vtk(tmp_path / "u.unknown")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".vtk", ".vtu"}
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

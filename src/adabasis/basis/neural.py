@@ -100,6 +100,30 @@ class NeuralBasis(AbstractBasis):
         hidden = jax.tree.map(lambda *layers: jnp.stack(layers), *rest) if rest else None
         return Network(first, hidden)
 
+    def widened(self, narrower: Network, key: RandomKey, box: BoxBounds) -> Network:
+        """Return parameters with the functions of a narrower network among their functions.
+
+        The other units are drawn; in no layer do the narrower network's units see them.
+
+        Raises
+        ------
+        ValueError
+            For a network of another depth or a larger width.
+        """
+        drawn, n = self.init(key, box), narrower.first.bias.shape[0]
+        depth = 1 if narrower.hidden is None else 1 + narrower.hidden.bias.shape[0]
+        if depth != self.depth or n > self.width:
+            raise ValueError(
+                f"NeuralBasis({self.width}, {self.depth}).widened: expected a network of depth "
+                f"{self.depth} and at most as wide; got width {n} and depth {depth}."
+            )
+        first = jax.tree.map(lambda new, old: new.at[:n].set(old), drawn.first, narrower.first)
+        if drawn.hidden is None or narrower.hidden is None:
+            return Network(first, None)
+        weight, bias = drawn.hidden
+        weight = weight.at[:, :n, n:].set(0.0).at[:, :n, :n].set(narrower.hidden.weight)
+        return Network(first, Affine(weight, bias.at[:, :n].set(narrower.hidden.bias)))
+
     def __call__(self, x: PointX, parameters: Network) -> Functions:
         """Evaluate the P functions at one point."""
         return self._functions(x, parameters, None)

@@ -1,6 +1,16 @@
 """The figures of the slides: ``adabasis reproduce NAME`` runs one and draws it."""
 
-from . import advection_constant, advection_depth, advection_width
+from . import (
+    advection_constant,
+    advection_depth,
+    advection_width,
+    basis_functions,
+    he_vs_box,
+    image_collapse,
+    lsgd_path,
+    lsgd_vs_gd,
+    width_depth,
+)
 from .registry import EXPERIMENTS, Experiment, register
 
 __all__ = [
@@ -9,5 +19,11 @@ __all__ = [
     "advection_constant",
     "advection_depth",
     "advection_width",
+    "basis_functions",
+    "he_vs_box",
+    "image_collapse",
+    "lsgd_path",
+    "lsgd_vs_gd",
     "register",
+    "width_depth",
 ]

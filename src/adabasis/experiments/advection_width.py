@@ -76,7 +76,7 @@ register(
         "advection-width",
         "Advection with a = x: convergence with width, ε = W^-α",
         Config((4, 8, 16), (0.0, 0.5), steps=100, seeds=1, per_side=41),
-        Config((4, 8, 16, 32), (-0.5, 0.0, 0.5, 1.0), steps=2000, seeds=4, depth=4),
+        Config((4, 8, 16, 32), (-0.5, 0.0, 0.5, 1.0), steps=3000, seeds=2, depth=4, per_side=51),
         run,
         plot,
     )

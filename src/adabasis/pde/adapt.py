@@ -24,8 +24,9 @@ import numpy as np
 from .. import lstsq
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
 from ..fields import coordinates
-from ..train import LSGN, AbstractTrainer, Budget, Objective, train
+from ..train import GD, LSGN, AbstractTrainer, Budget, Objective, train
 from .conditions import Initial, coordinate_name
+from .newton import newton, train_in_rounds
 from .problem import LinearProblem
 from .search import FrozenSearch, Trial
 from .system import OnDomain, misfit, on_domain, rows_for, values
@@ -70,8 +71,17 @@ def train_on(
         objective = Objective(found.weighted(1.0), 0.0, held)
         left = max(search.deadline - began, 1.0)
         budget = dataclasses.replace(Budget.of(chosen, max_steps), max_seconds=left)
-        run = train(chosen, objective, initial, key=jax.random.fold_in(key, 1), budget=budget)
-        c = np.asarray(_resolved(objective, run.parameters))
+        fit_key = jax.random.fold_in(key, 1)
+        if search.problem.linear or isinstance(chosen, GD):
+            run = train(chosen, objective, initial, key=fit_key, budget=budget)
+        else:
+            run = train_in_rounds(
+                chosen, objective, initial, found=found, key=fit_key, budget=budget
+            )
+        if search.problem.linear:
+            c = np.asarray(_resolved(objective, run.parameters))
+        else:
+            c = np.asarray(newton(held, run.parameters, found, 1.0, run.coefficients))
         measured = misfit(search.fresh, held, run.parameters, c)
         label = f"{basis!r}, moved by {type(chosen).__name__}, restart {restart}"
         trial = Trial(held, run.parameters, c, found, 1.0, measured, label, run, initial)

@@ -19,7 +19,7 @@ from ..basis import AbstractBasis
 from ..notation import Parameters
 from ..operators import Identity
 from ..rows import evaluate
-from .newton import linearised
+from .newton import reduced
 from .problem import LinearProblem
 from .search import Trial, on_domain_without_slope
 from .system import RIDGE, Rows, System, values
@@ -142,7 +142,7 @@ def stability(problem: LinearProblem, trial: Trial, fresh: Rows) -> Stability:
         reductions = (system.equation, system.conditions)
     else:  # the linearised equation
         terms, c = trial.rows.weighted(1.0), jnp.asarray(trial.coefficients)
-        reductions = (linearised(basis, trial.parameters, terms, c)[0], None)
+        reductions = (reduced(terms, basis, trial.parameters, c), None)
     spectrum, alone = _free_functions(basis, trial.parameters, *reductions, x)
     ratios = np.asarray(spectrum)
     return Stability(1 / float(ratios[0]), int(np.sum(ratios > 1 / UNDETERMINED)), float(alone))

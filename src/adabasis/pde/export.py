@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..storage import replacing
 
 if TYPE_CHECKING:
     from .solution import Solution
@@ -44,7 +47,12 @@ def write_grid(solution: Solution, path: str | os.PathLike[str], per_side: int) 
             "to_vtk needs meshio: install it with `pip install adabasis[vtk]` or `pip install "
             "meshio`."
         ) from error
+    if not set(Path(path).suffixes) & set(meshio.extension_to_filetypes):
+        known = ", ".join(sorted(meshio.extension_to_filetypes))
+        raise ValueError(f"to_vtk({str(path)!r}): its suffix names no format; use one of {known}.")
     x, cells = grid(solution.box, per_side)
     points = np.pad(x, ((0, 0), (0, 3 - d)))
     data: dict[str, Any] = {"u": solution(x), "residual": solution.residual(x)}
-    meshio.Mesh(points, [(CELLS[d], cells)], point_data=data).write(path)
+    mesh = meshio.Mesh(points, [(CELLS[d], cells)], point_data=data)
+    with replacing(path) as temporary:
+        mesh.write(temporary)

@@ -159,7 +159,7 @@ class Solution(Fitted):
         ImportError
             If meshio is not installed.
         ValueError
-            For more than three coordinates.
+            For more than three coordinates, or a suffix that names no format.
         """
         from .export import write_grid
 

@@ -96,7 +96,7 @@ def solve(
             train_on(search, basis, trainer, max_steps, n_restarts)
         elif basis is not None:
             search.one(basis)
-            if method == "auto" and basis.trainable and problem.linear:
+            if method == "auto" and basis.trainable:
                 train_on(search, basis, None, max_steps, n_restarts)
         else:
             search.start()
@@ -137,11 +137,6 @@ def _checked(
         raise ValueError(
             f"solve(problem, {basis!r}, method={method!r}): a trainer needs functions to move, "
             "such as NeuralBasis(32, 1)."
-        )
-    if trainer is not None and not problem.linear:
-        raise ValueError(
-            f"solve(method={method!r}): {problem.operator!r} is not linear; its coefficients are "
-            "found by Gauss-Newton on frozen functions. Use method='auto'."
         )
     return trainer
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ..fitted import Fitted
 
 INK, FAINT = "#1b1b1a", "#d8d8d5"
-BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
+BLUE, ORANGE, GREEN, RED, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 """Colours of Okabe and Ito, told apart with every kind of colour vision."""
 COLOURMAP = "viridis"
 WIDTH, HEIGHT = 4.2, 2.8

@@ -60,9 +60,14 @@ class Budget:
 
 @eqx.filter_jit
 def _block(
-    trainer: AbstractTrainer, objective: Objective, state: Any, best: Evaluation, steps: Array
+    trainer: AbstractTrainer,
+    objective: Objective,
+    state: Any,
+    best: Evaluation,
+    steps: Array,
+    target: Array,
 ) -> tuple[Array, Any, Evaluation, Evaluation, tuple[Array, Array, Array]]:
-    """Run ``steps`` ≤ BLOCK steps unless stuck, keeping the evaluation of least loss."""
+    """Run ``steps`` ≤ BLOCK steps unless stuck or at the target, keeping that of least loss."""
     dtype = best.loss.dtype
     records = (jnp.zeros(BLOCK, dtype), jnp.zeros(BLOCK, dtype), jnp.zeros(BLOCK, dtype))
 
@@ -78,16 +83,26 @@ def _block(
     unstuck = dataclasses.replace(best, stuck=jnp.asarray(False))
     carry = (jnp.zeros_like(steps), state, best, unstuck, records)
     done, state, best, now, records = jax.lax.while_loop(
-        lambda c: (c[0] < steps) & ~c[3].stuck, body, carry
+        lambda c: (c[0] < steps) & ~c[3].stuck & (c[2].loss > target), body, carry
     )
     return done, state, best, now, records
 
 
-def _nothing_yet(trainer: AbstractTrainer, objective: Objective, state: Any) -> Evaluation:
-    """Return an evaluation of infinite loss, the shape of a real one, without compiling any."""
-    shape = eqx.filter_eval_shape(trainer.step, objective, state)[1]
+@eqx.filter_jit
+def _begin(
+    trainer: AbstractTrainer, objective: Objective, parameters: Parameters, key: RandomKey
+) -> tuple[Any, Evaluation]:
+    """Return the first state, and an evaluation of infinite loss, the shape of a real one."""
+    state = trainer.init(objective, parameters, key)
+    shape = jax.eval_shape(lambda: trainer.step(objective, state))[1]
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    return dataclasses.replace(zeros, loss=jnp.full_like(zeros.loss, jnp.inf))
+    return state, dataclasses.replace(zeros, loss=jnp.full_like(zeros.loss, jnp.inf))
+
+
+@eqx.filter_jit
+def _mean_square(objective: Objective) -> Array:
+    b = objective.targets
+    return jnp.sum(b**2) / b.shape[1]
 
 
 @eqx.filter_jit
@@ -137,8 +152,7 @@ def train(
     loop = _Loop(trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks))
     if resume is not None:
         return loop.run(resume.tape)
-    state = trainer.init(objective, parameters, key)
-    nothing = _nothing_yet(trainer, objective, state)
+    state, nothing = _begin(trainer, objective, parameters, key)
     return loop.run(Tape(state, nothing, nothing))
 
 
@@ -160,9 +174,7 @@ class _Loop:
         self.start, self.block = time.perf_counter(), 1
         self.final: tuple[Evaluation, int, float] | None = None
         self.final_check: tuple[int, float] | None = None
-        self.target = (
-            float(budget.tol**2 * jnp.sum(objective.targets**2)) / (objective.targets.shape[1])
-        )
+        self.target = budget.tol**2 * _mean_square(objective)
 
     def run(self, tape: Tape) -> Run:
         self.tape, self.before = tape, tape.elapsed
@@ -195,12 +207,11 @@ class _Loop:
         )
 
     def _advance(self) -> None:
-        tape, every = self.tape, self.budget.check_every
-        until_check = every - (tape.step - 1) % every if tape.step else 1
-        n = min(until_check, self.block, BLOCK, max(1, self.budget.max_steps + 1 - tape.step))
+        tape = self.tape
+        n = min(self._until_check(), self.block, max(1, self.budget.max_steps + 1 - tape.step))
         began = time.perf_counter()
         done, state, best, now, records = jax.block_until_ready(
-            _block(self.trainer, self.objective, tape.state, tape.best, jnp.asarray(n))
+            _block(self.trainer, self.objective, tape.state, tape.best, jnp.asarray(n), self.target)
         )
         ended, n = time.perf_counter(), int(done)
         shared = began + (ended - began) * np.arange(1, n + 1) / n
@@ -213,8 +224,15 @@ class _Loop:
             records=(*tape.records, np.stack([np.asarray(r)[:n] for r in records])),
             seconds=(*tape.seconds, self.before + shared - self.start),
         )
-        if self.tape.step > 1:  # the first block holds the compilation
-            self.block = max(1, min(BLOCK, 2 * n, int(BLOCK_SECONDS * n / (ended - began))))
+        self.block = max(1, min(BLOCK, 8 * n, int(BLOCK_SECONDS * n / (ended - began))))
+
+    def _until_check(self) -> int:
+        """Return the steps until somebody wants to look."""
+        every, step = self.budget.check_every, self.tape.step
+        if not step:
+            return 1
+        watched = self.validation is not None or bool(self.callbacks)
+        return every - (step - 1) % every if watched else BLOCK
 
     def _look(self) -> StopReason | None:
         """Check the held-out error and callbacks when due, and say whether to stop."""
@@ -222,7 +240,7 @@ class _Loop:
         done, loss = tape.step - 1, float(now.loss)
         elapsed = time.perf_counter() - self.start
         finished = tape.step > self.budget.max_steps
-        reached = float(tape.best.loss) <= self.target
+        reached = float(tape.best.loss) <= float(self.target)
         late = elapsed > self.budget.max_seconds
         stuck = bool(now.stuck)
         regular = done % self.budget.check_every == 0

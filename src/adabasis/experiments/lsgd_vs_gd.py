@@ -1,0 +1,188 @@
+"""LSGD against GD on sin 2πx from He initialization: four networks, and LSGN beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..basis import NeuralBasis
+from ..plots.style import BLUE, GREEN, ORANGE, PURPLE, RED, styled
+from ..train import GD, LSGD, LSGN, AbstractTrainer
+from . import sine
+from .curves import band, published_end, shared_legend
+from .published import Claim, compared
+from .registry import Experiment, Record, register
+
+GD_RATE, LSGD_RATE = 5e-4, 5e-3
+COARSE = 1e-6
+"""The cut-off of singular values with which LSGD ends where the published runs do."""
+STYLES = {
+    "GD": (RED, "--"),
+    "LSGD": (BLUE, "-"),
+    "LSGD, cut-off 1e-13": (GREEN, "-."),
+    "LSGD, controlled rate": (PURPLE, "--"),
+    "LSGN": (ORANGE, ":"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """A network, and the steps and seeds of its runs: fewer seeds where a run takes minutes."""
+
+    activation: str
+    residual: bool
+    width: int
+    depth: int
+    steps: int
+    seeds: int = 16
+    newton_steps: int = 100
+    newton_seeds: int = 16
+    controlled_seeds: int = 16
+
+    @property
+    def title(self) -> str:
+        """What the panel shows, in words."""
+        name = {"relu": "ReLU", "tanh": "tanh"}[self.activation]
+        kind = "residual" if self.residual else "plain"
+        return f"{name}, {kind}, width {self.width}, depth {self.depth}"
+
+    @property
+    def basis(self) -> NeuralBasis:
+        """The network, drawn by He: uniform weights and no biases."""
+        return NeuralBasis(
+            self.width, self.depth, activation=self.activation, residual=self.residual,
+            init="he", constant=False,
+        )  # fmt: skip
+
+    def methods(self) -> Iterator[tuple[str, AbstractTrainer, int, int]]:
+        """Yield every trainer with its name, steps and seeds."""
+        yield "GD", GD(GD_RATE), self.steps, self.seeds
+        yield "LSGD", LSGD(LSGD_RATE, solver="svd", rcond=COARSE), self.steps, self.seeds
+        if self.activation == "tanh":  # with ReLU the cut-off changes little
+            yield "LSGD, cut-off 1e-13", LSGD(LSGD_RATE, solver="svd"), self.steps, self.seeds
+        if self.controlled_seeds:
+            controlled = LSGD("auto", solver="svd")
+            yield "LSGD, controlled rate", controlled, self.steps, self.controlled_seeds
+        yield "LSGN", LSGN(), self.newton_steps, self.newton_seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The panels."""
+
+    panels: tuple[Panel, ...]
+
+
+def run(config: Config) -> Record:
+    """Train every panel by every method."""
+    panels: list[Record] = [
+        {
+            "title": panel.title,
+            "methods": {
+                name: sine.runs(panel.basis, trainer, steps, seeds)
+                for name, trainer, steps, seeds in panel.methods()
+            },
+        }
+        for panel in config.panels
+    ]
+    ours = {
+        f"{panel['title']}: {name}": found
+        for panel in panels
+        for name, found in panel["methods"].items()
+    }
+    return {"panels": panels, **compared(PUBLISHED, ours)}
+
+
+@styled
+def plot(record: Record) -> Figure:
+    """Draw mean and deviation of every method, and where the published runs end."""
+    figure = Figure(figsize=(8.4, 6.0), layout="constrained")
+    axes = figure.subplots(2, 2).ravel()
+    for ax, panel in zip(axes, record["panels"], strict=False):
+        _draw(ax, panel)
+    for ax in axes[2:]:
+        ax.set_xlabel("iterations")
+    for ax in axes[::2]:
+        ax.set_ylabel("log$_{10}$ mean squared error")
+    shared_legend(figure, columns=3)
+    return figure
+
+
+def _draw(ax: Axes, panel: Record) -> None:
+    for name, found in panel["methods"].items():
+        colour, dash = STYLES[name]
+        band(ax, found, colour, dash, name)
+        published_end(ax, PUBLISHED.get(f"{panel['title']}: {name}"), colour)
+    ax.set_title(panel["title"])
+    ax.set_xscale("log")
+
+
+_RELU = (
+    "With ReLU and no biases all functions are linear on [0, 1] at first. LSGD moves the kinks "
+    "that appear near 0 by large steps; units die, and seeds settle at plateaus, some of them late."
+)
+_GD = (
+    "Joint descent has none of these plateaus here; why the published runs do worse is not known "
+    "(a constant function in the last layer changes nothing)."
+)
+_NOISE = "Adam at a constant rate jumps: the mean of current iterates depends on where it is cut."
+_COARSE = (
+    "The solver behind the published runs is not stated, and its cut-off of singular values "
+    "decides. No single one meets both panels: 1e-6 comes nearest in the plain one, and there "
+    "4e-7, 3e-6, a ridge or a constant function do no better."
+)
+_FINE = (
+    "At 1e-13 the first solve from He is already better than the published end. In the plain "
+    "network steps of constant size then let the coefficients grow, to 1e8 within 300 steps, and "
+    "the loss with them."
+)
+_CONTROL = "A rate that is halved where the loss rises keeps what the first solve found."
+_PLAIN_RELU, _RESIDUAL_RELU, _PLAIN_TANH, _RESIDUAL_TANH = (
+    "ReLU, plain, width 32, depth 4",
+    "ReLU, residual, width 32, depth 4",
+    "tanh, plain, width 40, depth 6",
+    "tanh, residual, width 64, depth 8",
+)
+PUBLISHED = {
+    f"{_PLAIN_RELU}: GD": Claim(-2.0, 10_000, _GD),
+    f"{_PLAIN_RELU}: LSGD": Claim(-3.4, 10_000, _RELU),
+    f"{_RESIDUAL_RELU}: GD": Claim(-5.0, 100_000, _NOISE),
+    f"{_RESIDUAL_RELU}: LSGD": Claim(-5.6, 100_000, _RELU),
+    f"{_PLAIN_TANH}: GD": Claim(-5.5, 3000, _NOISE),
+    f"{_PLAIN_TANH}: LSGD": Claim(-13.2, 3000, _COARSE),
+    f"{_PLAIN_TANH}: LSGD, cut-off 1e-13": Claim(-13.2, 3000, _FINE),
+    f"{_PLAIN_TANH}: LSGD, controlled rate": Claim(-13.2, 3000, _CONTROL),
+    f"{_RESIDUAL_TANH}: GD": Claim(-5.0, 10_000, _NOISE),
+    f"{_RESIDUAL_TANH}: LSGD": Claim(-16.0, 10_000, _COARSE),
+    f"{_RESIDUAL_TANH}: LSGD, cut-off 1e-13": Claim(-16.0, 10_000, _FINE),
+    f"{_RESIDUAL_TANH}: LSGD, controlled rate": Claim(-16.0, 10_000, _CONTROL),
+}
+"""log10 of the mean squared error at the end, read off the published figure."""
+
+register(
+    Experiment(
+        "lsgd-vs-gd",
+        "LSGD against GD on sin 2πx: ReLU and tanh, plain and residual",
+        Config(
+            (
+                Panel("relu", False, 32, 4, 1000, 4, 30, 2, 2),
+                Panel("relu", True, 32, 4, 1000, 4, 30, 2, 2),
+                Panel("tanh", False, 40, 6, 600, 3, 20, 2, 3),
+                Panel("tanh", True, 64, 8, 300, 2, 5, 2, 2),
+            )
+        ),
+        Config(
+            (
+                Panel("relu", False, 32, 4, 10_000, newton_seeds=4, controlled_seeds=4),
+                Panel("relu", True, 32, 4, 100_000, 4, newton_seeds=4, controlled_seeds=0),
+                Panel("tanh", False, 40, 6, 3000, newton_seeds=4),
+                Panel("tanh", True, 64, 8, 10_000, 4, 20, 4, 2),
+            )
+        ),
+        run,
+        plot,
+    )
+)

@@ -1,0 +1,99 @@
+"""Published numbers beside ours: what the papers' figures show, and a verdict on each."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from .registry import Record
+
+TOLERANCE = 0.3
+"""Decades within which two numbers agree; the published ones are read off figures, ±0.1."""
+FAILED = -1.0
+"""A mean above it counts as failed training of sin 2πx: a straight line already has −0.4."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One published number: log10 of a mean squared error.
+
+    Attributes
+    ----------
+    value : float or None
+        ``None`` where the figure shows that training fails.
+    size : int
+        Steps that it was published for.
+    reason : str
+        Why ours differs, where it does.
+    """
+
+    value: float | None
+    size: int
+    reason: str = ""
+
+
+def compared(claims: Mapping[str, Claim], ours: Mapping[str, Record]) -> Record:
+    """Return our numbers with the published ones beside them, and a verdict in words on each.
+
+    Parameters
+    ----------
+    claims : mapping of what is measured to its claim
+    ours : mapping of the same to records
+        ``last``, the values of all seeds, ``best``, the best of every run, and ``steps``. What
+        nobody has claimed anything about is listed, too.
+
+    Returns
+    -------
+    record
+        ``compared``, a list of records; ``verdict``, a list of lines to print.
+    """
+    rows = [_judged(what, claims.get(what), found) for what, found in ours.items()]
+    return {"compared": rows, "verdict": list(_lines(rows))}
+
+
+def _judged(what: str, claim: Claim | None, found: Record) -> Record:
+    values, steps = found["last"], found["steps"]
+    mean = float(np.mean(values))
+    row = {
+        "what": what,
+        "mean": mean,
+        "deviation": float(np.std(values)),
+        "best": float(np.mean(found["best"])),
+        "seeds": len(values),
+        "verdict": "",
+        "reason": "",
+    }
+    if claim is None:
+        return row
+    row |= {"published": "fails" if claim.value is None else claim.value}
+    verdict = _verdict(claim, mean)
+    if steps < claim.size and verdict != "better":
+        return row | {"verdict": f"{steps:,} of {claim.size:,} steps: no verdict"}
+    deviates = verdict in ("better", "worse", "does not fail")
+    return row | {"verdict": verdict, "reason": claim.reason if deviates else ""}
+
+
+def _verdict(claim: Claim, mean: float) -> str:
+    if claim.value is None:
+        return "fails, as published" if mean > FAILED else "does not fail"
+    if abs(mean - claim.value) <= TOLERANCE:
+        return "agrees"
+    return "better" if mean < claim.value else "worse"
+
+
+def _lines(rows: Iterable[Record]) -> Iterator[str]:
+    for row in rows:
+        seeds = f"{row['seeds']} seed" + "s" * (row["seeds"] > 1)
+        line = f"{row['what']}: {row['mean']:.2f} ± {row['deviation']:.2f} ({seeds}"
+        if row["best"] < row["mean"] - TOLERANCE:
+            line += f", best iterates {row['best']:.2f}"
+        line += ")"
+        if row["verdict"]:
+            line += f"; published {row['published']}: {row['verdict']}"
+        yield line
+        if row["reason"]:
+            yield from textwrap.wrap(row["reason"], 96, initial_indent="    ",
+                                     subsequent_indent="    ")  # fmt: skip
