@@ -40,6 +40,9 @@ STEPS = 60
 """Gauss–Newton steps of a run by default."""
 LOGIT_DEGREES = (1, 2, 4)
 """Degrees of the logits that are compared in more than one input."""
+BY_CHANCE = 1.1
+"""Held-out errors within this factor do not tell free borders from tied ones: ties are fewer
+degrees of freedom, and are taken."""
 ROWS_PER_LOGIT = 40
 """Rows for each coefficient of the logits, the least for degrees above 1."""
 EXACT = 1e-10
@@ -226,7 +229,15 @@ class PieceSearch(Search):
             self.found[-1].label += f", from {draft.start}"
             if self._late() or self._error() < EXACT:
                 return True
+        self._prefer_ties()
         return False
+
+    def _prefer_ties(self) -> None:
+        """Put the best tied candidate first where free ones are better only by chance."""
+        best = self.best
+        tied = [c for c in self.ranked if c.run and c.basis.tie_weight]
+        if tied and tied[0].held_out <= BY_CHANCE * best.held_out and tied[0] is not best:
+            tied[0].standing = best.order
 
     def _solve(
         self,

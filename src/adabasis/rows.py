@@ -147,6 +147,11 @@ class TieTerm(AbstractTerm):
         """No derivative of the fitted function is taken."""
         return 0
 
+    @property
+    def linear(self) -> bool:
+        """Linear in the coefficients."""
+        return True
+
 
 def tied(term: Term, basis: AbstractBasis) -> list[AbstractTerm]:
     """Return a term of data, and the ties that the basis has at its points, if any."""
