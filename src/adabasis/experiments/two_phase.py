@@ -106,12 +106,11 @@ def plot(record: Record) -> Figure:
         for ax, phi in zip((first, second), wave["phases"], strict=True):
             _draw_partition(ax, record["x"], phi)
         first.set_ylabel("φ")
-        first.set_title(wave["what"])
+        first.set_title(f"{wave['what']}: after phase 1")
+        second.set_title("after phase 2")
         last.plot(record["x"], wave["wave"], color=INK, linewidth=3.0, alpha=0.35)
         last.plot(record["x"], wave["approximant"], color=ORANGE, linewidth=1.2)
         last.set_title(f"relative error {wave['error']:.1e}")
-    for ax, title in zip(table[0, :2], ("after phase 1", "after phase 2"), strict=True):
-        ax.set_title(title, loc="right")
     for ax in table[-1]:
         ax.set_xlabel("x")
     return figure
