@@ -15,18 +15,20 @@ errors notation scope domains points samplers fields
 basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped
 basis.polynomial basis.partition basis.partitioned basis
+pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.shape pieces.drafts pieces
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.schedule train.cross_entropy
 train.last_layer train.ngd train.record train.loop train
-storage labels fitted classifier select prepared search progress fitting
+storage labels fitted classifier select prepared search progress fitting pounet
 class_search classifying
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.solution pde.study pde.export pde.solving pde
 verdict class_verdict
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
-plots.classes plots
-report.sections report.equations report.classes report.page report estimators
+plots.partitions plots.classes plots
+report.sections report.equations report.classes report.page report
+estimators class_estimator pounet_estimator
 tables.columns tables.targets tables.dialect tables.source tables.prepare tables.write tables
 experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
