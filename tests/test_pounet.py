@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adabasis import POUNetRegressor, fit_pounet, load, rows
+from adabasis import POUNetRegressor, fit_pounet, load, plots, rows
 from adabasis.basis import PartitionBasis
 from adabasis.operators import Partial
+from adabasis.plots.partitions import breaks, pieces, shares
 from adabasis.points import Points
 from adabasis.pounet import _notes
 from adabasis.train import LSGN, Budget, Objective, train
 
 from .laws import assert_close, assert_same_bits
-from .registry import draw, key, points
+from .registry import FUNCTIONS, draw, fitted, key, points
 
 KINKS = PartitionBasis(3, 2, partition="affine", continuity=10.0, reach=0.3)
 
@@ -170,6 +171,35 @@ def test_ties_pull_a_hard_border_to_where_the_polynomials_meet():
         weight = np.asarray(run.parameters.partition)
         border = -(weight[1, 0] - weight[0, 0]) / (weight[1, 1] - weight[0, 1]) / np.sqrt(3)
         assert (abs(border - 0.4142) < 1e-9) == moves
+
+
+def test_what_is_drawn_is_the_model(model):
+    x = np.linspace(*model.box[0], 50)[:, None]
+    phi = shares(model, x)
+    assert_close(phi.sum(axis=1), np.ones(50), 1e-14)
+    for q in range(2):
+        assert_close((phi * pieces(model, x, q)).sum(axis=1), model(x)[:, q], 1e-12)
+    assert_close(breaks(model), np.array([0.37, 0.71]), 1e-9)
+    above, below = plots.partitions(model).axes
+    assert len(above.lines) == 3
+    drawn, whole = below.lines[-1].get_xydata().T
+    np.testing.assert_allclose(whole, model(drawn[:, None])[:, 0])
+
+
+def test_a_map_shows_every_part_and_others_are_refused():
+    basis = PartitionBasis(3, 1, partition="affine")
+    figure = plots.partitions(fitted(basis))
+    numbers = {text.get_text() for text in figure.axes[0].texts}
+    assert numbers == {"1", "2", "3"}
+    with pytest.raises(ValueError, match="expected a partition of unity network"):
+        plots.partitions(fitted(FUNCTIONS["plain tanh"]))
+
+
+def test_the_report_tells_the_breakpoints(model, tmp_path):
+    model.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Breakpoints: 0.37, 0.71." in page
+    assert "owns of the box" in page
 
 
 @pytest.mark.slow
