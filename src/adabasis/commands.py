@@ -183,6 +183,10 @@ def _read(job: FitJob, view: Screen) -> tuple[AbstractSource, TrainingData]:
             impute=job.impute,
             classify=job.classify,
         )
+    if job.model == "pounet" and data.labels is not None:
+        raise BadInput(
+            f"--model pounet fits numbers, and {job.targets[0]!r} holds classes. Leave --model out."
+        )
     screen.table_read(view, job.table, str(source), len(source.names), data)
     return source, data
 
