@@ -14,20 +14,28 @@ from adabasis.experiments import (
     advection_depth,
     advection_width,
     basis_functions,
+    classes_depth,
     he_vs_box,
     image_collapse,
     lsgd_path,
     lsgd_vs_gd,
+    ngd_vs_gd,
+    two_phase,
+    waves,
     width_depth,
 )
 from adabasis.experiments.advection import Advection, layer, run, trainer_named
 
 TINY = {
+    "waves": waves.Config((2,), (waves.Target(2, 1.0),), 1, 1, seeds=1, depth=2),
+    "two-phase": two_phase.Config(((waves.Target(1, 0.5), 2),), 1, 1, depth=2),
     "advection-constant": advection_constant.Config(1, (("lsgd", 2), ("lsgn", 2)), width=4),
     "advection-width": advection_width.Config(
         (2, 4), (0.0,), 2, 1, depth=1, per_side=9, activations=("tanh",)
     ),
     "advection-depth": advection_depth.Config((1, 2), seeds=2, steps=2, width=4, per_side=9),
+    "ngd-vs-gd": ngd_vs_gd.Config(2, 2, 60),
+    "classes-depth": classes_depth.Config((1, 2), 2, 2, width=4, n_rows=60),
     "lsgd-vs-gd": lsgd_vs_gd.Config((lsgd_vs_gd.Panel("tanh", False, 4, 2, 2, 1, 2, 1),)),
     "lsgd-path": lsgd_path.Config(gd_steps=2, lsgd_steps=2, newton_steps=2),
     "image-collapse": image_collapse.Config((1, 2), 2, width=4, image_depths=(1, 2)),

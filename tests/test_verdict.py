@@ -104,7 +104,7 @@ def test_chance_makes_no_winner():
     claims = 0
     for seed in range(100):
         errors = np.random.default_rng(seed).normal(size=(2, 200)) ** 2
-        claims += abs(verdict._standard_errors(errors[0] - errors[1])) > verdict._CLEAR
+        claims += abs(verdict._standard_errors(errors[0] - errors[1])) > verdict.CLEAR
     assert claims <= 10
 
 

@@ -18,13 +18,17 @@ __version__ = "0.1.0"
 _NAMES = {
     "domains": ["Box"],
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis", "PartitionBasis"],
-    "train": ["GD", "LSGD", "LSGN", "TwoPhase"],
+    "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
     "fitted": ["Fitted", "load"],
     "fitting": ["fit", "refit"],
+    "classifier": ["Classifier"],
+    "classifying": ["classify", "refit_classes"],
     "pounet": ["fit_pounet"],
     "pde.solution": ["Solution"],
     "pde.solving": ["solve"],
-    "estimators": ["AdaptiveBasisRegressor", "POUNetRegressor"],
+    "estimators": ["AdaptiveBasisRegressor"],
+    "class_estimator": ["AdaptiveBasisClassifier"],
+    "pounet_estimator": ["POUNetRegressor"],
 }
 _MODULES = [
     "basis",

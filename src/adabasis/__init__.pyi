@@ -12,9 +12,12 @@ from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
 from .basis import PartitionBasis as PartitionBasis
+from .class_estimator import AdaptiveBasisClassifier as AdaptiveBasisClassifier
+from .classifier import Classifier as Classifier
+from .classifying import classify as classify
+from .classifying import refit_classes as refit_classes
 from .domains import Box as Box
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
-from .estimators import POUNetRegressor as POUNetRegressor
 from .fitted import Fitted as Fitted
 from .fitted import load as load
 from .fitting import fit as fit
@@ -22,9 +25,11 @@ from .fitting import refit as refit
 from .pde.solution import Solution as Solution
 from .pde.solving import solve as solve
 from .pounet import fit_pounet as fit_pounet
+from .pounet_estimator import POUNetRegressor as POUNetRegressor
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN
+from .train import NGD as NGD
 from .train import TwoPhase as TwoPhase
 
 __version__: str

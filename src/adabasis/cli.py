@@ -43,10 +43,8 @@ app = cyclopts.App(
     name="adabasis",
     version=_version,
     help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
-    help_epilogue=(
-        "Begin with: adabasis fit TABLE.csv --target COLUMN. "
-        "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted."
-    ),
+    help_epilogue="Begin with: adabasis fit TABLE.csv --target COLUMN. "
+    "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.",
     help_format="plaintext",
 )
 Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
@@ -65,6 +63,7 @@ def fit(
     drop: Names = (),
     encode: Flag = False,
     impute: Flag = False,
+    classify: Flag = False,
     holdout: float = 0.2,
     seed: int = 0,
     max_seconds: Annotated[float, Parameter(show_default=False)] = math.inf,
@@ -81,7 +80,7 @@ def fit(
     table
         CSV, Parquet or Feather; the first line of a CSV names the columns.
     target
-        Column to predict (needed); repeat for several.
+        Column to predict (needed); repeat for several. Text is taken as classes.
     model
         auto, network (trained functions), frozen (functions as drawn) or pounet (pieces).
     weight
@@ -92,6 +91,8 @@ def fit(
         One 0/1 input for each category of a text column.
     impute
         Fill missing inputs (median, most frequent), leave out rows without target.
+    classify
+        Take whole numbers in the target as classes; text and true/false always are.
     holdout
         Share of rows kept aside to judge the model.
     seed
@@ -112,8 +113,8 @@ def fit(
     from . import commands
 
     job = commands.FitJob(
-        table, target, model, weight, drop, encode, impute, holdout, seed, max_seconds, out,
-        report, force, _given,
+        table, target, model, weight, drop, encode, impute, classify, holdout, seed, max_seconds,
+        out, report, force, _given,
     )  # fmt: skip
     return _told(commands.fit_table(job, _console(), quiet=quiet or as_json), as_json)
 
@@ -149,9 +150,8 @@ def predict(
     from . import commands
 
     silent = quiet or as_json
-    return _told(
-        commands.predict_table(model, table, out, force, _console(), quiet=silent), as_json
-    )
+    found = commands.predict_table(model, table, out, force, _console(), quiet=silent)
+    return _told(found, as_json)
 
 
 @app.command
@@ -256,10 +256,10 @@ def doctor(*, as_json: AsJson = False) -> int:
     from . import doctor
 
     with open(os.devnull, "w") as nowhere:
-        document = doctor.report(_console(nowhere) if as_json else _console())
+        document = doctor.report(_console(nowhere if as_json else None))
     if as_json:
         print(json.dumps(document))
-    return 1 if document["wrong"] else 0
+    return int(bool(document["wrong"]))
 
 
 @app.command

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from . import report, screen, select
+from . import report, screen
 from .basis import FrozenFeatures
+from .class_command import default_bases, fitted, judged, predicted, predicted_columns, refitted
+from .classifier import Classifier
 from .errors import BadInput, counted, listed
 from .fitted import Fitted, load
-from .fitting import fit, refit
 from .pounet import fit_pounet
 from .progress import ProgressLine
 from .screen import Screen
@@ -35,7 +36,7 @@ from .tables import (
     write_predictions,
 )
 from .train import StopReason
-from .verdict import Verdict, judge, split
+from .verdict import Verdict, split
 
 MODELS = ("auto", "network", "frozen", "pounet")
 PACKAGES = ("adabasis", "jax", "numpy", "scipy")
@@ -52,6 +53,7 @@ class FitJob:
     drop: tuple[str, ...] = ()
     encode: bool = False
     impute: bool = False
+    classify: bool = False
     holdout: float = 0.2
     seed: int = 0
     max_seconds: float = math.inf
@@ -139,12 +141,13 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
     try:
         if not interrupted and len(rows[1]):
             with view.working("comparing with other models"):
-                verdict = judge(model, data.x, data.y, data.weight, rows)
+                verdict = judged(model, data, rows)
             label = f"{counted(len(rows[1]), 'row')} the model had not seen"
-            evidence = report.Evidence.of(model, data.x[rows[1]], data.y[rows[1]], label)
+            truth = data.y if data.labels is None else data.labels
+            evidence = report.Evidence.of(model, data.x[rows[1]], truth[rows[1]], label)
         if not interrupted:
             with view.working("solving again with all rows"):
-                model = refit(model, data.x, data.y, sample_weight=data.weight)
+                model = refitted(model, data)
     except KeyboardInterrupt:
         interrupted = True
     provenance = _provenance(job, source.sha256(), len(data.x), interrupted)
@@ -178,6 +181,11 @@ def _read(job: FitJob, view: Screen) -> tuple[AbstractSource, TrainingData]:
             drop=job.drop,
             encode=job.encode,
             impute=job.impute,
+            classify=job.classify,
+        )
+    if job.model == "pounet" and data.labels is not None:
+        raise BadInput(
+            f"--model pounet fits numbers, and {job.targets[0]!r} holds classes. Leave --model out."
         )
     screen.table_read(view, job.table, str(source), len(source.names), data)
     return source, data
@@ -201,8 +209,7 @@ def _reported(page: Path, view: Screen, model: Fitted, evidence: report.Evidence
 
 
 def _fitted(job: FitJob, data: TrainingData, kept: np.ndarray, view: Screen) -> Fitted:
-    n_rows, n_inputs = len(kept), data.x.shape[1]
-    x, y = data.x[kept], data.y[kept]
+    frozen = job.model == "frozen"
     options: dict[str, Any] = {
         "sample_weight": None if data.weight is None else data.weight[kept],
         "max_seconds": job.max_seconds,
@@ -210,14 +217,14 @@ def _fitted(job: FitJob, data: TrainingData, kept: np.ndarray, view: Screen) -> 
     }
     if job.model == "pounet":
         with view.working("looking for pieces") as line:
-            return fit_pounet(x, y, **options, callbacks=[line] if line else [])
-    bases = select.default_bases(n_rows, n_inputs) if job.model != "auto" else []
-    frozen = job.model == "frozen"
+            x, y, watching = data.x[kept], data.y[kept], [line] if line else []
+            return fit_pounet(x, y, **options, callbacks=watching)
+    options["method"] = "frozen" if frozen else "auto"
+    bases = default_bases(data, len(kept)) if job.model != "auto" else []
     bases = [basis for basis in bases if isinstance(basis, FrozenFeatures) == frozen]
-    method = "frozen" if frozen else "auto"
     with view.working("choosing among functions as drawn") as line:
-        callbacks = [line] if line else []
-        return fit(bases or None, x, y, method=method, **options, callbacks=callbacks)
+        options["callbacks"] = [line] if line else []
+        return fitted(data, kept, bases or None, options)
 
 
 def _labelled(
@@ -267,6 +274,7 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "validation_kind": model.validation_kind,
         "inputs": model.settings.get("input_names"),
         "targets": model.settings.get("output_names"),
+        "classes": model.classes.tolist() if isinstance(model, Classifier) else None,
         "verdict": model.settings.get("verdict"),
         "provenance": model.settings.get("provenance"),
     }
@@ -313,19 +321,19 @@ def predict_table(
     columns = [column.name for column in preparation.inputs]
     view, counts = Screen(console, quiet), {"rows": 0, "outside": 0}
 
-    def blocks(line: ProgressLine | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def blocks(line: ProgressLine | None) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
         for batch in source.batches(columns, preparation.types):
             if batch.num_rows:
                 x, unseen = preparation.matrix(batch, counts["rows"])
                 outside = model.outside(x) | unseen
                 counts["rows"] += len(x)
                 counts["outside"] += int(outside.sum())
-                yield model(x).reshape(len(x), -1), outside
+                yield predicted(model, x), outside
                 if line:
                     line.show(f"predicting: {counted(counts['rows'], 'row')}")
 
     with view.working("predicting") as line:
-        write_predictions(out, preparation.targets, blocks(line))
+        write_predictions(out, predicted_columns(model, preparation.targets), blocks(line))
     view.line(f"{counted(counts['rows'], 'row')} predicted, in the order of {table.name}")
     if unused:
         view.line(f"  columns not used: {listed(unused)}", hang=2)

@@ -191,7 +191,10 @@ class Fitted:
         ValueError
             If the basis holds a function without a name (a custom activation).
         """
-        document = {
+        write_model(path, self._document(), self._tensors())
+
+    def _document(self) -> dict[str, Any]:
+        return {
             "basis": _basis_description(self.basis),
             "n_inputs": self.n_inputs,
             "rank": self.rank,
@@ -204,6 +207,8 @@ class Fitted:
             "notes": list(self.notes),
             "flat_output": self.flat_output,
         }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
         tensors = {
             "coefficients": self.coefficients,
             "box": self.box,
@@ -218,7 +223,7 @@ class Fitted:
                 tensors[f"{name}.{i}"] = np.asarray(leaf)
         for field in dataclasses.fields(History):
             tensors[f"history.{field.name}"] = getattr(self.history, field.name)
-        write_model(path, document, tensors)
+        return tensors
 
     def _inputs(self, X: Any, call: str) -> np.ndarray:
         x = np.asarray(X, dtype=float)
@@ -276,7 +281,10 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             return None
         return jax.tree.unflatten(structure, [tensors[f"{name}.{i}"] for i in range(len(leaves))])
 
-    model = Fitted(
+    kind: Any = Fitted
+    if "labels" in document:
+        from .classifier import restored as kind
+    model: Fitted = kind(
         basis=basis,
         parameters=tree("parameters"),
         coefficients=tensors["coefficients"],
@@ -297,6 +305,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         settings=document["settings"],
         notes=tuple(document["notes"]),
         flat_output=document["flat_output"],
+        **({"labels": document["labels"]} if "labels" in document else {}),
     )
     now, then = model(_probe_points(model.box)), tensors["probe"]
     if not np.allclose(now, then, rtol=0, atol=PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)):

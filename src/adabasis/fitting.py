@@ -131,7 +131,7 @@ def fit(
         "standardize": standardize,
         "n_rows": data.n_rows,
     }
-    check_budgets(max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
+    check_budgets("fit", max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
     members = (1 if bases else MEMBERS) if isinstance(ensemble, str) else int(ensemble)
     with numerics(), shown(verbose, max_steps) as lines:
         deadline = time.perf_counter() + max_seconds
@@ -179,6 +179,7 @@ def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | s
 
 
 def check_budgets(
+    call: str,
     max_steps: int | None,
     max_seconds: float,
     tol: float,
@@ -186,12 +187,7 @@ def check_budgets(
     ensemble: Any,
     ridge: Any,
 ) -> None:
-    """Refuse numbers out of range, all of them in one message.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Refuse budgets that cannot be meant, all of them in one message."""
     wrong = [
         text
         for ok, text in [
@@ -207,12 +203,12 @@ def check_budgets(
         if not ok
     ]  # fmt: skip
     if wrong:
-        raise ValueError(f"fit({'; '.join(wrong)}).")
+        raise ValueError(f"{call}({'; '.join(wrong)}).")
 
 
 @contextlib.contextmanager
 def shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]]:
-    """Yield the callbacks that show progress: none where nobody wants to see it."""
+    """Show progress inside the block, where asked."""
     if not verbose:
         yield ()
         return

@@ -118,7 +118,7 @@ def fit_pounet(
     >>> model.basis.n_partitions, bool(abs(model([[0.3]])[0]) < 1e-9)
     (2, True)
     """
-    check_budgets(max_steps, max_seconds, tol, 1, 1, ridge)
+    check_budgets("fit_pounet", max_steps, max_seconds, tol, 1, 1, ridge)
     deadline = time.perf_counter() + max_seconds
     wanted = Wanted(
         count=_number("n_partitions", n_partitions, 1),

@@ -35,6 +35,8 @@ class Prepared:
         seed: int,
         standardize: bool,
         split_by_default: bool,
+        *,
+        map_outputs: bool = True,
     ) -> None:
         x, values, weight = checked_data(X, y, sample_weight)
         counts = weight > 0
@@ -51,6 +53,8 @@ class Prepared:
             self.input_map = AffineMap.identity(n_inputs)
             self.output_map = AffineMap.identity(n_outputs)
             self.inner_box = self.box
+        if not map_outputs:
+            self.output_map = AffineMap.identity(n_outputs)
         self.scatter = float(np.mean(about / self.output_map.scale**2))
         self.z, self.t = self.input_map(self.x), self.output_map(self.y)
         self.held_out_kind = "none"

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import select
+from .classifier import Classifier
 from .errors import counted, listed, significant
 from .fitted import Fitted
 from .lstsq import Status
@@ -85,8 +86,14 @@ def scores(verdict: Verdict, targets: Sequence[str]) -> Table:
     """Return the scores as a table of at most 80 columns."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column(f"on {counted(verdict.rows_held_out, 'held-out row')}")
-    table.add_column("relative error", justify="right")
+    table.add_column("wrong labels" if verdict.of_classes else "relative error", justify="right")
     shown = list(targets[:2])
+    if verdict.of_classes:
+        table.add_column("cross-entropy", justify="right")
+        for score in verdict.scores:
+            wrong = f"{significant(100 * score.relative, 2)} %"
+            table.add_row(score.name, wrong, *map(significant, score.rmse))
+        return table
     for name in shown:
         short = name if len(name) <= 20 else name[:19] + "…"
         table.add_column(f"RMSE of {short}", justify="right")
@@ -99,7 +106,8 @@ def scores(verdict: Verdict, targets: Sequence[str]) -> Table:
 def judged(screen: Screen, verdict: Verdict, targets: Sequence[str]) -> None:
     """Show the scores and what they mean."""
     screen.line(scores(verdict, targets))
-    screen.line("relative error: RMSE over the standard deviation of the target")
+    if not verdict.of_classes:
+        screen.line("relative error: RMSE over the standard deviation of the target")
     screen.line()
     screen.line(f"Verdict: {verdict.sentence}", hang=9)
     for advice in verdict.advice:
@@ -152,10 +160,12 @@ def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     screen.line(table)
     if len(inputs) > MOST_INPUTS:
         screen.line(f"  and {len(inputs) - MOST_INPUTS} more")
-    screen.line(f"Predicts: {listed(settings.get('output_names') or ['y'])}", hang=2)
+    classes = f": {listed(model.classes.tolist())}" if isinstance(model, Classifier) else ""
+    screen.line(f"Predicts: {listed(settings.get('output_names') or ['y'])}{classes}", hang=2)
     screen.line(f"Stopped:  {model.stop_reason}")
     if math.isfinite(model.validation_error):
-        screen.line(f"Error:    {model.validation_error:.2g} relative ({model.validation_kind})")
+        of = "of the frequencies' cross-entropy" if isinstance(model, Classifier) else "relative"
+        screen.line(f"Error:    {model.validation_error:.2g} {of} ({model.validation_kind})")
     if settings.get("verdict"):
         screen.line()
         judged(screen, Verdict.from_json(settings["verdict"]), settings["output_names"])

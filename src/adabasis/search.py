@@ -376,8 +376,8 @@ def _mean(group: Sequence[Candidate], penalty: float, standing: tuple[float, ...
     basis = Ensemble(first.basis, len(group))
     return Candidate(
         basis,
-        _stacked([candidate.parameters for candidate in group]),
-        _stacked([candidate.initial for candidate in group]),
+        stacked([candidate.parameters for candidate in group]),
+        stacked([candidate.initial for candidate in group]),
         f"{select.describe(basis)}, trained",
         math.sqrt(np.mean([candidate.held_out**2 for candidate in group])),
         penalty=penalty,
@@ -386,7 +386,8 @@ def _mean(group: Sequence[Candidate], penalty: float, standing: tuple[float, ...
     )
 
 
-def _stacked(trees: Sequence[Parameters]) -> Parameters:
+def stacked(trees: Sequence[Parameters]) -> Parameters:
+    """Return the leaves of several pytrees, one after another along a new first axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 

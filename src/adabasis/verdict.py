@@ -16,7 +16,7 @@ FEWEST_ROWS = 10
 """Below so many distinct rows none are held out: the error of two rows says nothing."""
 FEW_HELD_OUT = 30
 OURS = "this model"
-_CLEAR, _SURE = 2.0, 3.0
+CLEAR, _SURE = 2.0, 3.0
 """Standard errors by which mean squared errors, or counts of rows, must differ to count."""
 _ALIKE = 1.02
 """Root mean square errors with a ratio below this are called alike, however sure it is."""
@@ -59,6 +59,8 @@ class Verdict:
     sentence : str
     advice : tuple of str
         What to try next.
+    of_classes : bool
+        Whether labels were predicted: see :func:`adabasis.class_verdict.judge_classes`.
     """
 
     rows_fitted: int
@@ -66,6 +68,7 @@ class Verdict:
     scores: tuple[Score, ...]
     sentence: str
     advice: tuple[str, ...]
+    of_classes: bool = False
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Verdict:
@@ -240,7 +243,7 @@ def _standard_errors(difference: np.ndarray) -> float:
 def _lag(score: Score, ours: Score) -> int:
     """Return 1 for a model that is clearly behind this one, −1 for one ahead, 0 for alike."""
     larger, smaller = max(score.relative, ours.relative), min(score.relative, ours.relative)
-    if abs(score.behind) < _CLEAR or larger <= _ALIKE * smaller:
+    if abs(score.behind) < CLEAR or larger <= _ALIKE * smaller:
         return 0
     return 1 if score.behind > 0 else -1
 

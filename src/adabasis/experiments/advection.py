@@ -58,6 +58,11 @@ class Advection:
         space, time = x.T
         return tent(space * np.exp(-time) if self.variable else space - self.speed * time)
 
+    @property
+    def level(self) -> float:
+        """Root mean square of the solution: what errors are relative to."""
+        return float(np.sqrt(np.mean(self.exact(_seen()) ** 2)))
+
     def terms(self) -> list[rows.Term]:
         """Return the three terms of J."""
         side = np.linspace(0, 1, self.per_side)
@@ -68,6 +73,10 @@ class Advection:
             _term(bottom, tent(side), Identity(), self.epsilon),
             _term(left, np.zeros(len(side)), Identity(), self.epsilon),
         ]
+
+
+def _seen() -> np.ndarray:
+    return np.random.default_rng(1).random((SEEN, 2))
 
 
 def _term(x: np.ndarray, data: np.ndarray, operator: AbstractOperator, weight: float) -> rows.Term:
@@ -150,7 +159,7 @@ def _values(basis: AbstractBasis, parameters: Any, c: Any, x: Any) -> Any:
 
 
 def _error(problem: Advection, basis: AbstractBasis, parameters: Any, c: Any) -> float:
-    x = np.random.default_rng(1).random((SEEN, 2))
+    x = _seen()
     exact = problem.exact(x)
     found = values(basis, parameters, jnp.asarray(c), x)
     return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))

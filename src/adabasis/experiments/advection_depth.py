@@ -45,7 +45,16 @@ def run(config: Config) -> Record:
         ]
     logs = np.log(np.array(errors["LSGD"])).mean(axis=1)
     slope = float(np.polyfit(np.log(config.depths), logs, 1)[0])
-    return {"depths": list(config.depths), "error": errors, "slope": slope}
+    least = float(np.exp(logs.min()))
+    return {
+        "depths": list(config.depths),
+        "error": errors,
+        "slope": slope,
+        "verdict": [
+            f"LSGD: error falls as depth^{slope:.2f} (published: second order), to {least:.1e}; "
+            f"as a root mean square {least * problem.level:.1e} (published, probably so: 8e-3)"
+        ],
+    }
 
 
 @styled

@@ -31,7 +31,7 @@ class Config:
 
 def run(config: Config) -> Record:
     """Train by LSGD; keep the mean error over seeds of every width, and the fitted slopes."""
-    curves = []
+    curves: list[Record] = []
     for activation in config.activations:
         for alpha in config.alphas:
             errors = [_error(config, activation, alpha, width) for width in config.widths]
@@ -39,7 +39,12 @@ def run(config: Config) -> Record:
             curves.append(
                 {"activation": activation, "alpha": alpha, "error": errors, "slope": slope}
             )
-    return {"widths": list(config.widths), "curves": curves}
+    lines = [
+        f"{c['activation']}, ε = W^{-c['alpha']:g}: error falls as W^{c['slope']:.2f}, "
+        f"to {c['error'][-1]:.1e}; published, at ε = W^0.5 or W^-0.5: W^-0.5"
+        for c in curves
+    ]
+    return {"widths": list(config.widths), "curves": curves, "verdict": lines}
 
 
 def _error(config: Config, activation: str, alpha: float, width: int) -> float:
@@ -52,6 +57,10 @@ def _error(config: Config, activation: str, alpha: float, width: int) -> float:
     return float(np.exp(np.mean([np.log(o.error) for o in outcomes])))
 
 
+def _weight(alpha: float) -> str:
+    return f"ε = $W^{{{-alpha:g}}}$" if alpha else "ε = 1"
+
+
 @styled
 def plot(record: Record) -> Figure:
     """Draw error against width, a panel for each activation."""
@@ -61,7 +70,7 @@ def plot(record: Record) -> Figure:
         for colour, curve in zip(
             COLOURS, (c for c in record["curves"] if c["activation"] == name), strict=False
         ):
-            label = f"ε = W^{-curve['alpha']:g}: slope {curve['slope']:.2f}"
+            label = f"{_weight(curve['alpha'])}: slope {curve['slope']:.2f}"
             ax.loglog(record["widths"], curve["error"], "o-", color=colour, label=label)
         ax.set(xlabel="width W", ylabel="relative error")
         ax.set_title(name)

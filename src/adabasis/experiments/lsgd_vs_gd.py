@@ -115,7 +115,8 @@ def _draw(ax: Axes, panel: Record) -> None:
     for name, found in panel["methods"].items():
         colour, dash = STYLES[name]
         band(ax, found, colour, dash, name)
-        published_end(ax, PUBLISHED.get(f"{panel['title']}: {name}"), colour)
+        if name in ("GD", "LSGD"):
+            published_end(ax, PUBLISHED.get(f"{panel['title']}: {name}"), colour)
     ax.set_title(panel["title"])
     ax.set_xscale("log")
 

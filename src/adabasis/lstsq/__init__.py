@@ -1,10 +1,11 @@
 """Least squares by row reduction."""
 
 from .reduce import Reduction, combine, reduce, triangularize, with_ridge
-from .solve import Factorization, Solution, average, factorize, solve
+from .solve import RCOND, Factorization, Solution, average, factorize, solve
 from .status import Status
 
 __all__ = [
+    "RCOND",
     "Factorization",
     "Reduction",
     "Solution",

@@ -13,6 +13,7 @@ class Status(enum.IntEnum):
     UNDERDETERMINED = 2
     GRAM_REFUSED = 3
     NON_FINITE = 4
+    SEPARABLE = 5
 
     @property
     def advice(self) -> str:
@@ -43,5 +44,10 @@ _ADVICE = {
     Status.NON_FINITE: (
         "The rows hold NaN or infinite entries. Look at the data, at coefficient functions, and "
         "for diverged parameters (a learning rate too large)."
+    ),
+    Status.SEPARABLE: (
+        "The functions separate the classes on the data: without a ridge the coefficients grow "
+        "without end, and Newton's method was stopped. Use a ridge for probabilities that mean "
+        "something."
     ),
 }

@@ -5,6 +5,7 @@ pyplot's state alone; ``figure.savefig(path)`` writes it.
 """
 
 from .bases import basis_functions, singular_values
+from .classes import calibration, confusion, cross_entropies, regions
 from .equations import convergence, residual_map
 from .functions import error_map, fitted
 from .partitions import partitions
@@ -13,8 +14,11 @@ from .style import names_of
 
 __all__ = [
     "basis_functions",
+    "calibration",
     "candidates",
+    "confusion",
     "convergence",
+    "cross_entropies",
     "error_map",
     "fitted",
     "histories",
@@ -22,6 +26,7 @@ __all__ = [
     "names_of",
     "parity",
     "partitions",
+    "regions",
     "residual_map",
     "residuals",
     "singular_values",

@@ -4,8 +4,8 @@ What a page says comes from sections; each kind of result registers its own with
 :func:`adabasis.report.sections.section`.
 """
 
-from . import equations
+from . import classes, equations
 from .page import write
 from .sections import Evidence
 
-__all__ = ["Evidence", "equations", "write"]
+__all__ = ["Evidence", "classes", "equations", "write"]

@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..basis import PartitionBasis
+from ..classifier import Classifier
 from ..errors import significant
 from ..fitted import Fitted
+from ..labels import index_of, indicators
 from ..plots.dependence import MOST_CURVES
 from ..plots.partitions import breaks, shares
 from ..plots.style import columns_of
@@ -38,7 +40,9 @@ class Evidence:
     ----------
     x : array, shape (n, D)
     y : array, shape (n, Q)
+        Of classes: 1 at the row's own, zeros for a label that the model does not know.
     predicted : array, shape (n, Q)
+        Of classes: their probabilities.
     label : str
         Which rows these are, in words: ``"the 300 rows held out"``.
     """
@@ -61,9 +65,13 @@ class Evidence:
             return None
         if x is None or y is None:
             raise ValueError("report(X, y): expected both or neither, got one of them.")
-        x, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        x = np.asarray(x, dtype=float)
         if not len(x):
             return None
+        if isinstance(model, Classifier):
+            truth = indicators(index_of(y, model.classes), len(model.classes))
+            return cls(x, truth, model.probabilities(x), label or f"{len(x):,} rows given")
+        values = np.asarray(y, dtype=float)
         predicted = np.asarray(model(x)).reshape(len(x), -1)
         columns = values[:, None] if values.ndim == 1 else values
         if columns.shape != predicted.shape:
@@ -169,8 +177,8 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         "The model",
         (),
         [
-            ("Predicts", _named(outputs)),
-            ("from", _named(inputs)),
+            ("Predicts", named(outputs)),
+            ("from", named(inputs)),
             ("Rows fitted", f"{model.settings['n_rows']:,}" if "n_rows" in model.settings else "–"),
             ("Functions", f"{len(model.coefficients):,}, {model.rank:,} of them independent"),
             ("Basis", repr(model.basis)),
@@ -179,7 +187,8 @@ def _verdict(subject: Subject) -> Iterator[Block]:
     )
 
 
-def _named(names: Sequence[str], most: int = 30) -> str:
+def named(names: Sequence[str], most: int = 30) -> str:
+    """Return names with commas, at most so many."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
@@ -259,15 +268,15 @@ def _worst(subject: Subject, evidence: Evidence) -> Table:
     rows = []
     for i in np.argsort(-error.max(axis=1))[:WORST]:
         q = int(error[i].argmax())
-        place = _place(subject.model, evidence.x[i])
+        where = place(subject.model, evidence.x[i])
         values = (evidence.y[i, q], evidence.predicted[i, q])
         which = (outputs[q],) if len(outputs) > 1 else ()
-        rows.append((place, *which, *(number(float(v), 6) for v in values)))
+        rows.append((where, *which, *(number(float(v), 6) for v in values)))
     which = ("of",) if len(outputs) > 1 else ()
     return Table("The largest errors", ("where", *which, "measured", "predicted"), rows)
 
 
-def _place(model: Fitted, x: np.ndarray, most: int = 6) -> str:
+def place(model: Fitted, x: np.ndarray, most: int = 6) -> str:
     """Return the entries of a row, categories by their names."""
     parts = []
     for column in columns_of(model)[:most]:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+MOST_CATEGORIES = 100
 _DECORATED = re.compile(r"[\s$€£<>~]*[+-]?\d[\d.,'\s]*([^\d\s]{1,8})?")
 """A number with a currency, thousands separators or a unit: no category."""
 
@@ -56,6 +57,12 @@ def missing(values: Any) -> np.ndarray:
     if kind_of(values.type) in ("number", "bool"):
         return ~np.isfinite(numbers(values))
     return _plain(values).is_null().to_numpy(zero_copy_only=False)
+
+
+def looks_decorated(values: Any) -> bool:
+    """Say whether a column of text holds numbers with units, currencies or separators."""
+    seen = texts(values).drop_null().unique().to_pylist()
+    return bool(seen) and sum(bool(_DECORATED.fullmatch(entry)) for entry in seen) > len(seen) / 2
 
 
 def wrong_column(name: str, values: Any, *, encode: bool) -> str:

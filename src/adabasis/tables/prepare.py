@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import BadInput, counted, listed
-from .columns import kind_of, missing, numbers, texts, wrong_column
+from .columns import MOST_CATEGORIES, kind_of, missing, numbers, texts, wrong_column
+from .targets import few_whole_numbers, holds_classes, labels_of, told_classes
 
-MOST_CATEGORIES = 100
 FEWEST_TO_COUNT = 20
 """A column 1, 2, 3, … of so many rows is taken for their numbering."""
 
@@ -164,13 +164,17 @@ class Preparation:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """Numbers to fit: X (N, D), y (N, Q), weights (N,) or none; and what a person should know."""
+    """Numbers to fit: X (N, D), y (N, Q), weights (N,) or none; and what a person should know.
+
+    ``labels`` (N,), if any, are the classes to predict; y then holds their numbers.
+    """
 
     preparation: Preparation
     x: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
     notes: tuple[str, ...]
+    labels: np.ndarray | None = None
 
 
 def learn(
@@ -181,6 +185,7 @@ def learn(
     drop: Sequence[str] = (),
     encode: bool = False,
     impute: bool = False,
+    classify: bool = False,
 ) -> TrainingData:
     """Learn from a table how its columns become numbers, and turn them into numbers.
 
@@ -198,6 +203,8 @@ def learn(
     impute : bool
         Fill missing inputs with the median (text: the most frequent entry) instead of refusing
         them, and leave out rows whose target is missing.
+    classify : bool
+        Take the numbers of the target as classes; text, true and false always are.
 
     Returns
     -------
@@ -212,6 +219,7 @@ def learn(
     if not table.num_rows:
         raise BadInput("The table has column names but no rows: there is nothing to fit.")
     notes = []
+    classes = holds_classes(table, targets, classify)
     complete = _rows_with_targets(table, targets, impute)
     if len(complete) < table.num_rows:
         lost = table.num_rows - len(complete)
@@ -221,7 +229,14 @@ def learn(
     if w is not None and not w.all():
         notes.append(f"{counted(int((w == 0).sum()), 'row')} of weight 0 left out.")
         table, w = table.take(np.flatnonzero(w)), w[w > 0]
-    y = np.stack([numbers(table.column(name)) for name in targets], axis=1)
+    labels = labels_of(table.column(targets[0])) if classes else None
+    if labels is None:
+        y = np.stack([numbers(table.column(name)) for name in targets], axis=1)
+        notes += few_whole_numbers(targets, y)
+    else:
+        names, y = np.unique(labels, return_inverse=True)
+        y = y[:, None].astype(float)
+        notes.append(told_classes(targets[0], names, table.column(targets[0])))
     used = [n for n in table.column_names if n not in {*targets, *drop, weight}]
     if not used:
         raise BadInput("No input columns are left: the table needs one besides the target.")
@@ -229,7 +244,7 @@ def learn(
     preparation = Preparation(tuple(columns), tuple(targets), weight, tuple(drop))
     x, _ = preparation.matrix(table)
     notes += _notes(table, preparation, x)
-    return TrainingData(preparation, x, y, w, tuple(notes))
+    return TrainingData(preparation, x, y, w, tuple(notes), labels)
 
 
 def _check_names(
@@ -271,9 +286,9 @@ def _rows_with_targets(table: pa.Table, targets: Sequence[str], impute: bool) ->
     complete = np.ones(table.num_rows, bool)
     for name in targets:
         values = table.column(name)
-        if kind_of(values.type) not in ("number", "bool"):
+        if kind_of(values.type) not in ("number", "bool", "text"):
             raise BadInput(f"--target {wrong_column(name, values, encode=True)}")
-        bad = ~np.isfinite(numbers(values))
+        bad = missing(values)
         if bad.all():
             raise BadInput(f"--target '{name}': not one entry is a finite number.")
         if bad.any() and not impute:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +15,21 @@ from ..storage import replacing
 
 
 def write_predictions(
-    path: Path, targets: Sequence[str], blocks: Iterable[tuple[np.ndarray, np.ndarray]]
+    path: Path,
+    columns: Mapping[str, pa.DataType],
+    blocks: Iterable[tuple[Sequence[np.ndarray], np.ndarray]],
 ) -> None:
-    """Write blocks of predictions (N, Q) and flags (N,) as they come, atomically.
+    """Write blocks of predictions, an array (N,) for each column, and flags (N,), atomically.
 
-    The file has one column for each target and one, ``outside``, that marks rows outside the
-    training data. Its suffix says whether it is CSV or Parquet.
+    The last column of the file, ``outside``, marks rows outside the training data. Its suffix
+    says whether it is CSV or Parquet.
     """
-    flag = "outside" if "outside" not in targets else "outside_training_box"
-    schema = pa.schema([*((name, pa.float64()) for name in targets), (flag, pa.int8())])
+    flag = "outside" if "outside" not in columns else "outside_training_box"
+    schema = pa.schema([*columns.items(), (flag, pa.int8())])
     with replacing(path) as temporary, _writer(path, temporary, schema) as writer:
         for predicted, outside in blocks:
-            columns = [*predicted.T, outside.astype(np.int8)]
-            writer.write(pa.record_batch(list(map(pa.array, columns)), schema=schema))
+            arrays = [*predicted, outside.astype(np.int8)]
+            writer.write(pa.record_batch(list(map(pa.array, arrays)), schema=schema))
 
 
 def _writer(path: Path, temporary: Path, schema: pa.Schema) -> pa.csv.CSVWriter:

@@ -1,7 +1,10 @@
 """Trainers and the loop that runs them."""
 
+from .cross_entropy import CrossEntropy
 from .gauss_newton import LSGN
+from .last_layer import LastLayer, average_layers, newton
 from .loop import Budget, held_out_error, train
+from .ngd import NGD
 from .record import Callback, History, Progress, Run, StopReason, Tape
 from .schedule import TwoPhase
 from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
@@ -10,17 +13,22 @@ __all__ = [
     "GD",
     "LSGD",
     "LSGN",
+    "NGD",
     "AbstractTrainer",
     "Budget",
     "Callback",
+    "CrossEntropy",
     "Evaluation",
     "History",
+    "LastLayer",
     "Objective",
     "Progress",
     "Run",
     "StopReason",
     "Tape",
     "TwoPhase",
+    "average_layers",
     "held_out_error",
+    "newton",
     "train",
 ]

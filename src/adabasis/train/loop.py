@@ -18,9 +18,11 @@ import numpy as np
 from jax import Array
 
 from ..notation import AnyArray, Parameters, RandomKey
+from .cross_entropy import CrossEntropy
 from .record import Callback, Progress, Run, StopReason, Tape
 from .steps import AbstractTrainer, Evaluation, Objective
 
+AnyObjective = Objective | CrossEntropy
 BLOCK = 100
 """Most steps in one compiled block, the length of its history buffers."""
 BLOCK_SECONDS = 0.2
@@ -61,7 +63,7 @@ class Budget:
 @eqx.filter_jit
 def _block(
     trainer: AbstractTrainer,
-    objective: Objective,
+    objective: AnyObjective,
     state: Any,
     best: Evaluation,
     steps: Array,
@@ -90,7 +92,7 @@ def _block(
 
 @eqx.filter_jit
 def _begin(
-    trainer: AbstractTrainer, objective: Objective, parameters: Parameters, key: RandomKey
+    trainer: AbstractTrainer, objective: AnyObjective, parameters: Parameters, key: RandomKey
 ) -> tuple[Any, Evaluation]:
     """Return the first state, and an evaluation of infinite loss, the shape of a real one."""
     state = trainer.init(objective, parameters, key)
@@ -100,26 +102,24 @@ def _begin(
 
 
 @eqx.filter_jit
-def _mean_square(objective: Objective) -> Array:
-    b = objective.targets
-    return jnp.sum(b**2) / b.shape[1]
+def _goal(objective: AnyObjective, tol: Array) -> Array:
+    return objective.goal(tol)
 
 
 @eqx.filter_jit
-def held_out_error(objective: Objective, parameters: Parameters, c: AnyArray) -> Array:
-    """Return the root mean square of the rows' residual under given coefficients."""
-    residual = objective.design(parameters) @ c - objective.targets
-    return jnp.sqrt(jnp.sum(residual**2) / residual.shape[1])
+def held_out_error(objective: AnyObjective, parameters: Parameters, c: AnyArray) -> Array:
+    """Return the error of given coefficients: root mean square, of classes cross-entropy."""
+    return objective.error(parameters, c)
 
 
 def train(
     trainer: AbstractTrainer,
-    objective: Objective,
+    objective: AnyObjective,
     parameters: Parameters,
     *,
     key: RandomKey,
     budget: Budget | None = None,
-    validation: Objective | None = None,
+    validation: AnyObjective | None = None,
     callbacks: Iterable[Callback] = (),
     resume: Run | None = None,
 ) -> Run:
@@ -128,7 +128,7 @@ def train(
     Parameters
     ----------
     trainer : AbstractTrainer
-    objective : Objective
+    objective : Objective or CrossEntropy
     parameters : pytree
         Initial ξ.
     key : random key
@@ -164,9 +164,9 @@ class _Loop:
     def __init__(
         self,
         trainer: AbstractTrainer,
-        objective: Objective,
+        objective: AnyObjective,
         budget: Budget,
-        validation: Objective | None,
+        validation: AnyObjective | None,
         callbacks: tuple[Callback, ...],
     ) -> None:
         self.trainer, self.objective, self.budget = trainer, objective, budget
@@ -174,7 +174,7 @@ class _Loop:
         self.start, self.block = time.perf_counter(), 1
         self.final: tuple[Evaluation, int, float] | None = None
         self.final_check: tuple[int, float] | None = None
-        self.target = budget.tol**2 * _mean_square(objective)
+        self.target = _goal(objective, jnp.asarray(budget.tol))
 
     def run(self, tape: Tape) -> Run:
         self.tape, self.before = tape, tape.elapsed

@@ -26,7 +26,7 @@ from jax import Array
 
 from .. import lstsq, rows
 from ..basis.base import AbstractBasis
-from ..notation import Coefficients, Parameters, RandomKey, Scalar
+from ..notation import AnyArray, Coefficients, Parameters, RandomKey, Scalar
 
 Rate = float | Callable[[Array], Array]
 """A learning rate, or an Optax schedule of the step count."""
@@ -63,6 +63,24 @@ class Objective:
     def targets(self) -> Array:
         """The weighted right-hand sides b."""
         return rows.targets(self.terms)
+
+    @property
+    def n_outputs(self) -> int:
+        """Q, the columns of c."""
+        return self.targets.shape[1]
+
+    def value(self, predicted: Array, c: Array) -> Scalar:
+        """Return the loss for the rows A c."""
+        return self.loss(predicted - self.targets, c)
+
+    def error(self, parameters: Parameters, c: AnyArray) -> Scalar:
+        """Return the root mean square of the rows' residual."""
+        residual = self.design(parameters) @ c - self.targets
+        return jnp.sqrt(jnp.sum(residual**2) / residual.shape[1])
+
+    def goal(self, tol: float | Array) -> Scalar:
+        """Return the loss at which training may stop: ``tol``² times the data's mean square."""
+        return tol**2 * jnp.sum(self.targets**2) / self.targets.shape[1]
 
     def loss(self, residual: Array, c: Array) -> Scalar:
         """Return the loss for the rows' residual A c − b."""
@@ -104,15 +122,16 @@ class AbstractTrainer(eqx.Module):
         return Pace()
 
     @abc.abstractmethod
-    def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
+    def init(self, objective: Any, parameters: Parameters, key: RandomKey) -> Any:
         """Return the state that holds everything a run needs to go on, at ``parameters``."""
 
     @abc.abstractmethod
-    def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
+    def step(self, objective: Any, state: Any) -> tuple[Any, Evaluation]:
         """Evaluate the state's parameters, then move them once."""
 
 
-def _check_rate(name: str, rate: Any, allowed: tuple[str, ...] = ()) -> None:
+def check_rate(name: str, rate: Any, allowed: tuple[str, ...] = ()) -> None:
+    """Refuse what is no learning rate."""
     if callable(rate) or rate in allowed:
         return
     if isinstance(rate, str) or not 0 < rate < math.inf:
@@ -135,12 +154,12 @@ class GD(AbstractTrainer):
     learning_rate: Rate = eqx.field(static=True)
 
     def __check_init__(self) -> None:
-        _check_rate("GD", self.learning_rate)
+        check_rate("GD", self.learning_rate)
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Draw the last layer and start Adam."""
         design = jax.eval_shape(objective.design, parameters)
-        shape = (design.shape[1], objective.targets.shape[1])
+        shape = (design.shape[1], objective.n_outputs)
         reach = math.sqrt(6.0 / shape[0])
         c = jax.random.uniform(key, shape, design.dtype, -reach, reach)
         variables = (parameters, c)
@@ -152,13 +171,13 @@ class GD(AbstractTrainer):
 
         def loss(variables: Any) -> Array:
             parameters, c = variables
-            return objective.loss(objective.predicted(parameters, c) - objective.targets, c)
+            return objective.value(objective.predicted(parameters, c), c)
 
         value, gradient = jax.value_and_grad(loss)(variables)
         updates, moments = optax.adam(self.learning_rate).update(gradient, moments)
         moved = optax.apply_updates(variables, updates)
         parameters, c = variables
-        rate = _rate_at(self.learning_rate, count, value.dtype)
+        rate = rate_at(self.learning_rate, count, value.dtype)
         evaluation = Evaluation(
             value, parameters, c, jnp.asarray(c.shape[0]), rate, jnp.asarray(False)
         )
@@ -193,7 +212,7 @@ class LSGD(AbstractTrainer):
     rcond: float | None = eqx.field(static=True, default=None, kw_only=True)
 
     def __check_init__(self) -> None:
-        _check_rate("LSGD", self.learning_rate, allowed=("auto",))
+        check_rate("LSGD", self.learning_rate, allowed=("auto",))
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start Adam at ``parameters``; the key is not used."""
@@ -225,7 +244,7 @@ class LSGD(AbstractTrainer):
     def _plain(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
         parameters, moments, count = state
         updates, moments = optax.adam(self.learning_rate).update(gradient, moments)
-        rate = _rate_at(self.learning_rate, count, value.dtype)
+        rate = rate_at(self.learning_rate, count, value.dtype)
         return (optax.apply_updates(parameters, updates), moments, count + 1), rate
 
     def _controlled(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
@@ -233,7 +252,7 @@ class LSGD(AbstractTrainer):
         adam = optax.scale_by_adam()
         accepted = value <= good_value
         restarted = adam.init(parameters)
-        good, good_gradient, moments = _choose(
+        good, good_gradient, moments = choose(
             accepted, (parameters, gradient, moments), (good, good_gradient, restarted)
         )
         good_value = jnp.where(accepted, value, good_value)
@@ -251,9 +270,11 @@ def _dtype(parameters: Parameters) -> Any:
     return jax.tree.leaves(parameters)[0].dtype
 
 
-def _rate_at(rate: Any, count: Array, dtype: Any) -> Array:
+def rate_at(rate: Any, count: Array, dtype: Any) -> Array:
+    """Return the rate of a step."""
     return jnp.asarray(rate(count) if callable(rate) else rate, dtype)
 
 
-def _choose(condition: Array, yes: Any, no: Any) -> Any:
+def choose(condition: Array, yes: Any, no: Any) -> Any:
+    """Return one of two pytrees."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

@@ -1,0 +1,216 @@
+r"""Newton for the last layer, descent for ξ: the alternation for classification.
+
+With c(ξ) the optimum of the last layer, F(ξ) = min_c L(ξ, c) has the gradient ∂L/∂ξ at c(ξ): that
+of a network's backward pass, the last layer held still [1]_. Without a rate of its own the step on
+ξ is a quasi-Newton one: the direction of L-BFGS [2]_, halved until F falls as Armijo's rule
+demands. Every trial is a step of the training loop, so that equal numbers of steps are equal
+numbers of gradients.
+
+References
+----------
+.. [1] Patel, Trask, Gulian, Cyr, "A block coordinate descent optimizer for classification problems
+   exploiting convexity", arXiv:2006.10123.
+.. [2] Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", Math.
+   Programming 45 (1989).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from .. import rows
+from ..notation import Parameters, RandomKey
+from ..points import Points
+from .cross_entropy import CrossEntropy
+from .last_layer import ARMIJO, LastLayer, newton
+from .steps import AbstractTrainer, Evaluation, Pace, Rate, check_rate, choose, rate_at
+
+MEMORY = 20
+"""Pairs of steps and gradients that L-BFGS keeps."""
+ACCURACY = 1e-6
+"""Share of the loss that a Newton step must promise to be followed by another, in training."""
+NO_PROGRESS = 1e-12
+"""Predicted relative fall of the loss below which the run has converged."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class DescentState:
+    """Everything a run needs to go on.
+
+    Attributes
+    ----------
+    trial : array, shape (n,)
+        ξ to be evaluated next, flat.
+    good, gradient : arrays, shape (n,)
+        The best ξ so far and the gradient there; ``loss`` is the loss.
+    coefficients : array, shape (P, Q)
+        Of the best ξ: where Newton's method starts next.
+    direction : array, shape (n,)
+        ``trial`` is ``good`` − ``length`` · ``direction``.
+    slope : scalar
+        gradient · direction > 0.
+    memory : pytree
+        Optax's, of L-BFGS.
+    """
+
+    trial: Array
+    good: Array
+    gradient: Array
+    loss: Array
+    coefficients: Array
+    direction: Array
+    length: Array
+    slope: Array
+    memory: Any
+
+
+class NGD(AbstractTrainer):
+    """Newton's method for the coefficients, one descent step for ξ; nothing to tune.
+
+    Parameters
+    ----------
+    learning_rate : "auto", float or Optax schedule
+        ``"auto"`` steps along L-BFGS directions, shortened until the loss falls. A number takes
+        Adam's step of that rate, as the paper does.
+    batch : int, optional
+        Rows drawn for each step, with a rate only: descent sees other rows in every step, so that
+        a step costs the same however many there are. The losses recorded are those of the batches.
+
+    Raises
+    ------
+    ValueError
+        For a rate that is not positive, or a batch without one.
+    """
+
+    learning_rate: Rate | str = eqx.field(static=True, default="auto")
+    batch: int | None = eqx.field(static=True, default=None, kw_only=True)
+
+    def __check_init__(self) -> None:
+        check_rate("NGD", self.learning_rate, allowed=("auto",))
+        if self.batch is not None and (self.batch < 1 or self.learning_rate == "auto"):
+            raise ValueError(
+                f"NGD({self.learning_rate!r}, batch={self.batch}): a batch of at least 1 row, and "
+                "a learning rate: the lengths of 'auto' are judged by the loss of all rows."
+            )
+
+    @property
+    def pace(self) -> Pace:
+        """Quasi-Newton steps are few; those of Adam are many."""
+        return Pace(300, 2, 30) if self.learning_rate == "auto" else Pace()
+
+    def init(self, objective: CrossEntropy, parameters: Parameters, key: RandomKey) -> Any:
+        """Start at ``parameters``; the key draws batches."""
+        design = jax.eval_shape(objective.design, parameters)
+        c = jnp.zeros((design.shape[1], objective.n_outputs), design.dtype)
+        if self.learning_rate != "auto":
+            moments = optax.adam(self.learning_rate).init(parameters)
+            return parameters, c, moments, jnp.asarray(0), jax.random.key_data(key)
+        flat, _ = ravel_pytree(parameters)
+        zero = jnp.zeros_like(flat)
+        infinite, one = jnp.asarray(jnp.inf, flat.dtype), jnp.ones((), flat.dtype)
+        memory = optax.scale_by_lbfgs(MEMORY).init(flat)
+        memory = memory._replace(weights_memory=memory.weights_memory.astype(flat.dtype))
+        return DescentState(flat, flat, zero, infinite, c, zero, one, one, memory)
+
+    def step(self, objective: CrossEntropy, state: Any) -> tuple[Any, Evaluation]:
+        """Solve the last layer, evaluate, and take one step on ξ."""
+        if self.learning_rate == "auto":
+            return self._quasi_newton(objective, state)
+        parameters, c, moments, count, key = state
+        objective = objective if self.batch is None else _drawn(objective, self.batch, key, count)
+        solved, gradient, _ = _projected(objective, parameters, c)
+        updates, moments = optax.adam(self.learning_rate).update(gradient, moments)
+        moved = optax.apply_updates(parameters, updates)
+        rate = rate_at(self.learning_rate, count, solved.loss.dtype)
+        still = jnp.asarray(False)
+        now = Evaluation(solved.loss, parameters, solved.coefficients, solved.rank, rate, still)
+        return (moved, solved.coefficients, moments, count + 1, key), now
+
+    def _quasi_newton(
+        self, objective: CrossEntropy, state: DescentState
+    ) -> tuple[DescentState, Evaluation]:
+        parameters = self._unravel(objective, state)
+        solved, gradient, _ = _projected(objective, parameters, state.coefficients)
+        gradient, _ = ravel_pytree(gradient)
+        enough = state.loss - ARMIJO * state.length * state.slope
+        accepted = (solved.loss <= enough) | jnp.isinf(state.loss)
+        moved = _turned(state, solved, gradient)
+        state = choose(accepted, moved, _shortened(state, solved.loss))
+        state = dataclasses.replace(state, trial=state.good - state.length * state.direction)
+        stuck = ~(state.length * state.slope > NO_PROGRESS * state.loss)
+        c, rank = solved.coefficients, solved.rank
+        return state, Evaluation(solved.loss, parameters, c, rank, state.length, stuck)
+
+    def _unravel(self, objective: CrossEntropy, state: DescentState) -> Parameters:
+        n_inputs = objective.term.points.x.shape[1]
+        return unraveller(objective, n_inputs)(state.trial)
+
+
+def unraveller(objective: CrossEntropy, n_inputs: int) -> Any:
+    """Return the function from a flat ξ to the basis' pytree."""
+    box = jnp.zeros((n_inputs, 2))
+    shapes = jax.eval_shape(lambda: objective.basis.init(jax.random.key(0), box))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return ravel_pytree(zeros)[1]
+
+
+def _projected(
+    objective: CrossEntropy, parameters: Parameters, start: Array
+) -> tuple[LastLayer, Parameters, Array]:
+    """Return the last layer's optimum and the gradient of F: one pass forward, one back."""
+    phi, pull_back = jax.vjp(objective.design, parameters)
+    solved = newton(objective, phi, start, tol=ACCURACY)
+    scores = phi @ solved.coefficients
+    (gradient,) = pull_back(objective.slope(scores) @ solved.coefficients.T)
+    return solved, gradient, scores
+
+
+def _turned(state: DescentState, solved: LastLayer, gradient: Array) -> DescentState:
+    """Move to the trial and choose the next direction; without curvature, forget the past."""
+    lbfgs = optax.scale_by_lbfgs(MEMORY)
+    bent = jnp.vdot(state.trial - state.good, gradient - state.gradient) > 0
+    fresh = jax.tree.map(jnp.zeros_like, state.memory)
+    memory = choose(bent, state.memory, fresh)
+    direction, kept = lbfgs.update(gradient, memory, state.trial)
+    plain, restarted = lbfgs.update(gradient, fresh, state.trial)
+    downhill = jnp.vdot(direction, gradient) > 0
+    direction = jnp.where(downhill, direction, plain)
+    return DescentState(
+        trial=state.trial,
+        good=state.trial,
+        gradient=gradient,
+        loss=solved.loss,
+        coefficients=solved.coefficients,
+        direction=direction,
+        length=jnp.ones_like(state.length),
+        slope=jnp.vdot(direction, gradient),
+        memory=choose(downhill, kept, restarted),
+    )
+
+
+def _shortened(state: DescentState, loss: Array) -> DescentState:
+    """Return to the good point; the length is that of the parabola's bottom, within reason."""
+    t, slope = state.length, state.slope
+    bottom = slope * t**2 / (2 * (loss - state.loss + slope * t))
+    length = jnp.clip(jnp.where(jnp.isfinite(bottom), bottom, 0.0), 0.1 * t, 0.5 * t)
+    return dataclasses.replace(state, length=length)
+
+
+def _drawn(objective: CrossEntropy, batch: int, key: Array, count: Array) -> CrossEntropy:
+    """Return the loss on some rows drawn at random, with replacement."""
+    points = objective.term.points
+    drawn = jax.random.fold_in(jax.random.wrap_key_data(key, impl="rbg"), count)
+    some = jax.random.randint(drawn, (batch,), 0, len(points))
+    x, weight = jnp.asarray(points.x)[some], jnp.asarray(points.weight)[some]
+    weight = weight + jnp.where(jnp.sum(weight) > 0, 0.0, 1.0)
+    term = rows.Term(Points(x, weight), objective.targets[some])
+    return dataclasses.replace(objective, term=term)
