@@ -51,8 +51,8 @@ class PartitionBasis(AbstractBasis):
         m, of the polynomials.
     partition : str or AbstractPartition
         A name in ``adabasis.basis.PARTITIONS``: ``"rbf"``, ``"rbf-anisotropic"``, ``"affine"``
-        (power diagram), ``"quadratic"`` (borders are conics), ``"network"``, ``"resnet"`` (the
-        slides' deep one), ``"grid"`` (fixed).
+        (power diagram), ``"quadratic"`` (borders are conics), ``"quartic"``, ``"network"``,
+        ``"resnet"`` (the slides' deep one), ``"grid"`` (fixed).
     index_set : {"total", "tensor", "hyperbolic"}
         Which products: of total degree ≤ m; of degree ≤ m in each input; those with
         ∏ (β_i + 1) ≤ m + 1, for many inputs.
