@@ -24,7 +24,7 @@ from ..plots.style import BLUE, GREEN, INK, ORANGE, styled
 from ..points import Points
 from ..scope import numerics
 from ..train import LSGD, AbstractTrainer, Budget, Callback, Objective, Run, TwoPhase, train
-from .curves import PUBLISHED_MARK
+from .curves import PUBLISHED_MARK, shared_legend
 from .registry import Experiment, Record, register
 
 POINTS = np.linspace(0, 1, 1024)[:, None]
@@ -67,7 +67,7 @@ class Config:
     pieces: tuple[int, ...]
     targets: tuple[Target, ...]
     pre_steps: int = 1000
-    steps: int = 2000
+    steps: int = 4000
     seeds: int = 5
     depth: int = 8
 
@@ -215,8 +215,7 @@ def plot(record: Record) -> Figure:
         _approximants(right, record["zoom"][name])
         left.set_title(name)
         right.set_title(f"{record['most']} pieces")
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    shared_legend(figure, columns=4)
     return figure
 
 
