@@ -48,10 +48,14 @@ def table_split(name: str, split: int) -> Problem:
     )
 
 
-def steam_split(seed: int) -> Problem:
-    """Return superheated steam, four fifths to fit; errors relative to the spread of the test y."""
+def steam_split(seed: int, phases: str = "superheated") -> Problem:
+    """Return superheated steam or "all" phases, four fifths to fit.
+
+    Errors are relative to the spread of the test y.
+    """
     columns = np.genfromtxt(STEAM, delimiter=",", names=True)
-    columns = columns[columns["superheated"] == 1]
+    if phases == "superheated":
+        columns = columns[columns["superheated"] == 1]
     x = np.stack([columns["temperature_C"], columns["log10_pressure_bar"]], axis=1)
     y = columns["enthalpy_kJ_per_kg"]
     order = np.random.default_rng(seed).permutation(len(x))

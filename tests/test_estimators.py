@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from adabasis import LSGD, AdaptiveBasisRegressor, Fitted, fit
+from adabasis import LSGD, AdaptiveBasisRegressor, Fitted, POUNetRegressor, fit
 from adabasis.basis import NeuralBasis
 
 from .laws import assert_close, assert_same_bits
@@ -21,8 +21,14 @@ from .laws import assert_close, assert_same_bits
 QUICK = {"width": 8, "depth": 1, "method": "frozen"}
 
 
-@parametrize_with_checks([AdaptiveBasisRegressor()])
+@parametrize_with_checks([AdaptiveBasisRegressor(), POUNetRegressor(max_steps=0)])
 def test_it_keeps_to_the_conventions(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([POUNetRegressor()])
+def test_it_keeps_to_them_as_it_trains_too(estimator, check):
     check(estimator)
 
 

@@ -196,9 +196,9 @@ def test_a_row_is_described_in_the_words_of_its_table(model):
         {"name": "on", "kind": "bool", "categories": []},
     ]
     settings = {"input_names": list("abcd"), "preparation": {"inputs": table}}
-    place = sections._place(changed(model, settings=settings), np.array([0.25, 0, 1, 1]))
+    place = sections.place(changed(model, settings=settings), np.array([0.25, 0, 1, 1]))
     assert place == "length = 0.25, kind = hot, on = true"
-    place = sections._place(changed(model, settings=settings), np.array([16600.0, 0, 0, 0]))
+    place = sections.place(changed(model, settings=settings), np.array([16600.0, 0, 0, 0]))
     assert place == "length = 16,600, kind = another, on = false"
 
 

@@ -23,9 +23,12 @@ _NAMES = {
     "fitting": ["fit", "refit"],
     "classifier": ["Classifier"],
     "classifying": ["classify", "refit_classes"],
+    "pounet": ["fit_pounet"],
     "pde.solution": ["Solution"],
     "pde.solving": ["solve"],
-    "estimators": ["AdaptiveBasisClassifier", "AdaptiveBasisRegressor"],
+    "estimators": ["AdaptiveBasisRegressor"],
+    "class_estimator": ["AdaptiveBasisClassifier"],
+    "pounet_estimator": ["POUNetRegressor"],
 }
 _MODULES = [
     "basis",

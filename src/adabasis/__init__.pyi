@@ -12,11 +12,11 @@ from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
 from .basis import PartitionBasis as PartitionBasis
+from .class_estimator import AdaptiveBasisClassifier as AdaptiveBasisClassifier
 from .classifier import Classifier as Classifier
 from .classifying import classify as classify
 from .classifying import refit_classes as refit_classes
 from .domains import Box as Box
-from .estimators import AdaptiveBasisClassifier as AdaptiveBasisClassifier
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
 from .fitted import Fitted as Fitted
 from .fitted import load as load
@@ -24,6 +24,8 @@ from .fitting import fit as fit
 from .fitting import refit as refit
 from .pde.solution import Solution as Solution
 from .pde.solving import solve as solve
+from .pounet import fit_pounet as fit_pounet
+from .pounet_estimator import POUNetRegressor as POUNetRegressor
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN

@@ -82,7 +82,7 @@ def fit(
     target
         Column to predict (needed); repeat for several. Text is taken as classes.
     model
-        auto, network (trained functions) or frozen (functions as drawn).
+        auto, network (trained functions), frozen (functions as drawn) or pounet (pieces).
     weight
         Column of non-negative row weights.
     drop

@@ -23,6 +23,7 @@ from .class_command import default_bases, fitted, judged, predicted, predicted_c
 from .classifier import Classifier
 from .errors import BadInput, counted, listed
 from .fitted import Fitted, load
+from .pounet import fit_pounet
 from .progress import ProgressLine
 from .screen import Screen
 from .storage import ModelFileError
@@ -37,7 +38,7 @@ from .tables import (
 from .train import StopReason
 from .verdict import Verdict, split
 
-MODELS = ("auto", "network", "frozen")
+MODELS = ("auto", "network", "frozen", "pounet")
 PACKAGES = ("adabasis", "jax", "numpy", "scipy")
 
 
@@ -182,6 +183,10 @@ def _read(job: FitJob, view: Screen) -> tuple[AbstractSource, TrainingData]:
             impute=job.impute,
             classify=job.classify,
         )
+    if job.model == "pounet" and data.labels is not None:
+        raise BadInput(
+            f"--model pounet fits numbers, and {job.targets[0]!r} holds classes. Leave --model out."
+        )
     screen.table_read(view, job.table, str(source), len(source.names), data)
     return source, data
 
@@ -209,8 +214,12 @@ def _fitted(job: FitJob, data: TrainingData, kept: np.ndarray, view: Screen) -> 
         "sample_weight": None if data.weight is None else data.weight[kept],
         "max_seconds": job.max_seconds,
         "random_state": job.seed,
-        "method": "frozen" if frozen else "auto",
     }
+    if job.model == "pounet":
+        with view.working("looking for pieces") as line:
+            x, y, watching = data.x[kept], data.y[kept], [line] if line else []
+            return fit_pounet(x, y, **options, callbacks=watching)
+    options["method"] = "frozen" if frozen else "auto"
     bases = default_bases(data, len(kept)) if job.model != "auto" else []
     bases = [basis for basis in bases if isinstance(basis, FrozenFeatures) == frozen]
     with view.working("choosing among functions as drawn") as line:

@@ -145,7 +145,7 @@ def fit(
                 search.descend(trainer, bases)
         except KeyboardInterrupt:
             search.interrupted()
-        return _finished(search, settings, refit=not isinstance(trainer, GD))
+        return finished(search, settings, refit=not isinstance(trainer, GD))
 
 
 def _default_bases(data: Prepared) -> list[AbstractBasis]:
@@ -216,7 +216,7 @@ def shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]
         yield (line,)
 
 
-def _finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted:
+def finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted:
     """Solve the best candidate's coefficients on all rows (``refit``) and wrap it up.
 
     Joint training has coefficients of its own: those are the result there.
@@ -346,7 +346,14 @@ def _reduced(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
 ) -> lstsq.Reduction:
     weight = jnp.asarray(term.points.weight)
-    return lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
+    data = lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
+    _, *ties = rows.tied(term, basis)
+    if not ties:
+        return data
+    root = jnp.sqrt(jnp.sum(weight) / total)  # the share of the rows that this chunk has
+    block = rows.assemble(ties, basis, parameters)
+    tied = lstsq.reduce(root * block.matrix, root * block.rhs)
+    return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
 
 
 @eqx.filter_jit

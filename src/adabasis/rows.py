@@ -113,6 +113,55 @@ class Term(AbstractTerm):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class TieTerm(AbstractTerm):
+    """What a basis wants of the coefficients besides the data: its ties vanish near the points.
+
+    Attributes
+    ----------
+    points : Points
+    outputs : int
+        Q.
+    weight : float
+        ε, the weight of the mean square.
+    """
+
+    points: Points
+    outputs: int = dataclasses.field(metadata={"static": True})
+    weight: float | Array = 1.0
+
+    def design(self, basis: AbstractBasis, parameters: Parameters) -> Array:
+        """Return the ties at the points, (N, P)."""
+        return jax.vmap(lambda x: basis.ties(x, parameters))(jnp.asarray(self.points.x))
+
+    def point_values(self, basis: Any, parameters: Parameters, c: Array) -> Any:
+        """Return x ↦ the ties of the fitted function there, (Q,)."""
+        return lambda x: basis.ties(x, parameters) @ c
+
+    @property
+    def targets(self) -> Array:
+        """Zeros, (N, Q)."""
+        return jnp.zeros((len(self.points), self.outputs), jnp.asarray(self.points.x).dtype)
+
+    @property
+    def order(self) -> int:
+        """No derivative of the fitted function is taken."""
+        return 0
+
+    @property
+    def linear(self) -> bool:
+        """Linear in the coefficients."""
+        return True
+
+
+def tied(term: Term, basis: AbstractBasis) -> list[AbstractTerm]:
+    """Return a term of data, and the ties that the basis has at its points, if any."""
+    if not basis.tie_weight:
+        return [term]
+    return [term, TieTerm(term.points, jnp.shape(term.data)[1], basis.tie_weight)]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class CoupledTerm(AbstractTerm):
     """E equations for Q unknowns that share them: Σ_q L_eq[u_q] = data_e.
 

@@ -241,7 +241,7 @@ class Search:
         trainer = trainer or LSGN()
         run = train(
             trainer,
-            Objective([term], penalty / _total(term), basis),
+            Objective(rows.tied(term, basis), penalty / _total(term), basis),
             initial,
             key=jax.random.fold_in(key, 1),
             budget=dataclasses.replace(

@@ -196,3 +196,8 @@ def test_a_model_of_arrays_is_no_model_of_a_table(capsys):
     write(frame())
     assert "from arrays" in refused(capsys, "predict", "m.adabasis", "t.csv")
     assert run(capsys, "show", "m.adabasis")[0] == 0
+
+
+def test_pieces_of_a_target_of_classes_are_refused(capsys):
+    write(frame().assign(y=np.where(np.arange(len(frame())) % 2, "hot", "cold")))
+    assert "fits numbers" in refused(capsys, "fit", "t.csv", "--target", "y", "--model", "pounet")

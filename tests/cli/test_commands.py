@@ -39,6 +39,16 @@ def test_fit_writes_a_model_and_a_report_and_says_how_good_it_is(capsys):
     assert "<script src" not in pathlib.Path("t.html").read_text()
 
 
+def test_pieces_are_found_on_request(capsys):
+    table = frame()
+    write(table.assign(y=np.where(table["a"] < table["a"].median(), table["b"], 3.0)))
+    code, out, _ = run(capsys, "fit", "t.csv", "--target", "y", "--model", "pounet")
+    assert code == 0
+    assert "PartitionBasis" in out
+    assert adabasis.load("t.adabasis").settings["method"] == "pounet"
+    assert ">Partitions</h2>" in pathlib.Path("t.html").read_text("utf-8")
+
+
 def test_predict_gives_the_models_values_whatever_the_order_of_columns(capsys):
     write(frame())
     fitted(capsys)

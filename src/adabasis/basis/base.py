@@ -56,6 +56,15 @@ class AbstractBasis(eqx.Module):
         return [(self, parameters)]
 
     @property
+    def tie_weight(self) -> float:
+        """Weight of the mean square of :meth:`ties` in the loss: here nothing is tied."""
+        return 0.0
+
+    def ties(self, x: PointX, parameters: Parameters) -> Functions:
+        """Return the row (P,) of a product with c that ought to vanish near x."""
+        raise NotImplementedError(f"{type(self).__name__} ties no coefficients.")
+
+    @property
     def trainable(self) -> bool:
         """Whether descent may move ξ; a frozen basis answers no."""
         return True

@@ -367,6 +367,7 @@ PARTITIONS: dict[str, Callable[[int], AbstractPartition]] = {
     "rbf-anisotropic": lambda n: RBFPartition(n, anisotropic=True),
     "affine": PolynomialPartition,
     "quadratic": lambda n: PolynomialPartition(n, 2),
+    "quartic": lambda n: PolynomialPartition(n, 4),
     "network": NetworkPartition,
     "resnet": lambda n: NetworkPartition(n, depth=8, activation="relu", residual=True),
     "grid": GridPartition,

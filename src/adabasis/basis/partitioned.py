@@ -12,7 +12,7 @@ from jax import Array
 
 from ..notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
 from .base import AbstractBasis
-from .partition import AbstractPartition, partition_named, sample_of
+from .partition import AbstractPartition, AbstractSoftmax, partition_named, sample_of
 from .polynomial import MOST_FUNCTIONS, check_space, dimension, multi_indices, products
 
 LEAST_SCALE = 1e-3
@@ -51,11 +51,17 @@ class PartitionBasis(AbstractBasis):
         m, of the polynomials.
     partition : str or AbstractPartition
         A name in ``adabasis.basis.PARTITIONS``: ``"rbf"``, ``"rbf-anisotropic"``, ``"affine"``
-        (power diagram), ``"quadratic"`` (borders are conics), ``"network"``, ``"resnet"`` (the
-        slides' deep one), ``"grid"`` (fixed).
+        (power diagram), ``"quadratic"`` (borders are conics), ``"quartic"``, ``"network"``,
+        ``"resnet"`` (the slides' deep one), ``"grid"`` (fixed).
     index_set : {"total", "tensor", "hyperbolic"}
         Which products: of total degree ≤ m; of degree ≤ m in each input; those with
         ∏ (β_i + 1) ≤ m + 1, for many inputs.
+    continuity : float
+        Weight of the mean square of the differences between neighbouring polynomials at points
+        of their common border (:meth:`ties`). With 0 the function may jump from part to part;
+        large weights leave kinks only, which noise cannot bend apart.
+    reach : float
+        Distance from a border, in the basis's own units, up to which points vouch for it.
 
     Raises
     ------
@@ -76,6 +82,8 @@ class PartitionBasis(AbstractBasis):
     degree: int = eqx.field(static=True)
     partition: str | AbstractPartition = eqx.field(static=True, kw_only=True)
     index_set: str = eqx.field(static=True, kw_only=True)
+    continuity: float = eqx.field(static=True, kw_only=True)
+    reach: float = eqx.field(static=True, kw_only=True)
 
     def __init__(
         self,
@@ -84,6 +92,8 @@ class PartitionBasis(AbstractBasis):
         *,
         partition: str | AbstractPartition = "rbf",
         index_set: str = "total",
+        continuity: float = 0.0,
+        reach: float = 0.02,
     ) -> None:
         if n_partitions < 1 or degree < 0:
             raise ValueError(
@@ -91,8 +101,14 @@ class PartitionBasis(AbstractBasis):
                 "1 and at least 0."
             )
         check_space(degree, index_set)
+        if not (0 <= continuity < math.inf and reach > 0):
+            raise ValueError(
+                f"PartitionBasis(continuity={continuity!r}, reach={reach!r}): expected a number of "
+                "at least 0 and a positive one."
+            )
         self.n_partitions, self.degree = int(n_partitions), int(degree)
         self.partition, self.index_set = partition, index_set
+        self.continuity, self.reach = float(continuity), float(reach)
         _ = self.unity  # checks the name
 
     @property
@@ -160,14 +176,51 @@ class PartitionBasis(AbstractBasis):
     def __call__(self, x: PointX, parameters: Cells) -> Functions:
         """Evaluate the P functions at one point."""
         phi = self.unity(x, parameters.partition)
-        centre, scale = jax.lax.stop_gradient((parameters.centre, parameters.scale))
-        local = products((x - centre) / scale, self._indices(x.shape[0]))
-        return (phi[:, None] * local).reshape(-1)
+        return (phi[:, None] * self._local(x, parameters)).reshape(-1)
 
     def pieces(self, x: PointX, parameters: Cells, c: Array) -> Array:
         """Return the local polynomials at one point for coefficients (P, Q): (N_part, Q)."""
-        local = products((x - parameters.centre) / parameters.scale, self._indices(x.shape[0]))
+        local = self._local(x, parameters)
         return jnp.einsum("ab,abq->aq", local, c.reshape(*local.shape, -1))
+
+    @property
+    def tie_weight(self) -> float:
+        """That of :meth:`ties`, where there are borders with a position."""
+        soft = isinstance(self.unity, AbstractSoftmax) and self.n_partitions > 1
+        return self.continuity if soft else 0.0
+
+    def ties(self, x: PointX, parameters: Cells) -> Functions:
+        r"""Return the row whose product with c is the jump at the border nearest to x, (P,).
+
+        With i and j the two largest logits at x and g = ℓ_i − ℓ_j, the border is near
+        x* = x − g ∇g/|∇g|², exactly there for affine logits. The row is that of
+        √ω (p_i − p_j)(x*), where ω = (1 − (|x − x*|/reach)²)² and 0 further away. It does not
+        change with the sharpness of the border, so that training cannot evade it.
+        """
+        unity = self.unity
+        assert isinstance(unity, AbstractSoftmax)
+        _, (i, j) = jax.lax.top_k(unity.logits(x, parameters.partition), 2)
+
+        def gap(x: Array) -> Array:
+            logits = unity.logits(x, parameters.partition)
+            return logits[i] - logits[j]
+
+        value, slope = jax.value_and_grad(gap)(x)
+        steep = jnp.sum(slope**2)
+        move = jnp.where(steep > 0, value / jnp.where(steep > 0, steep, 1.0), jnp.inf)
+        distance = move**2 * steep / self.reach**2
+        near = distance < 1
+        border = x - jnp.where(near, move, 0.0) * slope
+        signs = jax.nn.one_hot(i, self.n_partitions, dtype=x.dtype)
+        signs = signs - jax.nn.one_hot(j, self.n_partitions, dtype=x.dtype)
+        local = self._local(border, parameters)
+        weight = jnp.where(near, 1 - jnp.where(near, distance, 0.0), 0.0)
+        return (weight * signs[:, None] * local).reshape(-1)
+
+    def _local(self, x: Array, parameters: Cells) -> Array:
+        """Return the polynomials of all parts at one point, (N_part, dim V)."""
+        centre, scale = jax.lax.stop_gradient((parameters.centre, parameters.scale))
+        return products((x - centre) / scale, self._indices(x.shape[0]))
 
     def _indices(self, n_inputs: int) -> Any:
         return multi_indices(n_inputs, self.degree, self.index_set)

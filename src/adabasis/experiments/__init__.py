@@ -13,6 +13,8 @@ from . import (
     lsgd_path,
     lsgd_vs_gd,
     ngd_vs_gd,
+    two_phase,
+    waves,
     width_depth,
 )
 from .registry import EXPERIMENTS, Experiment, register
@@ -33,5 +35,7 @@ __all__ = [
     "lsgd_vs_gd",
     "ngd_vs_gd",
     "register",
+    "two_phase",
+    "waves",
     "width_depth",
 ]

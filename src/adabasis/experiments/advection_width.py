@@ -31,7 +31,7 @@ class Config:
 
 def run(config: Config) -> Record:
     """Train by LSGD; keep the mean error over seeds of every width, and the fitted slopes."""
-    curves = []
+    curves: list[Record] = []
     for activation in config.activations:
         for alpha in config.alphas:
             errors = [_error(config, activation, alpha, width) for width in config.widths]

@@ -274,7 +274,7 @@ register(
         "cross-sine",
         "The sine on a cross: POUnets over partitions and degree, MLPs beside",
         Config(
-            (1, 2, 4, 8, 16), (1, 4), 2, (8,), 100, (5, 9, 15), (4, 16),
+            (1, 2, 4, 8, 16), (1, 4), 2, (8,), 50, (5, 9, 15), (4, 16),
             (Net("tanh", 1, "LSGN"), Net("relu", 2, "LSGD")), newton_steps=50,
         ),
         Config(

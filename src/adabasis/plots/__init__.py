@@ -8,6 +8,7 @@ from .bases import basis_functions, singular_values
 from .classes import calibration, confusion, cross_entropies, regions
 from .equations import convergence, residual_map
 from .functions import error_map, fitted
+from .partitions import partitions
 from .records import candidates, histories, history, parity, residuals
 from .style import names_of
 
@@ -24,6 +25,7 @@ __all__ = [
     "history",
     "names_of",
     "parity",
+    "partitions",
     "regions",
     "residual_map",
     "residuals",

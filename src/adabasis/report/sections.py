@@ -13,11 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import plots
+from ..basis import PartitionBasis
 from ..classifier import Classifier
 from ..errors import significant
 from ..fitted import Fitted
 from ..labels import index_of, indicators
 from ..plots.dependence import MOST_CURVES
+from ..plots.partitions import breaks, shares
 from ..plots.style import columns_of
 from ..verdict import Verdict
 
@@ -25,6 +27,8 @@ MOST_OUTPUTS = 4
 """Outputs that are drawn; the page of a model with a hundred of them would be no use."""
 MOST_CANDIDATES = 20
 WORST = 5
+SAMPLED = 4096
+"""Points of the training box that tell how much of it each part owns."""
 PACKAGES = ("adabasis", "jax", "numpy", "scipy")
 
 
@@ -314,6 +318,37 @@ def _basis(subject: Subject) -> Iterator[Block]:
             f"The functions with the largest share in the model, {scaled}.",
             "Basis functions of the model, as drawn at random and, if trained, afterwards.",
         )
+
+
+@section(Fitted, "Partitions")
+def _partitions(subject: Subject) -> Iterator[Block]:
+    model = subject.model
+    if not isinstance(model.basis, PartitionBasis):
+        return
+    if model.n_inputs <= 2:
+        yield Picture(
+            plots.partitions(model),
+            "The parts of the partition of unity, and the polynomial of each."
+            if model.n_inputs == 1
+            else "The part with the largest share, and where parts share the value.",
+            f"Partition of the inputs into {model.basis.n_partitions} parts.",
+        )
+    yield from _parts(model)
+
+
+def _parts(model: Fitted) -> Iterator[Block]:
+    """List the parts: what they own of the training box, and where intervals end."""
+    low, high = model.box.T
+    seen = np.random.default_rng(0).uniform(low, high, (SAMPLED, model.n_inputs))
+    phi = shares(model, seen)
+    own = np.bincount(np.argmax(phi, axis=1), minlength=phi.shape[1]) / SAMPLED
+    rows = [
+        (str(k + 1), f"{100 * own[k]:.3g} %", number(phi[:, k].mean())) for k in range(len(own))
+    ]
+    head = ("part", "owns of the box", "mean share")
+    yield Table("Parts", head, rows, folded=len(rows) > MOST_CANDIDATES)
+    if model.n_inputs == 1 and len(own) > 1:
+        yield Text(f"Breakpoints: {', '.join(number(float(b), 6) for b in breaks(model))}.")
 
 
 @section(Fitted, "Independence of the functions")

@@ -1,0 +1,258 @@
+"""Triangle and quadratic waves in pieces: POUnets by two-phase LSGD, beside residual networks.
+
+The wave of frequency f is 2|fx − ⌊fx + ½⌋| − 1 (slides eq. 23) or its square. On [0, 1] the first
+has 2f linear pieces, the second f smooth ones. Which of the two counts the published "pieces" are
+is not certain, so both readings are run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .. import rows
+from ..basis import AbstractBasis, NetworkPartition, NeuralBasis, PartitionBasis
+from ..operators import Identity
+from ..plots.style import BLUE, GREEN, INK, ORANGE, styled
+from ..points import Points
+from ..scope import numerics
+from ..train import LSGD, AbstractTrainer, Budget, Callback, Objective, Run, TwoPhase, train
+from .curves import PUBLISHED_MARK, shared_legend
+from .registry import Experiment, Record, register
+
+POINTS = np.linspace(0, 1, 1024)[:, None]
+UNSEEN = (np.arange(8192)[:, None] + 0.5) / 8192
+ZOOM = (0.5, 0.625)
+RATE, RIDGE, FADING, STAGNATION = 1e-3, 0.1, 0.99, 100
+"""Learning rate, λ, ρ and n_stag: not published, a working choice."""
+PUBLISHED = {
+    "POUnet": {2: 2.1e-3, 4: 3.4e-3, 8: 4.0e-3, 16: 3.2e-3, 32: 2.4e-3},
+    "ResNet": {2: 2.2e-2, 4: 3e-2, 8: 4e-2, 16: 0.25, 32: 0.6},
+}
+"""Relative l2 errors on quadratic waves, read off a figure (Trask et al., MSML 2022, figure 4)."""
+TWO_PHASES, ONE_PHASE, RESNET = "POUnet, two phases", "POUnet, one phase", "ResNet"
+STYLES = {TWO_PHASES: (ORANGE, "o-"), ONE_PHASE: (BLUE, "s--"), RESNET: (GREEN, "^:")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A wave for n pieces: the frequency is ``per_piece`` n."""
+
+    power: int
+    per_piece: float
+
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        kind = {1: "triangle", 2: "quadratic"}[self.power]
+        return f"{kind}, f = n" + ("" if self.per_piece == 1 else f" · {self.per_piece:g}")
+
+    def __call__(self, x: np.ndarray, pieces: int) -> np.ndarray:
+        """Evaluate at points (N, 1), to (N, 1)."""
+        phase = self.per_piece * pieces * x
+        return (2 * np.abs(phase - np.floor(phase + 0.5)) - 1) ** self.power
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Numbers of pieces n, waves, steps of both phases, seeds; width 4n, depth 8 as published."""
+
+    pieces: tuple[int, ...]
+    targets: tuple[Target, ...]
+    pre_steps: int = 1000
+    steps: int = 4000
+    seeds: int = 5
+    depth: int = 8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A basis trained on a wave, and the affine map of its values."""
+
+    basis: AbstractBasis
+    run: Run
+    shift: float
+    scale: float
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Evaluate the best iterate at points (N, 1), to (N,)."""
+        with numerics():
+            phi = rows.evaluate(Identity(), self.basis, self.run.parameters, jnp.asarray(x))
+            return np.asarray(phi @ self.run.coefficients)[:, 0] * self.scale + self.shift
+
+
+def pounet(pieces: int, degree: int, depth: int) -> PartitionBasis:
+    """Return the published architecture: softmax of a residual ReLU network of width 4n."""
+    network = NetworkPartition(pieces, depth=depth, activation="relu", residual=True)
+    return PartitionBasis(pieces, degree, partition=network)
+
+
+def fitted(
+    basis: AbstractBasis,
+    trainer: AbstractTrainer,
+    y: np.ndarray,
+    seed: int,
+    steps: int,
+    *,
+    look_every: int | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Trained:
+    """Train on standardised values at the points."""
+    shift, scale = float(y.mean()), float(y.std())
+    with numerics():
+        points = Points(POINTS, np.ones(len(POINTS)))
+        objective = Objective([rows.Term(points, (y - shift) / scale)], 0.0, basis)
+        key = jax.random.key(seed)
+        initial: Any = basis.init(key, jnp.array([[0.0, 1.0]]))
+        if isinstance(basis, PartitionBasis):
+            initial = basis.placed(initial, jnp.asarray(POINTS))
+        budget = Budget(max_steps=steps, check_every=look_every or steps + 1)
+        run = train(
+            trainer,
+            objective,
+            initial,
+            key=jax.random.fold_in(key, 1),
+            budget=budget,
+            callbacks=callbacks,
+        )
+    return Trained(basis, run, shift, scale)
+
+
+def two_phase(config: Any) -> TwoPhase:
+    """Return Algorithm 2 around LSGD."""
+    return TwoPhase(LSGD(RATE), RIDGE, FADING, STAGNATION, config.pre_steps, config.steps)
+
+
+def run(config: Config) -> Record:
+    """Train every method on every wave, number of pieces and seed."""
+    table = [
+        _row(config, target, pieces, method)
+        for target in config.targets
+        for pieces in config.pieces
+        for method in STYLES
+    ]
+    most = max(config.pieces)
+    shown = {
+        target.name: {
+            method: _trained(config, target, most, method, 0)(_zoomed()).tolist()
+            for method in STYLES
+        }
+        | {"x": _zoomed()[:, 0].tolist(), "wave": target(_zoomed(), most)[:, 0].tolist()}
+        for target in config.targets
+    }
+    return {"table": table, "zoom": shown, "most": most, "verdict": list(_lines(table))}
+
+
+def _zoomed() -> np.ndarray:
+    return np.linspace(*ZOOM, 400)[:, None]
+
+
+def _trained(config: Config, target: Target, pieces: int, method: str, seed: int) -> Trained:
+    total = config.pre_steps + config.steps
+    if method == RESNET:
+        basis: AbstractBasis = NeuralBasis(
+            4 * pieces, config.depth, activation="relu", residual=True
+        )
+    else:
+        basis = pounet(pieces, target.power, config.depth)
+    trainer = two_phase(config) if method == TWO_PHASES else LSGD(RATE)
+    y = target(POINTS, pieces)
+    every = config.pre_steps if method == TWO_PHASES else None
+    return fitted(basis, trainer, y, seed, total, look_every=every)
+
+
+def _row(config: Config, target: Target, pieces: int, method: str) -> Record:
+    errors = []
+    exact = target(UNSEEN, pieces)[:, 0]
+    for seed in range(config.seeds):
+        found = _trained(config, target, pieces, method, seed)
+        errors.append(float(np.linalg.norm(found(UNSEEN) - exact) / np.linalg.norm(exact)))
+    return {
+        "target": target.name,
+        "pieces": pieces,
+        "method": method,
+        "errors": errors,
+        "median": float(np.median(errors)),
+        "worst": max(errors),
+    }
+
+
+def _lines(table: Sequence[Record]) -> Iterator[str]:
+    for row in table:
+        line = (
+            f"{row['target']}, {row['pieces']} pieces, {row['method']}: "
+            f"median {row['median']:.1e}, worst {row['worst']:.1e} of {len(row['errors'])}"
+        )
+        claim = _claim(row)
+        if claim:
+            word = "at or below" if row["median"] <= claim else "above"
+            line += f"; published {claim:.1e}: {word}"
+        yield line
+
+
+def _claim(row: Record) -> float | None:
+    kind = row["method"].split(",")[0]
+    quadratic = row["target"].startswith("quadratic")
+    return PUBLISHED[kind].get(row["pieces"]) if quadratic else None
+
+
+@styled
+def plot(record: Record) -> Figure:
+    """Draw errors against pieces, and the approximants of the first seed in the zoom."""
+    names = list(record["zoom"])
+    figure = Figure(figsize=(7.6, 2.6 * len(names)), layout="constrained")
+    for (left, right), name in zip(
+        np.atleast_2d(figure.subplots(len(names), 2)), names, strict=True
+    ):
+        _errors(left, [row for row in record["table"] if row["target"] == name])
+        _approximants(right, record["zoom"][name])
+        left.set_title(name)
+        right.set_title(f"{record['most']} pieces")
+    shared_legend(figure, columns=4)
+    return figure
+
+
+def _errors(ax: Axes, table: Sequence[Record]) -> None:
+    for method, (colour, dash) in STYLES.items():
+        found = [row for row in table if row["method"] == method]
+        pieces, medians = [r["pieces"] for r in found], [r["median"] for r in found]
+        ax.plot(pieces, medians, dash, color=colour, label=method)
+        for row in found:
+            x = [row["pieces"]] * len(row["errors"])
+            ax.plot(x, row["errors"], ".", color=colour, alpha=0.4, markersize=4)
+        claims = [(r["pieces"], c) for r in found if (c := _claim(r)) and method != ONE_PHASE]
+        if claims:
+            ax.plot(*zip(*claims, strict=True), **PUBLISHED_MARK | {"markeredgecolor": colour})
+    ax.set(xscale="log", yscale="log", xlabel="pieces n", ylabel="relative error")
+    pieces = sorted({row["pieces"] for row in table})
+    ax.set_xticks(pieces, [str(n) for n in pieces])
+    ax.minorticks_off()
+    if table[0]["target"].startswith("quadratic"):
+        ax.plot([], [], **PUBLISHED_MARK | {"clip_on": True}, label="published")
+
+
+def _approximants(ax: Axes, shown: Record) -> None:
+    ax.plot(shown["x"], shown["wave"], color=INK, linewidth=3.0, alpha=0.35)
+    for method, (colour, dash) in STYLES.items():
+        ax.plot(shown["x"], shown[method], dash.strip("os^"), color=colour, linewidth=1.2)
+    ax.set(xlabel="x", ylabel="y", xlim=ZOOM)
+
+
+QUADRATIC, TRIANGLE = (Target(2, 1.0), Target(2, 0.5)), (Target(1, 0.5), Target(1, 1.0))
+register(
+    Experiment(
+        "waves",
+        "Triangle and quadratic waves in 2 to 32 pieces: POUnets beside residual networks",
+        Config((2, 4, 8), QUADRATIC[:1]),
+        Config((2, 4, 8, 16, 32), QUADRATIC + TRIANGLE),
+        run,
+        plot,
+    )
+)

@@ -1,0 +1,1 @@
+"""Pieces of data, as labels of points: where partition of unity networks start from."""

@@ -1,0 +1,202 @@
+"""Drafts: labels of points from different starts, degrees and numbers of pieces, and their error.
+
+Nothing here is differentiated: a draft costs a few small least-squares fits, so that many can be
+compared and only the best are handed to Gauss–Newton steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ..basis.polynomial import dimension
+from . import cuts, merging, segments
+from .pieces import FLOOR, Cloud, compact
+
+STARTS = ("segments", "merging", "cuts", "tree")
+COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
+"""Numbers of pieces compared in more than one input; in one, all numbers are."""
+MOST_INTERVALS = 64
+DEGREES = {1: (1, 2, 3, 5), 2: (1, 2, 4, 6, 8), 3: (1, 2, 3, 4, 6)}
+HIGH = (1, 2, 3)
+"""Degrees compared in more inputs than those listed."""
+MOST_POLYNOMIALS = 400
+ALIKE = 1.15
+"""Scores within this factor count as equal, and the smaller draft goes first."""
+EXACT = 1e-10
+"""Relative residual of pieces that need no higher degree."""
+FEWEST_ROWS = 40
+"""Rows below which a number of pieces is not chosen: there is one."""
+FEW_INPUTS = 3
+"""Inputs up to which cells of neighbouring points are small enough to be merged."""
+
+
+HeldOut = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Points, values and weights that are not fitted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is asked for: numbers, or ``None`` where they are to be chosen."""
+
+    count: int | None = None
+    degree: int | None = None
+    index_set: str = "total"
+    start: str = "auto"
+    seed: int = 0
+    deadline: float = float("inf")
+
+    def degrees(self, n_rows: int, n_inputs: int) -> list[int]:
+        """Return the degrees to compare: with four rows a polynomial, at least."""
+        if self.degree is not None:
+            return [self.degree]
+        sizes = {m: dimension(n_inputs, m, self.index_set) for m in DEGREES.get(n_inputs, HIGH)}
+        most = min(MOST_POLYNOMIALS, n_rows // 4)
+        return [m for m, size in sizes.items() if size <= most] or [0]
+
+    def starts(self, n_inputs: int) -> list[str]:
+        """Return the starts to compare."""
+        if self.start != "auto":
+            return [self.start]
+        if n_inputs == 1:
+            return ["segments"]
+        return ["merging"] if n_inputs <= FEW_INPUTS else ["cuts"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """Labels of the points of a cloud, and what they are worth.
+
+    Attributes
+    ----------
+    cloud : Cloud
+    labels : array, shape (N,)
+    score : float
+        Geometric mean of two errors: of the pieces, each point left out in turn, and on held-out
+        points, each in the piece of the nearest point of the cloud, which many pieces make worse.
+        (Alone the latter is that of points on the wrong side, whatever the pieces.)
+    start : str
+    """
+
+    cloud: Cloud
+    labels: np.ndarray
+    score: float
+    start: str
+
+    @property
+    def count(self) -> int:
+        """The number of pieces."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def size(self) -> int:
+        """The number of coefficients."""
+        return self.count * self.cloud.size
+
+
+def drafts(
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    held_out: HeldOut | None,
+    wanted: Wanted,
+) -> list[Draft]:
+    """Return drafts of all degrees, starts and numbers of pieces, best first."""
+    found = list(_every(x, y, weight, held_out, wanted))
+    return sorted(found, key=lambda draft: (round(math.log(draft.score, ALIKE)), draft.size))
+
+
+def _every(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray, held_out: HeldOut | None, wanted: Wanted
+) -> Iterator[Draft]:
+    nearest = None if held_out is None else cKDTree(x).query(held_out[0])[1]
+    for degree in wanted.degrees(*x.shape):
+        cloud = Cloud(x, y, weight, degree, wanted.index_set)
+        for start in wanted.starts(x.shape[1]):
+            for labels in _labels(cloud, start, wanted):
+                score = cloud.left_out(labels) + FLOOR
+                if held_out is not None and nearest is not None:
+                    score = math.sqrt(score * _score(cloud, labels, held_out, labels[nearest]))
+                yield Draft(cloud, labels, score + FLOOR, start)
+                exact = cloud.loss(labels) < EXACT**2
+                if exact or time.perf_counter() > wanted.deadline:
+                    return
+
+
+def _labels(cloud: Cloud, start: str, wanted: Wanted) -> Iterator[np.ndarray]:
+    """Yield settled labels of each number of pieces; for intervals the best number only."""
+    n_rows, n_inputs = cloud.x.shape
+    most = max(1, n_rows // (2 * cloud.size))
+    if wanted.count is not None:
+        counts = [min(wanted.count, most)]
+    elif n_rows < FEWEST_ROWS:
+        counts = [1]
+    elif n_inputs == 1:
+        counts = list(range(1, min(MOST_INTERVALS, most) + 1))
+    else:
+        counts = [count for count in COUNTS if count <= most]
+    path = {1: np.zeros(n_rows, dtype=int)}
+    if max(counts) > 1:
+        path |= started(cloud, start, max(counts), wanted.seed)
+    reached = [path[count] for count in counts if count in path] or [path[max(path)]]
+    if n_inputs == 1 and start == "segments":  # the best of every number: one of them is settled
+        reached = [min(reached, key=cloud.criterion)]
+    settled = [cloud.settled(labels) for labels in reached]
+    yield from [min(settled, key=cloud.criterion)] if n_inputs == 1 else settled
+
+
+def started(cloud: Cloud, start: str, most: int, seed: int = 0) -> dict[int, np.ndarray]:
+    """Return the labels of a start by number of pieces, 1 to ``most`` or as far as it goes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown start, or segments of more than one input.
+    """
+    if start == "merging":
+        return merging.merged(cloud, 1, most)
+    if start == "cuts":
+        return cuts.cut(cloud, most, np.random.default_rng(seed))
+    if start == "tree":
+        return cuts.tree(cloud, most)
+    if start != "segments":
+        raise ValueError(f"start={start!r}: expected 'auto' or one of {', '.join(STARTS)}.")
+    if cloud.x.shape[1] != 1:
+        raise ValueError(f"start='segments': for one input; these data have {cloud.x.shape[1]}.")
+    order = np.argsort(cloud.x[:, 0], kind="stable")
+    found = segments.segment(
+        cloud.x[order, 0], cloud.y[order], cloud.degree, most, weight=cloud.weight[order]
+    )
+    return {len(at): _runs(order, at) for at in found}
+
+
+def _runs(order: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    labels, jumps = np.empty(len(order), dtype=int), np.zeros(len(order), dtype=int)
+    jumps[starts[1:]] = 1
+    labels[order] = np.cumsum(jumps)
+    return labels
+
+
+def _score(cloud: Cloud, labels: np.ndarray, held_out: HeldOut, there: np.ndarray) -> float:
+    z, t, weight = held_out
+    seen = Cloud(z, t, weight, cloud.degree, cloud.index_set)
+    errors = seen.errors(cloud.fit(labels))[np.arange(len(z)), there]
+    return float(np.sqrt(weight @ errors / weight.sum() / t.shape[1]))
+
+
+def reseeded(cloud: Cloud, labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Return labels in which pieces that own nothing get half of the piece that fits worst."""
+    labels, rng = compact(labels), np.random.default_rng(seed)
+    while int(labels.max()) + 1 < count:
+        cutting = [cuts.best_cut(cloud, labels == k, rng) for k in range(int(labels.max()) + 1)]
+        gain, side = max(cutting, key=lambda offer: offer[0])
+        if not gain > 0:
+            break
+        labels = labels.copy()
+        labels[side] = labels.max() + 1
+    return labels

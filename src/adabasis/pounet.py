@@ -1,0 +1,384 @@
+"""Fitting partition of unity networks without luck: a draft of the pieces, then Gauss–Newton.
+
+Random partitions rarely find many pieces: descent moves borders a little, but does not carry a part
+across another. So the pieces come first, as labels of points (:mod:`adabasis.pieces`), and a
+partition that tells the labels apart is where Gauss–Newton steps begin. What they add is what
+labels cannot say: borders between the points, smooth passages, polynomials that meet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import select
+from .basis import AbstractPartition, PartitionBasis, PolynomialPartition
+from .basis.partition import PARTITIONS, AbstractSoftmax
+from .basis.partitioned import Cells
+from .basis.polynomial import dimension
+from .fitted import Fitted
+from .fitting import check_budgets, finished, shown
+from .pieces.drafts import STARTS, Draft, HeldOut, Wanted, drafts, reseeded
+from .pieces.shape import owners, shaped, steepness
+from .prepared import Prepared
+from .scope import numerics
+from .search import GOOD_ENOUGH, PRIOR, Search
+from .train import Callback
+
+TRIED = 2
+"""Drafts that are trained where numbers are to be chosen."""
+WORSE = 3.0
+"""A draft whose score is this many times the best one's is not trained."""
+STEPS = 60
+"""Gauss–Newton steps of a run by default."""
+LOGIT_DEGREES = (1, 2, 4)
+"""Degrees of the logits that are compared in more than one input."""
+BY_CHANCE = 1.1
+"""Held-out errors within this factor do not tell free borders from tied ones: ties are fewer
+degrees of freedom, and are taken."""
+ROWS_PER_LOGIT = 40
+"""Rows for each coefficient of the logits, the least for degrees above 1."""
+EXACT = 1e-10
+"""Relative held-out error below which no more is tried."""
+HARD, SOFT = 1e9, 4.0
+"""Slopes of logits at borders where they are to be sharp, and where points of both sides are to
+be shared so that they pull; over the mean distance of points."""
+TIED = {1: 1e4}
+TIED_MORE = 1e2
+"""Weights of the ties that make neighbouring polynomials meet, by the number of inputs."""
+SLACK = 8
+"""Points beyond the end of a piece within which it may meet the next, where data are noisy."""
+
+
+def fit_pounet(
+    X: Any,
+    y: Any,
+    *,
+    n_partitions: int | str = "auto",
+    degree: int | str = "auto",
+    partition: str | AbstractPartition = "auto",
+    index_set: str = "total",
+    start: str = "auto",
+    sample_weight: Any = None,
+    max_steps: int | None = None,
+    max_seconds: float = math.inf,
+    tol: float = 0.0,
+    ridge: float | str = "auto",
+    validation: Any = "auto",
+    random_state: int = 0,
+    callbacks: Iterable[Callback] = (),
+    verbose: bool = False,
+) -> Fitted:
+    r"""Fit a partition of unity network: polynomials of pieces, and where the pieces are.
+
+    Parameters
+    ----------
+    X : array-like, shape (N, D)
+    y : array-like, shape (N,) or (N, Q)
+    n_partitions : int or "auto"
+        N_part. ``"auto"`` compares numbers by the error on rows held out (in one input: by
+        Schwarz's criterion first). A number that the rows cannot fill may end as fewer.
+    degree : int or "auto"
+        Of the polynomials, likewise.
+    partition : str or AbstractPartition
+        A name in ``adabasis.basis.PARTITIONS``, or ``"auto"``: intervals in one input, borders
+        that are planes, conics or quartics in more, whichever classify the held-out rows best.
+    index_set : {"total", "tensor", "hyperbolic"}
+        See :class:`adabasis.PartitionBasis`.
+    start : {"auto", "segments", "merging", "cuts", "tree"}
+        Where the pieces come from: dynamic programming (one input), small cells that are merged,
+        oblique cuts from coarse to fine, a regression tree. ``"auto"``: the first in one input,
+        merging in two and three, cuts in more.
+    sample_weight, max_steps, max_seconds, tol, ridge, validation, random_state, callbacks, verbose
+        As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
+
+    Returns
+    -------
+    Fitted
+        Its ``basis`` is a :class:`adabasis.PartitionBasis`.
+
+    Raises
+    ------
+    ValueError
+        For bad data, names that are not known, or more coefficients asked for than there are
+        rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(0, 1, 200)[:, None]
+    >>> model = fit_pounet(X, np.abs(X[:, 0] - 0.3))
+    >>> model.basis.n_partitions, bool(abs(model([[0.3]])[0]) < 1e-9)
+    (2, True)
+    """
+    check_budgets("fit_pounet", max_steps, max_seconds, tol, 1, 1, ridge)
+    deadline = time.perf_counter() + max_seconds
+    wanted = Wanted(
+        count=_number("n_partitions", n_partitions, 1),
+        degree=_number("degree", degree, 0),
+        index_set=index_set,
+        start=start,
+        seed=random_state,
+        deadline=deadline,
+    )
+    data = Prepared(X, y, sample_weight, validation, random_state, True, split_by_default=True)
+    _check(wanted, partition, data)
+    settings = {
+        "method": "pounet",
+        "n_partitions": n_partitions,
+        "degree": degree,
+        "partition": partition if isinstance(partition, str) else repr(partition),
+        "index_set": index_set,
+        "start": start,
+        "max_steps": max_steps,
+        "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
+        "tol": tol,
+        "ridge": ridge,
+        "random_state": random_state,
+        "n_rows": data.n_rows,
+    }
+    with numerics(), shown(verbose, max_steps) as lines:
+        steps = STEPS if max_steps is None else max_steps
+        search = PieceSearch(data, steps, tol, deadline, 1, ridge, (*callbacks, *lines))
+        try:
+            search.pieces(wanted, partition)
+        except KeyboardInterrupt:
+            search.interrupted()
+        model = finished(search, settings, refit=True)
+        return dataclasses.replace(model, notes=(*model.notes, *_notes(model, search)))
+
+
+def _number(name: str, value: Any, least: int) -> int | None:
+    if value == "auto":
+        return None
+    if isinstance(value, str) or value != int(value) or value < least:
+        raise ValueError(
+            f"fit_pounet({name}={value!r}): 'auto' or a whole number of at least {least}."
+        )
+    return int(value)
+
+
+def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
+    """Refuse what cannot be meant or cannot be fitted to these rows."""
+    n_rows, n_inputs = data.x.shape
+    if wanted.start not in ("auto", *STARTS):
+        raise ValueError(
+            f"fit_pounet(start={wanted.start!r}): expected 'auto' or one of {', '.join(STARTS)}."
+        )
+    if wanted.start == "segments" and n_inputs != 1:
+        raise ValueError(
+            f"fit_pounet(start='segments'): segments are of one input; these data have {n_inputs}."
+        )
+    if not isinstance(partition, AbstractPartition) and partition not in ("auto", *PARTITIONS):
+        raise ValueError(
+            f"fit_pounet(partition={partition!r}): expected 'auto' or one of "
+            f"{', '.join(PARTITIONS)}, or an AbstractPartition."
+        )
+    count, degree = wanted.count or 1, wanted.degree or 0
+    size = PartitionBasis(count, degree, index_set=wanted.index_set).size(n_inputs)
+    if size > n_rows and (count > 1 or degree > 0):
+        raise ValueError(
+            f"fit_pounet(n_partitions={count}, degree={degree}): {count} times "
+            f"{size // count:,} polynomials of {n_inputs} inputs are {size:,} coefficients for "
+            f"{n_rows:,} distinct rows. Ask for fewer, or for index_set='hyperbolic'."
+        )
+
+
+class PieceSearch(Search):
+    """A search among partition of unity networks."""
+
+    def pieces(self, wanted: Wanted, partition: str | AbstractPartition) -> None:
+        """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
+        kept, held_out = self.data.fold(0) if self.data.folds else (self.data.all_rows, None)
+        some = self._some(kept)
+        points = self.data.z[some], self.data.t[some], self.data.weight[some]
+        seen: HeldOut | None = None
+        if held_out is not None:
+            weight = np.asarray(held_out.points.weight)
+            true = weight > 0
+            z, t, w = (np.asarray(a)[true] for a in (held_out.points.x, held_out.data, weight))
+            seen = z, t, w
+        drafted = drafts(*points, seen, wanted)
+        for draft in _different(drafted):
+            done = self._train(draft, partition, seen, wanted)
+            if done or self.best.held_out <= GOOD_ENOUGH:
+                break
+        self._reseed(drafted[0], partition, wanted)
+
+    def _train(
+        self,
+        draft: Draft,
+        partition: str | AbstractPartition,
+        seen: HeldOut | None,
+        wanted: Wanted,
+    ) -> bool:
+        """Train a draft in all variants; say whether to stop."""
+        penalty = self._prior(draft)
+        if draft.count == 1 or self.max_steps == 0:
+            return self._solve(draft, partition, seen, wanted)
+        for basis, parameters in variants(draft, partition, seen, wanted, self.data.key(0)):
+            fold = 0 if self.data.folds else None
+            self.found.append(self._trained(None, basis, 0, fold, penalty, parameters))
+            self.found[-1].label += f", from {draft.start}"
+            if self._late() or self._error() < EXACT:
+                return True
+        self._prefer_ties()
+        return False
+
+    def _prefer_ties(self) -> None:
+        """Put the best tied candidate first where free ones are better only by chance."""
+        best = self.best
+        tied = [c for c in self.ranked if c.run and c.basis.tie_weight]
+        if tied and tied[0].held_out <= BY_CHANCE * best.held_out and tied[0] is not best:
+            tied[0].standing = best.order
+
+    def _solve(
+        self,
+        draft: Draft,
+        partition: str | AbstractPartition,
+        seen: HeldOut | None,
+        wanted: Wanted,
+    ) -> bool:
+        """Solve a draft's polynomials where nothing is to be trained; say whether to stop."""
+        made = variants(draft, partition, seen, wanted, self.data.key(0))
+        basis, parameters = next(pair for pair in made if not pair[0].continuity)
+        candidate = self._left_out(basis, parameters)
+        if self.data.folds:
+            self._hold_out(candidate)
+        self.found.append(candidate)
+        return self._late()
+
+    def _error(self) -> float:
+        """Return the best candidate's error on held-out rows, or else on all rows."""
+        best = self.best
+        if best.run is None or math.isfinite(best.held_out):
+            return best.held_out
+        return math.sqrt(best.run.loss)
+
+    def _prior(self, draft: Draft) -> float:
+        """Return λ: the user's, or what the noise that the draft shows calls for."""
+        if not isinstance(self.ridge, str):
+            return self.ridge
+        return PRIOR * draft.cloud.left_out(draft.labels) ** 2
+
+    def _reseed(self, draft: Draft, partition: str | AbstractPartition, wanted: Wanted) -> None:
+        """Where a number of parts was asked for and some own nothing, put these elsewhere."""
+        best = self.best
+        owned = owned_by(best.basis, best.parameters, draft.cloud.x)
+        if self.cut_short or wanted.count is None or owned is None:
+            return
+        if len(np.unique(owned)) >= wanted.count:
+            return
+        labels = reseeded(draft.cloud, owned, wanted.count, wanted.seed)
+        again = dataclasses.replace(draft, labels=draft.cloud.settled(labels))
+        if again.count > len(np.unique(owned)):
+            self._train(again, partition, None, wanted)
+
+
+def _different(drafted: list[Draft]) -> Iterator[Draft]:
+    """Yield the best drafts that differ in degree or number."""
+    seen: set[tuple[int, int]] = set()
+    for draft in drafted:
+        kind = (draft.cloud.degree, draft.count)
+        good = draft.score <= WORSE * drafted[0].score
+        if good and kind not in seen and len(seen) < TRIED:
+            seen.add(kind)
+            yield draft
+
+
+def owned_by(basis: Any, parameters: Any, x: np.ndarray) -> np.ndarray | None:
+    """Return the number of the part that owns each point; None for partitions without logits."""
+    if not isinstance(basis, PartitionBasis) or not isinstance(basis.unity, AbstractSoftmax):
+        return None
+    return owners(basis.unity, parameters.partition, x)
+
+
+def variants(
+    draft: Draft,
+    partition: str | AbstractPartition,
+    seen: HeldOut | None,
+    wanted: Wanted,
+    key: Any,
+) -> Iterator[tuple[PartitionBasis, Cells]]:
+    """Yield bases and parameters that begin where the draft ends.
+
+    Borders as sharp as can be, with polynomials that meet there and without; and soft ones, which
+    points of both sides pull.
+    """
+    cloud, n_inputs = draft.cloud, draft.cloud.x.shape[1]
+    spacing = len(cloud.x) ** (-1 / n_inputs)
+    reach = 10 * spacing if n_inputs == 1 else min(0.15, 2 * spacing)
+    plain = PartitionBasis(
+        draft.count,
+        cloud.degree,
+        partition=_of_size(partition, draft, seen),
+        index_set=wanted.index_set,
+        reach=reach,
+    )
+    unity, box = plain.unity, jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
+    drawn = select.draw(unity, key, box)
+    if not isinstance(unity, AbstractSoftmax):
+        yield plain, plain.recentred(drawn, jnp.asarray(cloud.x))
+        return
+    slack = 0 if draft.cloud.loss(draft.labels) < EXACT**2 else SLACK
+    found = shaped(unity, drawn, cloud, draft.labels, slack)
+    if draft.count == 1:
+        yield plain, plain.recentred(found, jnp.asarray(cloud.x))
+        return
+    steep = steepness(unity, found, cloud.x)
+    tied = plain.replace(continuity=TIED.get(n_inputs, TIED_MORE))
+    for basis, slope in ((tied, HARD), (plain, HARD), (plain, SOFT)):
+        sharpened = unity.sharpened(found, slope / spacing / steep)
+        yield basis, basis.recentred(sharpened, jnp.asarray(cloud.x))
+
+
+def _of_size(
+    partition: str | AbstractPartition, draft: Draft, seen: HeldOut | None
+) -> str | AbstractPartition:
+    """Return a partition into as many parts as the draft has."""
+    if isinstance(partition, AbstractPartition):
+        return partition.replace(n_partitions=draft.count)
+    if partition != "auto":
+        return partition
+    if draft.cloud.x.shape[1] == 1 or draft.count == 1:
+        return "affine"
+    names = {1: "affine", 2: "quadratic", 4: "quartic"}
+    rows, n_inputs = draft.cloud.x.shape
+    most = rows / (ROWS_PER_LOGIT * (draft.count - 1))
+    degrees = [q for q in LOGIT_DEGREES if q == 1 or dimension(n_inputs, q) <= most]
+    errors = {q: _classified(draft, q, seen) for q in degrees}
+    return names[min(errors, key=lambda q: errors[q])]
+
+
+def _classified(draft: Draft, degree: int, seen: HeldOut | None) -> float:
+    """Return the squared error on points not seen with pieces told apart by such logits."""
+    cloud, unity = draft.cloud, PolynomialPartition(draft.count, degree)
+    weights = shaped(unity, None, cloud, draft.labels)
+    z, t, w = seen if seen is not None else (cloud.x, cloud.y, cloud.weight)
+    there = dataclasses.replace(cloud, x=z, y=t, weight=w)
+    errors = there.errors(cloud.fit(draft.labels))
+    return float(w @ errors[np.arange(len(z)), owners(unity, weights, z)])
+
+
+def _notes(model: Fitted, search: Search) -> Iterator[str]:
+    owned = owned_by(model.basis, jax.tree.map(jnp.asarray, model.parameters), search.data.z)
+    if owned is None:
+        return
+    assert isinstance(model.basis, PartitionBasis)
+    counts = np.bincount(owned, minlength=model.basis.n_partitions)
+    empty = int(np.sum(counts == 0))
+    if empty:
+        yield (
+            f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces. Ask for "
+            f"{len(counts) - empty}, or leave the number to n_partitions='auto'."
+        )
+    asked = model.settings.get("n_partitions")
+    if isinstance(asked, int) and asked > len(counts):
+        yield f"{len(counts)} of the {asked} partitions asked for were found in the rows."

@@ -1,0 +1,155 @@
+"""The scikit-learn façade of partition of unity networks."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from .basis import PARTITIONS, AbstractPartition, PartitionBasis
+from .basis.polynomial import INDEX_SETS
+from .estimators import AdaptiveBasisRegressor, remembering, seed_of
+from .pieces.drafts import STARTS
+from .pounet import fit_pounet
+
+
+class POUNetRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Regression with a partition of unity network: for targets that are smooth in pieces.
+
+    Kinks and jumps in unknown places are found, the pieces are polynomials. Numbers that are
+    left open are chosen by the error on rows held out (see :func:`adabasis.fit_pounet`).
+
+    Parameters
+    ----------
+    n_partitions : int or "auto"
+    degree : int or "auto"
+        Of the polynomials.
+    partition : str or AbstractPartition
+        ``"auto"`` or a name in ``adabasis.basis.PARTITIONS``.
+    index_set : {"total", "tensor", "hyperbolic"}
+    start : {"auto", "segments", "merging", "cuts", "tree"}
+        Where the pieces come from.
+    max_steps : int, optional
+    max_seconds : float
+    tol : float
+        Relative root mean square residual at which training stops.
+    ridge : float or "auto"
+    validation : float, "auto" or None
+        Share of the rows held out to choose by.
+    random_state : int, RandomState or None
+        The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
+    verbose : bool
+
+    Attributes
+    ----------
+    fitted_ : Fitted
+        The fitted function; its ``basis`` is a :class:`adabasis.PartitionBasis`.
+    n_partitions_, degree_ : int
+        Those chosen.
+    history_ : History
+    stop_reason_ : StopReason
+    rank_ : int
+        Independent functions on the training rows.
+    n_iter_ : int
+        Training steps taken.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(0, 1, 200)[:, None]
+    >>> model = POUNetRegressor().fit(X, np.where(X[:, 0] < 0.4, X[:, 0], 2.0))
+    >>> model.n_partitions_, model.degree_
+    (2, 1)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
+        "n_partitions": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "degree": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "partition": [StrOptions({"auto", *PARTITIONS}), AbstractPartition],
+        "index_set": [StrOptions(set(INDEX_SETS))],
+        "start": [StrOptions({"auto", *STARTS})],
+        **{
+            name: AdaptiveBasisRegressor._parameter_constraints[name]
+            for name in (
+                "max_steps",
+                "max_seconds",
+                "tol",
+                "ridge",
+                "validation",
+                "random_state",
+                "verbose",
+            )
+        },
+    }
+
+    def __init__(
+        self,
+        n_partitions: int | str = "auto",
+        degree: int | str = "auto",
+        *,
+        partition: Any = "auto",
+        index_set: str = "total",
+        start: str = "auto",
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
+        tol: float = 0.0,
+        ridge: float | str = "auto",
+        validation: float | str | None = "auto",
+        random_state: Any = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.n_partitions = n_partitions
+        self.degree = degree
+        self.partition = partition
+        self.index_set = index_set
+        self.start = start
+        self.max_steps = max_steps
+        self.max_seconds = max_seconds
+        self.tol = tol
+        self.ridge = ridge
+        self.validation = validation
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to X (N, D) and y (N,) or (N, Q).
+
+        Parameters
+        ----------
+        X : array-like or data frame, shape (N, D)
+        y : array-like, shape (N,) or (N, Q)
+        sample_weight : array-like, shape (N,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For bad data, parameters out of range, or more coefficients than rows.
+        """
+        self._validate_params()
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        settings = self.get_params(deep=False)
+        settings |= {"random_state": seed_of(self.random_state), "verbose": bool(self.verbose)}
+        self.fitted_ = fit_pounet(X, y, sample_weight=sample_weight, **settings)
+        basis = self.fitted_.basis
+        assert isinstance(basis, PartitionBasis)
+        self.n_partitions_, self.degree_ = basis.n_partitions, basis.degree
+        return remembering(self)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y."""
+        check_is_fitted(self)
+        return self.fitted_(validate_data(self, X, dtype=np.float64, reset=False))

@@ -1,0 +1,229 @@
+"""Pieces of data: every start against brute force or against data made of known pieces."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from adabasis.basis import NetworkPartition, PolynomialPartition, RBFPartition
+from adabasis.pieces.cuts import tree
+from adabasis.pieces.drafts import Wanted, drafts, reseeded, started
+from adabasis.pieces.merging import cells, merged
+from adabasis.pieces.pieces import Cloud, features
+from adabasis.pieces.segments import segment
+from adabasis.pieces.shape import breakpoints, interval_weights, owners, shaped, steepness
+
+from ..laws import assert_close
+from ..registry import draw
+
+BREAKS = np.array([0.2, 0.37, 0.61, 0.8])
+
+
+def continuous(x):
+    """Quadratic pieces that meet at BREAKS with kinks."""
+    bend = np.maximum(x - BREAKS, 0.0) * (np.arange(4) % 2 * 2 - 1) * (30, 25, 20, 35)
+    return (1 + 3 * x - x**2)[:, 0] + bend.sum(axis=1)
+
+
+def interval(n=400, seed=0, noise=0.0, degree=2):
+    rng = np.random.default_rng(seed)
+    x = np.sort(rng.random(n))[:, None]
+    y = continuous(x) + noise * rng.normal(size=n)
+    return Cloud(x, ((y - y.mean()) / y.std())[:, None], np.ones(n), degree)
+
+
+def plane(n=900, seed=0, degree=2):
+    """Two quadratics on the two sides of a circle, and the true labels."""
+    x = np.random.default_rng(seed).random((n, 2))
+    inside = np.sum((x - 0.5) ** 2, axis=1) < 0.1
+    y = np.where(inside, 2 - x[:, 0] ** 2, x[:, 0] * x[:, 1])
+    return Cloud(x, y[:, None], np.ones(n), degree), inside.astype(int)
+
+
+def same_pieces(a, b):
+    """Two labellings are one up to their numbers."""
+    pairs = {(int(i), int(j)) for i, j in zip(a, b, strict=True)}
+    return len(pairs) == len({i for i, _ in pairs}) == len({j for _, j in pairs})
+
+
+def test_segments_are_the_best_of_all():
+    """Sums of squares against all ways of cutting 12 weighted points of two outputs."""
+    rng = np.random.default_rng(0)
+    x, y, w = np.sort(rng.random(12)), rng.normal(size=(12, 2)), rng.uniform(0.5, 2, 12)
+
+    def cost(a, b):
+        root = np.sqrt(w[a:b])[:, None]
+        rows = root * np.vander(x[a:b], 2)
+        c = np.linalg.lstsq(rows, root * y[a:b])[0]
+        return np.sum((rows @ c - root * y[a:b]) ** 2)
+
+    for count, starts in enumerate(segment(x, y, 1, 4, weight=w), 1):
+        ways = itertools.combinations(range(2, 11), count - 1)
+        ends = [(0, *way, 12) for way in ways]
+        possible = [e for e in ends if np.diff(e).min() >= 2]
+        best = min(sum(itertools.starmap(cost, itertools.pairwise(e))) for e in possible)
+        assert len(starts) == count
+        found = sum(itertools.starmap(cost, itertools.pairwise((*starts, 12))))
+        assert found <= best * (1 + 1e-9)
+
+
+def test_segments_stop_where_points_run_out():
+    x = np.linspace(0, 1, 7)
+    found = segment(x, np.sin(9 * x)[:, None], 2, 9)
+    assert [len(starts) for starts in found] == [1, 2]
+
+
+@pytest.mark.parametrize("start", ["segments", "merging"])
+@pytest.mark.parametrize("seed", range(3))
+def test_pieces_of_an_interval_are_found_exactly(start, seed):
+    cloud = interval(seed=seed)
+    labels = cloud.settled(started(cloud, start, 5)[5])
+    assert np.sqrt(cloud.loss(labels)) < 1e-12
+    assert same_pieces(labels, np.searchsorted(BREAKS, cloud.x[:, 0]))
+    assert np.abs(breakpoints(cloud, labels) - BREAKS).max() < 1e-11
+
+
+def test_schwarz_criterion_finds_the_number_of_pieces_under_noise():
+    cloud = interval(noise=0.05)
+    found = started(cloud, "segments", 12)
+    best = min(found.values(), key=cloud.criterion)
+    assert best.max() + 1 == 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_merged_cells_find_both_sides_of_a_circle(seed):
+    cloud, true = plane(seed=seed)
+    assert same_pieces(cloud.settled(merged(cloud, 2, 2)[2]), true)
+
+
+def test_merging_goes_through_every_number_of_pieces():
+    cloud, _ = plane()
+    found = merged(cloud, 1, 9)
+    assert sorted(found) == list(range(1, 10))
+    for count, labels in found.items():
+        assert sorted(set(labels)) == list(range(count))
+    losses = [cloud.loss(found[count]) for count in sorted(found)]
+    assert np.all(np.diff(losses) <= 1e-15)
+
+
+def test_merging_crosses_gaps_between_islands():
+    x = np.concatenate([np.random.default_rng(0).random((90, 2)) + shift for shift in (0, 50, 90)])
+    cloud = Cloud(x / 91, np.ones((270, 1)), np.ones(270), 1)
+    assert set(merged(cloud, 1, 3)) >= {1, 2, 3}
+
+
+def test_cells_are_halves_of_halves():
+    x = np.random.default_rng(0).random((500, 3))
+    counts = np.bincount(cells(x, 20))
+    assert counts.sum() == 500
+    assert counts.min() >= 20
+    assert counts.max() < 40
+
+
+def test_cuts_find_a_plane_in_five_inputs():
+    rng = np.random.default_rng(0)
+    x, a = rng.random((1000, 5)), np.array([3.0, -2, 1, 0, 1]) / np.sqrt(15)
+    side = (x - 0.5) @ a > 0
+    cloud = Cloud(x, np.where(side, 4 * (x - 0.5) @ a, 0.0)[:, None], np.ones(1000), 1)
+    path = started(cloud, "cuts", 2, seed=0)
+    agree = np.mean(path[2] == side)
+    assert max(agree, 1 - agree) > 0.75
+    assert cloud.loss(path[2]) < 0.5 * cloud.loss(path[1])
+
+
+def test_a_tree_is_the_library_s():
+    cloud, _ = plane()
+    found = tree(cloud, 4)
+    assert sorted(found) == [1, 2, 3, 4]
+    for labels in found.values():
+        assert np.bincount(labels).min() >= cloud.size
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_settling_never_raises_the_loss(count):
+    cloud = interval(noise=0.1)
+    labels = merged(cloud, count, count)[count]
+    assert cloud.loss(cloud.settled(labels)) <= cloud.loss(labels)
+
+
+def test_left_out_errors_are_those_of_fits_without_each_point():
+    cloud, labels = plane(n=60)
+    out = 0.0
+    for i in range(60):
+        kept = (np.arange(60) != i) & (labels == labels[i])
+        c = np.linalg.lstsq(cloud.features[kept], cloud.y[kept])[0]
+        out += np.sum((cloud.features[i] @ c - cloud.y[i]) ** 2)
+    assert_close(1 + cloud.left_out(labels), 1 + np.sqrt(out / 60), 1e-9)
+    noisy = Cloud(cloud.x, cloud.y + np.sin(99 * cloud.x[:, :1]), cloud.weight, 2)
+    out = 0.0
+    for i in range(60):
+        kept = (np.arange(60) != i) & (labels == labels[i])
+        c = np.linalg.lstsq(noisy.features[kept], noisy.y[kept])[0]
+        out += np.sum((noisy.features[i] @ c - noisy.y[i]) ** 2)
+    assert_close(noisy.left_out(labels), np.sqrt(out / 60), 1e-9)
+
+
+@pytest.mark.parametrize(
+    "partition",
+    [PolynomialPartition(2, 2), PolynomialPartition(2, 4), NetworkPartition(2, width=32, depth=1)],
+)
+def test_a_shaped_partition_tells_the_labels_apart(partition):
+    cloud, labels = plane()
+    parameters = shaped(partition, draw(partition), cloud, labels)
+    owned = owners(partition, parameters, cloud.x)
+    assert np.mean(owned == labels) > 0.99
+    assert steepness(partition, parameters, cloud.x) > 1
+
+
+def test_intervals_have_their_borders_where_they_are_told():
+    partition = PolynomialPartition(5)
+    weights = interval_weights(BREAKS, 70.0)
+    x = np.linspace(0, 1, 333)[:, None]
+    np.testing.assert_array_equal(owners(partition, weights, x), np.searchsorted(BREAKS, x[:, 0]))
+    assert_close(steepness(partition, weights, x), 70.0, 1e-9)
+
+
+def test_bumps_sit_on_their_pieces():
+    cloud, labels = plane()
+    bumps = shaped(RBFPartition(2), draw(RBFPartition(2)), cloud, labels)
+    for k in range(2):
+        assert_close(bumps.centre[k], cloud.x[labels == k].mean(axis=0), 1e-12)
+
+
+def test_drafts_are_ranked_and_prefer_the_smaller_of_equals():
+    cloud, true = plane()
+    held = tuple(a[::9] for a in (cloud.x, cloud.y, cloud.weight))
+    rest = np.arange(len(cloud.x)) % 9 > 0
+    kept = (cloud.x[rest], cloud.y[rest], cloud.weight[rest])
+    ranked = drafts(*kept, held, Wanted(degree=2))
+    assert ranked[0].count == 2
+    assert same_pieces(ranked[0].labels, true[rest])
+    assert ranked[0].score < 0.01 * ranked[-1].score
+
+
+def test_an_exact_fit_needs_no_higher_degree():
+    cloud = interval()
+    (first, *_) = ranked = drafts(cloud.x, cloud.y, cloud.weight, None, Wanted())
+    assert first.cloud.degree == 2
+    assert max(draft.cloud.degree for draft in ranked) == 2
+
+
+def test_pieces_that_own_nothing_get_a_new_place():
+    cloud, true = plane()
+    labels = reseeded(cloud, 7 * np.zeros_like(true), 3)
+    assert sorted(set(labels)) == [0, 1, 2]
+    assert cloud.loss(labels) < cloud.loss(np.zeros_like(true))
+
+
+def test_features_are_products_over_the_unit_box():
+    x = np.random.default_rng(0).random((5, 2))
+    expected = np.stack([np.ones(5), 2 * x[:, 0] - 1, 2 * x[:, 1] - 1], axis=1)
+    assert_close(features(x, 1), expected, 1e-15)
+
+
+def test_unknown_starts_are_named():
+    cloud, _ = plane(n=50)
+    with pytest.raises(ValueError, match="expected 'auto' or one of segments, merging"):
+        started(cloud, "luck", 2)
+    with pytest.raises(ValueError, match="for one input; these data have 2"):
+        started(cloud, "segments", 2)

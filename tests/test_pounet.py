@@ -1,0 +1,216 @@
+"""Partition of unity networks: known pieces are found, ties pull, bad input is named."""
+
+import dataclasses
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adabasis import POUNetRegressor, fit_pounet, load, plots, rows
+from adabasis.basis import PartitionBasis
+from adabasis.operators import Partial
+from adabasis.plots.partitions import breaks, pieces, shares
+from adabasis.points import Points
+from adabasis.pounet import _notes
+from adabasis.train import LSGN, Budget, Objective, train
+
+from .laws import assert_close, assert_same_bits
+from .registry import FUNCTIONS, draw, fitted, key, points
+
+KINKS = PartitionBasis(3, 2, partition="affine", continuity=10.0, reach=0.3)
+
+
+def bent(x):
+    return np.abs(x - 0.37) + 2 * np.abs(x - 0.71)
+
+
+@pytest.fixture(scope="module")
+def bent_data():
+    x = np.random.default_rng(0).random((200, 1))
+    return x, np.concatenate([bent(x), 1 - 2 * bent(x)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def model(bent_data):
+    return fit_pounet(*bent_data, n_partitions=3, degree=1, start="merging")
+
+
+def test_continuous_pieces_are_found_between_the_points_too(model):
+    x = np.append(np.linspace(0.01, 0.99, 997), [0.37, 0.71])[:, None]
+    assert_close(model(x)[:, 0], bent(x)[:, 0], 1e-10)
+    assert_close(model(x)[:, 1], 1 - 2 * bent(x)[:, 0], 1e-10)
+    assert model.basis.n_partitions == 3
+    assert model.rank == 6
+
+
+def test_its_derivatives_are_those_of_the_pieces(model):
+    slopes = model.apply(Partial(0), [[0.1], [0.5], [0.9]])
+    assert_close(slopes[:, 0], np.array([-3.0, -1.0, 3.0]), 1e-9)
+
+
+def test_it_is_saved_and_read_with_its_ties(model, tmp_path):
+    path = tmp_path / "m.adabasis"
+    model.save(path)
+    again = load(path)
+    assert again.basis == model.basis
+    assert_same_bits(again([[0.5]]), model([[0.5]]))
+
+
+def test_the_same_seed_gives_the_same_bits(bent_data, model):
+    again = fit_pounet(*bent_data, n_partitions=3, degree=1, start="merging")
+    assert_same_bits(again.coefficients, model.coefficients)
+
+
+def test_numbers_left_open_are_found_where_there_is_a_jump():
+    x = np.random.default_rng(1).random((150, 1))
+    y = np.where(x[:, 0] < 0.4, x[:, 0], 2.0)
+    chosen = POUNetRegressor().fit(x, y)
+    assert (chosen.n_partitions_, chosen.degree_) == (2, 1)
+    assert_close(chosen.predict([[0.1], [0.9]]), np.array([0.1, 2.0]), 1e-9)
+
+
+def test_a_smooth_target_needs_one_part():
+    x = np.random.default_rng(0).random((150, 1))
+    found = fit_pounet(x, 1 + x[:, 0] - x[:, 0] ** 3)
+    assert (found.basis.n_partitions, found.basis.degree) == (1, 3)
+
+
+def test_dependent_inputs_work_and_the_rank_says_so():
+    x = np.random.default_rng(0).random((150, 1)) @ [[1.0, 2.0]]
+    found = fit_pounet(x, np.where(x[:, 0] < 0.4, x[:, 0], 2.0), n_partitions=2, degree=1)
+    assert found.rank == 4 < found.basis.size(2)
+    assert np.all(np.isfinite(found(x)))
+
+
+def test_parts_that_own_nothing_are_reported(model, bent_data):
+    z = model.input_map(bent_data[0])
+    weights = np.array(model.parameters.partition)
+    weights[1, 0] -= 1e12
+    collapsed = dataclasses.replace(model, parameters=model.parameters._replace(partition=weights))
+    search = types.SimpleNamespace(data=types.SimpleNamespace(z=z))
+    assert not list(_notes(model, search))
+    (note,) = _notes(collapsed, search)
+    assert "1 of 3 partitions own no row" in note
+
+
+def test_fewer_parts_than_asked_for_are_reported():
+    x = np.random.default_rng(0).random((30, 1))
+    found = fit_pounet(x, np.sin(9 * x[:, 0]), n_partitions=10, degree=2, max_steps=0)
+    assert found.basis.n_partitions < 10
+    assert f"{found.basis.n_partitions} of the 10 partitions asked for" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_partitions": 40, "degree": 2}, "40 times 6 polynomials of 2 inputs are 240 coeff"),
+        ({"degree": 30}, "496 coefficients for 64 distinct rows"),
+        ({"n_partitions": 0}, "n_partitions=0"),
+        ({"degree": -1}, "degree=-1"),
+        ({"degree": 1.5}, "degree=1.5"),
+        ({"partition": "rbff"}, "partition='rbff'"),
+        ({"start": "luck"}, "start='luck'"),
+        ({"start": "segments"}, "of one input; these data have 2"),
+        ({"index_set": "all"}, "index_set='all'"),
+    ],
+)
+def test_bad_settings_are_named(settings, message):
+    x = points()
+    with pytest.raises(ValueError, match=message):
+        fit_pounet(x, x[:, 0], **settings)
+
+
+def test_another_number_of_inputs_is_named(model):
+    with pytest.raises(ValueError, match=r"expected an \(N, 1\) array"):
+        model(np.zeros((3, 2)))
+
+
+def tie_of(basis, parameters, x):
+    return np.asarray(basis.ties(jnp.asarray(x), parameters))
+
+
+def test_a_tie_is_the_jump_at_the_border_whatever_the_sharpness():
+    parameters = draw(KINKS, np.array([[0.0, 1.0]]))
+    weights = np.array([[0.0, 0.0], [-2.0, 5.0], [-5.5, 10.0]])
+    c = np.random.default_rng(0).normal(size=(9, 1))
+    for factor in (1.0, 1e9):
+        sharp = parameters._replace(partition=jnp.asarray(factor * weights))
+        border = 2.0 / 5.0 / np.sqrt(3.0)
+        pieces = np.asarray(KINKS.pieces(jnp.array([border]), sharp, jnp.asarray(c)))
+        at = tie_of(KINKS, sharp, [border]) @ c
+        assert_close(np.abs(at), np.abs(pieces[0] - pieces[1]), 1e-6)
+        off = tie_of(KINKS, sharp, [border - 0.15]) @ c
+        assert_close(np.abs(off), 0.75 * np.abs(pieces[0] - pieces[1]), 1e-6)
+        assert not tie_of(KINKS, sharp, [border - 0.31]).any()
+
+
+def test_one_polynomial_has_no_ties():
+    parameters, x = draw(KINKS), jnp.asarray(points())
+    one = np.random.default_rng(0).normal(size=(6, 1))
+    local = jax.vmap(lambda p: KINKS._local(p, parameters)[0])(x)
+    target = np.asarray(local @ one)
+    design = np.asarray(rows.evaluate(rows.Identity(), KINKS, parameters, x))
+    c = np.linalg.lstsq(design, target)[0]
+    ties = rows.TieTerm(Points(x, np.ones(len(x))), 1).design(KINKS, parameters)
+    assert np.abs(ties).max() > 0.1
+    assert np.abs(ties @ c).max() < 1e-10
+
+
+def test_ties_pull_a_hard_border_to_where_the_polynomials_meet():
+    """Without ties nothing in the data moves a border between two points."""
+    basis = PartitionBasis(2, 1, partition="affine", continuity=100.0, reach=0.2)
+    x = np.linspace(0, 1, 64)[:, None]
+    y = np.abs(x - 0.4142)
+    off = jnp.array([[0.0, 0.0], [-0.5, np.sqrt(1 / 3)]]) * 1e6
+    start = basis.recentred(off, jnp.asarray(x))
+    term = rows.Term(Points(x, np.ones(64)), y)
+    for tied, moves in ((rows.tied(term, basis), True), ([term], False)):
+        run = train(LSGN(), Objective(tied, 0.0, basis), start, key=key(), budget=Budget(40))
+        weight = np.asarray(run.parameters.partition)
+        border = -(weight[1, 0] - weight[0, 0]) / (weight[1, 1] - weight[0, 1]) / np.sqrt(3)
+        assert (abs(border - 0.4142) < 1e-9) == moves
+
+
+def test_what_is_drawn_is_the_model(model):
+    x = np.linspace(*model.box[0], 50)[:, None]
+    phi = shares(model, x)
+    assert_close(phi.sum(axis=1), np.ones(50), 1e-14)
+    for q in range(2):
+        assert_close((phi * pieces(model, x, q)).sum(axis=1), model(x)[:, q], 1e-12)
+    assert_close(breaks(model), np.array([0.37, 0.71]), 1e-9)
+    above, below = plots.partitions(model).axes
+    assert len(above.lines) == 3
+    drawn, whole = below.lines[-1].get_xydata().T
+    np.testing.assert_allclose(whole, model(drawn[:, None])[:, 0])
+
+
+def test_a_map_shows_every_part_and_others_are_refused():
+    basis = PartitionBasis(3, 1, partition="affine")
+    figure = plots.partitions(fitted(basis))
+    numbers = {text.get_text() for text in figure.axes[0].texts}
+    assert numbers == {"1", "2", "3"}
+    with pytest.raises(ValueError, match="expected a partition of unity network"):
+        plots.partitions(fitted(FUNCTIONS["plain tanh"]))
+
+
+def test_the_report_tells_the_breakpoints(model, tmp_path):
+    model.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Breakpoints: 0.37, 0.71." in page
+    assert "owns of the box" in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["segments", "merging"])
+@pytest.mark.parametrize("count", [8, 32])
+def test_waves_are_recovered(start, count):
+    def wave(x):
+        t = count * x[:, 0]
+        return (2 * np.abs(t - np.floor(t + 0.5)) - 1) ** 2
+
+    rng = np.random.default_rng(count)
+    x, unseen = rng.random((1024, 1)), rng.random((5000, 1))
+    found = fit_pounet(x, wave(x), n_partitions=count, degree=2, start=start)
+    assert_close(found(unseen), wave(unseen), 1e-9)
