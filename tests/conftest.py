@@ -1,13 +1,18 @@
 """Every test computes in float64; those marked ``plain_scope`` see JAX as users do."""
 
 import contextlib
+import gc
 import os
+import pathlib
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax
 import pytest
 from hypothesis import settings
+
+MAPS, MOST_MAPS = pathlib.Path("/proc/self/maps"), 20_000
+"""Compiled code is mapped memory, of which Linux gives a process 65,530 pieces: then it crashes."""
 
 settings.register_profile("adabasis", max_examples=20, deadline=None, derandomize=True)
 settings.load_profile("adabasis")
@@ -40,3 +45,12 @@ def numeric_scope(request):
         if request.node.get_closest_marker("strict_promotion"):
             scope.enter_context(jax.numpy_dtype_promotion("strict"))
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_maps():
+    """Forget compiled code between modules where there is much of it."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()

@@ -51,7 +51,12 @@ TINY = {
 }
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+LONG = {"classes-depth", "cross-sine", "image-collapse", "ngd-vs-gd", "waves"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in EXPERIMENTS]
+)
 def test_an_experiment_writes_its_record_and_its_pictures(name, tmp_path):
     experiment = dataclasses.replace(EXPERIMENTS[name], quick=TINY[name])
     data, *pictures = experiment.reproduce(tmp_path, full=False)
