@@ -193,9 +193,9 @@ class PartitionBasis(AbstractBasis):
         r"""Return the row whose product with c is the jump at the border nearest to x, (P,).
 
         With i and j the two largest logits at x and g = ℓ_i − ℓ_j, the border is near
-        x* = x − g ∇g/|∇g|², exactly there for affine logits. The row is that of
-        √ω (p_i − p_j)(x*), where ω = (1 − (|x − x*|/reach)²)² and 0 further away. It does not
-        change with the sharpness of the border, so that training cannot evade it.
+        z = x − g ∇g/‖∇g‖², exactly there for affine logits. The row is that of √ω (p_i − p_j)(z),
+        where ω = (1 − (‖x − z‖/reach)²)² and 0 further away. It does not change with the sharpness
+        of the border, so that training cannot evade it.
         """
         unity = self.unity
         assert isinstance(unity, AbstractSoftmax)
