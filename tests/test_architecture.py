@@ -19,7 +19,7 @@ pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.shape pieces.dra
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.schedule train.cross_entropy
-train.last_layer train.ngd train.record train.loop train
+train.last_layer train.ngd train.record train.blocks train.loop train
 storage labels fitted classifier select prepared search progress fitting pounet
 class_search classifying
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate

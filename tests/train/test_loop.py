@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import time
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -239,3 +241,15 @@ def test_data_that_are_not_finite_are_not_called_a_success():
 def test_the_record_of_a_run_has_a_length():
     assert len(History(*(np.zeros(3),) * 6)) == 3
     assert BASIS.size(2) == run(PLAIN, max_steps=1).history.rank[0]
+
+
+def test_precisions_that_do_not_go_together_are_refused():
+    parameters, problem = draw(BASIS), objective()
+    with jax.enable_x64(False):
+        single = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), parameters)
+        with pytest.raises(TypeError, match=r"train: .* float32 and float64 .*numerics"):
+            train(PLAIN, problem, parameters, key=key())
+    with pytest.raises(TypeError, match=r"train: .* float32 and float64 .*numerics"):
+        train(PLAIN, problem, single, key=key())
+    with jax.enable_x64(False):  # all of it in single precision is somebody's choice
+        assert train(PLAIN, problem, single, key=key(), budget=Budget(2)).loss > 0

@@ -9,24 +9,22 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from ..notation import AnyArray, Parameters, RandomKey
-from .cross_entropy import CrossEntropy
+from ..notation import Parameters, RandomKey
+from .blocks import BLOCK, AnyObjective, Work, advance, begin, held_out_error
 from .record import Callback, Progress, Run, StopReason, Tape
-from .steps import AbstractTrainer, Evaluation, Objective
+from .steps import AbstractTrainer, Evaluation
 
-AnyObjective = Objective | CrossEntropy
-BLOCK = 100
-"""Most steps in one compiled block, the length of its history buffers."""
 BLOCK_SECONDS = 0.2
 """Blocks are cut to about this time, so that Ctrl-C and time limits act at once."""
+SMALL = 10**6
+"""Numbers in ξ times rows, or in the rows, with which the first block may be a whole one: where a
+step takes milliseconds at most, cutting costs more than it gives."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,58 +56,6 @@ class Budget:
         pace = trainer.pace
         steps = pace.steps if max_steps is None else max_steps
         return cls(steps, tol=tol, check_every=pace.check_every, patience=pace.patience)
-
-
-@eqx.filter_jit
-def _block(
-    trainer: AbstractTrainer,
-    objective: AnyObjective,
-    state: Any,
-    best: Evaluation,
-    steps: Array,
-    target: Array,
-) -> tuple[Array, Any, Evaluation, Evaluation, tuple[Array, Array, Array]]:
-    """Run ``steps`` ≤ BLOCK steps unless stuck or at the target, keeping that of least loss."""
-    dtype = best.loss.dtype
-    records = (jnp.zeros(BLOCK, dtype), jnp.zeros(BLOCK, dtype), jnp.zeros(BLOCK, dtype))
-
-    def body(carry: Any) -> Any:
-        i, state, best, _, records = carry
-        state, now = trainer.step(objective, state)
-        better = now.loss < best.loss
-        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), now, best)
-        entries = (now.loss, now.rank.astype(dtype), now.rate)
-        records = tuple(r.at[i].set(e) for r, e in zip(records, entries, strict=True))
-        return i + 1, state, best, now, records
-
-    unstuck = dataclasses.replace(best, stuck=jnp.asarray(False))
-    carry = (jnp.zeros_like(steps), state, best, unstuck, records)
-    done, state, best, now, records = jax.lax.while_loop(
-        lambda c: (c[0] < steps) & ~c[3].stuck & (c[2].loss > target), body, carry
-    )
-    return done, state, best, now, records
-
-
-@eqx.filter_jit
-def _begin(
-    trainer: AbstractTrainer, objective: AnyObjective, parameters: Parameters, key: RandomKey
-) -> tuple[Any, Evaluation]:
-    """Return the first state, and an evaluation of infinite loss, the shape of a real one."""
-    state = trainer.init(objective, parameters, key)
-    shape = jax.eval_shape(lambda: trainer.step(objective, state))[1]
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-    return state, dataclasses.replace(zeros, loss=jnp.full_like(zeros.loss, jnp.inf))
-
-
-@eqx.filter_jit
-def _goal(objective: AnyObjective, tol: Array) -> Array:
-    return objective.goal(tol)
-
-
-@eqx.filter_jit
-def held_out_error(objective: AnyObjective, parameters: Parameters, c: AnyArray) -> Array:
-    """Return the error of given coefficients: root mean square, of classes cross-entropy."""
-    return objective.error(parameters, c)
 
 
 def train(
@@ -148,18 +94,51 @@ def train(
     Returns
     -------
     Run
+
+    Raises
+    ------
+    TypeError
+        For arrays of different precision, which would lose the better one in silence.
     """
+    _check_precision(objective, parameters if resume is None else resume.parameters)
     loop = _Loop(trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks))
-    if resume is not None:
-        return loop.run(resume.tape)
-    state, nothing = _begin(trainer, objective, parameters, key)
-    return loop.run(Tape(state, nothing, nothing))
+    return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)
+
+
+def _check_precision(objective: AnyObjective, parameters: Parameters) -> None:
+    """Refuse single and double precision together, and double where JAX computes in single."""
+    # What JAX makes of an array of NumPy's depends on its scope, an array of its own stays.
+    leaves = [leaf for leaf in jax.tree.leaves((objective, parameters)) if eqx.is_array(leaf)]
+    found = {
+        leaf.dtype if isinstance(leaf, jax.Array) else jax.dtypes.canonicalize_dtype(leaf.dtype)
+        for leaf in leaves
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    }
+    if len(found) > 1 or found - {jax.dtypes.canonicalize_dtype(dtype) for dtype in found}:
+        names = " and ".join(sorted(dtype.name for dtype in found))
+        scope = "on" if jax.config.jax_enable_x64 else "off"
+        raise TypeError(
+            f"train: expected arrays of one precision, got {names} with JAX's double precision "
+            f"{scope}. Make the parameters and the objective, and call train, inside "
+            "`with adabasis.scope.numerics():`."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What the loop asks about after a block, as numbers."""
+
+    loss: float
+    least: float
+    stuck: bool
+    reached: bool
 
 
 class _Loop:
     """The mutable part of a run: ``tape`` is replaced as a whole, so that Ctrl-C finds no half."""
 
     tape: Tape
+    seen: _Seen
 
     def __init__(
         self,
@@ -169,17 +148,24 @@ class _Loop:
         validation: AnyObjective | None,
         callbacks: tuple[Callback, ...],
     ) -> None:
-        self.trainer, self.objective, self.budget = trainer, objective, budget
+        self.objective, self.budget = objective, budget
         self.validation, self.callbacks = validation, callbacks
-        self.start, self.block = time.perf_counter(), 1
+        self.start, self.work = time.perf_counter(), Work.of(trainer, objective)
         self.final: tuple[Evaluation, int, float] | None = None
         self.final_check: tuple[int, float] | None = None
-        self.target = _goal(objective, jnp.asarray(budget.tol))
+
+    def begun(self, parameters: Parameters, key: RandomKey) -> Tape:
+        """Return the tape before the first evaluation."""
+        state, nothing = begin(self.work.arrays, self.work.static, parameters, key)
+        return Tape(state, nothing, nothing)
 
     def run(self, tape: Tape) -> Run:
+        """Go on from a tape until there is a reason to stop."""
         self.tape, self.before = tape, tape.elapsed
+        quick = self._is_small() and self.budget.max_seconds > BLOCK_SECONDS
+        self.block = BLOCK if quick else 1
         try:
-            reason = self._look() if tape.step else None
+            reason = self._resumed() if tape.step else None
             while reason is None:
                 # Evaluations are one more than steps: the last block only evaluates.
                 self._advance()
@@ -189,6 +175,18 @@ class _Loop:
                 raise
             reason = StopReason.INTERRUPTED
         return self._ended(reason)
+
+    def _is_small(self) -> bool:
+        n = sum(leaf.size for leaf in jax.tree.leaves(self.tape.best.parameters))
+        rows = max((leaf.shape[0] for leaf in self.work.arrays if leaf.ndim), default=1)
+        return max(n, 1) * rows <= SMALL and sum(a.size for a in self.work.arrays) <= SMALL
+
+    def _resumed(self) -> StopReason | None:
+        """Look at a tape as the run that left it did."""
+        least, now = float(self.tape.best.loss), self.tape.now
+        reached = least <= float(self.objective.goal(self.budget.tol))
+        self.seen = _Seen(float(now.loss), least, bool(now.stuck), reached)
+        return self._look()
 
     def _ended(self, reason: StopReason) -> Run:
         tape = whole = self.tape
@@ -210,18 +208,25 @@ class _Loop:
         tape = self.tape
         n = min(self._until_check(), self.block, max(1, self.budget.max_steps + 1 - tape.step))
         began = time.perf_counter()
-        done, state, best, now, records = jax.block_until_ready(
-            _block(self.trainer, self.objective, tape.state, tape.best, jnp.asarray(n), self.target)
+        asked, records, state, best, now = advance(
+            self.work.arrays,
+            self.work.static,
+            tape.state,
+            tape.best,
+            np.asarray(n),
+            np.asarray(self.budget.tol, tape.best.loss.dtype),
         )
-        ended, n = time.perf_counter(), int(done)
+        done, *numbers = [np.asarray(answer).item() for answer in asked]
+        ended, n, record = time.perf_counter(), done, np.asarray(records)
         shared = began + (ended - began) * np.arange(1, n + 1) / n
+        self.seen = _Seen(*numbers)
         self.tape = dataclasses.replace(
             tape,
             state=state,
             best=best,
             now=now,
             step=tape.step + n,
-            records=(*tape.records, np.stack([np.asarray(r)[:n] for r in records])),
+            records=(*tape.records, record[:, :n]),
             seconds=(*tape.seconds, self.before + shared - self.start),
         )
         self.block = max(1, min(BLOCK, 8 * n, int(BLOCK_SECONDS * n / (ended - began))))
@@ -229,20 +234,17 @@ class _Loop:
     def _until_check(self) -> int:
         """Return the steps until somebody wants to look."""
         every, step = self.budget.check_every, self.tape.step
-        if not step:
-            return 1
-        watched = self.validation is not None or bool(self.callbacks)
-        return every - (step - 1) % every if watched else BLOCK
+        if self.validation is None and not self.callbacks:
+            return BLOCK
+        return every - (step - 1) % every if step else 1
 
     def _look(self) -> StopReason | None:
         """Check the held-out error and callbacks when due, and say whether to stop."""
-        tape, now = self.tape, self.tape.now
-        done, loss = tape.step - 1, float(now.loss)
+        done, loss = self.tape.step - 1, self.seen.loss
         elapsed = time.perf_counter() - self.start
-        finished = tape.step > self.budget.max_steps
-        reached = float(tape.best.loss) <= float(self.target)
+        finished = self.tape.step > self.budget.max_steps
         late = elapsed > self.budget.max_seconds
-        stuck = bool(now.stuck)
+        stuck, reached = self.seen.stuck, self.seen.reached
         regular = done % self.budget.check_every == 0
         if regular or finished or reached or late or stuck:
             error = self._check(done, regular) if np.isfinite(loss) else None
@@ -261,10 +263,18 @@ class _Loop:
         return StopReason.MAX_SECONDS if late else None
 
     def _told_to_stop(self, error: float | None, elapsed: float) -> bool:
-        tape, kept = self.tape, self.final or self.tape.kept
-        now, top = tape.now, float(tape.best.loss) if kept is None else kept[2]
+        if not self.callbacks:
+            return False
+        now, kept = self.tape.now, self.final or self.tape.kept
+        top = self.seen.least if kept is None else kept[2]
         seen = Progress(
-            tape.step - 1, float(now.loss), error, top, elapsed, now.parameters, now.coefficients
+            self.tape.step - 1,
+            self.seen.loss,
+            error,
+            top,
+            elapsed,
+            now.parameters,
+            now.coefficients,
         )
         answers = [callback(seen) for callback in self.callbacks]  # all of them are to see it
         return any(answers)
