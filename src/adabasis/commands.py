@@ -19,8 +19,8 @@ from rich.console import Console
 
 from . import report, screen
 from .basis import FrozenFeatures
-from .class_command import default_bases, fitted, judged, predicted, predicted_columns, refitted
-from .classifier import Classifier
+from .classes.classifier import Classifier
+from .classes.command import default_bases, fitted, judged, predicted, predicted_columns, refitted
 from .errors import BadInput, counted, listed
 from .fitted import Fitted, load
 from .pounet import fit_pounet

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..classifier import Classifier
+from ..classes.classifier import Classifier
 from .functions import grid
 from .style import (
     BLUE,

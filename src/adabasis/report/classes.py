@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import plots
-from ..classifier import Classifier
+from ..classes.classifier import Classifier
 from ..plots.classes import COLOURS, MOST_CLASSES
 from ..plots.style import columns_of
 from .sections import (

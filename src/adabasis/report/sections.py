@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..basis import PartitionBasis
-from ..classifier import Classifier
+from ..classes.classifier import Classifier
+from ..classes.labels import index_of, indicators
 from ..errors import significant
 from ..fitted import Fitted
-from ..labels import index_of, indicators
 from ..plots.dependence import MOST_CURVES
 from ..plots.partitions import breaks, shares
 from ..plots.style import columns_of

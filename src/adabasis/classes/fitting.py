@@ -13,19 +13,19 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from .basis import AbstractBasis
-from .class_search import MEMBERS, ClassSearch, optimum, some_rows
+from ..basis import AbstractBasis
+from ..domains import AffineMap, bounding_box
+from ..errors import counted, listed
+from ..fitting import check_budgets, shown
+from ..lstsq import Status
+from ..prepared import Prepared, checked_data, merged, padded_term
+from ..scope import numerics
+from ..search import Candidate
+from ..train import GD, NGD, AbstractTrainer, Callback, History, LastLayer, StopReason
+from ..train.last_layer import SEPARATED
 from .classifier import Classifier, logits
-from .domains import AffineMap, bounding_box
-from .errors import counted, listed
-from .fitting import check_budgets, shown
 from .labels import index_of, indicators, learn_classes
-from .lstsq import Status
-from .prepared import Prepared, checked_data, merged, padded_term
-from .scope import numerics
-from .search import Candidate
-from .train import GD, NGD, AbstractTrainer, Callback, History, LastLayer, StopReason
-from .train.last_layer import SEPARATED
+from .search import MEMBERS, ClassSearch, optimum, some_rows
 
 TRAINERS = {"gd": lambda: GD(1e-3), "ngd": lambda: NGD()}
 SOLVED_NUMBERS = 10**8

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from . import class_search, select
-from .basis import AbstractBasis
-from .class_verdict import judge_classes
+from .. import select
+from ..basis import AbstractBasis
+from ..errors import BadInput
+from ..fitted import Fitted
+from ..fitting import fit, refit
+from ..tables import TrainingData
+from ..verdict import Verdict, judge
+from . import search as class_search
 from .classifier import Classifier
-from .classifying import classify, refit_classes
-from .errors import BadInput
-from .fitted import Fitted
-from .fitting import fit, refit
-from .tables import TrainingData
-from .verdict import Verdict, judge
+from .fitting import classify, refit_classes
+from .verdict import judge_classes
 
 
 def default_bases(data: TrainingData, n_rows: int) -> list[AbstractBasis]:

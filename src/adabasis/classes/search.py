@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from . import rows, select
-from .basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis
-from .notation import Parameters
-from .prepared import Prepared
-from .search import SEARCH_ROWS, Candidate, stacked
-from .train import (
+from .. import rows, select
+from ..basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis
+from ..notation import Parameters
+from ..prepared import Prepared
+from ..search import SEARCH_ROWS, Candidate, stacked
+from ..train import (
     NGD,
     AbstractTrainer,
     Budget,
