@@ -17,9 +17,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import select
 from .basis import AbstractBasis, NeuralBasis
 from .basis.initialize import AbstractInitializer
+from .candidates import SEARCH_ROWS
 from .fitted import Fitted
 from .fitting import fit
-from .search import MEMBERS, SEARCH_ROWS
+from .search import MEMBERS
 from .train import GD, LSGD, AbstractTrainer
 
 Trainers = Mapping[str, Callable[[float], AbstractTrainer]]
