@@ -21,7 +21,7 @@ lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.schedule train.cross_entropy
 train.last_layer train.ngd train.record train.loop train
 storage classes classes.labels fitted classes.classifier select prepared candidates search progress
-options fitting pounet classes.search classes.fitting
+options fitting pounet classes.search classes.fitting classes.joint
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.solution pde.study pde.export pde.solving pde
 verdict classes.verdict
