@@ -15,7 +15,7 @@ from jax import Array
 from .. import rows, select
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from ..candidates import NOTHING_LEARNT, SEARCH_ROWS, AbstractSearch, Candidate, total_weight
-from ..notation import Parameters
+from ..notation import AnyArray, Parameters
 from ..train import (
     NGD,
     AbstractTrainer,
@@ -199,12 +199,9 @@ def _arithmetic_mean(errors: list[float]) -> float:
 
 @eqx.filter_jit
 def _last_layer(
-    objective: CrossEntropy, parameters: Parameters, start: Any, tol: Array
+    objective: CrossEntropy, parameters: Parameters, start: AnyArray, tol: Array
 ) -> LastLayer:
-    phi = objective.design(parameters)
-    if start is None:
-        start = jnp.zeros((phi.shape[1], objective.n_outputs), phi.dtype)
-    return newton(objective, phi, start, tol=tol)
+    return newton(objective, objective.design(parameters), jnp.asarray(start), tol=tol)
 
 
 def optimum(
@@ -212,7 +209,7 @@ def optimum(
     parameters: Parameters,
     term: rows.Term,
     ridge: float,
-    start: Any = None,
+    start: AnyArray | None = None,
     tol: float = 0.0,
 ) -> LastLayer:
     """Return the optimum of the last layer with λ in the sum over rows.
@@ -223,5 +220,7 @@ def optimum(
     for part, inside in basis.parts(parameters):
         part, share = select.canonical(part), jnp.asarray(ridge / total_weight(term))
         objective = CrossEntropy(term, share, part)
-        solved.append(_last_layer(objective, inside, start, jnp.asarray(tol)))
+        if start is None:  # zeros of the same kind, so that both compile once
+            start = np.zeros((part.size(term.points.x.shape[1]), objective.n_outputs))
+        solved.append(_last_layer(objective, inside, jnp.asarray(start), jnp.asarray(tol)))
     return solved[0] if len(solved) == 1 else average_layers(solved)
