@@ -20,15 +20,15 @@ operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.schedule train.cross_entropy
 train.last_layer train.ngd train.record train.blocks train.loop train
-storage labels fitted classifier select prepared search progress fitting pounet
-class_search classifying
+storage classes classes.labels fitted classes.classifier select prepared candidates search progress
+options fitting pounet classes.search classes.fitting classes.joint
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.solution pde.study pde.export pde.solving pde
-verdict class_verdict
+verdict classes.verdict
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots
 report.sections report.equations report.classes report.page report
-estimators class_estimator pounet_estimator
+estimators classes.estimator pounet_estimator
 tables.columns tables.targets tables.dialect tables.source tables.prepare tables.write tables
 experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
@@ -37,7 +37,7 @@ experiments.lsgd_path experiments.image_collapse experiments.basis_functions
 experiments.he_vs_box experiments.width_depth experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
 experiments.pounets experiments.cross_sine experiments.error_estimate experiments
-demo doctor screen class_command commands solve_command reproduce_command cli __main__ __init__
+demo doctor screen classes.command commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

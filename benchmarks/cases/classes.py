@@ -20,9 +20,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from adabasis import GD, NGD, AdaptiveBasisClassifier, FrozenFeatures, NeuralBasis, classify
+from adabasis.classes.labels import indicators
 from adabasis.domains import AffineMap, bounding_box, unit_box
 from adabasis.experiments.spirals import spirals
-from adabasis.labels import indicators
 from adabasis.points import Points
 from adabasis.rows import Term
 from adabasis.scope import numerics

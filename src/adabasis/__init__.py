@@ -21,13 +21,13 @@ _NAMES = {
     "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
     "fitted": ["Fitted", "load"],
     "fitting": ["fit", "refit"],
-    "classifier": ["Classifier"],
-    "classifying": ["classify", "refit_classes"],
+    "classes.classifier": ["Classifier"],
+    "classes.fitting": ["classify", "refit_classes"],
     "pounet": ["fit_pounet"],
     "pde.solution": ["Solution"],
     "pde.solving": ["solve"],
     "estimators": ["AdaptiveBasisRegressor"],
-    "class_estimator": ["AdaptiveBasisClassifier"],
+    "classes.estimator": ["AdaptiveBasisClassifier"],
     "pounet_estimator": ["POUNetRegressor"],
 }
 _MODULES = [

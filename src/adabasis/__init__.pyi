@@ -12,10 +12,10 @@ from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures
 from .basis import NeuralBasis as NeuralBasis
 from .basis import PartitionBasis as PartitionBasis
-from .class_estimator import AdaptiveBasisClassifier as AdaptiveBasisClassifier
-from .classifier import Classifier as Classifier
-from .classifying import classify as classify
-from .classifying import refit_classes as refit_classes
+from .classes.classifier import Classifier as Classifier
+from .classes.estimator import AdaptiveBasisClassifier as AdaptiveBasisClassifier
+from .classes.fitting import classify as classify
+from .classes.fitting import refit_classes as refit_classes
 from .domains import Box as Box
 from .estimators import AdaptiveBasisRegressor as AdaptiveBasisRegressor
 from .fitted import Fitted as Fitted

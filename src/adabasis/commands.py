@@ -19,8 +19,16 @@ from rich.console import Console
 
 from . import report, screen
 from .basis import FrozenFeatures
-from .class_command import default_bases, fitted, judged, predicted, predicted_columns, refitted
-from .classifier import Classifier
+from .classes.classifier import Classifier
+from .classes.command import (
+    default_bases,
+    descended,
+    fitted,
+    judged,
+    predicted,
+    predicted_columns,
+    refitted,
+)
 from .errors import BadInput, counted, listed
 from .fitted import Fitted, load
 from .pounet import fit_pounet
@@ -35,7 +43,7 @@ from .tables import (
     open_table,
     write_predictions,
 )
-from .train import StopReason
+from .train import History, StopReason
 from .verdict import Verdict, split
 
 MODELS = ("auto", "network", "frozen", "pounet")
@@ -137,7 +145,7 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
     rows = split(data.x, job.holdout, job.seed)
     model = _fitted(job, data, rows[0], view)
     interrupted = model.stop_reason is StopReason.INTERRUPTED
-    verdict = evidence = None
+    verdict = evidence = joint = None
     try:
         if not interrupted and len(rows[1]):
             with view.working("comparing with other models"):
@@ -146,6 +154,8 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
             truth = data.y if data.labels is None else data.labels
             evidence = report.Evidence.of(model, data.x[rows[1]], truth[rows[1]], label)
         if not interrupted:
+            with view.working("training by joint descent, to compare"):
+                joint = descended(model, data, rows[0])
             with view.working("solving again with all rows"):
                 model = refitted(model, data)
     except KeyboardInterrupt:
@@ -154,7 +164,7 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
     model = _labelled(model, data.preparation, verdict, provenance)
     model.save(out)
     screen.fit_done(view, model, verdict, interrupted, job.holdout)
-    reported = not interrupted and _reported(page, view, model, evidence)
+    reported = not interrupted and _reported(page, view, model, evidence, joint)
     screen.fit_written(view, out, page if reported else None)
     if not reported:
         view.line(f"No report: interrupted{'; an older one stays' * page.exists()}.")
@@ -191,7 +201,13 @@ def _read(job: FitJob, view: Screen) -> tuple[AbstractSource, TrainingData]:
     return source, data
 
 
-def _reported(page: Path, view: Screen, model: Fitted, evidence: report.Evidence | None) -> bool:
+def _reported(
+    page: Path,
+    view: Screen,
+    model: Fitted,
+    evidence: report.Evidence | None,
+    joint: History | None,
+) -> bool:
     """Write the report; Ctrl-C leaves it out."""
     verdict = model.settings["verdict"]
     try:
@@ -200,6 +216,7 @@ def _reported(page: Path, view: Screen, model: Fitted, evidence: report.Evidence
                 page,
                 model,
                 evidence=evidence,
+                joint=joint,
                 verdict=verdict and Verdict.from_json(verdict),
                 provenance=model.settings["provenance"],
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -15,14 +17,180 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import select
 from .basis import AbstractBasis, NeuralBasis
 from .basis.initialize import AbstractInitializer
+from .candidates import SEARCH_ROWS
+from .fitted import Fitted
 from .fitting import fit
-from .search import MEMBERS, SEARCH_ROWS
+from .search import MEMBERS
 from .train import GD, LSGD, AbstractTrainer
 
+Trainers = Mapping[str, Callable[[float], AbstractTrainer]]
+"""Trainers that take a learning rate, by method."""
 DEFAULT_WIDTH, DEFAULT_DEPTH = 64, 2
+BUDGETS: dict[str, list[Any]] = {
+    "max_steps": [None, Interval(Integral, 0, None, closed="left")],
+    "max_seconds": [Interval(Real, 0, None, closed="right")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "ridge": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+    "validation": [None, StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+"""What every estimator takes, and within which limits."""
 
 
-class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class AbstractEstimator(BaseEstimator):
+    """What the estimators share: rows in float64, a model of them, its record as attributes.
+
+    Attributes
+    ----------
+    fitted_ : Fitted
+    """
+
+    fitted_: Any
+
+    def _rows(
+        self, X: Any, y: Any, sample_weight: Any, **checks: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the rows to fit, once parameters and rows are known to be sound."""
+        self._validate_params()
+        X, y = validate_data(self, X, y, dtype=np.float64, **checks)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        return X, y, sample_weight
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the parameters as the front door takes them."""
+        return {
+            **self.get_params(deep=False),
+            "random_state": _seed(self.random_state),
+            "verbose": bool(self.verbose),
+        }
+
+    def _remember(self, model: Fitted) -> Self:
+        """Keep the model, and of its record what users of scikit-learn look for."""
+        self.fitted_ = model
+        self.history_, self.stop_reason_ = model.history, model.stop_reason
+        self.rank_, self.n_iter_ = model.rank, max(1, len(model.history) - 1)
+        return self
+
+    def _inputs(self, X: Any) -> np.ndarray:
+        """Return rows to predict for, which must have the columns of those fitted."""
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+
+class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
+    """Estimators of numbers, one or several for each row."""
+
+    def _rows(
+        self, X: Any, y: Any, sample_weight: Any, **checks: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        return super()._rows(X, y, sample_weight, multi_output=True, y_numeric=True, **checks)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y."""
+        x = self._inputs(X)
+        return self.fitted_(x)
+
+
+class AdaptiveEstimator(AbstractEstimator):
+    """Estimators on a network or on functions that are chosen from the data."""
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
+        **BUDGETS,
+        "width": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "depth": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "activation": [str, callable],
+        "residual": ["boolean"],
+        "init": [str, AbstractInitializer],
+        "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
+        "n_restarts": [Interval(Integral, 1, None, closed="left")],
+        "ensemble": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    }
+    _with_rate: ClassVar[Trainers] = {}
+    _members: ClassVar[int]
+    """How many are averaged where the basis is left open."""
+
+    def __init__(
+        self,
+        width: int | str = "auto",
+        depth: int | str = "auto",
+        *,
+        activation: Any = "tanh",
+        residual: bool = False,
+        init: Any = "box",
+        method: Any = "auto",
+        learning_rate: float | None = None,
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
+        tol: float = 0.0,
+        n_restarts: int = 1,
+        ensemble: int | str = "auto",
+        ridge: float | str = "auto",
+        validation: float | str | None = "auto",
+        random_state: Any = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.width = width
+        self.depth = depth
+        self.activation = activation
+        self.residual = residual
+        self.init = init
+        self.method = method
+        self.learning_rate = learning_rate
+        self.max_steps = max_steps
+        self.max_seconds = max_seconds
+        self.tol = tol
+        self.n_restarts = n_restarts
+        self.ensemble = ensemble
+        self.ridge = ridge
+        self.validation = validation
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether the basis is left open."""
+        return self.method == "auto" and self.width == "auto" and self.depth == "auto"
+
+    def _bases(
+        self,
+        X: np.ndarray,
+        weight: np.ndarray | None,
+        choices: Callable[..., list[AbstractBasis]],
+    ) -> list[AbstractBasis]:
+        """Return the network asked for, or the choices for so many distinct rows."""
+        look = {name: getattr(self, name) for name in ("activation", "residual", "init")}
+        if self._chooses:
+            places = np.unique(X if weight is None else X[weight > 0], axis=0)
+            return choices(min(len(places), SEARCH_ROWS), X.shape[1], **look)
+        width = DEFAULT_WIDTH if self.width == "auto" else int(self.width)
+        depth = DEFAULT_DEPTH if self.depth == "auto" else int(self.depth)
+        return [NeuralBasis(width, depth, **look)]
+
+    def _settings(self) -> dict[str, Any]:
+        settings = super()._settings()
+        for name in ("width", "depth", "activation", "residual", "init", "learning_rate"):
+            del settings[name]
+        if self.ensemble == "auto" and self._chooses:
+            settings["ensemble"] = self._members
+        return {**settings, "method": self._trainer()}
+
+    def _trainer(self) -> str | AbstractTrainer:
+        if self.learning_rate is None:
+            return self.method
+        if not isinstance(self.method, str) or self.method not in self._with_rate:
+            raise ValueError(
+                f"{type(self).__name__}(learning_rate={self.learning_rate}): only method="
+                f"{' and '.join(map(repr, self._with_rate))} take a learning rate; "
+                f"method={self.method!r} needs none."
+            )
+        return self._with_rate[self.method](float(self.learning_rate))
+
+
+class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     """Regression with an adaptive basis: least squares for coefficients, descent for functions.
 
     By default nothing needs tuning: the basis, its scale, the ridge and the end of training are
@@ -79,60 +247,11 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
-        "width": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "depth": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "activation": [str, callable],
-        "residual": ["boolean"],
-        "init": [str, AbstractInitializer],
+        **AdaptiveEstimator._parameter_constraints,
         "method": [StrOptions({"auto", "frozen", "gd", "lsgd", "lsgn"}), AbstractTrainer],
-        "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
-        "max_steps": [None, Interval(Integral, 0, None, closed="left")],
-        "max_seconds": [Interval(Real, 0, None, closed="right")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_restarts": [Interval(Integral, 1, None, closed="left")],
-        "ensemble": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "ridge": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "validation": [None, StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
-
-    def __init__(
-        self,
-        width: int | str = "auto",
-        depth: int | str = "auto",
-        *,
-        activation: Any = "tanh",
-        residual: bool = False,
-        init: Any = "box",
-        method: Any = "auto",
-        learning_rate: float | None = None,
-        max_steps: int | None = None,
-        max_seconds: float = math.inf,
-        tol: float = 0.0,
-        n_restarts: int = 1,
-        ensemble: int | str = "auto",
-        ridge: float | str = "auto",
-        validation: float | str | None = "auto",
-        random_state: Any = 0,
-        verbose: bool = False,
-    ) -> None:
-        self.width = width
-        self.depth = depth
-        self.activation = activation
-        self.residual = residual
-        self.init = init
-        self.method = method
-        self.learning_rate = learning_rate
-        self.max_steps = max_steps
-        self.max_seconds = max_seconds
-        self.tol = tol
-        self.n_restarts = n_restarts
-        self.ensemble = ensemble
-        self.ridge = ridge
-        self.validation = validation
-        self.random_state = random_state
-        self.verbose = verbose
+    _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
+    _members = MEMBERS
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
@@ -152,87 +271,13 @@ class AdaptiveBasisRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             For bad data (see :func:`adabasis.fit`) or parameters out of range.
         """
-        self._validate_params()
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-        self.fitted_ = fit(
-            self._basis(X, np.size(y) // len(y), sample_weight),
-            X,
-            y,
-            sample_weight=sample_weight,
-            method=self._trainer(),
-            max_steps=self.max_steps,
-            max_seconds=self.max_seconds,
-            tol=self.tol,
-            n_restarts=self.n_restarts,
-            ensemble=MEMBERS if self.ensemble == "auto" and self._chooses else self.ensemble,
-            ridge=self.ridge,
-            validation=self.validation,
-            random_state=self._seed(),
-            verbose=bool(self.verbose),
-        )
-        return remembering(self)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y."""
-        check_is_fitted(self)
-        return self.fitted_(validate_data(self, X, dtype=np.float64, reset=False))
-
-    @property
-    def _chooses(self) -> bool:
-        """Whether the basis is left open."""
-        return self.method == "auto" and self.width == "auto" and self.depth == "auto"
-
-    def _basis(
-        self, X: np.ndarray, n_outputs: int, sample_weight: np.ndarray | None
-    ) -> list[AbstractBasis]:
-        if self._chooses:
-            places = np.unique(X if sample_weight is None else X[sample_weight > 0], axis=0)
-            return select.default_bases(
-                min(len(places), SEARCH_ROWS),
-                X.shape[1],
-                n_outputs,
-                activation=self.activation,
-                residual=self.residual,
-                init=self.init,
-            )
-        return [
-            NeuralBasis(
-                DEFAULT_WIDTH if self.width == "auto" else int(self.width),
-                DEFAULT_DEPTH if self.depth == "auto" else int(self.depth),
-                activation=self.activation,
-                residual=self.residual,
-                init=self.init,
-            )
-        ]
-
-    def _trainer(self) -> str | AbstractTrainer:
-        if self.learning_rate is None:
-            return self.method
-        trainers = {"gd": GD, "lsgd": LSGD}
-        if not isinstance(self.method, str) or self.method not in trainers:
-            raise ValueError(
-                f"AdaptiveBasisRegressor(learning_rate={self.learning_rate}): only method='gd' "
-                f"and 'lsgd' take a learning rate; method={self.method!r} needs none."
-            )
-        return trainers[self.method](float(self.learning_rate))
-
-    def _seed(self) -> int:
-        return seed_of(self.random_state)
+        X, y, weight = self._rows(X, y, sample_weight)
+        choices = functools.partial(select.default_bases, n_outputs=np.size(y) // len(y))
+        bases = self._bases(X, weight, choices)
+        return self._remember(fit(bases, X, y, sample_weight=weight, **self._settings()))
 
 
-def remembering(estimator: Any) -> Any:
-    """Return an estimator with the attributes that all of them take from their model."""
-    model = estimator.fitted_
-    estimator.history_, estimator.stop_reason_ = model.history, model.stop_reason
-    estimator.rank_, estimator.n_iter_ = model.rank, max(1, len(model.history) - 1)
-    return estimator
-
-
-def seed_of(random_state: Any) -> int:
+def _seed(random_state: Any) -> int:
     """Return a seed from what scikit-learn takes for one."""
     if isinstance(random_state, Integral):
         return int(random_state)

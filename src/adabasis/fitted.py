@@ -283,7 +283,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
 
     kind: Any = Fitted
     if "labels" in document:
-        from .classifier import restored as kind
+        from .classes.classifier import restored as kind
     model: Fitted = kind(
         basis=basis,
         parameters=tree("parameters"),

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from . import lstsq, rows, select
 from .basis import AbstractBasis, Ensemble
+from .candidates import SEARCH_ROWS, AnyFitted, Candidate
 from .domains import bounding_box
 from .fitted import CHUNK_NUMBERS, Fitted
 from .notation import Parameters
+from .options import Options, named_bases, shown
 from .prepared import Prepared, checked_data, merged, padded_term
-from .progress import ProgressLine
 from .scope import numerics
-from .search import MEMBERS, SEARCH_ROWS, Candidate, Search
-from .train import GD, LSGD, LSGN, AbstractTrainer, Callback, History, StopReason
+from .search import MEMBERS, Search
+from .train import GD, LSGD, LSGN, AbstractTrainer, Callback
 
 TRAINERS = {"gd": lambda: GD(1e-3), "lsgd": lambda: LSGD("auto"), "lsgn": lambda: LSGN()}
 
@@ -114,30 +112,20 @@ def fit(
     >>> bool(abs(model([[0.5]])[0] - np.sin(3)) < 1e-8)
     True
     """
-    bases = [basis] if isinstance(basis, AbstractBasis) else list(basis or [])
-    trainer = _trainer(method, bases)
+    bases = named_bases(basis)
+    options = Options(
+        "fit", method, max_steps, max_seconds, tol, n_restarts, ensemble, ridge, random_state
+    )
+    trainer = options.trainer(bases, TRAINERS, (AbstractTrainer,), "LSGD(1e-3)")
     data = Prepared(
         X, y, sample_weight, validation, random_state, standardize, split_by_default=trainer is None
     )
-    settings = {
-        "method": method if isinstance(method, str) else repr(method),
-        "max_steps": max_steps,
-        "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
-        "tol": tol,
-        "n_restarts": n_restarts,
-        "ensemble": ensemble,
-        "ridge": ridge,
-        "random_state": random_state,
-        "standardize": standardize,
-        "n_rows": data.n_rows,
-    }
-    check_budgets("fit", max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
-    members = (1 if bases else MEMBERS) if isinstance(ensemble, str) else int(ensemble)
+    settings = options.settings(data, standardize=standardize)
     with numerics(), shown(verbose, max_steps) as lines:
-        deadline = time.perf_counter() + max_seconds
-        search = Search(data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *lines))
+        search = options.search(Search, data, (*callbacks, *lines))
         try:
             if trainer is None:
+                members = options.members(bases, MEMBERS)
                 search.automatic(bases or _default_bases(data), members)
             elif isinstance(trainer, str):
                 search.frozen(bases)
@@ -153,69 +141,6 @@ def _default_bases(data: Prepared) -> list[AbstractBasis]:
     return select.default_bases(min(n_rows, SEARCH_ROWS), n_inputs, data.y.shape[1])
 
 
-def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | str | None:
-    if isinstance(method, AbstractTrainer):
-        trainer: AbstractTrainer | str = method
-    elif method == "auto":
-        return None
-    elif method == "frozen":
-        trainer = "frozen"
-    elif isinstance(method, str) and method in TRAINERS:
-        trainer = TRAINERS[method]()
-    else:
-        raise ValueError(
-            f"fit(method={method!r}): expected 'auto', 'frozen', "
-            f"{', '.join(map(repr, TRAINERS))} or a trainer such as LSGD(1e-3)."
-        )
-    if not bases:
-        raise ValueError(f"fit(basis=None, method={method!r}): only method='auto' chooses a basis.")
-    frozen = [basis for basis in bases if not basis.trainable]
-    if trainer != "frozen" and frozen:
-        raise ValueError(
-            f"fit({frozen[0]!r}, method={method!r}): these functions are frozen. Use "
-            "method='frozen', or a NeuralBasis to train."
-        )
-    return trainer
-
-
-def check_budgets(
-    call: str,
-    max_steps: int | None,
-    max_seconds: float,
-    tol: float,
-    n_restarts: int,
-    ensemble: Any,
-    ridge: Any,
-) -> None:
-    """Refuse budgets that cannot be meant, all of them in one message."""
-    wrong = [
-        text
-        for ok, text in [
-            (max_steps is None or max_steps >= 0, f"max_steps={max_steps}: at least 0"),
-            (max_seconds > 0, f"max_seconds={max_seconds}: positive"),
-            (tol >= 0, f"tol={tol}: at least 0"),
-            (n_restarts >= 1, f"n_restarts={n_restarts}: at least 1"),
-            (ensemble == "auto" if isinstance(ensemble, str) else ensemble >= 1,
-             f"ensemble={ensemble!r}: 'auto' or at least 1"),
-            (ridge == "auto" if isinstance(ridge, str) else 0 <= ridge < math.inf,
-             f"ridge={ridge!r}: 'auto' or a number of at least 0"),
-        ]
-        if not ok
-    ]  # fmt: skip
-    if wrong:
-        raise ValueError(f"{call}({'; '.join(wrong)}).")
-
-
-@contextlib.contextmanager
-def shown(verbose: bool, max_steps: int | None) -> Iterator[tuple[Callback, ...]]:
-    """Show progress inside the block, where asked."""
-    if not verbose:
-        yield ()
-        return
-    with ProgressLine(max_steps) as line:
-        yield (line,)
-
-
 def finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted:
     """Solve the best candidate's coefficients on all rows (``refit``) and wrap it up.
 
@@ -223,30 +148,21 @@ def finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted
     """
     data, best = search.data, search.best
     solution = _solution(search, best)
-    c = solution.coefficients if refit or best.run is None else best.run.coefficients
     status = lstsq.Status(int(solution.status))
     error, kind = best.held_out, data.held_out_kind
     if isinstance(best.basis, Ensemble) and len(data.folds) > 1:
         kind += ", others for each member"
     if not math.isfinite(error):
         error, kind = best.left_out, "leave-one-out"
-    stop = best.run.stop_reason if best.run else StopReason.SOLVED
-    return Fitted(
-        basis=best.basis,
-        parameters=jax.tree.map(np.asarray, best.parameters),
-        coefficients=np.asarray(c),
-        input_map=data.input_map,
+    return search.result(
+        Fitted,
+        solution,
+        float(np.mean(np.asarray(solution.residual_norm) ** 2)),
+        joint=not refit,
         output_map=data.output_map,
-        box=data.box,
-        rank=int(solution.rank),
-        singular_values=np.asarray(solution.singular_values),
         status=status,
-        stop_reason=search.cut_short or stop,
-        history=best.run.history if best.run else _history_of_one_solve(solution),
         validation_error=error,
         validation_kind=kind if math.isfinite(error) else "none",
-        initial_parameters=jax.tree.map(np.asarray, best.initial),
-        candidates=tuple(candidate.summary for candidate in search.ranked),
         settings=settings,
         notes=tuple(_notes(error, status, data)),
         flat_output=data.flat,
@@ -320,8 +236,8 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
             f"refit(model, X, y): expected {model.n_inputs} inputs and {model.n_outputs} outputs, "
             f"got {x.shape[1]} and {values.shape[1]}."
         )
-    counts = weight > 0
-    x, values, weight, _ = merged(x[counts], values[counts], weight[counts])
+    n_rows = int(np.count_nonzero(weight))
+    x, values, weight, _ = merged(x, values, weight)
     asked = model.settings.get("ridge", "auto")
     chosen = model.candidates[0] if model.candidates else {}
     penalty = chosen.get("penalty") if isinstance(asked, str) else float(asked)
@@ -330,14 +246,22 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
         solution = _solve_rows(
             model.basis, model.parameters, z, t, weight, chosen.get("ridge", 0.0), penalty
         )
+    status = lstsq.Status(int(solution.status))
+    return solved_again(model, solution, status, x, n_rows)
+
+
+def solved_again(
+    model: AnyFitted, solved: Any, status: lstsq.Status, x: np.ndarray, n_rows: int
+) -> AnyFitted:
+    """Return a model with the coefficients, rank and box of other rows."""
     return dataclasses.replace(
         model,
-        coefficients=np.asarray(solution.coefficients),
-        rank=int(solution.rank),
-        singular_values=np.asarray(solution.singular_values),
-        status=lstsq.Status(int(solution.status)),
+        coefficients=np.asarray(solved.coefficients),
+        rank=int(solved.rank),
+        singular_values=np.asarray(solved.singular_values),
+        status=status,
         box=bounding_box(x),
-        settings={**model.settings, "n_rows": int(counts.sum())},
+        settings={**model.settings, "n_rows": n_rows},
     )
 
 
@@ -370,12 +294,6 @@ def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lsts
     return dataclasses.replace(
         solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
     )
-
-
-def _history_of_one_solve(solution: lstsq.Solution) -> History:
-    loss = np.mean(np.asarray(solution.residual_norm) ** 2, keepdims=True)
-    rank = np.array([float(solution.rank)])
-    return History(loss, rank, np.zeros(1), np.zeros(1), np.zeros(0, int), np.zeros(0))
 
 
 def _notes(error: float, status: lstsq.Status, data: Prepared) -> Iterator[str]:

@@ -24,7 +24,8 @@ from .basis.partition import PARTITIONS, AbstractSoftmax
 from .basis.partitioned import Cells
 from .basis.polynomial import dimension
 from .fitted import Fitted
-from .fitting import check_budgets, finished, shown
+from .fitting import finished
+from .options import check_budgets, shown
 from .pieces.drafts import STARTS, Draft, HeldOut, Wanted, drafts, reseeded
 from .pieces.shape import owners, shaped, steepness
 from .prepared import Prepared
@@ -197,7 +198,7 @@ class PieceSearch(Search):
     def pieces(self, wanted: Wanted, partition: str | AbstractPartition) -> None:
         """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
         kept, held_out = self.data.fold(0) if self.data.folds else (self.data.all_rows, None)
-        some = self._some(kept)
+        some = self.some(kept)
         points = self.data.z[some], self.data.t[some], self.data.weight[some]
         seen: HeldOut | None = None
         if held_out is not None:

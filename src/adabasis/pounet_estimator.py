@@ -6,19 +6,16 @@ import math
 from numbers import Integral
 from typing import Any, Self
 
-import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .basis import PARTITIONS, AbstractPartition, PartitionBasis
 from .basis.polynomial import INDEX_SETS
-from .estimators import AdaptiveBasisRegressor, remembering, seed_of
+from .estimators import BUDGETS, AbstractRegressor
 from .pieces.drafts import STARTS
 from .pounet import fit_pounet
 
 
-class POUNetRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class POUNetRegressor(AbstractRegressor):
     """Regression with a partition of unity network: for targets that are smooth in pieces.
 
     Kinks and jumps in unknown places are found, the pieces are polynomials. Numbers that are
@@ -74,18 +71,7 @@ class POUNetRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "partition": [StrOptions({"auto", *PARTITIONS}), AbstractPartition],
         "index_set": [StrOptions(set(INDEX_SETS))],
         "start": [StrOptions({"auto", *STARTS})],
-        **{
-            name: AdaptiveBasisRegressor._parameter_constraints[name]
-            for name in (
-                "max_steps",
-                "max_seconds",
-                "tol",
-                "ridge",
-                "validation",
-                "random_state",
-                "verbose",
-            )
-        },
+        **BUDGETS,
     }
 
     def __init__(
@@ -135,21 +121,9 @@ class POUNetRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             For bad data, parameters out of range, or more coefficients than rows.
         """
-        self._validate_params()
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-        settings = self.get_params(deep=False)
-        settings |= {"random_state": seed_of(self.random_state), "verbose": bool(self.verbose)}
-        self.fitted_ = fit_pounet(X, y, sample_weight=sample_weight, **settings)
+        X, y, weight = self._rows(X, y, sample_weight)
+        self._remember(fit_pounet(X, y, sample_weight=weight, **self._settings()))
         basis = self.fitted_.basis
         assert isinstance(basis, PartitionBasis)
         self.n_partitions_, self.degree_ = basis.n_partitions, basis.degree
-        return remembering(self)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y."""
-        check_is_fitted(self)
-        return self.fitted_(validate_data(self, X, dtype=np.float64, reset=False))
+        return self

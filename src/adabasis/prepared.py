@@ -39,9 +39,8 @@ class Prepared:
         map_outputs: bool = True,
     ) -> None:
         x, values, weight = checked_data(X, y, sample_weight)
-        counts = weight > 0
-        self.n_rows = int(counts.sum())
-        self.x, self.y, self.weight, about = merged(x[counts], values[counts], weight[counts])
+        self.n_rows = int(np.count_nonzero(weight))
+        self.x, self.y, self.weight, about = merged(x, values, weight)
         self.flat, self.seed, self.split_by_default = np.ndim(y) == 1, seed, split_by_default
         self.box = bounding_box(self.x)
         n_inputs, n_outputs = self.x.shape[1], self.y.shape[1]
@@ -133,7 +132,11 @@ def padded_term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:
 def merged(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return distinct places, their mean values and total weights, and the scatter (Q,) lost."""
+    """Return distinct places, their mean values and total weights, and the scatter (Q,) lost.
+
+    Rows of weight zero are dropped.
+    """
+    x, y, weight = (array[weight > 0] for array in (x, y, weight))
     places, at = np.unique(x, axis=0, return_inverse=True)
     at = at.ravel()
     total = np.bincount(at, weight)
@@ -168,3 +171,10 @@ def checked_data(X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.nda
     if (weight < 0).any() or not (weight > 0).any():
         raise ValueError("fit(sample_weight): weights must not be negative and not all zero.")
     return x, values, weight
+
+
+def some_rows(indices: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return the indices, or a random choice of so many."""
+    if len(indices) <= most:
+        return indices
+    return np.sort(np.random.default_rng([seed, 1]).choice(indices, most, replace=False))

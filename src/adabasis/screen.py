@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import select
-from .classifier import Classifier
+from .classes.classifier import Classifier
 from .errors import counted, listed, significant
 from .fitted import Fitted
 from .lstsq import Status

@@ -60,7 +60,7 @@ class Verdict:
     advice : tuple of str
         What to try next.
     of_classes : bool
-        Whether labels were predicted: see :func:`adabasis.class_verdict.judge_classes`.
+        Whether labels were predicted: see :func:`adabasis.classes.verdict.judge_classes`.
     """
 
     rows_fitted: int

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import select
 from ..basis import AbstractBasis
-from ..classifier import logits
+from ..classes.classifier import logits
+from ..classes.labels import indicators
 from ..domains import AffineMap, bounding_box, unit_box
-from ..labels import indicators
 from ..prepared import padded_term
 from ..scope import numerics
 from ..train import AbstractTrainer, Budget, CrossEntropy, train

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from ..basis import NeuralBasis
 from ..plots.style import BLUE, ORANGE, RED, styled
@@ -71,7 +72,7 @@ def plot(record: Record) -> Figure:
             )
         ax.set(xscale="log", yscale="log", xlabel="hidden layers", title=title)
         ax.set_xticks(record["depths"], [str(depth) for depth in record["depths"]])
-        ax.minorticks_off()
+        ax.xaxis.set_minor_locator(NullLocator())
     panels[0].set_ylabel("loss")
     panels[0].legend()
     return figure

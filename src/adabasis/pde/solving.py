@@ -185,7 +185,7 @@ def solved_on(search: FrozenSearch, trial: Trial) -> Solution:
         singular_values=np.full(len(trial.coefficients), np.nan),
         status=Status.FULL_RANK,
         stop_reason=StopReason.SOLVED,
-        history=trial.run.history if trial.run else _history(trial),
+        history=trial.run.history if trial.run else _history_of(trial),
         validation_error=trial.score,
         validation_kind="residual on fresh points",
         initial_parameters=jax.tree.map(np.asarray, trial.initial),
@@ -202,7 +202,6 @@ def _moderate(trials: list[Trial]) -> Trial:
     return next(t for t in frozen if len(t.coefficients) == width)
 
 
-def _history(best: Trial) -> History:
-    one = np.array([best.found.equation**2 + best.found.conditions**2])
-    rank = np.array([float(len(best.coefficients))])
-    return History(one, rank, np.zeros(1), np.zeros(1), np.zeros(0, int), np.zeros(0))
+def _history_of(trial: Trial) -> History:
+    loss = trial.found.equation**2 + trial.found.conditions**2
+    return History.of_one_solve(loss, float(len(trial.coefficients)))

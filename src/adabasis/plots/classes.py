@@ -10,11 +10,13 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..classifier import Classifier
+from ..classes.classifier import Classifier
+from ..train import History
 from .functions import grid
 from .style import (
     BLUE,
     INK,
+    ORANGE,
     RED,
     drawable,
     figure_of,
@@ -133,8 +135,15 @@ def calibration(index: Any, probabilities: Any) -> Figure:
 
 
 @styled
-def cross_entropies(model: Classifier) -> Figure:
-    """Draw the cross-entropy of the rows trained on and of those held out over the gradients."""
+def cross_entropies(model: Classifier, joint: History | None = None) -> Figure:
+    """Draw the cross-entropy of the rows trained on and of those held out over the gradients.
+
+    Parameters
+    ----------
+    model : Classifier
+    joint : History, optional
+        Of joint descent on the same rows, to compare.
+    """
     ax, record = new_axes(), model.history
     ax.semilogy(drawable(record.loss), color=BLUE, label="rows trained on, with the ridge")
     if len(record.validation):
@@ -142,6 +151,10 @@ def cross_entropies(model: Classifier) -> Figure:
             record.validation_step, drawable(record.validation), ".-", color=RED, markersize=4,
             label="rows held out",
         )  # fmt: skip
+    if joint is not None:
+        ax.semilogy(
+            drawable(joint.loss), "--", color=ORANGE, label="the same by joint descent (GD)"
+        )
     ax.set(xlabel="gradients", ylabel="cross-entropy (nats)")
     ax.legend()
     return figure_of(ax)

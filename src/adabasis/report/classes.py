@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import plots
-from ..classifier import Classifier
+from ..classes.classifier import Classifier
+from ..classes.joint import RATE
 from ..plots.classes import COLOURS, MOST_CLASSES
 from ..plots.style import columns_of
 from .sections import (
@@ -145,8 +146,15 @@ def _history(subject: Subject) -> Iterator[Block]:
             "method gave their coefficients."
         )
         return
+    caption = f"{len(model.history) - 1:,} gradients. Stopped because: {model.stop_reason}."
+    if subject.joint is not None:
+        caption += (
+            " Joint descent (GD) moves coefficients and functions together, by Adam's steps at "
+            f"rate {RATE:g}: from the same functions, on the same rows, for as many gradients and "
+            "as long at most."
+        )
     yield Picture(
-        plots.cross_entropies(model),
-        f"{len(model.history) - 1:,} gradients. Stopped because: {model.stop_reason}.",
+        plots.cross_entropies(model, subject.joint),
+        caption,
         "Cross-entropy against the number of gradients.",
     )

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, names_of
 from ..storage import write_atomic
+from ..train import History
 from ..verdict import Verdict
 from .sections import Block, Evidence, Picture, Subject, Table, sections
 
@@ -34,6 +35,7 @@ def write(
     model: Any,
     *,
     evidence: Evidence | None = None,
+    joint: History | None = None,
     verdict: Verdict | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
@@ -46,12 +48,14 @@ def write(
     model : Fitted
     evidence : Evidence, optional
         Rows with known answers, best ones the model was not fitted to.
+    joint : History, optional
+        Of joint descent (GD) where a classifier's last layer was solved: drawn beside its own.
     verdict : Verdict, optional
         How the model compares with others.
     provenance : mapping, optional
         What a reader needs to make the model again, in words: data, digest, seed, command.
     """
-    subject = Subject(model, evidence, verdict, provenance or {})
+    subject = Subject(model, evidence, verdict, provenance or {}, joint)
     write_atomic(path, render(subject).encode())
 
 

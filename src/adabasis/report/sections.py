@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..basis import PartitionBasis
-from ..classifier import Classifier
+from ..classes.classifier import Classifier
+from ..classes.labels import index_of, indicators
 from ..errors import significant
 from ..fitted import Fitted
-from ..labels import index_of, indicators
 from ..plots.dependence import MOST_CURVES
 from ..plots.partitions import breaks, shares
 from ..plots.style import columns_of
+from ..train import History
 from ..verdict import Verdict
 
 MOST_OUTPUTS = 4
@@ -89,6 +90,7 @@ class Subject:
     evidence: Evidence | None = None
     verdict: Verdict | None = None
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    joint: History | None = None
 
 
 @dataclasses.dataclass(frozen=True)

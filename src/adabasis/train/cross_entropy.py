@@ -84,10 +84,10 @@ class CrossEntropy:
         """Return the mean cross-entropy of a model on these points."""
         return self.surprise(self.predicted(parameters, jnp.asarray(c)))
 
-    def goal(self, tol: float | Array) -> Scalar:
+    def goal(self, tol: AnyArray | float) -> Scalar:
         """Return the loss at which training may stop: ``tol`` times the classes' entropy."""
         frequency = self.weight @ self.targets
-        return tol * jnp.sum(jax.scipy.special.entr(frequency))
+        return jnp.asarray(tol) * jnp.sum(jax.scipy.special.entr(frequency))
 
 
 def n_scores(n_classes: int) -> int:

@@ -116,7 +116,7 @@ def _check_precision(objective: AnyObjective, parameters: Parameters) -> None:
     }
     if len(found) > 1 or found - {jax.dtypes.canonicalize_dtype(dtype) for dtype in found}:
         names = " and ".join(sorted(dtype.name for dtype in found))
-        scope = "on" if jax.config.jax_enable_x64 else "off"
+        scope = "on" if jax.config.read("jax_enable_x64") else "off"
         raise TypeError(
             f"train: expected arrays of one precision, got {names} with JAX's double precision "
             f"{scope}. Make the parameters and the objective, and call train, inside "

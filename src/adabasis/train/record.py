@@ -53,6 +53,14 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
+    @classmethod
+    def of_one_solve(cls, loss: float, rank: float) -> History:
+        """Return the record of coefficients solved once, on functions that stayed as drawn."""
+        nothing = np.zeros(1)
+        return cls(
+            np.array([loss]), np.array([rank]), nothing, nothing, np.zeros(0, int), np.zeros(0)
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Progress:

@@ -78,9 +78,9 @@ class Objective:
         residual = self.design(parameters) @ c - self.targets
         return jnp.sqrt(jnp.sum(residual**2) / residual.shape[1])
 
-    def goal(self, tol: float | Array) -> Scalar:
+    def goal(self, tol: AnyArray | float) -> Scalar:
         """Return the loss at which training may stop: ``tol``² times the data's mean square."""
-        return tol**2 * jnp.sum(self.targets**2) / self.targets.shape[1]
+        return jnp.asarray(tol) ** 2 * jnp.sum(self.targets**2) / self.targets.shape[1]
 
     def loss(self, residual: Array, c: Array) -> Scalar:
         """Return the loss for the rows' residual A c − b."""

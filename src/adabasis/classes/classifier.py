@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from ..fitted import Fitted
 from . import labels as names
-from .fitted import Fitted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..train import StopReason
+from ..verdict import CLEAR, FEW_HELD_OUT, OURS, Score, Verdict
 from .classifier import Classifier
 from .labels import index_of
-from .train import StopReason
-from .verdict import CLEAR, FEW_HELD_OUT, OURS, Score, Verdict
 
 LEAST_PROBABILITY = 1e-15
 """Cross-entropies are cut here: one impossible label would be all that is seen."""

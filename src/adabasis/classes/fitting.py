@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from .basis import AbstractBasis
-from .class_search import MEMBERS, ClassSearch, optimum, some_rows
+from ..basis import AbstractBasis
+from ..candidates import Candidate
+from ..domains import AffineMap
+from ..errors import counted, listed
+from ..fitting import solved_again
+from ..lstsq import Status
+from ..options import Options, named_bases, shown
+from ..prepared import Prepared, checked_data, merged, padded_term, some_rows
+from ..scope import numerics
+from ..train import GD, NGD, AbstractTrainer, Callback, LastLayer
+from ..train.last_layer import SEPARATED
 from .classifier import Classifier, logits
-from .domains import AffineMap, bounding_box
-from .errors import counted, listed
-from .fitting import check_budgets, shown
 from .labels import index_of, indicators, learn_classes
-from .lstsq import Status
-from .prepared import Prepared, checked_data, merged, padded_term
-from .scope import numerics
-from .search import Candidate
-from .train import GD, NGD, AbstractTrainer, Callback, History, LastLayer, StopReason
-from .train.last_layer import SEPARATED
+from .search import MEMBERS, ClassSearch, optimum
 
 TRAINERS = {"gd": lambda: GD(1e-3), "ngd": lambda: NGD()}
 SOLVED_NUMBERS = 10**8
@@ -107,9 +105,13 @@ def classify(
     >>> model.predict([[0.5, 0.5], [0.5, -0.5]]).tolist()
     ['same', 'other']
     """
-    bases = [basis] if isinstance(basis, AbstractBasis) else list(basis or [])
-    trainer = _trainer(method, bases)
-    check_budgets("classify", max_steps, max_seconds, tol, n_restarts, ensemble, ridge)
+    bases = named_bases(basis)
+    options = Options(
+        "classify", method, max_steps, max_seconds, tol, n_restarts, ensemble, ridge, random_state
+    )
+    trainer = options.trainer(
+        bases, TRAINERS, (GD, NGD), "GD(1e-3); least-squares trainers do not minimise cross-entropy"
+    )
     classes, index = _classes(y, sample_weight)
     targets = indicators(index, len(classes))
     if isinstance(validation, tuple):
@@ -123,26 +125,11 @@ def classify(
             "classify(calibrate=True): no rows are held out to calibrate on. Give a validation "
             "share such as 0.1, or more than 40 distinct rows with method='auto'."
         )
-    settings = {
-        "method": method if isinstance(method, str) else repr(method),
-        "max_steps": max_steps,
-        "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
-        "tol": tol,
-        "n_restarts": n_restarts,
-        "ensemble": ensemble,
-        "ridge": ridge,
-        "calibrate": calibrate,
-        "random_state": random_state,
-        "n_rows": data.n_rows,
-    }
-    members = (1 if bases else MEMBERS) if isinstance(ensemble, str) else int(ensemble)
+    settings = options.settings(data, calibrate=calibrate)
     with numerics(), shown(verbose, max_steps) as lines:
-        deadline = time.perf_counter() + max_seconds
-        search = ClassSearch(
-            data, max_steps, tol, deadline, n_restarts, ridge, (*callbacks, *lines)
-        )
+        search = options.search(ClassSearch, data, (*callbacks, *lines))
         try:
-            search.run(trainer, bases, members)
+            search.run(trainer, bases, options.members(bases, MEMBERS))
         except KeyboardInterrupt:
             search.interrupted()
         return _finished(search, classes, trainer, settings)
@@ -166,29 +153,6 @@ def _given(validation: tuple[Any, Any], classes: np.ndarray) -> tuple[Any, np.nd
     return X, indicators(index, len(classes))
 
 
-def _trainer(method: Any, bases: Sequence[AbstractBasis]) -> AbstractTrainer | str | None:
-    if method == "auto":
-        return None
-    if not bases:
-        raise ValueError(
-            f"classify(basis=None, method={method!r}): only method='auto' chooses a basis."
-        )
-    frozen = [basis for basis in bases if not basis.trainable]
-    if method != "frozen" and frozen:
-        raise ValueError(
-            f"classify({frozen[0]!r}, method={method!r}): these functions are frozen. Use "
-            "method='frozen', or a NeuralBasis to train."
-        )
-    if isinstance(method, GD | NGD) or method == "frozen":
-        return method
-    if isinstance(method, str) and method in TRAINERS:
-        return TRAINERS[method]()
-    raise ValueError(
-        f"classify(method={method!r}): expected 'auto', 'frozen', 'gd', 'ngd' or a trainer such as "
-        "GD(1e-3); least-squares trainers do not minimise cross-entropy."
-    )
-
-
 def _finished(
     search: ClassSearch,
     classes: np.ndarray,
@@ -199,33 +163,23 @@ def _finished(
 
     Joint training has coefficients of its own: those are the result there.
     """
-    data, best = search.data, search.ranked[0]
+    data, best = search.data, search.best
     penalty = search.usual_ridge if best.penalty is None else best.penalty
     used, solved = _solved(best, data.z, data.t, data.weight, penalty, data.seed)
-    c = np.asarray(solved.coefficients)
-    if isinstance(trainer, GD) and best.run is not None:
-        c = np.asarray(best.run.coefficients)
     temperature = _temperature(search, best, penalty) if settings["calibrate"] else 1.0
-    status = _status(solved, penalty)
-    return Classifier(
-        basis=best.basis,
-        parameters=jax.tree.map(np.asarray, best.parameters),
-        coefficients=c,
-        input_map=data.input_map,
-        output_map=AffineMap(np.zeros(c.shape[1]), np.full(c.shape[1], 1 / temperature)),
-        box=data.box,
-        rank=int(solved.rank),
-        singular_values=np.asarray(solved.singular_values),
+    n_scores, status = solved.coefficients.shape[1], _status(solved, penalty)
+    return search.result(
+        Classifier,
+        solved,
+        float(solved.loss),
+        joint=isinstance(trainer, GD),
+        output_map=AffineMap(np.zeros(n_scores), np.full(n_scores, 1 / temperature)),
         status=status,
-        stop_reason=search.cut_short or (best.run.stop_reason if best.run else StopReason.SOLVED),
-        history=best.run.history if best.run else _history_of_one_solve(solved),
         validation_error=best.held_out,
         validation_kind=data.held_out_kind if math.isfinite(best.held_out) else "none",
-        initial_parameters=jax.tree.map(np.asarray, best.initial),
-        candidates=tuple(candidate.summary for candidate in search.ranked),
         settings=settings | {"penalty": penalty},
         notes=tuple(_notes(search, classes, status, len(used))),
-        flat_output=c.shape[1] == 1,
+        flat_output=n_scores == 1,
         classes=classes,
         temperature=temperature,
     )
@@ -279,21 +233,13 @@ def refit_classes(model: Classifier, X: Any, y: Any, *, sample_weight: Any = Non
             "anew."
         )
     x, t, weight = checked_data(X, indicators(index, len(model.classes)), sample_weight)
-    counts = weight > 0
-    x, t, weight, _ = merged(x[counts], t[counts], weight[counts])
+    n_rows = int(np.count_nonzero(weight))
+    x, t, weight, _ = merged(x, t, weight)
     candidate = Candidate(model.basis, model.parameters, model.initial_parameters, "")
     penalty = float(model.settings["penalty"])
     with numerics():
         _, solved = _solved(candidate, model.input_map(x), t, weight, penalty, 0)
-    return dataclasses.replace(
-        model,
-        coefficients=np.asarray(solved.coefficients),
-        rank=int(solved.rank),
-        singular_values=np.asarray(solved.singular_values),
-        status=_status(solved, penalty),
-        box=bounding_box(x),
-        settings={**model.settings, "n_rows": int(counts.sum())},
-    )
+    return solved_again(model, solved, _status(solved, penalty), x, n_rows)
 
 
 def _temperature(search: ClassSearch, best: Candidate, penalty: float) -> float:
@@ -325,13 +271,8 @@ def _status(solved: LastLayer, penalty: float) -> Status:
     return Status.FULL_RANK if full else Status.RANK_DEFICIENT
 
 
-def _history_of_one_solve(solved: LastLayer) -> History:
-    loss, rank = np.array([float(solved.loss)]), np.array([float(solved.rank)])
-    return History(loss, rank, np.zeros(1), np.zeros(1), np.zeros(0, int), np.zeros(0))
-
-
 def _notes(search: ClassSearch, classes: np.ndarray, status: Status, n_used: int) -> Iterator[str]:
-    data, best = search.data, search.ranked[0]
+    data, best = search.data, search.best
     if best.held_out >= 0.95:
         yield (
             "The model is hardly better than the classes' frequencies (relative cross-entropy "

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from . import rows, select
-from .basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis
-from .notation import Parameters
-from .prepared import Prepared
-from .search import SEARCH_ROWS, Candidate, stacked
-from .train import (
+from .. import rows, select
+from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
+from ..candidates import NOTHING_LEARNT, SEARCH_ROWS, AbstractSearch, Candidate, total_weight
+from ..notation import AnyArray, Parameters
+from ..train import (
     NGD,
     AbstractTrainer,
-    Budget,
-    Callback,
     CrossEntropy,
     LastLayer,
-    StopReason,
     average_layers,
     held_out_error,
     newton,
-    train,
 )
 
 RIDGES = np.logspace(0, -6, 7)
@@ -50,8 +42,6 @@ INDIFFERENCE = 0.01
 is within this of the least: one row more or less in the held-out ones is worth more."""
 GOOD_ENOUGH = 5e-3
 """Held-out cross-entropy, relative to that of the frequencies, that calls for no network."""
-NOTHING_LEARNT = 0.95
-"""The same, above which there is no use in more of the same."""
 ROUGH = 1e-3
 """Accuracy of the Newton solves that ridges are compared by."""
 
@@ -73,35 +63,12 @@ def default_bases(
     return [FrozenFeatures(widest, activation=activation), *networks]
 
 
-@dataclasses.dataclass
-class ClassSearch:
-    """Candidates on frozen functions, candidates from training, the best of them.
+class ClassSearch(AbstractSearch):
+    """A search for functions that Newton's method fits to classes; its data are their indicators.
 
     Scale and ridge of frozen features, the end of training and the winner are chosen by
     cross-entropy on held-out rows.
-
-    Attributes
-    ----------
-    data : Prepared
-        Its values are the indicators.
-    max_steps, tol, deadline, n_restarts, ridge, callbacks
-        As in :class:`adabasis.search.Search`.
     """
-
-    data: Prepared
-    max_steps: int | None
-    tol: float
-    deadline: float
-    n_restarts: int
-    ridge: float | str
-    callbacks: tuple[Callback, ...]
-    found: list[Candidate] = dataclasses.field(default_factory=list)
-    cut_short: StopReason | None = None
-
-    @property
-    def ranked(self) -> list[Candidate]:
-        """All candidates, best first."""
-        return sorted(self.found, key=lambda candidate: candidate.order)
 
     def run(
         self, trainer: AbstractTrainer | str | None, bases: Sequence[AbstractBasis], members: int
@@ -115,7 +82,7 @@ class ClassSearch:
         self.frozen([basis for basis in bases if not basis.trainable] or bases)
         if trainer == "frozen" or not self.data.folds or self.max_steps == 0:
             return
-        if self.cut_short is None and not self.ranked[0].held_out <= GOOD_ENOUGH:
+        if self.cut_short is None and not self.best.held_out <= GOOD_ENOUGH:
             self.descend(NGD(), trainable)
         if members > 1 and self.cut_short is None:
             self._average(members)
@@ -156,7 +123,7 @@ class ClassSearch:
 
     def descend(self, trainer: AbstractTrainer, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, with the ridge that suited frozen functions."""
-        chosen = self.ranked[0].penalty if self.found else None
+        chosen = self.best.penalty if self.found else None
         penalty = self.usual_ridge if chosen is None else chosen
         for basis, restart in itertools.product(bases, range(self.n_restarts)):
             self.found.append(self._trained(trainer, basis, restart, 0, penalty))
@@ -173,47 +140,35 @@ class ClassSearch:
     ) -> Candidate:
         """Train a basis without the rows of a fold."""
         kept, held_out = self.data.fold(fold)
-        term, key = self.data.term(self.some(kept)), self.data.key(restart)
-        initial = select.draw(basis, key, self.data.inner_box)
-        left = max(self.deadline - time.perf_counter(), 0.0)
-        budget = Budget.of(trainer, self.max_steps, self.tol)
-        run = train(
+        term = self.data.term(self.some(kept))
+        return self._descent(
             trainer,
-            CrossEntropy(term, penalty / _total(term), basis),
-            initial,
-            key=jax.random.fold_in(key, 1),
-            budget=dataclasses.replace(budget, max_seconds=left),
-            validation=CrossEntropy(held_out, 0.0, basis) if held_out else None,
-            callbacks=self.callbacks,
+            CrossEntropy(term, penalty / total_weight(term), basis),
+            select.draw(basis, self.data.key(restart), self.data.inner_box),
+            restart,
+            penalty,
+            CrossEntropy(held_out, 0.0, basis) if held_out else None,
+            self._entropy,
         )
-        if run.stop_reason is StopReason.INTERRUPTED:
-            self.cut_short = StopReason.INTERRUPTED
-        label = f"{select.describe(basis)}, trained, restart {restart}"
-        error = math.nan if run.validation is None else run.validation / self._entropy
-        return Candidate(basis, run.parameters, initial, label, error, penalty=penalty, run=run)
 
     def _average(self, members: int) -> None:
         """Draw more functions like the best ones, each without other rows, and average the scores.
 
         Cross-entropy is convex in the scores, so that the mean of the members' bounds their own.
         """
-        best = self.ranked[0]
+        best = self.best
         if not best.held_out <= NOTHING_LEARNT:
             return
-        group, penalty = [best], self.usual_ridge if best.penalty is None else best.penalty
-        for number in range(1, members):
+        penalty = self.usual_ridge if best.penalty is None else best.penalty
+
+        def another(number: int) -> Candidate:
             restart = self.n_restarts + number
             if best.run is not None:
-                one = self._trained(NGD(), best.basis, restart, number, penalty)
-            else:
-                drawn = select.draw(best.basis, self.data.key(restart), self.data.inner_box)
-                one = self._solved(best.basis, drawn, number, [penalty])
-            if math.isfinite(one.held_out):
-                group.append(one)
-            if self._late():
-                break
-        if len(group) > 1:
-            self.found.append(_mean(group, penalty, best.order))
+                return self._trained(NGD(), best.basis, restart, number, penalty)
+            drawn = select.draw(best.basis, self.data.key(restart), self.data.inner_box)
+            return self._solved(best.basis, drawn, number, [penalty])
+
+        self._join(best, members, another, penalty, _arithmetic_mean)
 
     @property
     def usual_ridge(self) -> float:
@@ -225,21 +180,6 @@ class ClassSearch:
         """Cross-entropy of the class frequencies: what a model that looks at nothing has."""
         share = self.data.weight @ self.data.t / self.data.weight.sum()
         return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
-
-    def some(self, indices: np.ndarray) -> np.ndarray:
-        """Return the rows, or a random choice where there are very many."""
-        return some_rows(indices, SEARCH_ROWS, self.data.seed)
-
-    def _late(self) -> bool:
-        if time.perf_counter() > self.deadline:
-            self.cut_short = self.cut_short or StopReason.MAX_SECONDS
-        return self.cut_short is not None
-
-    def interrupted(self) -> None:
-        """Go on with what is there, or pass the interrupt on where there is nothing yet."""
-        if not self.found:
-            raise KeyboardInterrupt
-        self.cut_short = StopReason.INTERRUPTED
 
 
 def _scaled(basis: AbstractBasis, drawn: Parameters) -> Iterator[tuple[AbstractBasis, Parameters]]:
@@ -253,39 +193,15 @@ def _scaled(basis: AbstractBasis, drawn: Parameters) -> Iterator[tuple[AbstractB
             yield basis.replace(scale=scale), drawn.times(scale)
 
 
-def _mean(group: Sequence[Candidate], penalty: float, standing: tuple[float, ...]) -> Candidate:
-    first, basis = group[0], Ensemble(group[0].basis, len(group))
-    return Candidate(
-        basis,
-        stacked([candidate.parameters for candidate in group]),
-        stacked([candidate.initial for candidate in group]),
-        select.describe(basis) + (", trained" if first.run else ""),
-        float(np.mean([candidate.held_out for candidate in group])),
-        penalty=penalty,
-        run=first.run,
-        standing=standing,
-    )
-
-
-def some_rows(indices: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Return the indices, or a random choice of so many."""
-    if len(indices) <= most:
-        return indices
-    return np.sort(np.random.default_rng([seed, 1]).choice(indices, most, replace=False))
-
-
-def _total(term: rows.Term) -> float:
-    return float(np.sum(np.asarray(term.points.weight)))
+def _arithmetic_mean(errors: list[float]) -> float:
+    return float(np.mean(errors))
 
 
 @eqx.filter_jit
 def _last_layer(
-    objective: CrossEntropy, parameters: Parameters, start: Any, tol: Array
+    objective: CrossEntropy, parameters: Parameters, start: AnyArray, tol: Array
 ) -> LastLayer:
-    phi = objective.design(parameters)
-    if start is None:
-        start = jnp.zeros((phi.shape[1], objective.n_outputs), phi.dtype)
-    return newton(objective, phi, start, tol=tol)
+    return newton(objective, objective.design(parameters), jnp.asarray(start), tol=tol)
 
 
 def optimum(
@@ -293,7 +209,7 @@ def optimum(
     parameters: Parameters,
     term: rows.Term,
     ridge: float,
-    start: Any = None,
+    start: AnyArray | None = None,
     tol: float = 0.0,
 ) -> LastLayer:
     """Return the optimum of the last layer with λ in the sum over rows.
@@ -302,7 +218,9 @@ def optimum(
     """
     solved = []
     for part, inside in basis.parts(parameters):
-        part, share = select.canonical(part), jnp.asarray(ridge / _total(term))
+        part, share = select.canonical(part), jnp.asarray(ridge / total_weight(term))
         objective = CrossEntropy(term, share, part)
-        solved.append(_last_layer(objective, inside, start, jnp.asarray(tol)))
+        if start is None:  # zeros of the same kind, so that both compile once
+            start = np.zeros((part.size(term.points.x.shape[1]), objective.n_outputs))
+        solved.append(_last_layer(objective, inside, jnp.asarray(start), jnp.asarray(tol)))
     return solved[0] if len(solved) == 1 else average_layers(solved)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import counted, listed
+from ..errors import counted, listed
 
 
 def learn_classes(y: Any, used: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from . import class_search, select
-from .basis import AbstractBasis
-from .class_verdict import judge_classes
+from .. import select
+from ..basis import AbstractBasis
+from ..errors import BadInput
+from ..fitted import Fitted
+from ..fitting import fit, refit
+from ..tables import TrainingData
+from ..train import History
+from ..verdict import Verdict, judge
+from . import search as class_search
 from .classifier import Classifier
-from .classifying import classify, refit_classes
-from .errors import BadInput
-from .fitted import Fitted
-from .fitting import fit, refit
-from .tables import TrainingData
-from .verdict import Verdict, judge
+from .fitting import classify, refit_classes
+from .joint import joint_descent
+from .verdict import judge_classes
 
 
 def default_bases(data: TrainingData, n_rows: int) -> list[AbstractBasis]:
@@ -54,6 +57,17 @@ def judged(model: Fitted, data: TrainingData, rows: tuple[np.ndarray, np.ndarray
     if isinstance(model, Classifier) and data.labels is not None:
         return judge_classes(model, data.x, data.labels, data.weight, rows)
     return judge(model, data.x, data.y, data.weight, rows)
+
+
+def descended(model: Fitted, data: TrainingData, kept: np.ndarray) -> History | None:
+    """Return how joint descent does on the rows a classifier was trained on, in its time."""
+    if not isinstance(model, Classifier) or data.labels is None:
+        return None
+    weight = None if data.weight is None else data.weight[kept]
+    seconds = float(model.history.seconds[-1])
+    return joint_descent(
+        model, data.x[kept], data.labels[kept], sample_weight=weight, max_seconds=seconds
+    )
 
 
 def refitted(model: Fitted, data: TrainingData) -> Fitted:

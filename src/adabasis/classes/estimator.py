@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .basis import AbstractBasis, NeuralBasis
-from .class_search import MEMBERS, default_bases
-from .classifying import classify
-from .estimators import (
-    DEFAULT_DEPTH,
-    DEFAULT_WIDTH,
-    AdaptiveBasisRegressor,
-    remembering,
-    seed_of,
-)
-from .search import SEARCH_ROWS
-from .train import GD, NGD, AbstractTrainer
+from ..estimators import AdaptiveEstimator, Trainers
+from ..train import GD, NGD, AbstractTrainer
+from .fitting import classify
+from .search import MEMBERS, default_bases
 
 
-class AdaptiveBasisClassifier(ClassifierMixin, BaseEstimator):
+class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
     """Classification with an adaptive basis: Newton for coefficients, descent for functions.
 
     By default nothing needs tuning: the basis, its scale, the ridge and the end of training are
@@ -89,11 +80,13 @@ class AdaptiveBasisClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
-        **AdaptiveBasisRegressor._parameter_constraints,
+        **AdaptiveEstimator._parameter_constraints,
         "method": [StrOptions({"auto", "frozen", "gd", "ngd"}), AbstractTrainer],
         "calibrate": ["boolean"],
         "class_weight": [None, StrOptions({"balanced"}), dict],
     }
+    _with_rate: ClassVar[Trainers] = {"gd": GD, "ngd": NGD}
+    _members = MEMBERS
 
     def __init__(
         self,
@@ -117,24 +110,26 @@ class AdaptiveBasisClassifier(ClassifierMixin, BaseEstimator):
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
-        self.width = width
-        self.depth = depth
-        self.activation = activation
-        self.residual = residual
-        self.init = init
-        self.method = method
-        self.learning_rate = learning_rate
-        self.max_steps = max_steps
-        self.max_seconds = max_seconds
-        self.tol = tol
-        self.n_restarts = n_restarts
-        self.ensemble = ensemble
-        self.ridge = ridge
-        self.validation = validation
+        super().__init__(
+            width,
+            depth,
+            activation=activation,
+            residual=residual,
+            init=init,
+            method=method,
+            learning_rate=learning_rate,
+            max_steps=max_steps,
+            max_seconds=max_seconds,
+            tol=tol,
+            n_restarts=n_restarts,
+            ensemble=ensemble,
+            ridge=ridge,
+            validation=validation,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.calibrate = calibrate
         self.class_weight = class_weight
-        self.random_state = random_state
-        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to X (N, D) and labels y (N,).
@@ -155,71 +150,27 @@ class AdaptiveBasisClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             For bad data (see :func:`adabasis.classify`) or parameters out of range.
         """
-        self._validate_params()
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y, weight = self._rows(X, y, sample_weight)
         check_classification_targets(y)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        weight = weight * compute_sample_weight(self.class_weight, y)
-        self.fitted_ = classify(
-            self._basis(X, weight),
-            X,
-            y,
-            sample_weight=weight,
-            method=self._trainer(),
-            max_steps=self.max_steps,
-            max_seconds=self.max_seconds,
-            tol=self.tol,
-            n_restarts=self.n_restarts,
-            ensemble=MEMBERS if self.ensemble == "auto" and self._chooses else self.ensemble,
-            ridge=self.ridge,
-            validation=self.validation,
-            calibrate=self.calibrate,
-            random_state=seed_of(self.random_state),
-            verbose=bool(self.verbose),
-        )
+        settings = self._settings()
+        by_class = compute_sample_weight(settings.pop("class_weight"), y)
+        weight = by_class if weight is None else weight * by_class
+        bases = self._bases(X, weight, default_bases)
+        self._remember(classify(bases, X, y, sample_weight=weight, **settings))
         self.classes_ = self.fitted_.classes
-        return remembering(self)
+        return self
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the log odds of the second of two classes, (N,), or K scores, (N, K)."""
-        check_is_fitted(self)
-        return self.fitted_(validate_data(self, X, dtype=np.float64, reset=False))
+        x = self._inputs(X)
+        return self.fitted_(x)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, in the order of ``classes_``: (N, K)."""
-        check_is_fitted(self)
-        return self.fitted_.probabilities(validate_data(self, X, dtype=np.float64, reset=False))
+        x = self._inputs(X)
+        return self.fitted_.probabilities(x)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest label for X (N, D): (N,)."""
-        check_is_fitted(self)
-        return self.fitted_.predict(validate_data(self, X, dtype=np.float64, reset=False))
-
-    @property
-    def _chooses(self) -> bool:
-        """Whether the basis is left open."""
-        return self.method == "auto" and self.width == "auto" and self.depth == "auto"
-
-    def _basis(self, X: np.ndarray, weight: np.ndarray) -> list[AbstractBasis]:
-        look: dict[str, Any] = {
-            "activation": self.activation,
-            "residual": self.residual,
-            "init": self.init,
-        }
-        if self._chooses:
-            places = len(np.unique(X[weight > 0], axis=0))
-            return default_bases(min(places, SEARCH_ROWS), X.shape[1], **look)
-        width = DEFAULT_WIDTH if self.width == "auto" else int(self.width)
-        depth = DEFAULT_DEPTH if self.depth == "auto" else int(self.depth)
-        return [NeuralBasis(width, depth, **look)]
-
-    def _trainer(self) -> str | AbstractTrainer:
-        if self.learning_rate is None:
-            return self.method
-        trainers = {"gd": GD, "ngd": NGD}
-        if not isinstance(self.method, str) or self.method not in trainers:
-            raise ValueError(
-                f"AdaptiveBasisClassifier(learning_rate={self.learning_rate}): only method='gd' "
-                f"and 'ngd' take a learning rate; method={self.method!r} needs none."
-            )
-        return trainers[self.method](float(self.learning_rate))
+        x = self._inputs(X)
+        return self.fitted_.predict(x)

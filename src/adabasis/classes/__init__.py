@@ -1,0 +1,1 @@
+"""Classification: labels in, probabilities out, by the same bases, searches and trainers."""
