@@ -142,8 +142,9 @@ class Search(AbstractSearch):
         """Look for few directions in the gradients of the best network, and train features of them.
 
         The trained features tell the number of directions better than the network did. The
-        coefficients are then solved for some numbers of features and slopes, by leave-one-out
-        error.
+        coefficients are then solved for some numbers of features and slopes, and the smoothest
+        that do well are taken, or those of least leave-one-out error. Among good ones that error
+        is a matter of the few outermost rows, and beyond them smooth features err less.
         """
         seen = min((c for c in self.found if c.run), key=lambda c: c.order, default=None)
         if seen is None or not seen.held_out < CLEAR:
@@ -170,7 +171,11 @@ class Search(AbstractSearch):
         if bases and self.cut_short is None:
             # Few parameters, no noise: the end of the descent, not where a check ended it.
             last = self._trained(None, bases[0], 0, None, self._fixed_penalty, seen.parameters)
-            solved = [self._left_out(basis, last.parameters) for basis in bases]
+            solved = []
+            for basis in bases:
+                solved.append(self._left_out(basis, last.parameters))
+                if solved[-1].left_out <= GOOD_ENOUGH:
+                    break
             best = min(solved, key=lambda candidate: candidate.left_out)
             best.initial, best.run = seen.initial, seen.run
             best.label += ", trained"

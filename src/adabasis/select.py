@@ -265,12 +265,12 @@ def clear_rank(variation: np.ndarray) -> int:
 
 
 def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeatures]:
-    """Return features of r directions to compare: the first is the one to train."""
+    """Return features of r directions to compare, smoothest first: that one is to be trained."""
     most = n_rows // 4 - n_inputs - 1
     widths = [width for width in PROJECTED_WIDTHS if width <= most][-2:]
     sizes = itertools.product(widths, PROJECTED_SCALES)
     bases = [ProjectedFeatures(width, rank, scale=scale) for width, scale in sizes]
-    return sorted(bases, key=lambda basis: (-basis.width, basis.scale))
+    return sorted(bases, key=lambda basis: (basis.scale, -basis.width))
 
 
 def spread(y: np.ndarray, weight: np.ndarray) -> float:

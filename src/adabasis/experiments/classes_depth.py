@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ..basis import NeuralBasis
 from ..plots.style import BLUE, ORANGE, RED, styled
@@ -73,6 +73,9 @@ def plot(record: Record) -> Figure:
         ax.set(xscale="log", yscale="log", xlabel="hidden layers", title=title)
         ax.set_xticks(record["depths"], [str(depth) for depth in record["depths"]])
         ax.xaxis.set_minor_locator(NullLocator())
+    panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    panels[0].yaxis.set_minor_locator(NullLocator())
     panels[0].set_ylabel("loss")
     panels[0].legend()
     return figure
