@@ -5,7 +5,7 @@ from .gauss_newton import LSGN
 from .last_layer import LastLayer, average_layers, newton
 from .loop import Budget, held_out_error, train
 from .ngd import NGD
-from .record import Callback, History, Progress, Run, StopReason, Tape
+from .record import Callback, History, Progress, Run, Snapshot, Snapshots, StopReason, Tape
 from .schedule import TwoPhase
 from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
 
@@ -24,6 +24,8 @@ __all__ = [
     "Objective",
     "Progress",
     "Run",
+    "Snapshot",
+    "Snapshots",
     "StopReason",
     "Tape",
     "TwoPhase",
