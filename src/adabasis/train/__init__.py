@@ -3,6 +3,7 @@
 from .cross_entropy import CrossEntropy
 from .gauss_newton import LSGN
 from .last_layer import LastLayer, average_layers, newton
+from .locality import Locality
 from .loop import Budget, held_out_error, train
 from .ngd import NGD
 from .record import Callback, History, Progress, Run, Snapshot, Snapshots, StopReason, Tape
@@ -21,6 +22,7 @@ __all__ = [
     "Evaluation",
     "History",
     "LastLayer",
+    "Locality",
     "Objective",
     "Progress",
     "Run",
