@@ -18,8 +18,9 @@ basis.polynomial basis.partition basis.partitioned basis
 pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.shape pieces.drafts pieces
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
-train.steps train.project train.matrix_free train.gauss_newton train.schedule train.cross_entropy
-train.last_layer train.ngd train.record train.blocks train.loop train
+train.steps train.project train.matrix_free train.gauss_newton train.locality
+train.schedule train.cross_entropy train.last_layer train.ngd train.record train.blocks
+train.loop train
 storage classes classes.labels fitted classes.classifier select prepared candidates search progress
 options fitting pounet classes.search classes.fitting classes.joint
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate

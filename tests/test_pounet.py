@@ -1,6 +1,7 @@
 """Partition of unity networks: known pieces are found, ties pull, bad input is named."""
 
 import dataclasses
+import re
 import types
 
 import jax
@@ -14,7 +15,7 @@ from adabasis.operators import Partial
 from adabasis.plots.partitions import breaks, pieces, shares
 from adabasis.points import Points
 from adabasis.pounet import _notes
-from adabasis.train import LSGN, Budget, Objective, train
+from adabasis.train import LSGN, Budget, Objective, Snapshot, train
 
 from .laws import assert_close, assert_same_bits
 from .registry import FUNCTIONS, draw, fitted, key, points
@@ -200,6 +201,49 @@ def test_the_report_tells_the_breakpoints(model, tmp_path):
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "Breakpoints: 0.37, 0.71." in page
     assert "owns of the box" in page
+
+
+@pytest.fixture
+def watched(model):
+    """The model with two snapshots."""
+    start = Snapshot(0, model.initial_parameters, np.ones_like(model.coefficients))
+    return dataclasses.replace(model, snapshots=(start, start._replace(step=4)))
+
+
+def test_snapshots_are_of_the_best_run_and_before_its_end():
+    x = np.random.default_rng(0).random((150, 1))
+    y = bent(x)[:, 0] + 0.3 * (x[:, 0] > 0.5)
+    found = fit_pounet(x, y, n_partitions=2, degree=1, partition="rbf", max_steps=6)
+    steps = [snapshot.step for snapshot in found.snapshots]
+    assert steps == sorted(set(steps))
+    assert steps[0] == 0
+    assert max(steps) < 6
+    first = found.at(found.snapshots[0])
+    assert_same_bits(first.parameters.partition.centre, found.initial_parameters.partition.centre)
+    assert np.mean((first(x) - y) ** 2) > np.mean((found(x) - y) ** 2)
+
+
+def test_snapshots_are_saved_with_the_model(watched, tmp_path):
+    watched.save(tmp_path / "m.adabasis")
+    again = load(tmp_path / "m.adabasis")
+    assert [snapshot.step for snapshot in again.snapshots] == [0, 4]
+    for old, new in zip(watched.snapshots, again.snapshots, strict=True):
+        assert_same_bits(watched.at(old)([[0.5]]), again.at(new)([[0.5]]))
+
+
+def test_the_report_has_a_slider_that_needs_no_script(watched, model, tmp_path):
+    watched.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    buttons = re.findall(r'<input type="radio" name="partitions" aria-label="(.*?)"', page)
+    assert buttons == ["After 0 steps.", "After 4 steps.", "The model."]
+    film = page[page.index('<fieldset class="film">') : page.index("</fieldset>")]
+    assert film.count("<figure>") == 3
+    assert film.count(" checked>") == 1
+    assert "nth-of-type(3):checked" in page
+    assert "nth-of-type(4):checked" not in page
+    assert "<script" not in page
+    dataclasses.replace(model, snapshots=()).report(tmp_path / "without.html")
+    assert "fieldset" not in (tmp_path / "without.html").read_text("utf-8")
 
 
 @pytest.mark.slow

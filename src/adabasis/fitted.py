@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ from .operators import AbstractOperator, Identity, Partial
 from .points import pad_points
 from .scope import double_precision
 from .storage import ModelFileError, read_model, write_model
-from .train import History, StopReason
+from .train import History, Snapshot, StopReason
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +71,10 @@ class Fitted:
         The arguments of the call, for the record.
     notes : tuple of str
         What the user should know: failures, doubts, advice.
+    flat_output : bool
+        Whether y was one-dimensional.
+    snapshots : tuple of Snapshot
+        ξ and c while training, where they were kept (:func:`adabasis.fit_pounet` does).
     """
 
     basis: AbstractBasis
@@ -91,6 +95,7 @@ class Fitted:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     flat_output: bool = False
+    snapshots: tuple[Snapshot, ...] = ()
 
     @property
     def n_inputs(self) -> int:
@@ -159,6 +164,12 @@ class Fitted:
         )
         return whole(X)
 
+    def at(self, snapshot: Snapshot) -> Self:
+        """Return the model as it was at a snapshot."""
+        return dataclasses.replace(
+            self, parameters=snapshot.parameters, coefficients=np.asarray(snapshot.coefficients)
+        )
+
     def outside(self, X: Any) -> np.ndarray:
         """Say which of the N points lie outside the training box (extrapolation): (N,) bools."""
         x = self._inputs(X, "Fitted.outside(X)")
@@ -206,6 +217,7 @@ class Fitted:
             "settings": dict(self.settings),
             "notes": list(self.notes),
             "flat_output": self.flat_output,
+            "snapshots": [snapshot.step for snapshot in self.snapshots],
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -221,6 +233,10 @@ class Fitted:
         for name in ("parameters", "initial_parameters"):
             for i, leaf in enumerate(jax.tree.leaves(getattr(self, name))):
                 tensors[f"{name}.{i}"] = np.asarray(leaf)
+        for k, snapshot in enumerate(self.snapshots):
+            tensors[f"snapshots.{k}.coefficients"] = np.asarray(snapshot.coefficients)
+            for i, leaf in enumerate(jax.tree.leaves(snapshot.parameters)):
+                tensors[f"snapshots.{k}.{i}"] = np.asarray(leaf)
         for field in dataclasses.fields(History):
             tensors[f"history.{field.name}"] = getattr(self.history, field.name)
         return tensors
@@ -305,6 +321,10 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         settings=document["settings"],
         notes=tuple(document["notes"]),
         flat_output=document["flat_output"],
+        snapshots=tuple(
+            Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
+            for k, step in enumerate(document.get("snapshots", ()))
+        ),
         **({"labels": document["labels"]} if "labels" in document else {}),
     )
     now, then = model(_probe_points(model.box)), tensors["probe"]

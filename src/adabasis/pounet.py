@@ -23,6 +23,7 @@ from .basis import AbstractPartition, PartitionBasis, PolynomialPartition
 from .basis.partition import PARTITIONS, AbstractSoftmax
 from .basis.partitioned import Cells
 from .basis.polynomial import dimension
+from .candidates import Candidate
 from .fitted import Fitted
 from .fitting import finished
 from .options import check_budgets, shown
@@ -31,7 +32,7 @@ from .pieces.shape import owners, shaped, steepness
 from .prepared import Prepared
 from .scope import numerics
 from .search import GOOD_ENOUGH, PRIOR, Search
-from .train import Callback
+from .train import Callback, Snapshot, Snapshots
 
 TRIED = 2
 """Drafts that are trained where numbers are to be chosen."""
@@ -153,7 +154,8 @@ def fit_pounet(
         except KeyboardInterrupt:
             search.interrupted()
         model = finished(search, settings, refit=True)
-        return dataclasses.replace(model, notes=(*model.notes, *_notes(model, search)))
+        notes = (*model.notes, *_notes(model, search))
+        return dataclasses.replace(model, notes=notes, snapshots=search.snapshots)
 
 
 def _number(name: str, value: Any, least: int) -> int | None:
@@ -192,8 +194,24 @@ def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
         )
 
 
+@dataclasses.dataclass
 class PieceSearch(Search):
-    """A search among partition of unity networks."""
+    """A search among partition of unity networks.
+
+    Attributes
+    ----------
+    watched : list of (Candidate, Snapshots)
+        What was seen of those that were trained.
+    """
+
+    watched: list[tuple[Candidate, Snapshots]] = dataclasses.field(default_factory=list)
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The best candidate on its way, before it became what it is."""
+        best = self.best
+        seen = [seen for candidate, seen in self.watched if candidate is best]
+        return seen[0].before(best.run.step) if seen and best.run else ()
 
     def pieces(self, wanted: Wanted, partition: str | AbstractPartition) -> None:
         """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
@@ -255,6 +273,17 @@ class PieceSearch(Search):
             self._hold_out(candidate)
         self.found.append(candidate)
         return self._late()
+
+    def _descent(self, *about: Any) -> Candidate:
+        """Train, and keep snapshots."""
+        others, seen = self.callbacks, Snapshots()
+        self.callbacks = (*others, seen)
+        try:
+            candidate = super()._descent(*about)
+        finally:
+            self.callbacks = others
+        self.watched.append((candidate, seen))
+        return candidate
 
     def _error(self) -> float:
         """Return the best candidate's error on held-out rows, or else on all rows."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adabasis.train import GD, LSGD, Budget, History, StopReason, train
+from adabasis.train import GD, LSGD, Budget, History, Progress, Snapshots, StopReason, train
 from adabasis.train import loop as loop_module
 
 from ..laws import assert_close, assert_same_bits
@@ -201,6 +201,21 @@ def test_an_interrupt_returns_the_best_iterate():
     assert len(result.history) == 21
     assert result.loss == result.history.loss.min()
     assert_usable(result)
+
+
+def test_snapshots_spread_evenly_over_any_run():
+    for steps in (0, 1, 30, 200):
+        seen = Snapshots()
+        for step in range(steps):
+            seen(Progress(step, 1.0, None, 1.0, 0.0, {"w": jnp.full(2, step)}, jnp.ones((1, 1))))
+        kept = seen.before(steps)
+        found = [snapshot.step for snapshot in kept]
+        assert len(found) == min(steps, 12)
+        assert found[:1] == [0][:steps]
+        gaps = np.diff(found)
+        assert not len(gaps) or gaps.max() <= 2 * max(gaps.min(), 4)
+        assert all(snapshot.parameters["w"][0] == snapshot.step for snapshot in kept)
+    assert [snapshot.step for snapshot in seen.before(9)] == [0, 4, 8]
 
 
 def test_other_errors_of_a_callback_are_passed_on():

@@ -7,7 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adabasis.train import GD, LSGD, LSGN, StopReason, TwoPhase
+from adabasis.basis import PartitionBasis
+from adabasis.pieces.shape import interval_weights
+from adabasis.points import Points
+from adabasis.rows import Term
+from adabasis.train import (
+    GD,
+    LSGD,
+    LSGN,
+    Budget,
+    Locality,
+    Objective,
+    StopReason,
+    TwoPhase,
+    train,
+)
 
 from ..laws import assert_close
 from ..registry import draw, key
@@ -106,3 +120,73 @@ def test_steps_agree_under_jit():
     eager, compiled = trainer.step(problem, state), jax.jit(trainer.step)(problem, state)
     assert_close(eager[1].loss, compiled[1].loss, 1e-12)
     assert jnp.isinf(state.least)
+
+
+CELLS = PartitionBasis(3, 1, partition="affine")
+INTERVAL = Points(np.linspace(0, 1, 60)[:, None], np.linspace(0.5, 1.5, 60))
+
+
+def cells_problem():
+    return Objective([Term(INTERVAL, np.sin(6 * INTERVAL.x))], 0.0, CELLS)
+
+
+def term_at(weights, over, **settings):
+    parameters = CELLS.recentred(jnp.asarray(weights), jnp.asarray(INTERVAL.x))
+    return float(Locality(**settings)(cells_problem(), parameters, jnp.asarray(over)))
+
+
+def thirds(sharpness):
+    """Affine logits of three parts whose shares by weight are even."""
+    total = np.cumsum(INTERVAL.weight) / INTERVAL.weight.sum()
+    return interval_weights(np.interp([1 / 3, 2 / 3], total, INTERVAL.x[:, 0]), sharpness)
+
+
+def test_locality_costs_nothing_where_parts_are_even_and_sharp():
+    assert abs(term_at(thirds(1e5), 1.0)) < 1e-3
+
+
+def starved(shift, sharpness=60.0):
+    """The same with a second part that is lower by a shift."""
+    return thirds(sharpness) - np.array([[0, 0], [shift, 0], [0, 0]])
+
+
+def test_the_barrier_grows_without_bound_as_a_part_empties():
+    costs = [term_at(starved(shift), 0.0, balance=1.0) for shift in (50, 500)]
+    assert costs[1] > 2 * costs[0] > 0
+
+
+def test_the_entropy_is_one_of_even_shares_and_grows_with_the_phase():
+    even = np.zeros((3, 2))
+    for over in (0.0, 0.5, 1.0):
+        assert abs(term_at(even, over, sharpness=2.0) - 2.0 * over**2) < 1e-12
+
+
+def test_locality_keeps_parts_that_the_ridge_alone_leaves_empty():
+    """From logits that leave the second part empty, in phase 1; in phase 2 the term is gone."""
+    initial = CELLS.recentred(jnp.asarray(starved(40.0)), jnp.asarray(INTERVAL.x))
+    owned = {}
+    for locality in (None, Locality(1.0, 0.5)):
+        trainer = TwoPhase(LSGD(0.3), pre_steps=200, steps=0, locality=locality)
+        done = train(trainer, cells_problem(), initial, key=key(), budget=Budget(200))
+        phi = jax.vmap(CELLS.unity, (0, None))(
+            jnp.asarray(INTERVAL.x), done.last.parameters.partition
+        )
+        owned[locality] = np.bincount(np.argmax(phi, axis=1), minlength=3)
+    assert owned[None].min() == 0
+    assert owned[Locality(1.0, 0.5)].min() >= 60 // 12
+    second = TwoPhase(LSGD(0.1), pre_steps=0, steps=5, locality=Locality())
+    plain = TwoPhase(LSGD(0.1), pre_steps=0, steps=5)
+    losses = [
+        train(t, cells_problem(), initial, key=key(), budget=Budget(5)).history.loss
+        for t in (second, plain)
+    ]
+    assert_close(*losses, 1e-12)
+
+
+def test_locality_is_refused_where_it_cannot_be():
+    with pytest.raises(ValueError, match="needs LSGD"):
+        TwoPhase(LSGN(), locality=Locality())
+    with pytest.raises(ValueError, match="balance=-1"):
+        Locality(balance=-1)
+    with pytest.raises(ValueError, match="expected a PartitionBasis"):
+        TwoPhase(LSGD(0.1), locality=Locality()).init(objective(), draw(BASIS), key())

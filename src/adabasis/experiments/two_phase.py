@@ -26,9 +26,14 @@ DRAWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Waves with their pieces, steps of both phases, the seed."""
+    """Waves with their pieces, steps of both phases, the seed.
+
+    ``local`` keeps all parts in use and makes them local in phase 1
+    (:class:`adabasis.train.Locality`); without it the algorithm is the published one.
+    """
 
     waves: tuple[tuple[Target, int], ...]
+    local: bool = True
     pre_steps: int = 1000
     steps: int = 2000
     seed: int = 0
@@ -43,7 +48,7 @@ def run(config: Config) -> Record:
 
 
 def _watched(config: Config, target: Target, pieces: int) -> Record:
-    basis, between = pounet(pieces, target.power, config.depth), []
+    basis, between = pounet(pieces, target.power, config.depth, local=config.local), []
 
     def look(progress: Progress) -> None:
         if progress.step == config.pre_steps:  # where phase 2 starts
@@ -51,7 +56,7 @@ def _watched(config: Config, target: Target, pieces: int) -> Record:
 
     trained = fitted(
         basis,
-        two_phase(config),
+        two_phase(config, local=config.local),
         target(POINTS, pieces),
         config.seed,
         config.pre_steps + config.steps,

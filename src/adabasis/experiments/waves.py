@@ -20,10 +20,20 @@ from matplotlib.figure import Figure
 from .. import rows
 from ..basis import AbstractBasis, NetworkPartition, NeuralBasis, PartitionBasis
 from ..operators import Identity
-from ..plots.style import BLUE, GREEN, INK, ORANGE, styled
+from ..plots.style import BLUE, GREEN, INK, ORANGE, RED, styled
 from ..points import Points
 from ..scope import numerics
-from ..train import LSGD, AbstractTrainer, Budget, Callback, Objective, Run, TwoPhase, train
+from ..train import (
+    LSGD,
+    AbstractTrainer,
+    Budget,
+    Callback,
+    Locality,
+    Objective,
+    Run,
+    TwoPhase,
+    train,
+)
 from .curves import PUBLISHED_MARK, shared_legend
 from .registry import Experiment, Record, register
 
@@ -37,8 +47,17 @@ PUBLISHED = {
     "ResNet": {2: 2.2e-2, 4: 3e-2, 8: 4e-2, 16: 0.25, 32: 0.6},
 }
 """Relative l2 errors on quadratic waves, read off a figure (Trask et al., MSML 2022, figure 4)."""
+LOCALITY, GAIN = Locality(), 8.0
+"""What keeps parts in use and makes them local in phase 1, and the deviation of logits that it
+starts from."""
 TWO_PHASES, ONE_PHASE, RESNET = "POUnet, two phases", "POUnet, one phase", "ResNet"
-STYLES = {TWO_PHASES: (ORANGE, "o-"), ONE_PHASE: (BLUE, "s--"), RESNET: (GREEN, "^:")}
+LOCAL = "POUnet, two phases, kept local"
+STYLES = {
+    TWO_PHASES: (ORANGE, "o-"),
+    LOCAL: (RED, "D-."),
+    ONE_PHASE: (BLUE, "s--"),
+    RESNET: (GREEN, "^:"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +107,11 @@ class Trained:
             return np.asarray(phi @ self.run.coefficients)[:, 0] * self.scale + self.shift
 
 
-def pounet(pieces: int, degree: int, depth: int) -> PartitionBasis:
+def pounet(pieces: int, degree: int, depth: int, *, local: bool = False) -> PartitionBasis:
     """Return the published architecture: softmax of a residual ReLU network of width 4n."""
-    network = NetworkPartition(pieces, depth=depth, activation="relu", residual=True)
+    network = NetworkPartition(
+        pieces, depth=depth, activation="relu", residual=True, gain=GAIN if local else 2.0
+    )
     return PartitionBasis(pieces, degree, partition=network)
 
 
@@ -125,9 +146,17 @@ def fitted(
     return Trained(basis, run, shift, scale)
 
 
-def two_phase(config: Any) -> TwoPhase:
-    """Return Algorithm 2 around LSGD."""
-    return TwoPhase(LSGD(RATE), RIDGE, FADING, STAGNATION, config.pre_steps, config.steps)
+def two_phase(config: Any, *, local: bool = False) -> TwoPhase:
+    """Return Algorithm 2 around LSGD, as published or with parts kept local."""
+    return TwoPhase(
+        LSGD(RATE),
+        RIDGE,
+        FADING,
+        STAGNATION,
+        config.pre_steps,
+        config.steps,
+        locality=LOCALITY if local else None,
+    )
 
 
 def run(config: Config) -> Record:
@@ -161,10 +190,11 @@ def _trained(config: Config, target: Target, pieces: int, method: str, seed: int
             4 * pieces, config.depth, activation="relu", residual=True
         )
     else:
-        basis = pounet(pieces, target.power, config.depth)
-    trainer = two_phase(config) if method == TWO_PHASES else LSGD(RATE)
+        basis = pounet(pieces, target.power, config.depth, local=method == LOCAL)
+    phases = method in (TWO_PHASES, LOCAL)
+    trainer = two_phase(config, local=method == LOCAL) if phases else LSGD(RATE)
     y = target(POINTS, pieces)
-    every = config.pre_steps if method == TWO_PHASES else None
+    every = config.pre_steps if phases else None
     return fitted(basis, trainer, y, seed, total, look_every=every)
 
 
@@ -241,7 +271,7 @@ def _errors(ax: Axes, table: Sequence[Record]) -> None:
 def _approximants(ax: Axes, shown: Record) -> None:
     ax.plot(shown["x"], shown["wave"], color=INK, linewidth=3.0, alpha=0.35)
     for method, (colour, dash) in STYLES.items():
-        ax.plot(shown["x"], shown[method], dash.strip("os^"), color=colour, linewidth=1.2)
+        ax.plot(shown["x"], shown[method], dash.strip("osD^"), color=colour, linewidth=1.2)
     ax.set(xlabel="x", ylabel="y", xlim=ZOOM)
 
 

@@ -18,7 +18,7 @@ from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, names_of
 from ..storage import write_atomic
 from ..train import History
 from ..verdict import Verdict
-from .sections import Block, Evidence, Picture, Subject, Table, sections
+from .sections import Block, Evidence, Film, Picture, Subject, Table, sections
 
 COLOURS = {INK: "ink", FAINT: "faint", BLUE: "blue", ORANGE: "orange", GREEN: "green", RED: "red"}
 _UNWANTED = re.compile(
@@ -76,9 +76,15 @@ def render(subject: Subject) -> str:
     return environment.get_template("page.html").render(
         outputs=names_of(subject.model)[1],
         sections=found,
+        longest=max((len(b.frames) for b in _films(found)), default=0),
         is_single=_is_single,
         svg=lambda picture: svg(picture.figure, picture.alt, f"p{next(pictures)}"),
     )
+
+
+def _films(found: list[tuple[str, list[tuple[str, list[Block]]]]]) -> list[Film]:
+    blocks = (block for _, groups in found for _, group in groups for block in group)
+    return [block for block in blocks if isinstance(block, Film)]
 
 
 def _is_single(groups: list[tuple[str, list[Block]]]) -> bool:

@@ -120,7 +120,19 @@ class Picture:
     alt: str
 
 
-Block = Text | Table | Picture
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """Pictures of which one is seen at a time, the last at first; a slider chooses.
+
+    ``name`` tells its buttons from those of other films of the page.
+    """
+
+    name: str
+    caption: str
+    frames: Sequence[Picture]
+
+
+Block = Text | Table | Picture | Film
 Section = Callable[[Subject], Iterator[Block]]
 _SECTIONS: list[tuple[type, str, Section]] = []
 
@@ -336,6 +348,23 @@ def _partitions(subject: Subject) -> Iterator[Block]:
             f"Partition of the inputs into {model.basis.n_partitions} parts.",
         )
     yield from _parts(model)
+
+
+@section(Fitted, "Partitions while training")
+def _film(subject: Subject) -> Iterator[Block]:
+    model = subject.model
+    if not (isinstance(model.basis, PartitionBasis) and model.snapshots and model.n_inputs <= 2):
+        return
+    frames = [
+        _frame(model.at(snapshot), f"After {snapshot.step:,} steps") for snapshot in model.snapshots
+    ]
+    yield Film(
+        "partitions", "Moments of training, the model last", [*frames, _frame(model, "The model")]
+    )
+
+
+def _frame(moment: Fitted, when: str) -> Picture:
+    return Picture(plots.partitions(moment), f"{when}.", f"{when}: the parts and their values.")
 
 
 def _parts(model: Fitted) -> Iterator[Block]:

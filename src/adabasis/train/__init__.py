@@ -3,9 +3,10 @@
 from .cross_entropy import CrossEntropy
 from .gauss_newton import LSGN
 from .last_layer import LastLayer, average_layers, newton
+from .locality import Locality
 from .loop import Budget, held_out_error, train
 from .ngd import NGD
-from .record import Callback, History, Progress, Run, StopReason, Tape
+from .record import Callback, History, Progress, Run, Snapshot, Snapshots, StopReason, Tape
 from .schedule import TwoPhase
 from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
 
@@ -21,9 +22,12 @@ __all__ = [
     "Evaluation",
     "History",
     "LastLayer",
+    "Locality",
     "Objective",
     "Progress",
     "Run",
+    "Snapshot",
+    "Snapshots",
     "StopReason",
     "Tape",
     "TwoPhase",

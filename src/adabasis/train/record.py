@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax import Array
 
-from ..notation import Parameters
+from ..notation import AnyArray, Parameters
 from .steps import Evaluation
 
 
@@ -76,6 +77,47 @@ class Progress:
 
 
 Callback = Callable[[Progress], Any]
+
+
+MOST_KEPT = 65
+
+
+class Snapshot(NamedTuple):
+    """ξ and c after some steps of training."""
+
+    step: int
+    parameters: Parameters
+    coefficients: AnyArray
+
+
+class Snapshots:
+    """A callback that keeps what it is shown, every so often and evenly over the run.
+
+    Attributes
+    ----------
+    kept : list of Snapshot
+        Where there are :data:`MOST_KEPT`, every other one is dropped.
+    """
+
+    def __init__(self) -> None:
+        self.every, self.seen = 1, 0
+        self.kept: list[Snapshot] = []
+
+    def __call__(self, progress: Progress) -> None:
+        """Keep the progress if its turn has come."""
+        if self.seen % self.every == 0:
+            self.kept.append(Snapshot(progress.step, progress.parameters, progress.coefficients))
+        self.seen += 1
+        if len(self.kept) == MOST_KEPT:
+            self.kept, self.every = self.kept[::2], 2 * self.every
+
+    def before(self, step: int, most: int = 12) -> tuple[Snapshot, ...]:
+        """Return snapshots from before a step, evenly spread, as NumPy arrays."""
+        found = [snapshot for snapshot in self.kept if snapshot.step < step]
+        chosen = np.unique(np.linspace(0, len(found) - 1, most).astype(int)) if found else ()
+        return tuple(
+            Snapshot(found[k].step, *jax.tree.map(np.asarray, found[k][1:])) for k in chosen
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..notation import Parameters, RandomKey
-from .steps import GD, AbstractTrainer, Evaluation, Objective, Pace
+from .locality import Locality
+from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective, Pace
 
 LEAST_FALL = 1e-3
 """A relative fall of the loss below which a step counts as standing still."""
@@ -65,11 +66,15 @@ class TwoPhase(AbstractTrainer):
         Of LSGD steps a hundred or so, of LSGN steps a few.
     pre_steps, steps : int
         Of phases 1 and 2.
+    locality : Locality, optional
+        A term of phase 1 that keeps all parts in use and makes them local, for LSGD only. The
+        published algorithm has none: its ridge alone leaves some parts empty and others wide.
 
     Raises
     ------
     ValueError
-        For numbers out of range, or GD, whose coefficients are not solved for.
+        For numbers out of range, GD, whose coefficients are not solved for, or locality with
+        another trainer than LSGD or without a trained partition.
     """
 
     trainer: AbstractTrainer = eqx.field(static=True)
@@ -78,12 +83,18 @@ class TwoPhase(AbstractTrainer):
     n_stag: int = eqx.field(static=True, default=100)
     pre_steps: int = eqx.field(static=True, default=1000)
     steps: int = eqx.field(static=True, default=1000)
+    locality: Locality | None = eqx.field(static=True, default=None, kw_only=True)
 
     def __check_init__(self) -> None:
         if isinstance(self.trainer, GD | TwoPhase):
             raise ValueError(
                 f"TwoPhase({self.trainer!r}): expected a trainer that solves for the coefficients, "
                 "LSGD or LSGN."
+            )
+        if self.locality is not None and not isinstance(self.trainer, LSGD):
+            raise ValueError(
+                f"TwoPhase({self.trainer!r}, locality={self.locality!r}): the term is no sum of "
+                "squares, so it needs LSGD."
             )
         good = 0 < self.lam < math.inf and 0 <= self.rho < 1
         if not (good and self.n_stag >= 1 and self.pre_steps >= 0 and self.steps >= 0):
@@ -102,6 +113,8 @@ class TwoPhase(AbstractTrainer):
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start phase 1 at ``parameters``."""
+        if self.locality is not None:
+            self.locality.check(objective)
         dtype = objective.targets.dtype
         first = self.lam if self.pre_steps else 0.0
         return TwoPhaseState(
@@ -117,7 +130,7 @@ class TwoPhase(AbstractTrainer):
         """Take a step with the present λ, then see whether it is to change."""
         ridge = objective.ridge + state.lam / _total(objective)
         ridged = dataclasses.replace(objective, ridge=ridge)
-        inner, now = self.trainer.step(ridged, state.inner)
+        inner, now = self._inner_step(ridged, state)
         better = now.loss < state.least
         best = _choose(better, now.parameters, state.best)
         fell = now.loss < (1 - LEAST_FALL) * state.least
@@ -138,6 +151,21 @@ class TwoPhase(AbstractTrainer):
             best=best,
         )
         return state, dataclasses.replace(now, stuck=now.stuck & ~pretraining)
+
+    def _inner_step(self, objective: Objective, state: TwoPhaseState) -> tuple[Any, Evaluation]:
+        if self.locality is None:
+            return self.trainer.step(objective, state.inner)
+        assert isinstance(self.trainer, LSGD)
+        term, over = self.locality, state.count / max(self.pre_steps, 1)
+
+        def prior(parameters: Parameters) -> Array:
+            return jax.lax.cond(
+                state.count < self.pre_steps,
+                lambda: term(objective, parameters, over),
+                lambda: jnp.zeros((), over.dtype),
+            )
+
+        return self.trainer.step_with(objective, state.inner, prior)
 
 
 def _total(objective: Objective) -> Array:

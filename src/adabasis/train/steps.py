@@ -227,6 +227,12 @@ class LSGD(AbstractTrainer):
 
     def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
         """Solve, evaluate, and take one Adam step on ξ."""
+        return self.step_with(objective, state, None)
+
+    def step_with(
+        self, objective: Objective, state: Any, prior: Callable[[Parameters], Array] | None
+    ) -> tuple[Any, Evaluation]:
+        """Take a step on the sum of the loss and a term in ξ alone."""
         parameters = state[0]
         a, pull_back = jax.vjp(objective.design, parameters)
         b = objective.targets
@@ -237,6 +243,9 @@ class LSGD(AbstractTrainer):
         residual = a @ c - b
         value = objective.loss(residual, c)
         (gradient,) = pull_back(2 / b.shape[1] * residual @ c.T)
+        if prior is not None:
+            more, slope = jax.value_and_grad(prior)(parameters)
+            value, gradient = value + more, jax.tree.map(jnp.add, gradient, slope)
         move = self._controlled if self.learning_rate == "auto" else self._plain
         state, rate = move(state, value, gradient)
         return state, Evaluation(value, parameters, c, solution.rank, rate, jnp.asarray(False))
