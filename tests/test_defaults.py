@@ -5,7 +5,7 @@ import pytest
 
 from adabasis.basis import Ensemble, NeuralBasis, ProjectedFeatures
 from adabasis.fitting import fit, refit
-from adabasis.select import clear_rank
+from adabasis.select import clear_rank, projected_bases
 from adabasis.train import LSGN
 
 from .laws import assert_close, relative_error
@@ -28,7 +28,7 @@ def test_few_directions_are_found_and_used():
     x, fresh = data(500), data(1000, seed=1)
     model = fit([NeuralBasis(8, 1)], x, along_two(x), ensemble=2)
     assert isinstance(model.basis, ProjectedFeatures)
-    assert model.basis.rank == 2
+    assert model.basis == projected_bases(len(x), INPUTS, 2)[0]  # the smoothest, which do well
     error = np.sqrt(np.mean((model(fresh) - along_two(fresh)) ** 2)) / along_two(fresh).std()
     assert error <= 1e-3
     _, _, vt = np.linalg.svd(model.parameters.weight / model.input_map.scale)
@@ -36,6 +36,12 @@ def test_few_directions_are_found_and_used():
     for direction in (a, b):
         inside = np.linalg.norm(vt[:2] @ direction) / np.linalg.norm(direction)
         assert inside >= 1 - 1e-6
+
+
+def test_features_of_few_directions_are_compared_from_smooth_to_steep():
+    bases = projected_bases(2000, 10, 2)
+    assert [basis.scale for basis in bases] == sorted(basis.scale for basis in bases)
+    assert bases[0].width == max(basis.width for basis in bases)
 
 
 @pytest.mark.parametrize(
