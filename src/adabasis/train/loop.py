@@ -216,10 +216,10 @@ class _Loop:
             np.asarray(n),
             np.asarray(self.budget.tol, tape.best.loss.dtype),
         )
-        done, *numbers = [np.asarray(answer).item() for answer in asked]
-        ended, n, record = time.perf_counter(), done, np.asarray(records)
+        done, now_loss, least, stuck, reached = np.asarray(asked).tolist()
+        ended, n, record = time.perf_counter(), int(done), np.asarray(records)
         shared = began + (ended - began) * np.arange(1, n + 1) / n
-        self.seen = _Seen(*numbers)
+        self.seen = _Seen(now_loss, least, bool(stuck), bool(reached))
         self.tape = dataclasses.replace(
             tape,
             state=state,

@@ -166,7 +166,7 @@ class Tape:
     def best_step(self) -> int:
         """The step of least loss."""
         losses = np.concatenate([r[0] for r in self.records]) if self.records else np.zeros(1)
-        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
+        return int(np.where(np.isnan(losses), np.inf, losses).argmin())
 
     @property
     def history(self) -> History:
