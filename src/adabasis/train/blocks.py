@@ -59,7 +59,7 @@ class Work:
 @jax.jit
 def _on_device(arrays: list[AnyArray]) -> list[Array]:
     """Return arrays as JAX's own, in a fifth of the time that ``device_put`` takes."""
-    return arrays
+    return [jnp.asarray(array) for array in arrays]
 
 
 _ARRAY = object()
