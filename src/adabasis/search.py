@@ -28,7 +28,7 @@ PRIOR = 1 / 40
 """Ridge over the variance of the noise: coefficients of some six standard deviations of y are
 usual. The noise is guessed from the held-out error met so far, so that clean data get none."""
 WORTH_AVERAGING = 1.5
-"""Networks whose held-out error is within this factor of the best one's are averaged."""
+"""Held-out errors within this factor are about the same: one fold tells no more."""
 CLEAR = 0.03
 """Relative error of a network below which its gradients tell directions from noise."""
 ROUNDS = 2
@@ -180,7 +180,14 @@ class Search(AbstractSearch):
             best.initial, best.run = seen.initial, seen.run
             best.label += ", trained"
             self._hold_out(best)
+            if self._as_good(best):
+                best.standing = min(self.best.order, best.order)
             self.found.append(best)
+
+    def _as_good(self, candidate: Candidate) -> bool:
+        """Whether an error over all rows is small, and over one fold not clearly the larger."""
+        enough = candidate.left_out <= GOOD_ENOUGH
+        return enough and candidate.held_out <= WORTH_AVERAGING * self.best.held_out
 
     def _average(self, members: int) -> None:
         """Train more networks like a good one, each without other rows, and average them.

@@ -9,7 +9,12 @@ normal equations:
 2. reduce [A V/√(S²+λ) | J | ρ] (with the rows of the ridge below). The first block has orthonormal
    columns, so the trailing triangle is that of (P⊥J, ρ).
 
-The damped step solves the small triangular system with the rows √damping·D appended.
+The damped step s solves the small triangular system with the rows √damping·D appended. To it is
+added half the geodesic acceleration [4]_, the step that undoes the residual's second derivative
+along s, ρ″ = P⊥(A″c + 2A′c′) with c′ = −A⁺A′c (Kaufman's, again). It costs one second derivative in
+one direction; on sin 2πx with 8 functions it takes the steps to 1e-9 from 25 to 16 in the mean. A
+rejected step tries again with more damping, and takes ρ″ along the first, as a square of the
+length.
 
 References
 ----------
@@ -18,13 +23,15 @@ References
 .. [2] Kaufman, "A variable projection method for solving separable nonlinear least squares
    problems", BIT 15 (1975).
 .. [3] Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05.
+.. [4] Transtrum, Sethna, "Improvements to the Levenberg–Marquardt algorithm for nonlinear
+   least-squares minimization", arXiv:1201.5885 (2012).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -46,6 +53,8 @@ from .project import (
 )
 from .steps import AbstractTrainer, Evaluation, Objective, Pace
 
+MOST_BENT = 0.375
+"""Half the acceleration is cut to this share of the step where it is longer: .2 to .7 do alike."""
 MOST_WORK = 5e9
 """Multiplications of a step's factorization above which it is avoided: some 1,000 hidden
 parameters on 2,000 rows, where both solvers reach a loss in about the same time."""
@@ -76,6 +85,9 @@ class GaussNewtonState:
         Levenberg–Marquardt damping, and its factor at the next rejection [3]_.
     predicted : scalar
         Fall of the loss that the linear model promises for ``trial``.
+    bend : array, shape (n,)
+        (P⊥J)ᵀρ″ along a step from ``good`` that was one long: a step of length ‖D s‖ has that
+        squared times it.
     """
 
     trial: Parameters
@@ -87,6 +99,7 @@ class GaussNewtonState:
     damping: Array
     growth: Array
     predicted: Array
+    bend: Array
 
 
 class LSGN(AbstractTrainer):
@@ -159,6 +172,7 @@ class LSGN(AbstractTrainer):
             damping=number(FIRST_DAMPING),
             growth=number(2.0),
             predicted=number(1.0),
+            bend=jnp.zeros_like(flat),
         )
 
     def _iterates(self, shape: tuple[int, ...], n: int, outputs: int) -> bool:
@@ -179,13 +193,13 @@ class LSGN(AbstractTrainer):
         ridge = spectrum.weight(state.ridge, objective.ridge)
         c = spectrum.coefficients(ridge)
         loss = projected_loss(a @ c - b, c, ridge)
+        unravel = ravel_pytree(trial)[1]
         state = jax.lax.cond(
             loss < state.loss,
             lambda s: self._accept(objective, s, a, spectrum, loss),
-            lambda s: dataclasses.replace(s, damping=s.damping * s.growth, growth=2 * s.growth),
+            lambda s: _propose(_reject(s), unravel),
             state,
         )
-        state = _propose(state, ravel_pytree(trial)[1])
         stuck = ~(state.predicted > NO_PROGRESS * state.loss)
         return state, Evaluation(loss, trial, c, spectrum.rank, state.damping, stuck)
 
@@ -197,7 +211,7 @@ class LSGN(AbstractTrainer):
         spectrum: Spectrum,
         loss: Array,
     ) -> GaussNewtonState:
-        """Move to the trial, lower the ridge and linearise there."""
+        """Move to the trial, lower the ridge, linearise there and propose the next."""
         flat, unravel = ravel_pytree(state.trial)
         first = jnp.isinf(state.loss)
         damping = damped(state.damping, (state.loss - loss) / state.predicted, first)
@@ -206,13 +220,14 @@ class LSGN(AbstractTrainer):
         c = spectrum.coefficients(ridge)
         residual = a @ c - objective.targets
         jacobian = objective.jacobian(unravel(flat), c)
-        system = _projected(a, jacobian, residual, c, spectrum, ridge)
+        triangle = _projected(a, jacobian, residual, c, spectrum, ridge)
+        system = _systems(triangle, a.shape[1], residual.shape[1])
         if self.jacobian == "golub-pereyra":
             system = jnp.concatenate(
                 [system, _range_rows(objective, state.trial, residual, spectrum, ridge)]
             )
         scale = jnp.maximum(state.scale, jnp.linalg.norm(system[:, :-1], axis=0))
-        return dataclasses.replace(
+        state = dataclasses.replace(
             state,
             good=flat,
             # Of the two losses the latter is the smaller, but for round-off.
@@ -223,39 +238,123 @@ class LSGN(AbstractTrainer):
             damping=damping,
             growth=jnp.full_like(state.growth, 2.0),
         )
+        linear = _LinearStep.of(state)
+        span = spectrum.orthonormal(a, ridge)
+        bend = _bend(objective, unravel, flat, c, jacobian, spectrum, ridge, span, triangle, linear)
+        return _propose(dataclasses.replace(state, bend=bend), unravel, linear)
 
 
-def _propose(state: GaussNewtonState, unravel: Any) -> GaussNewtonState:
-    """Solve the damped linear model for the next trial."""
-    jacobian, residual = state.system[:, :-1], state.system[:, -1:]
-    scale = jnp.where(state.scale > 0, state.scale, 1.0)
-    rows_of_damping = jnp.diag(jnp.sqrt(state.damping) * scale)
-    reduction = lstsq.reduce(
-        jnp.concatenate([jacobian, rows_of_damping]),
-        jnp.concatenate([-residual, jnp.zeros((scale.shape[0], 1), residual.dtype)]),
-    )
-    step = jax.scipy.linalg.solve_triangular(reduction.triangle, reduction.rotated)
-    # ‖ρ‖² − ‖ρ + J s‖², without cancellation: s solves (JᵀJ + damping D²) s = −Jᵀρ.
-    fall = jnp.sum((jacobian @ step) ** 2) + 2 * jnp.sum((rows_of_damping @ step) ** 2)
-    return dataclasses.replace(state, trial=unravel(state.good + step[:, 0]), predicted=fall)
+def _reject(state: GaussNewtonState) -> GaussNewtonState:
+    """Stay, and damp the next step more."""
+    return dataclasses.replace(state, damping=state.damping * state.growth, growth=2 * state.growth)
+
+
+class _LinearStep(NamedTuple):
+    """The minimiser s of the damped linear model, and what else is asked about it."""
+
+    step: Array
+    triangle: Array
+    fall: Array
+    length: Array
+
+    @classmethod
+    def of(cls, state: GaussNewtonState) -> _LinearStep:
+        """Solve for the state's damping."""
+        jacobian, residual = state.system[:, :-1], state.system[:, -1:]
+        scale = _unit(state)
+        rows_of_damping = jnp.diag(jnp.sqrt(state.damping) * scale)
+        reduction = lstsq.reduce(
+            jnp.concatenate([jacobian, rows_of_damping]),
+            jnp.concatenate([-residual, jnp.zeros((scale.shape[0], 1), residual.dtype)]),
+        )
+        step = jax.scipy.linalg.solve_triangular(reduction.triangle, reduction.rotated)
+        # ‖ρ‖² − ‖ρ + J s‖², without cancellation: s solves (JᵀJ + damping D²) s = −Jᵀρ.
+        fall = jnp.sum((jacobian @ step) ** 2) + 2 * jnp.sum((rows_of_damping @ step) ** 2)
+        step = step[:, 0]
+        return cls(step, reduction.triangle, fall, jnp.linalg.norm(scale * step))
+
+
+def _unit(state: GaussNewtonState) -> Array:
+    return jnp.where(state.scale > 0, state.scale, 1.0)
+
+
+def _propose(
+    state: GaussNewtonState, unravel: Any, linear: _LinearStep | None = None
+) -> GaussNewtonState:
+    """Take the linear model's step and half its acceleration for the next trial."""
+    step, triangle, fall, length = linear or _LinearStep.of(state)
+    half = -0.5 * length**2 * _solve_normal(triangle, state.bend)
+    ratio = jnp.linalg.norm(_unit(state) * half) / length
+    half = half * jnp.minimum(1.0, MOST_BENT / ratio)
+    # Nothing to add to no step, nor where a product overflowed.
+    step = step + jnp.where(jnp.isfinite(half), half, 0.0)
+    return dataclasses.replace(state, trial=unravel(state.good + step), predicted=fall)
+
+
+def _solve_normal(triangle: Array, right: Array) -> Array:
+    """Return (RᵀR)⁻¹ times a vector: to a few digits, which is all that a correction needs."""
+    inner = jax.scipy.linalg.solve_triangular(triangle, right, trans=1)
+    return jax.scipy.linalg.solve_triangular(triangle, inner)
+
+
+def _bend(
+    objective: Objective,
+    unravel: Any,
+    flat: Array,
+    c: Array,
+    jacobian: Array,
+    spectrum: Spectrum,
+    ridge: Array,
+    span: Array,
+    triangle: Array,
+    linear: _LinearStep,
+) -> Array:
+    """Return (P⊥J)ᵀρ″ along the step, for a step one long.
+
+    ``span`` is Q̂T with T the leading block of ``triangle`` and Q̂ orthonormal.
+    """
+    s = linear.step / linear.length
+    n_rows, outputs, n = jacobian.shape
+    p = span.shape[1]
+    leading, inside = triangle[:p, :p], triangle[:p, p : p + outputs * n]
+
+    def solve(right: Array, trans: int = 0) -> Array:
+        return jax.scipy.linalg.solve_triangular(leading, right, trans=trans)
+
+    along = inside.reshape(p, outputs, n) @ s
+    change = -(spectrum.vt.T / jnp.sqrt(spectrum.s**2 + ridge)) @ solve(along)
+
+    def value(t: Array) -> Array:
+        return objective.predicted(unravel(flat + t * s), c + t * change)
+
+    def slope(t: Array) -> Array:
+        return jax.jvp(value, (t,), (jnp.ones_like(t),))[1]
+
+    zero = jnp.zeros((), flat.dtype)
+    second = jax.jvp(slope, (zero,), (jnp.ones_like(zero),))[1]
+    second = jnp.concatenate([second, jnp.zeros((span.shape[0] - n_rows, outputs), flat.dtype)])
+    for _ in range(2):  # the first pass leaves what round-off has of a large part inside
+        second = second - span @ solve(solve(span.T @ second, trans=1))
+    bend = jnp.einsum("nqk,nq->k", jacobian, second[:n_rows]) / outputs
+    return jnp.where(jnp.isfinite(bend), bend, 0.0)
 
 
 def _projected(
     a: Array, jacobian: Array, residual: Array, c: Array, spectrum: Spectrum, ridge: Array
 ) -> Array:
-    """Return rows (P⊥J | ρ) of all outputs: their triangle, the columns' span removed.
-
-    ``jacobian`` is (N, Q, n). One QR of [basis | J_1 … J_Q | ρ_1 … ρ_Q] serves all outputs.
-    """
+    """Return the triangle of [basis | J_1 … J_Q | ρ_1 … ρ_Q]; ``jacobian`` is (N, Q, n)."""
     n_rows, outputs, n = jacobian.shape
     p = a.shape[1]
     blocks = jnp.concatenate([jacobian.reshape(n_rows, outputs * n), residual], axis=1)
     below = jnp.concatenate([jnp.zeros((p, outputs * n), a.dtype), jnp.sqrt(ridge) * c], axis=1)
     stacked = jnp.concatenate([blocks, below])
-    triangle = lstsq.triangularize(
-        jnp.concatenate([spectrum.orthonormal(a, ridge), stacked], axis=1)
-    )
+    return lstsq.triangularize(jnp.concatenate([spectrum.orthonormal(a, ridge), stacked], axis=1))
+
+
+def _systems(triangle: Array, p: int, outputs: int) -> Array:
+    """Return rows (P⊥J | ρ) of all outputs from that triangle, the basis' span removed."""
     trailing = triangle[p:, p:]
+    n = trailing.shape[1] // outputs - 1
     systems = [
         jnp.concatenate(
             [trailing[:, q * n : (q + 1) * n], trailing[:, outputs * n + q, None]], axis=1

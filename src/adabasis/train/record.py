@@ -165,8 +165,8 @@ class Tape:
     @property
     def best_step(self) -> int:
         """The step of least loss."""
-        losses = np.concatenate([r[0] for r in self.records]) if self.records else np.zeros(1)
-        return int(np.where(np.isnan(losses), np.inf, losses).argmin())
+        losses = np.concatenate([np.zeros(0), *(r[0] for r in self.records)])
+        return int(np.where(np.isnan(losses), np.inf, losses).argmin()) if losses.size else 0
 
     @property
     def history(self) -> History:
