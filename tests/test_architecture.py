@@ -35,9 +35,10 @@ experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
 experiments.published experiments.curves experiments.sine experiments.lsgd_vs_gd
 experiments.lsgd_path experiments.image_collapse experiments.basis_functions
-experiments.he_vs_box experiments.width_depth experiments.waves experiments.two_phase
+experiments.he_vs_box experiments.width_depth
+experiments.pounets experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
-experiments.pounets experiments.cross_sine experiments.error_estimate experiments
+experiments.cross_sine experiments.error_estimate experiments
 demo doctor screen classes.command commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
