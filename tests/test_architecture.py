@@ -15,7 +15,8 @@ errors notation scope domains points samplers fields
 basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped
 basis.polynomial basis.partition basis.partitioned basis
-pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.insertion pieces.shape pieces.drafts pieces
+pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.insertion
+pieces.shape pieces.drafts pieces
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.locality
