@@ -15,7 +15,8 @@ errors notation scope domains points samplers fields
 basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped
 basis.polynomial basis.partition basis.partitioned basis
-pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.shape pieces.drafts pieces
+pieces.pieces pieces.segments pieces.merging pieces.cuts pieces.insertion
+pieces.shape pieces.drafts pieces
 operators.base operators.derivatives operators rows
 lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.locality
@@ -35,9 +36,10 @@ experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
 experiments.published experiments.curves experiments.sine experiments.lsgd_vs_gd
 experiments.lsgd_path experiments.image_collapse experiments.basis_functions
-experiments.he_vs_box experiments.width_depth experiments.waves experiments.two_phase
+experiments.he_vs_box experiments.width_depth
+experiments.pounets experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
-experiments.pounets experiments.cross_sine experiments.error_estimate experiments
+experiments.cross_sine experiments.error_estimate experiments.steam_phases experiments
 demo doctor screen classes.command commands solve_command reproduce_command cli __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]

@@ -22,6 +22,7 @@ from adabasis.experiments import (
     lsgd_path,
     lsgd_vs_gd,
     ngd_vs_gd,
+    steam_phases,
     two_phase,
     waves,
     width_depth,
@@ -41,6 +42,7 @@ TINY = {
     "cross-sine": cross_sine.Config(
         (1, 2, 3), (1,), 2, (2,), 2, (3, 5), (2,), (cross_sine.Net("tanh", 1, "LSGN"),), 2
     ),
+    "steam-phases": steam_phases.Config(1),
     "error-estimate": error_estimate.Config((1, 2), (1,), 1, 2),
     "lsgd-vs-gd": lsgd_vs_gd.Config((lsgd_vs_gd.Panel("tanh", False, 4, 2, 2, 1, 2, 1),)),
     "lsgd-path": lsgd_path.Config(gd_steps=2, lsgd_steps=2, newton_steps=2),
@@ -51,7 +53,7 @@ TINY = {
 }
 
 
-LONG = {"classes-depth", "cross-sine", "image-collapse", "ngd-vs-gd", "waves"}
+LONG = {"classes-depth", "cross-sine", "image-collapse", "ngd-vs-gd", "steam-phases", "waves"}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,23 @@ def test_the_exact_solution_has_no_loss(variable):
 def test_the_conditions_carry_epsilon():
     weights = [float(term.weight) for term in Advection(epsilon=0.25).terms()]
     assert weights == [1.0, 0.25, 0.25]
+
+
+def test_water_boils_where_the_formulation_says_it_does():
+    """Its computer-program verification values (table 36), at 1, 10 and 100 bar."""
+    found = steam_phases.saturation(np.array([0.0, 1.0, 2.0])) + steam_phases.KELVIN
+    np.testing.assert_allclose(found, [372.755919, 453.035632, 584.149488], rtol=1e-8)
+    table = np.genfromtxt(steam_phases.steam_table(), delimiter=",", names=True)
+    above = table["temperature_C"] > steam_phases.saturation(table["log10_pressure_bar"])
+    np.testing.assert_array_equal(above, table["superheated"] == 1)
+
+
+def test_the_steepest_rise_of_an_isobar_is_found():
+    def predict(x):
+        return np.where(x[:, 0] > 100 * x[:, 1], 1.0, 0.0) + 1e-3 * x[:, 0]
+
+    at = np.array([0.5, 1.0, 2.0])
+    np.testing.assert_allclose(steam_phases.steepest(predict, at), 100 * at, atol=0.15)
 
 
 def test_names_are_checked(capsys):

@@ -247,7 +247,7 @@ def test_the_report_has_a_slider_that_needs_no_script(watched, model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["segments", "merging"])
+@pytest.mark.parametrize("start", ["segments", "merging", "insertion"])
 @pytest.mark.parametrize("count", [8, 32])
 def test_waves_are_recovered(start, count):
     def wave(x):

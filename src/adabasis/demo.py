@@ -19,7 +19,7 @@ from .basis import NeuralBasis
 from .fitted import Fitted
 from .fitting import fit
 from .storage import replacing
-from .tables import learn, open_table
+from .tables import learn, open_table, steam_table
 from .train import GD, LSGD, AbstractTrainer, Callback, Progress, StopReason
 from .verdict import judge
 
@@ -57,13 +57,6 @@ def run(folder: Path, console: Any) -> None:
     tour.steam()
     tour.sine()
     tour.end()
-
-
-def steam_table() -> Path:
-    """Return the path of the steam table: in the package, or in the repository it came from."""
-    here = Path(__file__).resolve().parent
-    packaged = here / "data" / "steam.csv"
-    return packaged if packaged.exists() else here.parents[1] / "examples" / "data" / "steam.csv"
 
 
 class _Tour:

@@ -94,10 +94,11 @@ def fit_pounet(
         that are planes, conics or quartics in more, whichever classify the held-out rows best.
     index_set : {"total", "tensor", "hyperbolic"}
         See :class:`adabasis.PartitionBasis`.
-    start : {"auto", "segments", "merging", "cuts", "tree"}
+    start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
         Where the pieces come from: dynamic programming (one input), small cells that are merged,
-        oblique cuts from coarse to fine, a regression tree. ``"auto"``: the first in one input,
-        merging in two and three, cuts in more.
+        pieces inserted where the residual is largest, oblique cuts from coarse to fine, a
+        regression tree. ``"auto"``: the first in one input, merging in two and three, cuts in
+        more.
     sample_weight, max_steps, max_seconds, tol, ridge, validation, random_state, callbacks, verbose
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
 

@@ -29,7 +29,7 @@ class POUNetRegressor(AbstractRegressor):
     partition : str or AbstractPartition
         ``"auto"`` or a name in ``adabasis.basis.PARTITIONS``.
     index_set : {"total", "tensor", "hyperbolic"}
-    start : {"auto", "segments", "merging", "cuts", "tree"}
+    start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
         Where the pieces come from.
     max_steps : int, optional
     max_seconds : float

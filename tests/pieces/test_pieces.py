@@ -8,6 +8,7 @@ import pytest
 from adabasis.basis import NetworkPartition, PolynomialPartition, RBFPartition
 from adabasis.pieces.cuts import tree
 from adabasis.pieces.drafts import Wanted, drafts, reseeded, started
+from adabasis.pieces.insertion import inserted
 from adabasis.pieces.merging import cells, merged
 from adabasis.pieces.pieces import Cloud, features
 from adabasis.pieces.segments import segment
@@ -73,7 +74,7 @@ def test_segments_stop_where_points_run_out():
     assert [len(starts) for starts in found] == [1, 2]
 
 
-@pytest.mark.parametrize("start", ["segments", "merging"])
+@pytest.mark.parametrize("start", ["segments", "merging", "insertion"])
 @pytest.mark.parametrize("seed", range(3))
 def test_pieces_of_an_interval_are_found_exactly(start, seed):
     cloud = interval(seed=seed)
@@ -90,20 +91,38 @@ def test_schwarz_criterion_finds_the_number_of_pieces_under_noise():
     assert best.max() + 1 == 5
 
 
+@pytest.mark.parametrize("start", ["merging", "insertion"])
 @pytest.mark.parametrize("seed", range(3))
-def test_merged_cells_find_both_sides_of_a_circle(seed):
+def test_both_sides_of_a_circle_are_found(start, seed):
     cloud, true = plane(seed=seed)
-    assert same_pieces(cloud.settled(merged(cloud, 2, 2)[2]), true)
+    assert same_pieces(cloud.settled(started(cloud, start, 2)[2]), true)
 
 
-def test_merging_goes_through_every_number_of_pieces():
+@pytest.mark.parametrize("start", ["merging", "insertion"])
+def test_a_start_goes_through_every_number_of_pieces(start):
     cloud, _ = plane()
-    found = merged(cloud, 1, 9)
+    found = started(cloud, start, 9)
     assert sorted(found) == list(range(1, 10))
     for count, labels in found.items():
         assert sorted(set(labels)) == list(range(count))
     losses = [cloud.loss(found[count]) for count in sorted(found)]
     assert np.all(np.diff(losses) <= 1e-15)
+
+
+def test_a_piece_is_inserted_where_the_residual_is_largest():
+    """Two kinks, of which the second is ten times the first."""
+    x = np.random.default_rng(0).random((300, 1))
+    y = np.abs(x - 0.3) + 10 * np.abs(x - 0.8)
+    labels = inserted(Cloud(x, y, np.ones(300), 1), 3)
+    assert same_pieces(labels[3], np.searchsorted([0.3, 0.8], x[:, 0]))
+    border = x[labels[2] == labels[2][np.argmin(x)]].max()
+    assert abs(border - 0.8) < abs(border - 0.3)
+
+
+def test_insertion_stops_where_points_run_out():
+    x = np.linspace(0, 1, 9)[:, None]
+    found = inserted(Cloud(x, np.sin(40 * x), np.ones(9), 2), 9)
+    assert sorted(found) == [1, 2, 3][: len(found)]
 
 
 def test_merging_crosses_gaps_between_islands():

@@ -183,7 +183,39 @@ def test_locality_keeps_parts_that_the_ridge_alone_leaves_empty():
     assert_close(*losses, 1e-12)
 
 
+def parts(parameters):
+    phi = jax.vmap(CELLS.unity, (0, None))(jnp.asarray(INTERVAL.x), parameters.partition)
+    return np.asarray(phi)
+
+
+def mean_of_largest(parameters):
+    return np.average(parts(parameters).max(axis=1), weights=INTERVAL.weight)
+
+
+def test_parts_are_released_to_the_share_asked_for_and_keep_their_borders():
+    sharp = CELLS.recentred(jnp.asarray(thirds(1e3)), jnp.asarray(INTERVAL.x))
+    soft = Locality(release=0.7).released(cells_problem(), sharp)
+    assert abs(mean_of_largest(soft) - 0.7) < 1e-6 < 0.25 < mean_of_largest(sharp) - 0.7
+    np.testing.assert_array_equal(parts(soft).argmax(axis=1), parts(sharp).argmax(axis=1))
+    again = Locality(release=0.9).released(cells_problem(), soft)  # nothing becomes sharper
+    np.testing.assert_array_equal(parts(again), parts(soft))
+
+
+def test_with_locality_phase_two_starts_from_the_last_parameters_softened():
+    trainer = TwoPhase(LSGD(0.1), pre_steps=3, steps=2, locality=Locality(0.1, 0.1, release=0.6))
+    problem = cells_problem()
+    sharp = CELLS.recentred(jnp.asarray(thirds(1e3)), jnp.asarray(INTERVAL.x))
+    state, step, seen = trainer.init(problem, sharp, key()), jax.jit(trainer.step), []
+    for _ in range(4):
+        state, now = step(problem, state)
+        seen.append(now.parameters)
+    expected = trainer.locality.released(problem, seen[2])
+    assert_close(parts(seen[3]), parts(expected), 1e-12)
+
+
 def test_locality_is_refused_where_it_cannot_be():
+    with pytest.raises(ValueError, match=r"release=1\.5"):
+        Locality(release=1.5)
     with pytest.raises(ValueError, match="needs LSGD"):
         TwoPhase(LSGN(), locality=Locality())
     with pytest.raises(ValueError, match="balance=-1"):

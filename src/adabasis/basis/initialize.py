@@ -40,7 +40,7 @@ class Affine(NamedTuple):
         """Apply the layer to one point."""
         return self.weight @ x + self.bias
 
-    def times(self, factor: float) -> Affine:
+    def times(self, factor: float | Array) -> Affine:
         """Return the layer whose outputs are ``factor`` times as large."""
         return Affine(factor * self.weight, factor * self.bias)
 

@@ -37,7 +37,7 @@ class AbstractPartition(AbstractBasis):
     n_partitions: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def sharpened(self, parameters: Parameters, factor: float) -> Parameters:
+    def sharpened(self, parameters: Parameters, factor: float | Array) -> Parameters:
         """Return ξ with all logits ``factor`` times as large; a partition without logits stays."""
 
 
@@ -133,9 +133,9 @@ class RBFPartition(AbstractSoftmax):
         """Return minus the squared distances from the centres."""
         return -jnp.sum((parameters.sharpness * (x - parameters.centre)) ** 2, axis=1)
 
-    def sharpened(self, parameters: Bumps, factor: float) -> Bumps:
+    def sharpened(self, parameters: Bumps, factor: float | Array) -> Bumps:
         """Narrow all bumps by √factor."""
-        return parameters._replace(sharpness=math.sqrt(factor) * parameters.sharpness)
+        return parameters._replace(sharpness=factor**0.5 * parameters.sharpness)
 
 
 class PolynomialPartition(AbstractSoftmax):
@@ -191,7 +191,7 @@ class PolynomialPartition(AbstractSoftmax):
         """Return the polynomials, of Legendre products in the inputs."""
         return parameters @ products(x, multi_indices(x.shape[0], self.degree))
 
-    def sharpened(self, parameters: Array, factor: float) -> Array:
+    def sharpened(self, parameters: Array, factor: float | Array) -> Array:
         """Multiply all weights."""
         return factor * parameters
 
@@ -284,16 +284,21 @@ class NetworkPartition(AbstractSoftmax):
 
     def placed(self, parameters: Classifier, x: PointsX) -> Classifier:
         """Centre and scale the logits on points (N, D)."""
-        values = jax.vmap(lambda point: self.logits(point, parameters))(x)
-        return parameters.normalised(values, self.gain)
+        return parameters.normalised(_logits_at(self, x, parameters), self.gain)
 
     def logits(self, x: PointX, parameters: Classifier) -> Functions:
         """Evaluate the network."""
         return parameters.readout(self.hidden(x, parameters.hidden))
 
-    def sharpened(self, parameters: Classifier, factor: float) -> Classifier:
+    def sharpened(self, parameters: Classifier, factor: float | Array) -> Classifier:
         """Multiply the readout."""
         return parameters._replace(readout=parameters.readout.times(factor))
+
+
+@eqx.filter_jit
+def _logits_at(partition: AbstractSoftmax, x: PointsX, parameters: Parameters) -> Array:
+    """Return the logits at points (N, D), compiled once for all draws of one network."""
+    return jax.vmap(lambda point: partition.logits(point, parameters))(x)
 
 
 class GridPartition(AbstractPartition):
@@ -341,7 +346,7 @@ class GridPartition(AbstractPartition):
         number = jnp.sum(cell * jnp.asarray(strides, x.dtype))
         return (jnp.arange(self.n_partitions, dtype=x.dtype) == number).astype(x.dtype)
 
-    def sharpened(self, parameters: BoxBounds, factor: float) -> BoxBounds:
+    def sharpened(self, parameters: BoxBounds, factor: float | Array) -> BoxBounds:
         """Return ξ: cells are sharp already."""
         del factor
         return parameters

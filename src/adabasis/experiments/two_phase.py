@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..basis import PartitionBasis
 from ..plots.style import INK, ORANGE, styled
-from ..scope import numerics
-from ..train import Progress
 from .curves import shades
 from .registry import Experiment, Record, register
-from .waves import POINTS, UNSEEN, Target, fitted, pounet, two_phase
+from .waves import POINTS, Target, in_phases
 
 DRAWN = 4
 """Every so many points are drawn."""
@@ -48,46 +42,16 @@ def run(config: Config) -> Record:
 
 
 def _watched(config: Config, target: Target, pieces: int) -> Record:
-    basis, between = pounet(pieces, target.power, config.depth, local=config.local), []
-
-    def look(progress: Progress) -> None:
-        if progress.step == config.pre_steps:  # where phase 2 starts
-            between.append(progress.parameters)
-
-    trained = fitted(
-        basis,
-        two_phase(config, local=config.local),
-        target(POINTS, pieces),
-        config.seed,
-        config.pre_steps + config.steps,
-        look_every=config.pre_steps,
-        callbacks=[look],
-    )
-    phases = [_partition(basis, p) for p in (between[0], trained.run.parameters)]
-    exact = target(UNSEEN, pieces)[:, 0]
-    error = np.linalg.norm(trained(UNSEEN) - exact) / np.linalg.norm(exact)
+    found = in_phases(config, target, pieces, config.seed, local=config.local)
     return {
         "what": f"{target.name.split(',')[0]}, {pieces} pieces",
-        "phases": [phi[::DRAWN].T.tolist() for phi in phases],
-        "least_share": [_least_share(phi) for phi in phases],
-        "localisation": [float(phi.max(axis=1).mean()) for phi in phases],
+        "phases": [phi[::DRAWN].T.tolist() for phi in found.phi],
+        "least_share": found.least_share,
+        "localisation": found.localisation,
         "wave": target(POINTS[::DRAWN], pieces)[:, 0].tolist(),
-        "approximant": trained(POINTS[::DRAWN]).tolist(),
-        "error": float(error),
+        "approximant": found.trained(POINTS[::DRAWN]).tolist(),
+        "error": found.trained.error(target, pieces),
     }
-
-
-def _partition(basis: PartitionBasis, parameters: Any) -> np.ndarray:
-    """Return φ at the points, (N, N_part)."""
-    with numerics():
-        phi = jax.vmap(lambda x: basis.unity(x, parameters.partition))
-        return np.asarray(phi(jnp.asarray(POINTS)))
-
-
-def _least_share(phi: np.ndarray) -> float:
-    """Return the points that the smallest partition owns, times N_part, over all points."""
-    owned = np.bincount(phi.argmax(axis=1), minlength=phi.shape[1])
-    return float(owned.min() * phi.shape[1] / len(phi))
 
 
 def _lines(waves: Sequence[Record]) -> Iterator[str]:

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 
 from .. import rows
 from ..basis import AbstractBasis, NetworkPartition, NeuralBasis, PartitionBasis
-from ..operators import Identity
 from ..plots.style import BLUE, GREEN, INK, ORANGE, RED, styled
 from ..points import Points
 from ..scope import numerics
@@ -30,11 +29,13 @@ from ..train import (
     Callback,
     Locality,
     Objective,
+    Progress,
     Run,
     TwoPhase,
     train,
 )
 from .curves import PUBLISHED_MARK, shared_legend
+from .pounets import matrix
 from .registry import Experiment, Record, register
 
 POINTS = np.linspace(0, 1, 1024)[:, None]
@@ -50,6 +51,8 @@ PUBLISHED = {
 LOCALITY, GAIN = Locality(), 8.0
 """What keeps parts in use and makes them local in phase 1, and the deviation of logits that it
 starts from."""
+LOCAL_ENOUGH, LEAST_SHARE = 0.9, 0.25
+"""Mean of max φ, and share of the smallest part in an even one, of partitions worth the name."""
 TWO_PHASES, ONE_PHASE, RESNET = "POUnet, two phases", "POUnet, one phase", "ResNet"
 LOCAL = "POUnet, two phases, kept local"
 STYLES = {
@@ -102,9 +105,32 @@ class Trained:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Evaluate the best iterate at points (N, 1), to (N,)."""
-        with numerics():
-            phi = rows.evaluate(Identity(), self.basis, self.run.parameters, jnp.asarray(x))
-            return np.asarray(phi @ self.run.coefficients)[:, 0] * self.scale + self.shift
+        phi = matrix(self.basis, self.run.parameters, x)
+        return (phi @ np.asarray(self.run.coefficients))[:, 0] * self.scale + self.shift
+
+    def error(self, target: Target, pieces: int) -> float:
+        """Return the relative l2 error at unseen points."""
+        exact = target(UNSEEN, pieces)[:, 0]
+        return float(np.linalg.norm(self(UNSEEN) - exact) / np.linalg.norm(exact))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Phases:
+    """A POUnet trained in two phases: φ at the points after each, (N, N_part)."""
+
+    trained: Trained
+    phi: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def localisation(self) -> list[float]:
+        """The mean of max φ after each phase: 1 where parts do not overlap."""
+        return [float(phi.max(axis=1).mean()) for phi in self.phi]
+
+    @property
+    def least_share(self) -> list[float]:
+        """The points that the smallest part owns after each phase, in even shares."""
+        owned = [np.bincount(phi.argmax(axis=1), minlength=phi.shape[1]) for phi in self.phi]
+        return [float(n.min() * len(n) / n.sum()) for n in owned]
 
 
 def pounet(pieces: int, degree: int, depth: int, *, local: bool = False) -> PartitionBasis:
@@ -159,23 +185,45 @@ def two_phase(config: Any, *, local: bool = False) -> TwoPhase:
     )
 
 
+def in_phases(config: Any, target: Target, pieces: int, seed: int, *, local: bool) -> Phases:
+    """Train in two phases and keep the partition after each.
+
+    The first is the one that phase 2 starts from, before it is softened.
+    """
+    basis, between = pounet(pieces, target.power, config.depth, local=local), []
+    last = config.pre_steps - local
+
+    def look(progress: Progress) -> None:
+        if progress.step == last:
+            between.append(progress.parameters)
+
+    trained = fitted(
+        basis,
+        two_phase(config, local=local),
+        target(POINTS, pieces),
+        seed,
+        config.pre_steps + config.steps,
+        look_every=max(last, 1),
+        callbacks=[look],
+    )
+    first, second = (
+        matrix(basis.unity, parameters.partition, POINTS)
+        for parameters in (between[0], trained.run.parameters)
+    )
+    return Phases(trained, (first, second))
+
+
 def run(config: Config) -> Record:
     """Train every method on every wave, number of pieces and seed."""
-    table = [
-        _row(config, target, pieces, method)
-        for target in config.targets
-        for pieces in config.pieces
-        for method in STYLES
-    ]
-    most = max(config.pieces)
-    shown = {
-        target.name: {
-            method: _trained(config, target, most, method, 0)(_zoomed()).tolist()
-            for method in STYLES
-        }
-        | {"x": _zoomed()[:, 0].tolist(), "wave": target(_zoomed(), most)[:, 0].tolist()}
-        for target in config.targets
-    }
+    table, shown, most = [], {}, max(config.pieces)
+    for target in config.targets:
+        zoom = {"x": _zoomed()[:, 0].tolist(), "wave": target(_zoomed(), most)[:, 0].tolist()}
+        for pieces in config.pieces:
+            for method in STYLES:
+                row, first = _row(config, target, pieces, method)
+                table.append(row)
+                zoom[method] = first(_zoomed()).tolist()  # those with most pieces stay
+        shown[target.name] = zoom
     return {"table": table, "zoom": shown, "most": most, "verdict": list(_lines(table))}
 
 
@@ -183,28 +231,26 @@ def _zoomed() -> np.ndarray:
     return np.linspace(*ZOOM, 400)[:, None]
 
 
-def _trained(config: Config, target: Target, pieces: int, method: str, seed: int) -> Trained:
-    total = config.pre_steps + config.steps
+def _trained(
+    config: Config, target: Target, pieces: int, method: str, seed: int
+) -> tuple[Trained, Record]:
+    """Return the fit, and what it says about phase 1 if there is one."""
+    if method in (TWO_PHASES, LOCAL):
+        phases = in_phases(config, target, pieces, seed, local=method == LOCAL)
+        first = {"localisation": phases.localisation[0], "least_share": phases.least_share[0]}
+        return phases.trained, first
+    basis: AbstractBasis = pounet(pieces, target.power, config.depth)
     if method == RESNET:
-        basis: AbstractBasis = NeuralBasis(
-            4 * pieces, config.depth, activation="relu", residual=True
-        )
-    else:
-        basis = pounet(pieces, target.power, config.depth, local=method == LOCAL)
-    phases = method in (TWO_PHASES, LOCAL)
-    trainer = two_phase(config, local=method == LOCAL) if phases else LSGD(RATE)
-    y = target(POINTS, pieces)
-    every = config.pre_steps if phases else None
-    return fitted(basis, trainer, y, seed, total, look_every=every)
+        basis = NeuralBasis(4 * pieces, config.depth, activation="relu", residual=True)
+    total = config.pre_steps + config.steps
+    return fitted(basis, LSGD(RATE), target(POINTS, pieces), seed, total), {}
 
 
-def _row(config: Config, target: Target, pieces: int, method: str) -> Record:
-    errors = []
-    exact = target(UNSEEN, pieces)[:, 0]
-    for seed in range(config.seeds):
-        found = _trained(config, target, pieces, method, seed)
-        errors.append(float(np.linalg.norm(found(UNSEEN) - exact) / np.linalg.norm(exact)))
-    return {
+def _row(config: Config, target: Target, pieces: int, method: str) -> tuple[Record, Trained]:
+    """Return the errors and shapes of all seeds, and the fit of the first."""
+    runs = [_trained(config, target, pieces, method, seed) for seed in range(config.seeds)]
+    errors = [trained.error(target, pieces) for trained, _ in runs]
+    row = {
         "target": target.name,
         "pieces": pieces,
         "method": method,
@@ -212,6 +258,8 @@ def _row(config: Config, target: Target, pieces: int, method: str) -> Record:
         "median": float(np.median(errors)),
         "worst": max(errors),
     }
+    shapes = {key: [first[key] for _, first in runs] for key in runs[0][1]}
+    return row | shapes, runs[0][0]
 
 
 def _lines(table: Sequence[Record]) -> Iterator[str]:
@@ -224,7 +272,20 @@ def _lines(table: Sequence[Record]) -> Iterator[str]:
         if claim:
             word = "at or below" if row["median"] <= claim else "above"
             line += f"; published {claim:.1e}: {word}"
-        yield line
+        yield line + _shape(row)
+
+
+def _shape(row: Record) -> str:
+    """Say how many seeds have parts that are local and in use after phase 1."""
+    if "localisation" not in row:
+        return ""
+    local, share = np.array(row["localisation"]), np.array(row["least_share"])
+    good = np.sum((local >= LOCAL_ENOUGH) & (share >= LEAST_SHARE))
+    return (
+        f"; after phase 1 mean of max φ {np.median(local):.2f} (least {local.min():.2f}), smallest "
+        f"part {np.median(share):.2f} (least {share.min():.2f}) of an even share: {good} of "
+        f"{len(local)} seeds local and in use"
+    )
 
 
 def _claim(row: Record) -> float | None:
@@ -280,7 +341,7 @@ register(
     Experiment(
         "waves",
         "Triangle and quadratic waves in 2 to 32 pieces: POUnets beside residual networks",
-        Config((2, 4, 8), QUADRATIC[:1]),
+        Config((2, 4, 8), QUADRATIC),
         Config((2, 4, 8, 16, 32), QUADRATIC + TRIANGLE),
         run,
         plot,

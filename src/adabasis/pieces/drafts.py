@@ -15,10 +15,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..basis.polynomial import dimension
-from . import cuts, merging, segments
+from . import cuts, insertion, merging, segments
 from .pieces import FLOOR, Cloud, compact
 
-STARTS = ("segments", "merging", "cuts", "tree")
+STARTS = ("segments", "merging", "insertion", "cuts", "tree")
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
 """Numbers of pieces compared in more than one input; in one, all numbers are."""
 MOST_INTERVALS = 64
@@ -160,6 +160,8 @@ def started(cloud: Cloud, start: str, most: int, seed: int = 0) -> dict[int, np.
     """
     if start == "merging":
         return merging.merged(cloud, 1, most)
+    if start == "insertion":
+        return insertion.inserted(cloud, most)
     if start == "cuts":
         return cuts.cut(cloud, most, np.random.default_rng(seed))
     if start == "tree":

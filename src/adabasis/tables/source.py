@@ -232,3 +232,10 @@ def _sample(path: Path) -> bytes:
         raise BadInput(f"{path}: no such file.") from error
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read: {error}.") from error
+
+
+def steam_table() -> Path:
+    """Return the path of the steam table: in the package, or in the repository it came from."""
+    here = Path(__file__).resolve().parents[1]
+    packaged = here / "data" / "steam.csv"
+    return packaged if packaged.exists() else here.parents[1] / "examples" / "data" / "steam.csv"

@@ -67,8 +67,10 @@ class TwoPhase(AbstractTrainer):
     pre_steps, steps : int
         Of phases 1 and 2.
     locality : Locality, optional
-        A term of phase 1 that keeps all parts in use and makes them local, for LSGD only. The
-        published algorithm has none: its ridge alone leaves some parts empty and others wide.
+        A term of phase 1 that keeps all parts in use and makes them local, for LSGD only. As its
+        weight grows, losses cannot be compared: phase 2 starts from the last parameters then,
+        softened. The published algorithm has no such term: its ridge alone leaves some parts
+        empty and others wide.
 
     Raises
     ------
@@ -138,7 +140,8 @@ class TwoPhase(AbstractTrainer):
         pretraining = state.count < self.pre_steps
         fades = pretraining & ((still >= self.n_stag) | now.stuck)
         starts = count == self.pre_steps
-        fresh = self.trainer.init(objective, best, jax.random.key(0))
+        start = self._start(objective, now, best, starts)
+        fresh = self.trainer.init(objective, start, jax.random.key(0))
         inner = _choose(starts | (fades & now.stuck), fresh, inner)
         lam = jnp.where(fades, self.rho * state.lam, state.lam)
         changed = fades | starts
@@ -151,6 +154,15 @@ class TwoPhase(AbstractTrainer):
             best=best,
         )
         return state, dataclasses.replace(now, stuck=now.stuck & ~pretraining)
+
+    def _start(
+        self, objective: Objective, now: Evaluation, best: Parameters, starts: Array
+    ) -> Parameters:
+        """Return where the trainer begins afresh."""
+        term = self.locality
+        if term is None:
+            return best
+        return jax.lax.cond(starts, lambda: term.released(objective, now.parameters), lambda: best)
 
     def _inner_step(self, objective: Objective, state: TwoPhaseState) -> tuple[Any, Evaluation]:
         if self.locality is None:
