@@ -31,6 +31,13 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=_positive, metavar="N", help="instead of the case's own")
     parser.add_argument("--quick", action="store_true", help="reduced cases: does it all run?")
     parser.add_argument(
+        "--jobs",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="fits at a time, each a process: for errors, as they slow each other down",
+    )
+    parser.add_argument(
         "--json", type=pathlib.Path, metavar="FILE", help="one file instead of benchmarks/results/"
     )
     return parser
@@ -87,7 +94,7 @@ def _run_all(console: Console, chosen: Sequence[Case], options: argparse.Namespa
 
 def _run(console: Console, case: Case, options: argparse.Namespace) -> Session:
     repeats = options.repeats or (1 if options.quick else case.repeats)
-    session = Session(case, repeats, options.quick)
+    session = Session(case, repeats, options.quick, options.jobs)
     with console.status(case.name) as status:
         session.run(
             lambda line: console.print(f"{case.name}: {escape(line)}", soft_wrap=True),

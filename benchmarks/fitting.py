@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from jax._src.xla_bridge import backends_are_initialized
 
 from .measure import Timing, start_afresh, timed
 from .records import Measurement
@@ -73,13 +76,42 @@ def compare(
 ) -> Iterator[Measurement]:
     """Fit every problem by every method, interleaved: A B C, A B C, …
 
-    The repeat's number is the seed of methods that draw something.
+    The repeat's number is the seed of methods that draw something. With several jobs each fit is
+    a process of its own, so many at a time.
     """
-    for repeat in range(settings.repeats):
-        for problem in problems:
-            for method in methods:
-                settings.doing(f"{problem.name}, repeat {repeat}: {method.name}")
-                yield measure(problem, method, repeat)
+    runs = [
+        (problem, method, repeat)
+        for repeat, problem, method in itertools.product(range(settings.repeats), problems, methods)
+    ]
+    if settings.jobs > 1:
+        yield from _at_once(runs, settings)
+        return
+    for problem, method, repeat in runs:
+        settings.doing(f"{problem.name}, repeat {repeat}: {method.name}")
+        yield measure(problem, method, repeat)
+
+
+_RUNS: list[tuple[Problem, Method, int]] = []
+"""What the processes of ``_at_once`` find in the memory they inherit: functions do not travel."""
+
+
+def _at_once(
+    runs: Sequence[tuple[Problem, Method, int]], settings: Settings
+) -> Iterator[Measurement]:
+    if backends_are_initialized():
+        raise RuntimeError(
+            "compare: several jobs are forked from this process, which must not have computed with "
+            "JAX before, and it has. Draw the problems without JAX, or use one job."
+        )
+    _RUNS[:] = runs
+    with multiprocessing.get_context("fork").Pool(settings.jobs, maxtasksperchild=1) as pool:
+        for number, done in enumerate(pool.imap(_measure_number, range(len(runs)), 1), start=1):
+            settings.doing(f"{number} of {len(runs)} fits, {settings.jobs} at a time")
+            yield done
+
+
+def _measure_number(number: int) -> Measurement:
+    return measure(*_RUNS[number])
 
 
 def measure(problem: Problem, method: Method, repeat: int) -> Measurement:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
+import sys
 from typing import Any
 
-import jax
 import threadpoolctl
 
 PACKAGES = ("adabasis", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "scikit-learn")
@@ -21,11 +22,17 @@ def facts() -> dict[str, Any]:
         "architecture": platform.machine(),
         "cores": cores(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "device": jax.default_backend(),
+        "device": device(),
         "blas": _blas(),
         "xla": xla_note(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def device() -> str:
+    """Return where JAX computes, asked of another process: one that knows may not be forked."""
+    asked = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def cores() -> int:

@@ -25,12 +25,15 @@ class Settings:
         Prints a line that stays, and puts it into the record.
     doing : callable
         Shows what is being measured now.
+    jobs : int
+        Fits at a time, for errors: times are to be believed of one.
     """
 
     repeats: int
     quick: bool = False
     note: Callable[[str], None] = lambda line: None
     doing: Callable[[str], None] = lambda line: None
+    jobs: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

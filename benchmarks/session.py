@@ -37,6 +37,7 @@ class Session:
     case: Case
     repeats: int
     quick: bool
+    jobs: int = 1
     measurements: list[Measurement] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
@@ -50,7 +51,7 @@ class Session:
             self.notes.append(line)
             note(line)
 
-        settings = Settings(self.repeats, self.quick, keep, doing)
+        settings = Settings(self.repeats, self.quick, keep, doing, self.jobs)
         start = time.perf_counter()
         try:
             for measurement in self.case.run(settings):
@@ -91,6 +92,7 @@ class Session:
             "reference": self.case.reference,
             "repeats": self.repeats,
             "quick": self.quick,
+            "jobs": self.jobs,
             "seconds": self.seconds,
             "skipped": self.skipped,
             "interrupted": self.interrupted,

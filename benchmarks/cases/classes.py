@@ -121,13 +121,13 @@ def digits(settings: Settings) -> Iterator[Measurement]:
 )
 def two_spirals(settings: Settings) -> Iterator[Measurement]:
     """Compare on every seed; the note says on how many 99 % are right."""
-    measured = []
+    measured, problems = [], []
     for seed in range(1 if settings.quick else 16):
         train, test = spirals(1000, 3, 0.02, seed), spirals(2000, 3, 0.02, 1000 + seed)
-        problem = Classes("spirals", f"seed {seed}", *train, *test, 1.0)
-        for m in compare([problem], [DEFAULT, *PEERS], settings):
-            measured.append(m)
-            yield m
+        problems.append(Classes("spirals", f"seed {seed}", *train, *test, 1.0))
+    for m in compare(problems, [DEFAULT, *PEERS], settings):
+        measured.append(m)
+        yield m
     for name in (DEFAULT.name, *(peer.name for peer in PEERS)):
         errors = [m.error for m in measured if m.method == name]
         enough = sum(error <= 0.01 for error in errors)

@@ -62,19 +62,18 @@ def run(settings: Settings) -> Iterator[Measurement]:
     """Compare by default; the slow process is shown on four draws."""
     draws = range(1 if settings.quick else 16)
     kinds = {"ridge function": (ridge_function, -1.0, 2000), "friedman": (friedman, 0.0, 1000)}
+    methods = [
+        ours.DEFAULT,
+        ours.by_fit("frozen, width 256", FrozenFeatures(256), method="frozen"),
+        classical.BOOSTING,
+        *peers(settings, "LightGBM"),
+    ]
     for name, kind in kinds.items():
-        errors = []
-        for seed in draws:
-            methods = [
-                ours.DEFAULT,
-                ours.by_fit("frozen, width 256", FrozenFeatures(256), method="frozen"),
-                classical.BOOSTING,
-                *([classical.EXACT_PROCESS] if seed < 4 else []),
-                *peers(settings, "LightGBM"),
-            ]
-            for measured in compare([problem(name, *kind, seed)], methods, settings):
-                if measured.method == ours.DEFAULT.name:
-                    errors.append(measured.error)
-                yield measured
+        problems, errors = [problem(name, *kind, seed) for seed in draws], []
+        for measured in compare(problems, methods, settings):
+            if measured.method == ours.DEFAULT.name:
+                errors.append(measured.error)
+            yield measured
+        yield from compare(problems[:4], [classical.EXACT_PROCESS], settings)
         good = sum(error <= 1e-3 for error in errors)
         settings.note(f"{name}: at most 1e-3 on {good} of {len(errors)} draws")

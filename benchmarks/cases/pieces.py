@@ -68,12 +68,12 @@ def run_waves(settings: Settings) -> Iterator[Measurement]:
                 pieces.pounet("POUnet, cells merged", count, degree, start="merging"),
                 pieces.SEGMENTS[degree],
             ]
-            for seed in seeds:
-                asked = drawn(f"{name}, {count} pieces", waves(degree, count), (1024, 1), seed)
-                for measured in compare([asked], methods, settings):
-                    if measured.method == methods[1].name:
-                        worst.append(measured.error)
-                    yield measured
+            group, wave = f"{name}, {count} pieces", waves(degree, count)
+            problems = [drawn(group, wave, (1024, 1), seed) for seed in seeds]
+            for measured in compare(problems, methods, settings):
+                if measured.method == methods[1].name:
+                    worst.append(measured.error)
+                yield measured
             good = sum(error <= limit for error in worst)
             settings.note(
                 f"{name}, {count} pieces, no classical start: {good} of {len(worst)} seeds at most "
