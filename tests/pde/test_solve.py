@@ -119,11 +119,39 @@ def test_other_right_hand_sides_cost_no_new_solve_and_give_the_same():
     (again,) = ab.solve(made, FEW).resolve([other])
     at = np.linspace(0, 1, 50)[:, None]
     np.testing.assert_allclose(again(at), np.sin(3 * at[:, 0]), atol=1e-9)
-    assert again.certificate is None
+    assert ab.solve(made, FEW).resolve([]) == []
     with pytest.raises(ValueError, match="expected the operator"):
         ab.solve(made, FEW).resolve([pde.LinearProblem(LINE, op.Partial(x), 1.0)])
     with pytest.raises(ValueError, match="expected conditions"):
         again.resolve([made.with_data(1.0, [pde.Dirichlet(0.0, on=(x, 1.0))])])
+
+
+def test_other_right_hand_sides_have_certificates_of_their_own():
+    made = pde.LinearProblem(LINE, MINUS_U2, 1.0, [pde.Dirichlet(0.0)])
+    hard = made.with_data(2500 * np.sin(50 * x), [pde.Dirichlet(np.sin(50 * x))])
+    easy = made.with_data(9 * SINE, [pde.Dirichlet(SINE)])
+    first = ab.solve(made, FEW)
+    found = first.resolve([easy, hard])
+    at = np.linspace(0, 1, 400)[:, None]
+    for u, frequency in zip(found, (3, 50), strict=True):
+        exact = np.sin(frequency * at[:, 0])
+        error = np.linalg.norm(u(at) - exact) / np.linalg.norm(exact)
+        assert error <= u.certificate.error_estimate
+        assert u.certificate.stability == first.certificate.stability
+    assert found[0].certificate.solved
+    assert not found[1].certificate.solved
+    direct = ab.solve(easy, FEW).certificate
+    assert found[0].certificate.residual <= 10 * direct.residual + 1e-10
+    (once_more,) = found[1].resolve([easy])
+    np.testing.assert_allclose(once_more(at), found[0](at), atol=1e-9)
+    assert once_more.trial.label == found[0].trial.label
+
+
+def test_other_right_hand_sides_that_contradict_each_other_say_so():
+    made = pde.LinearProblem(LINE, op.Identity(), 0.0, [pde.Dirichlet(0.0), pde.Dirichlet(0.0)])
+    clash = made.with_data(0.0, [pde.Dirichlet(0.0), pde.Dirichlet(1.0)])
+    (again,) = ab.solve(made, FEW).resolve([clash])
+    assert "contradict each other" in again.certificate.verdict
 
 
 def test_a_problem_that_lacks_a_condition_says_so():

@@ -128,9 +128,15 @@ def _free_functions(
     spectrum = jnp.linalg.svd(ratios, compute_uv=False)
     if conditions is None:
         return spectrum, jnp.zeros(())
+    return spectrum, unmet(conditions)
+
+
+@eqx.filter_jit
+def unmet(conditions: lstsq.Reduction) -> Array:
+    """Return what remains of the conditions where nothing else is asked, over their data."""
     alone = lstsq.solve(conditions, rcond=1e-10).residual_norm[0]
     data = jnp.linalg.norm(conditions.factor[:, -1])
-    return spectrum, alone / jnp.where(data > 0, data, 1.0)
+    return alone / jnp.where(data > 0, data, 1.0)
 
 
 def stability(problem: LinearProblem, trial: Trial, fresh: Rows) -> Stability:
@@ -151,12 +157,12 @@ def stability(problem: LinearProblem, trial: Trial, fresh: Rows) -> Stability:
 def certify(
     problem: LinearProblem,
     best: Trial,
-    others: Sequence[Trial],
+    difference: float,
     fresh: Rows,
     examined: Stability,
     rank: int,
 ) -> Certificate:
-    """Return the certificate of the best trial; the runner-up serves as refinement."""
+    """Return the certificate of the best trial; :func:`refinement` gives the difference."""
     labels = [p.label for p in fresh.parts]
     terms = {
         label: float(np.sqrt(np.sum(rows**2)))
@@ -164,7 +170,6 @@ def certify(
     }
     gamma = examined.constant
     bound = best.score / gamma if math.isfinite(gamma) else math.nan
-    difference = _difference(best, others, fresh)
     # Solutions of two bases may share an error, iterates of Newton's method even more so; the bound
     # takes the worst function for granted. Between linear solves the truth lies between both.
     known = problem.linear and math.isfinite(difference)
@@ -183,15 +188,20 @@ def certify(
     )
 
 
-def _difference(best: Trial, others: Sequence[Trial], fresh: Rows) -> float:
-    """Return the relative difference from the best other trial of similar quality."""
+def runner_up(best: Trial, trials: Sequence[Trial]) -> Trial | None:
+    """Return the best trial of similar quality on other functions, if there is one."""
     similar = [
-        t for t in others
+        t for t in trials
         if t.parameters is not best.parameters and t.score <= 1e3 * max(best.score, 1e-12)
     ]  # fmt: skip
-    if not similar:
+    return min(similar, key=lambda t: t.score, default=None)
+
+
+def refinement(best: Trial, trials: Sequence[Trial], fresh: Rows) -> float:
+    """Return the relative difference of the best trial from the runner-up; NaN if there is none."""
+    other = runner_up(best, trials)
+    if other is None:
         return math.nan
-    other = min(similar, key=lambda t: t.score)
     x = fresh.parts[0].piece.x
     u, v = (
         np.asarray(values(on_domain_without_slope(t), t.parameters, x, t.coefficients))

@@ -63,6 +63,8 @@ class Trial:
         Of training, if there was any.
     initial : pytree
     seconds : float
+    factor : Factor or None
+        Of the rows, from the first time that other data were asked for.
     """
 
     basis: OnDomain
@@ -75,6 +77,7 @@ class Trial:
     run: Any = None
     initial: Parameters = None
     seconds: float = 0.0
+    factor: Any = None
 
     @property
     def score(self) -> float:

@@ -7,20 +7,13 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from .. import lstsq, rows
-from ..basis import AbstractBasis
 from ..fitted import Fitted
-from ..notation import Parameters
 from ..operators import AbstractOperator
-from ..scope import numerics
 from .certificate import Certificate
 from .problem import LinearProblem
-from .search import Trial, on_domain_without_slope
+from .search import Trial
 
 if TYPE_CHECKING:
     from .study import Study
@@ -78,52 +71,27 @@ class Solution(Fitted):
     def resolve(self, problems: Iterable[LinearProblem]) -> list[Solution]:
         """Solve the same equation for other sources and values of conditions.
 
-        The rows are factored once; every further right-hand side costs two products with the
-        stored orthonormal factor.
+        The rows are factored once, those of the runner-up too; every further right-hand side costs
+        products with the orthonormal factors. Each is checked on fresh points: its certificate has
+        its own residuals, violations and error estimate, and the stability of this one.
 
         Parameters
         ----------
         problems : iterable of LinearProblem
             As made by :meth:`LinearProblem.with_data`: same domain, operator, places.
 
+        Returns
+        -------
+        list of Solution
+
         Raises
         ------
         ValueError
             If the operators, or the conditions' places, differ, or the equation is not linear.
         """
-        wanted = list(problems)
-        if not self.problem.linear:
-            raise ValueError(f"resolve: {self.problem.operator!r} is not linear; use solve.")
-        with numerics():
-            basis = on_domain_without_slope(self.trial)
-            terms = self.trial.rows.weighted(self.trial.weight)
-            targets = np.stack([self._targets(p, terms) for p in wanted], axis=1)
-            c = np.asarray(_again(basis, self.trial.parameters, terms, jnp.asarray(targets)))
-        return [self._with(p, c[:, [i]]) for i, p in enumerate(wanted)]
+        from .again import resolved
 
-    def _targets(self, other: LinearProblem, terms: list[rows.Term]) -> np.ndarray:
-        """Return the weighted right-hand side of another problem on this one's points."""
-        from .problem import values_at
-
-        if not eqx.tree_equal(other.operator, self.problem.operator):
-            raise ValueError(
-                f"resolve: expected the operator {self.problem.operator!r}, got "
-                f"{other.operator!r}. Another operator needs another solve."
-            )
-        pieces = other.pieces_at([part.piece for part in self.trial.rows.parts])
-        data = [values_at(other.domain, piece) for piece in pieces]
-        roots = [np.asarray(term.root_weights) for term in terms]
-        return np.concatenate([r * d for r, d in zip(roots, data, strict=True)])
-
-    def _with(self, problem: LinearProblem, c: np.ndarray) -> Solution:
-        scale = self.output_map.scale
-        return dataclasses.replace(
-            self,
-            problem=problem,
-            coefficients=c / scale,
-            certificate=None,  # type: ignore[arg-type]
-            notes=("Solved from the stored factor of another problem: not certified.",),
-        )
+        return resolved(self, list(problems))
 
     def convergence_study(self, widths: Iterable[int] | None = None) -> Study:
         """Solve at several widths: a table, the fitted order, a figure.
@@ -164,11 +132,3 @@ class Solution(Fitted):
         from .export import write_grid
 
         write_grid(self, path, per_side)
-
-
-@eqx.filter_jit
-def _again(
-    basis: AbstractBasis, parameters: Parameters, terms: list[rows.Term], targets: Array
-) -> Array:
-    factors = lstsq.factorize(rows.design(terms, basis, parameters))
-    return factors.solve(targets)

@@ -18,7 +18,7 @@ from ..samplers import AbstractSampler
 from ..scope import numerics
 from ..train import AbstractTrainer, History, StopReason
 from .adapt import adapt, train_on
-from .certificate import certify, stability
+from .certificate import certify, refinement, stability
 from .problem import LinearProblem, unit_map
 from .search import FrozenSearch, Trial, best_first, on_domain_without_slope, sampler_for
 from .solution import Solution
@@ -152,7 +152,8 @@ def _finished(search: FrozenSearch, settings: dict[str, Any]) -> Solution:
     )
     rank = int(np.sum(spectrum > RCOND * spectrum[0])) if problem.linear else len(spectrum)
     examined = stability(problem, _moderate(trials), search.fresh)
-    certificate = certify(problem, best, trials[1:], search.fresh, examined, rank)
+    difference = refinement(best, trials[1:], search.fresh)
+    certificate = certify(problem, best, difference, search.fresh, examined, rank)
     status = Status.FULL_RANK if rank == len(spectrum) else Status.RANK_DEFICIENT
     if examined.undetermined:
         status = Status.UNDERDETERMINED

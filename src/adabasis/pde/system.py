@@ -77,6 +77,10 @@ class Rows:
         """Return the terms of the ``"equation"`` or the ``"condition"``s."""
         return [p.term(self.unit, scaled=scaled) for p in self.parts if p.kind == kind]
 
+    def scaled(self) -> list[rows.Term]:
+        """Return all terms in units of u, weights given being left aside."""
+        return [*self.terms("equation", scaled=True), *self.terms("condition", scaled=True)]
+
     def weighted(self, weight: float) -> list[rows.Term]:
         """Return all terms, the conditions' unscaled weights times ``weight``²."""
         return [
@@ -177,6 +181,14 @@ class Misfit:
     conditions: float
     by_term: list[np.ndarray]
 
+    @classmethod
+    def relative(cls, found: Sequence[np.ndarray], level: float) -> Misfit:
+        """Return it from the weighted residuals of each term and the root mean square of u."""
+        level = float(level) or 1.0
+        squares = [float(np.sum(m**2)) for m in found]
+        first, others = np.sqrt(squares[0]), np.sqrt(sum(squares[1:]))
+        return cls(first / level, others / level, [m / level for m in found])
+
     @property
     def score(self) -> float:
         """Both together."""
@@ -186,14 +198,9 @@ class Misfit:
 
 def misfit(fresh: Rows, basis: AbstractBasis, parameters: Parameters, c: AnyArray) -> Misfit:
     """Measure u = Φ c on fresh points."""
-    terms = [*fresh.terms("equation", scaled=True), *fresh.terms("condition", scaled=True)]
-    found = [np.asarray(m) for m in _misfits(basis, parameters, terms, c)]
+    found = [np.asarray(m) for m in _misfits(basis, parameters, fresh.scaled(), c)]
     u = np.asarray(values(basis, parameters, fresh.parts[0].piece.x, c))
-    level = float(np.sqrt(np.mean(u**2))) or 1.0
-    squares = [float(np.sum(m**2)) for m in found]
-    return Misfit(
-        np.sqrt(squares[0]) / level, np.sqrt(sum(squares[1:])) / level, [m / level for m in found]
-    )
+    return Misfit.relative(found, np.sqrt(np.mean(u**2)))
 
 
 @dataclasses.dataclass

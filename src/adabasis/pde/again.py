@@ -1,0 +1,225 @@
+"""The same equation with other data: one factor solves for all, another one checks them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.linalg import solve_triangular
+
+from .. import rows
+from ..basis import AbstractBasis
+from ..notation import Parameters
+from ..operators import Identity
+from ..scope import numerics
+from .certificate import CONTRADICTION, certify, runner_up, unmet
+from .problem import LinearProblem, values_at
+from .search import Trial, on_domain_without_slope
+from .system import RIDGE, Misfit, Rows, System, fresh_rows
+
+if TYPE_CHECKING:
+    from .solution import Solution
+
+OTHER = ", other data"
+"""What the label of a trial says of those solved again."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Factor:
+    """An orthonormal factor of a trial's rows, and the rows of its functions on fresh points.
+
+    Attributes
+    ----------
+    roots : list of arrays
+        √(ε w / Σ w) of the rows, a term each.
+    q : array, shape (N, P)
+        The upper part of the orthonormal factor of [A S; δ I], S making the columns of A one.
+    triangle : array, shape (P, P)
+    scale : array, shape (P,)
+        The diagonal of S.
+    fresh : Rows
+        Points that no solve has seen.
+    unseen : list of arrays
+        The weighted rows of each term there, (N_k, P).
+    phi : array, shape (N, P)
+        The functions at the equation's points there.
+    """
+
+    roots: list[np.ndarray]
+    q: Array
+    triangle: Array
+    scale: Array
+    fresh: Rows
+    unseen: list[np.ndarray]
+    phi: np.ndarray
+
+    @classmethod
+    def of(cls, problem: LinearProblem, trial: Trial) -> Factor:
+        """Factor a trial's rows."""
+        basis, xi = on_domain_without_slope(trial), trial.parameters
+        terms, fresh = trial.rows.weighted(trial.weight), fresh_rows(problem, 1.0)
+        x = jnp.asarray(fresh.parts[0].piece.x)
+        unseen, phi = _on_points(basis, xi, fresh.scaled(), x)
+        return cls(
+            [np.asarray(term.root_weights) for term in terms],
+            *_orthonormal(basis, xi, terms),
+            fresh,
+            [np.asarray(rows) for rows in unseen],
+            np.asarray(phi),
+        )
+
+    def solve(self, data: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the coefficients (P, K) for K right-hand sides: (N_k, K) for each term."""
+        right = np.concatenate([r[:, None] * d for r, d in zip(self.roots, data, strict=True)])
+        return np.asarray(_substituted(self.q, self.triangle, self.scale, jnp.asarray(right)))
+
+    def misfits(self, c: np.ndarray, data: Sequence[np.ndarray]) -> tuple[list[Misfit], np.ndarray]:
+        """Return the misfits of K right-hand sides and u at the equation's points, (N, K).
+
+        Parameters
+        ----------
+        c : array, shape (P, K)
+        data : sequence of arrays, shapes (N_k, K)
+            Unweighted, a term each.
+        """
+        u = self.phi @ c
+        found = [
+            a @ c - np.asarray(term.root_weights)[:, None] * d
+            for a, term, d in zip(self.unseen, self.fresh.scaled(), data, strict=True)
+        ]
+        levels = np.sqrt(np.mean(u**2, axis=0))
+        each = [Misfit.relative([f[:, k] for f in found], v) for k, v in enumerate(levels)]
+        return each, u
+
+
+@eqx.filter_jit
+def _orthonormal(
+    basis: AbstractBasis, parameters: Parameters, terms: list[rows.Term]
+) -> tuple[Array, Array, Array]:
+    a = rows.design(terms, basis, parameters)
+    norms = jnp.linalg.norm(a, axis=0)
+    scale = 1 / jnp.where(norms > 0, norms, 1.0)
+    n, p = a.shape
+    ridge = RIDGE * p**0.5 * jnp.eye(p)  # that of system.ridged
+    q, triangle = jnp.linalg.qr(jnp.concatenate([a * scale, ridge]))
+    return q[:n], triangle, scale
+
+
+@jax.jit
+def _substituted(q: Array, triangle: Array, scale: Array, right: Array) -> Array:
+    return scale[:, None] * solve_triangular(triangle, q.T @ right)
+
+
+@eqx.filter_jit
+def _on_points(
+    basis: AbstractBasis, parameters: Parameters, terms: list[rows.Term], x: Array
+) -> tuple[list[Array], Array]:
+    weighted = [t.root_weights[:, None] * t.design(basis, parameters) for t in terms]
+    return weighted, rows.evaluate(Identity(), basis, parameters, x)
+
+
+def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Solution]:
+    """Solve and certify; see :meth:`adabasis.pde.Solution.resolve`.
+
+    Raises
+    ------
+    ValueError
+        If the operators, or the conditions' places, differ, or the equation is not linear.
+    """
+    _refuse_others(solution.problem, wanted)
+    if not wanted:
+        return []
+    second = runner_up(solution.trial, solution.trials)
+    trials = [solution.trial] if second is None else [solution.trial, second]
+    with numerics():
+        for trial in trials:
+            trial.factor = trial.factor or Factor.of(solution.problem, trial)
+        unseen = _data(wanted, solution.trial.factor.fresh)
+        solved = [_Solved.of(trial, wanted, unseen) for trial in trials]
+        return [_certified(solution, p, solved, k) for k, p in enumerate(wanted)]
+
+
+def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> None:
+    if not first.linear:
+        raise ValueError(f"resolve: {first.operator!r} is not linear; use solve.")
+    for other in wanted:
+        if not eqx.tree_equal(other.operator, first.operator):
+            raise ValueError(
+                f"resolve: expected the operator {first.operator!r}, got {other.operator!r}. "
+                "Another operator needs another solve."
+            )
+
+
+def _data(wanted: Sequence[LinearProblem], at: Rows) -> list[np.ndarray]:
+    """Return the data of K problems on the points of rows, (N_k, K) for each term."""
+    places = [part.piece for part in at.parts]
+    found = [[values_at(p.domain, piece) for piece in p.pieces_at(places)] for p in wanted]
+    return [np.stack(columns, axis=1) for columns in zip(*found, strict=True)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Solved:
+    """A trial with its factor; data, coefficients (P, K), misfits, u (N, K) for K problems."""
+
+    trial: Trial
+    data: list[np.ndarray]
+    coefficients: np.ndarray
+    misfits: list[Misfit]
+    u: np.ndarray
+
+    @classmethod
+    def of(
+        cls, trial: Trial, wanted: Sequence[LinearProblem], unseen: Sequence[np.ndarray]
+    ) -> _Solved:
+        data = _data(wanted, trial.rows)
+        c = trial.factor.solve(data)
+        return cls(trial, data, c, *trial.factor.misfits(c, unseen))
+
+    def one(self, k: int) -> Trial:
+        """Return the trial as it is for one of the right-hand sides."""
+        held = self.trial.rows
+        parts = [
+            dataclasses.replace(part, data=data[:, k])
+            for part, data in zip(held.parts, self.data, strict=True)
+        ]
+        return dataclasses.replace(
+            self.trial,
+            coefficients=self.coefficients[:, [k]] / held.unit,
+            found=self.misfits[k],
+            rows=dataclasses.replace(held, parts=parts),
+            label=f"{self.trial.label.removesuffix(OTHER)}{OTHER}",
+        )
+
+
+def _certified(
+    solution: Solution, problem: LinearProblem, solved: Sequence[_Solved], k: int
+) -> Solution:
+    trials = tuple(s.one(k) for s in solved)
+    best, difference = trials[0], math.nan
+    if len(solved) > 1:
+        u, v = (s.u[:, k] for s in solved)
+        difference = float(np.linalg.norm(u - v) / (np.linalg.norm(u) or 1.0))
+    known = solution.certificate.stability
+    if best.found.conditions > CONTRADICTION:
+        system = System(on_domain_without_slope(best), best.parameters, best.rows)
+        assert system.conditions is not None
+        known = dataclasses.replace(known, contradiction=float(unmet(system.conditions)))
+    certificate = certify(problem, best, difference, best.factor.fresh, known, solution.rank)
+    return dataclasses.replace(
+        solution,
+        problem=problem,
+        coefficients=best.coefficients,
+        certificate=certificate,
+        validation_error=best.score,
+        notes=(certificate.verdict,),
+        trial=best,
+        trials=trials,
+        candidates=tuple(trial.summary for trial in trials),
+    )
