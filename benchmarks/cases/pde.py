@@ -5,6 +5,7 @@ DeepXDE and jinns get 60 s of CPU on the four problems that are stated for them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from adabasis import FrozenFeatures, Solution, samplers, solve
 from adabasis.pde import catalog
 
 from ..fitting import Method, Outcome, Problem, compare
+from ..measure import timed
 from ..methods.peers import peers
 from ..records import Bar, Measurement
 from ..registry import Settings, case
@@ -83,3 +85,53 @@ def run(settings: Settings) -> Iterator[Measurement]:
     if not settings.quick:
         theirs = peers(settings, "DeepXDE, Adam then L-BFGS", "jinns, natural gradient")
         yield from compare([problem(name) for name in WITH_PEERS], theirs, settings)
+
+
+def solved_on(width: int) -> Method:
+    """Return one solve on given functions, certificate included, when all is compiled."""
+
+    def fit(asked: Problem, seed: int) -> Outcome:
+        made, basis = catalog.problem(asked.name), FrozenFeatures(width, scale=4.0)
+        solve(made, basis, random_state=seed)
+        with timed() as timing:
+            solution = solve(made, basis, random_state=seed)
+        return dataclasses.replace(outcome(solution), timing=timing)
+
+    return Method("one solve", fit)
+
+
+def resolved(width: int, count: int, *, stored: bool) -> Method:
+    """Return so many right-hand sides, certificates included, with the factor made or at hand."""
+
+    def fit(asked: Problem, seed: int) -> Outcome:
+        made = catalog.problem(asked.name)
+        sources = [made.with_data(k * made.source) for k in range(count, 0, -1)]
+        first = solve(made.with_data(1.0), FrozenFeatures(width, scale=4.0), random_state=seed)
+        first.resolve(sources)
+        for trial in () if stored else first.trials:
+            trial.factor = None
+        with timed() as timing:
+            *_, solution = first.resolve(sources)
+        return dataclasses.replace(outcome(solution), timing=timing)
+
+    return Method(f"resolve, {count}{', factor stored' if stored else ''}", fit)
+
+
+@case(
+    "sources",
+    "poisson-2d on given functions for a hundred sources: rows are factored once",
+    error="relative l2 error on 4,096 unseen points",
+    repeats=3,
+    reference="resolve, 1",
+    bars=tuple(Bar("poisson-2d", f"resolve, {n}", "time_ratio", 3.0) for n in (1, 100)),
+)
+def run_sources(settings: Settings) -> Iterator[Measurement]:
+    """Solve once, and for one and a hundred further sources."""
+    width, many = (60, 5) if settings.quick else (900, 100)
+    methods = [
+        resolved(width, 1, stored=False),
+        resolved(width, many, stored=False),
+        resolved(width, many, stored=True),
+        solved_on(width),
+    ]
+    yield from compare([problem("poisson-2d")], methods, settings)
