@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from adabasis import FrozenFeatures, Solution, samplers, solve
+from adabasis import FrozenFeatures, PartitionBasis, Solution, samplers, solve
 from adabasis.pde import catalog
 
 from ..fitting import Method, Outcome, Problem, compare
@@ -135,3 +135,37 @@ def run_sources(settings: Settings) -> Iterator[Measurement]:
         solved_on(width),
     ]
     yield from compare([problem("poisson-2d")], methods, settings)
+
+
+def pounet(name: str, method: str) -> Method:
+    """Return a POUnet as the basis of an equation, as drawn or moved."""
+
+    def fit(asked: Problem, seed: int) -> Outcome:
+        basis = (
+            PartitionBasis(4, 1, partition="affine")
+            if "tent" in asked.name
+            else PartitionBasis(9, 5, partition="rbf")
+        )
+        made = catalog.problem(asked.name)
+        return outcome(solve(made, basis, method=method, max_steps=40, random_state=seed))
+
+    return Method(name, fit)
+
+
+@case(
+    "pde-pounets",
+    "partition of unity networks as bases of equations",
+    error="relative l2 error on 4,096 unseen points",
+    repeats=1,
+    reference="adabasis",
+)
+def run_pounets(settings: Settings) -> Iterator[Measurement]:
+    """Compare a POUnet as drawn and moved with the default."""
+    names = ["poisson-1d", "poisson-2d", "advection-diffusion", "advection-constant-tent"]
+    methods = [
+        Method("adabasis", by_default),
+        pounet("POUnet as drawn", "frozen"),
+        pounet("POUnet, Gauss-Newton", "lsgn"),
+    ]
+    problems = [problem(name) for name in (names[:1] if settings.quick else names)]
+    yield from compare(problems, methods, settings)

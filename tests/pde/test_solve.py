@@ -113,6 +113,17 @@ def test_units_change_nothing():
     assert max(errors) <= 2 * min(errors)
 
 
+@pytest.mark.slow
+def test_the_parts_of_a_pounet_move_to_where_a_layer_is():
+    layer = catalog.problem("advection-diffusion")
+    pounet = ab.PartitionBasis(9, 5, partition="rbf")
+    drawn, moved = (
+        ab.solve(layer, pounet, method=method, max_steps=20) for method in ("frozen", "lsgn")
+    )
+    assert moved.error() <= 1e-4 * drawn.error()
+    assert moved.error() <= moved.certificate.error_estimate
+
+
 def test_other_right_hand_sides_cost_no_new_solve_and_give_the_same():
     made = pde.LinearProblem(LINE, MINUS_U2, 1.0, [pde.Dirichlet(0.0)])
     other = made.with_data(9 * SINE, [pde.Dirichlet(SINE)])
