@@ -41,6 +41,11 @@ class Objective:
     ridge: float | Array
     basis: AbstractBasis
 
+    @property
+    def smoothness(self) -> float:
+        """Order of the highest derivative of A(ξ) in ξ that is continuous."""
+        return self.basis.smoothness - max(term.order for term in self.terms)
+
     def design(self, parameters: Parameters) -> Array:
         """Return the weighted rows A(ξ)."""
         return rows.design(self.terms, self.basis, parameters)
