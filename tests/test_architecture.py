@@ -25,7 +25,7 @@ train.loop train
 storage classes classes.labels fitted classes.classifier select prepared candidates search progress
 options fitting pounet classes.search classes.fitting classes.joint
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
-pde.solution pde.study pde.export pde.solving pde
+pde.again pde.solution pde.study pde.export pde.solving pde
 verdict classes.verdict
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..fitted import Fitted
 from ..operators import AbstractOperator
+from .again import resolved
 from .certificate import Certificate
 from .problem import LinearProblem
 from .search import Trial
@@ -89,8 +90,6 @@ class Solution(Fitted):
         ValueError
             If the operators, or the conditions' places, differ, or the equation is not linear.
         """
-        from .again import resolved
-
         return resolved(self, list(problems))
 
     def convergence_study(self, widths: Iterable[int] | None = None) -> Study:
