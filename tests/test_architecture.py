@@ -11,7 +11,7 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-errors notation scope domains points samplers fields
+errors notation scope compiled domains points samplers fields
 basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped
 basis.polynomial basis.partition basis.partitioned basis

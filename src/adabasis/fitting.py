@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -15,6 +14,7 @@ from jax import Array
 from . import lstsq, rows, select
 from .basis import AbstractBasis, Ensemble
 from .candidates import SEARCH_ROWS, AnyFitted, Candidate
+from .compiled import quickly
 from .domains import bounding_box
 from .fitted import CHUNK_NUMBERS, Fitted
 from .notation import Parameters
@@ -265,7 +265,7 @@ def solved_again(
     )
 
 
-@eqx.filter_jit
+@quickly()
 def _reduced(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
 ) -> lstsq.Reduction:
@@ -280,7 +280,7 @@ def _reduced(
     return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
 
 
-@eqx.filter_jit
+@quickly()
 def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lstsq.Solution:
     """Solve with a ridge, or one relative to the largest singular value of unit-norm columns.
 

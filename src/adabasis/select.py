@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +19,7 @@ from jax import Array
 
 from . import lstsq, rows
 from .basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis, ProjectedFeatures
+from .compiled import quickly
 from .notation import AnyArray, Parameters, RandomKey
 from .points import Points
 
@@ -71,7 +71,7 @@ def describe(basis: AbstractBasis) -> str:
     return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
 
-@eqx.filter_jit
+@quickly()
 def _scores(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term
 ) -> tuple[Array, Array, Array]:
@@ -90,7 +90,7 @@ def _scores(
     return errors[best], best, factors.solve(block.rhs, ridges[best])
 
 
-@eqx.filter_jit
+@quickly()
 def _score_with(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: Array
 ) -> tuple[Array, Array]:
@@ -129,7 +129,7 @@ def canonical(basis: AbstractBasis) -> AbstractBasis:
     return basis.replace(scale=1.0) if isinstance(basis, FrozenFeatures) else basis
 
 
-@eqx.filter_jit
+@quickly(once=True)
 def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
     """Draw the parameters of a basis in one compiled call."""
     return basis.init(key, jnp.asarray(box))
@@ -144,7 +144,7 @@ def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Para
     return _placed(basis, parameters, x[some])
 
 
-@eqx.filter_jit
+@quickly(once=True)
 def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parameters:
     return basis.placed(parameters, jnp.asarray(x))
 
@@ -215,7 +215,7 @@ def narrower(basis: AbstractBasis) -> NeuralBasis | None:
     return basis.replace(width=basis.width // 2)
 
 
-@eqx.filter_jit
+@quickly(once=True)
 def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
     """Widen a trained network in one compiled call."""
     assert isinstance(basis, NeuralBasis)
@@ -229,7 +229,7 @@ def _affordable(basis: NeuralBasis, n_rows: int, n_inputs: int, n_outputs: int) 
     return parameters <= n_rows and work <= MOST_WORK
 
 
-@eqx.filter_jit
+@quickly()
 def _scatter_of_gradients(
     basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: AnyArray
 ) -> Array:
@@ -265,7 +265,7 @@ def clear_rank(variation: np.ndarray) -> int:
 
 
 def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeatures]:
-    """Return features of r directions to compare, smoothest first: that one is to be trained."""
+    """Return features of r directions to compare, smoothest first."""
     most = n_rows // 4 - n_inputs - 1
     widths = [width for width in PROJECTED_WIDTHS if width <= most][-2:]
     sizes = itertools.product(widths, PROJECTED_SCALES)

@@ -11,6 +11,7 @@ import pytest
 
 from adabasis.train import GD, LSGD, Budget, History, Progress, Snapshots, StopReason, train
 from adabasis.train import loop as loop_module
+from adabasis.train.blocks import Work
 
 from ..laws import assert_close, assert_same_bits
 from ..registry import draw, key
@@ -273,3 +274,15 @@ def test_precisions_that_do_not_go_together_are_refused():
         train(PLAIN, problem, single, key=key())
     with jax.enable_x64(False):  # all of it in single precision is somebody's choice
         assert train(PLAIN, problem, single, key=key(), budget=Budget(2)).loss > 0
+
+
+def test_another_ridge_needs_no_other_code():
+    small, large = (Work.of(PLAIN, objective(ridge=ridge)) for ridge in (1e-3, 1e-2))
+    assert small.static == large.static
+    assert Work.of(PLAIN, objective()).static != large.static  # none at all takes less work
+    for name in ("lsgd", "gd", "lsgn"):
+        given, as_array = objective(ridge=1e-3), objective(ridge=np.asarray(1e-3))
+        first = run(TRAINERS[name], problem=given, max_steps=3)
+        assert_same_bits(
+            first.history.loss, run(TRAINERS[name], problem=as_array, max_steps=3).history.loss
+        )

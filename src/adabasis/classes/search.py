@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -15,6 +14,7 @@ from jax import Array
 from .. import rows, select
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from ..candidates import NOTHING_LEARNT, SEARCH_ROWS, AbstractSearch, Candidate, total_weight
+from ..compiled import quickly
 from ..notation import AnyArray, Parameters
 from ..train import (
     NGD,
@@ -197,7 +197,7 @@ def _arithmetic_mean(errors: list[float]) -> float:
     return float(np.mean(errors))
 
 
-@eqx.filter_jit
+@quickly()
 def _last_layer(
     objective: CrossEntropy, parameters: Parameters, start: AnyArray, tol: Array
 ) -> LastLayer:

@@ -13,8 +13,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from ..compiled import quickly
 from ..notation import AnyArray, Parameters, RandomKey
 from .cross_entropy import CrossEntropy
 from .steps import AbstractTrainer, Evaluation, Objective, choose
@@ -50,10 +52,23 @@ class Work:
     @classmethod
     def of(cls, trainer: AbstractTrainer, objective: AnyObjective) -> Work:
         """Take the arrays out, and keep all the rest beside them."""
+        objective = _of_any_ridge(objective)
         leaves, structure = jax.tree.flatten((trainer, objective))
         arrays = _on_device([leaf for leaf in leaves if eqx.is_array(leaf)])
         rest = tuple(_ARRAY if eqx.is_array(leaf) else leaf for leaf in leaves)
         return cls(arrays, Static(rest, structure))
+
+
+def _of_any_ridge(objective: AnyObjective) -> AnyObjective:
+    """Return the objective with its ridge an array: code for one number serves every other.
+
+    No ridge at all stays what it is, since that takes less work.
+    """
+    if not (isinstance(objective.ridge, float) and objective.ridge):
+        return objective
+    dtype = jax.eval_shape(lambda: objective.targets).dtype
+    ridge: Any = np.asarray(objective.ridge, dtype)
+    return dataclasses.replace(objective, ridge=ridge)
 
 
 @jax.jit
@@ -73,8 +88,7 @@ def _together(arrays: list[Array], static: Static) -> tuple[AbstractTrainer, Any
     return trainer, objective
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def advance(
+def _advance(
     arrays: list[Array],
     static: Static,
     state: Any,
@@ -106,7 +120,13 @@ def advance(
     return jnp.stack([a.astype(dtype) for a in asked]), records, state, best, now
 
 
-@functools.partial(jax.jit, static_argnums=1)
+_jit = functools.partial(jax.jit, static_argnums=1)
+advance = _jit(_advance)
+advance_few = quickly(_jit)(_advance)
+"""The same for trainers that take few steps."""
+
+
+@quickly(_jit, once=True)
 def begin(
     arrays: list[Array], static: Static, parameters: Parameters, key: RandomKey
 ) -> tuple[Any, Evaluation]:
@@ -118,7 +138,7 @@ def begin(
     return state, dataclasses.replace(zeros, loss=jnp.full_like(zeros.loss, jnp.inf))
 
 
-@eqx.filter_jit
+@quickly()
 def held_out_error(objective: AnyObjective, parameters: Parameters, c: AnyArray) -> Array:
     """Return the error of given coefficients: root mean square, of classes cross-entropy."""
     return objective.error(parameters, c)

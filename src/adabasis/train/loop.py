@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..notation import Parameters, RandomKey
-from .blocks import BLOCK, AnyObjective, Work, advance, begin, held_out_error
+from .blocks import BLOCK, AnyObjective, Work, advance, advance_few, begin, held_out_error
 from .record import Callback, Progress, Run, StopReason, Tape
 from .steps import AbstractTrainer, Evaluation
 
@@ -25,6 +25,10 @@ BLOCK_SECONDS = 0.2
 SMALL = 10**6
 """Numbers in ξ times rows, or in the rows, with which the first block may be a whole one: where a
 step takes milliseconds at most, cutting costs more than it gives."""
+
+
+FEW_STEPS = 300
+"""Steps of a trainer's usual run up to which they are compiled quickly."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +155,7 @@ class _Loop:
         self.objective, self.budget = objective, budget
         self.validation, self.callbacks = validation, callbacks
         self.start, self.work = time.perf_counter(), Work.of(trainer, objective)
+        self.compiled = advance_few if trainer.pace.steps <= FEW_STEPS else advance
         self.final: tuple[Evaluation, int, float] | None = None
         self.final_check: tuple[int, float] | None = None
 
@@ -208,7 +213,7 @@ class _Loop:
         tape = self.tape
         n = min(self._until_check(), self.block, max(1, self.budget.max_steps + 1 - tape.step))
         began = time.perf_counter()
-        asked, records, state, best, now = advance(
+        asked, records, state, best, now = self.compiled(
             self.work.arrays,
             self.work.static,
             tape.state,
