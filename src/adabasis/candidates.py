@@ -180,10 +180,11 @@ class AbstractSearch:
         penalty: float,
         validation: Objective | CrossEntropy | None,
         unit: float,
+        tol: float = 0.0,
     ) -> Candidate:
         """Train within what is left of the budgets; ``unit`` is that of the held-out error."""
         basis = objective.basis
-        budget = Budget.of(trainer, self.max_steps, self.tol)
+        budget = Budget.of(trainer, self.max_steps, max(self.tol, tol))
         left = max(self.deadline - time.perf_counter(), 0.0)
         run = train(
             trainer,

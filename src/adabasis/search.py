@@ -31,6 +31,10 @@ WORTH_AVERAGING = 1.5
 """Held-out errors within this factor are about the same: one fold tells no more."""
 CLEAR = 0.03
 """Relative error of a network below which its gradients tell directions from noise."""
+NOISY = 1e-3
+"""Relative error met so far above which single precision does for the steps of descent."""
+CONVERGED = 1e-8
+"""Relative residual at which directions are known: the steps after it change the twelfth digit."""
 ROUNDS = 2
 
 
@@ -121,6 +125,7 @@ class Search(AbstractSearch):
         fold: int | None,
         penalty: float,
         initial: Parameters = None,
+        tol: float = 0.0,
     ) -> Candidate:
         """Train a basis without the rows of a fold, or on all rows."""
         kept, held_out = self.data.fold(fold) if fold is not None else (self.data.all_rows, None)
@@ -129,13 +134,14 @@ class Search(AbstractSearch):
             drawn = select.draw(basis, self.data.key(restart), self.data.inner_box)
             initial = select.placed(basis, drawn, term.points)
         return self._descent(
-            trainer or LSGN(),
+            trainer or LSGN(precision="single" if penalty > PRIOR * NOISY**2 else "double"),
             Objective(rows.tied(term, basis), penalty / total_weight(term), basis),
             initial,
             restart,
             penalty,
             Objective([held_out], 0.0, basis) if held_out else None,
             _spread(held_out) if held_out else 1.0,
+            tol,
         )
 
     def _project(self) -> None:
@@ -164,13 +170,15 @@ class Search(AbstractSearch):
             rank, bases = fewer, select.projected_bases(len(z), z.shape[1], fewer)
             if not bases:
                 return
-            start = bases[0].along(axes[:rank], z)
-            seen = self._trained(None, bases[0], 0, 0, self._fixed_penalty, start)
+            few = min(bases, key=lambda basis: basis.width)  # enough to find the directions
+            start = few.along(axes[:rank], z)
+            seen = self._trained(None, few, 0, 0, self._fixed_penalty, start, CONVERGED)
             if self._late():
                 break
         if bases and self.cut_short is None:
             # Few parameters, no noise: the end of the descent, not where a check ended it.
-            last = self._trained(None, bases[0], 0, None, self._fixed_penalty, seen.parameters)
+            penalty = self._fixed_penalty
+            last = self._trained(None, bases[0], 0, None, penalty, seen.parameters, CONVERGED)
             solved = []
             for basis in bases:
                 solved.append(self._left_out(basis, last.parameters))

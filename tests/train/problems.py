@@ -22,6 +22,7 @@ TRAINERS = {
     "lsgd auto": CONTROLLED,
     "gd": JOINT,
     "lsgn": LSGN(),
+    "lsgn single": LSGN(precision="single"),
     "lsgn iterative": LSGN(solver="iterative"),
 }
 

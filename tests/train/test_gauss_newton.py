@@ -68,6 +68,18 @@ def test_accepted_steps_never_raise_the_loss_and_rejected_ones_are_taken_back(so
     assert kinds == {True, False}
 
 
+def test_single_precision_blurs_the_direction_and_nothing_else():
+    problem, steps = objective(ridge=1e-3), {}
+    for precision in ("single", "double"):
+        ((state, evaluation),) = states(LSGN(precision=precision), problem, 1)
+        steps[precision] = ravel_pytree(state.trial)[0] - state.good
+        exact = states(LSGN(), problem, 1)
+        assert_same_bits(evaluation, next(iter(exact))[1])
+        assert state.good.dtype == state.loss.dtype == state.system.dtype == np.float64
+    error = np.linalg.norm(steps["single"] - steps["double"]) / np.linalg.norm(steps["double"])
+    assert 1e-12 < error < 1e-3
+
+
 @pytest.mark.parametrize("ridge", [0.0, 1e-3])
 @pytest.mark.parametrize("basis", [BASIS, FRAGILE])
 def test_products_with_the_jacobian_are_those_of_its_matrix(ridge, basis):
@@ -130,3 +142,5 @@ def test_it_goes_further_than_descent():
 def test_an_unknown_jacobian_is_named():
     with pytest.raises(ValueError, match=r"LSGN\(jacobian='full'\).*kaufman.*golub-pereyra"):
         LSGN(jacobian="full")
+    with pytest.raises(ValueError, match=r"LSGN\(precision='half'\).*double.*single"):
+        LSGN(precision="half")
