@@ -15,6 +15,14 @@ def function(x, power):
     return jnp.tanh(x) ** power, jnp.linalg.norm(x)
 
 
+@pytest.fixture
+def forgetful():
+    """Forget before and after what XLA accepts."""
+    compiled._accepted.cache_clear()
+    yield
+    compiled._accepted.cache_clear()
+
+
 @pytest.mark.parametrize("once", [False, True])
 def test_functions_compiled_quickly_are_the_same_functions(once):
     x = np.linspace(-2.0, 2.0, 50)
@@ -24,18 +32,36 @@ def test_functions_compiled_quickly_are_the_same_functions(once):
     assert compiled.quickly()(function).__doc__ == function.__doc__
 
 
-def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
+def test_the_compiler_is_told():
+    told = []
+
+    def jit(function, compiler_options):
+        told.append(compiler_options)
+        return function
+
+    for once in (False, True):
+        compiled.quickly(jit, once=once)(function)(np.ones(3), power=2)
+    assert told == [compiled._SEVERAL, compiled._ONCE]
+
+
+def test_inside_other_compiled_functions_they_are_what_they_were():
+    quick = compiled.quickly()(function)
+
+    def norm(x):
+        return quick(x, power=2)[1]
+
+    x = np.array([3.0, 4.0])
+    assert_close(jax.jit(norm)(x), 5.0, 1e-14)
+    assert_close(jax.grad(norm)(x), x / 5.0, 1e-14)
+    assert_close(jax.vmap(norm)(np.stack([x, 2 * x])), [5.0, 10.0], 1e-14)
+
+
+def test_options_that_xla_does_not_know_are_left_out(monkeypatch, forgetful):
     monkeypatch.setattr(compiled, "_SEVERAL", {"xla_no_such_option": True})
-    compiled._accepted.cache_clear()
     assert compiled._accepted(False) is None
-    assert compiled.quickly()(function)(np.ones(3), power=2)[1] == np.sqrt(3.0)
-    monkeypatch.undo()
-    compiled._accepted.cache_clear()
-    assert compiled._accepted(False) == compiled._SEVERAL
+    assert_close(compiled.quickly()(function)(np.ones(3), power=2)[1], np.sqrt(3.0), 1e-14)
 
 
-def test_accelerators_choose_for_themselves(monkeypatch):
+def test_accelerators_choose_for_themselves(monkeypatch, forgetful):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    compiled._accepted.cache_clear()
     assert compiled._accepted(True) is None
-    compiled._accepted.cache_clear()

@@ -31,7 +31,8 @@ def quickly(
 ) -> Callable[[Callable[_Given, _Returned]], Callable[_Given, _Returned]]:
     """Compile a function with less effort than usual, on processors and where XLA allows it.
 
-    It may not be called inside another compiled function, to which alone such choices belong.
+    Inside another function that is being compiled or differentiated, to which alone such choices
+    belong, the function is what it was.
 
     Parameters
     ----------
@@ -51,7 +52,10 @@ def quickly(
 
         @functools.wraps(function)
         def call(*args: _Given.args, **keywords: _Given.kwargs) -> _Returned:
-            return compiled()(*args, **keywords)
+            traced = any(
+                isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, keywords))
+            )
+            return function(*args, **keywords) if traced else compiled()(*args, **keywords)
 
         return call
 

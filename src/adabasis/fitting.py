@@ -280,7 +280,7 @@ def _reduced(
     return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
 
 
-@quickly()
+@quickly(once=True)
 def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lstsq.Solution:
     """Solve with a ridge, or one relative to the largest singular value of unit-norm columns.
 

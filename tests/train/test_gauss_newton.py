@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from adabasis.train import LSGN, matrix_free
+from adabasis.train import LSGN, gauss_newton, matrix_free
 from adabasis.train.project import Spectrum
 
 from ..laws import assert_close, assert_same_bits
@@ -144,3 +144,16 @@ def test_an_unknown_jacobian_is_named():
         LSGN(jacobian="full")
     with pytest.raises(ValueError, match=r"LSGN\(precision='half'\).*double.*single"):
         LSGN(precision="half")
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+@pytest.mark.parametrize("more", [0, 3])
+def test_rows_over_a_diagonal_are_reduced_as_all_rows_are(n, more):
+    rng = np.random.default_rng(n)
+    over = rng.normal(size=(n + 1 + more, n + 1))
+    over = over if more else np.triu(over)
+    diagonal = np.diag(rng.uniform(0.1, 1.0, n))
+    triangle = np.asarray(gauss_newton._under_a_diagonal(jnp.asarray(over), jnp.asarray(diagonal)))
+    whole = np.vstack([over, np.pad(diagonal, ((0, 0), (0, 1)))])
+    assert np.array_equal(np.tril(triangle[:, :n], -1), np.zeros((n, n)))
+    assert_close(triangle[:, :n].T @ triangle, whole[:, :n].T @ whole, 1e-13)

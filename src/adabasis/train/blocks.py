@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
 from typing import Any
 
 import equinox as eqx
@@ -64,7 +65,7 @@ def _of_any_ridge(objective: AnyObjective) -> AnyObjective:
 
     No ridge at all stays what it is, since that takes less work.
     """
-    if not (isinstance(objective.ridge, float) and objective.ridge):
+    if not (isinstance(objective.ridge, numbers.Real) and objective.ridge):
         return objective
     dtype = jax.eval_shape(lambda: objective.targets).dtype
     ridge: Any = np.asarray(objective.ridge, dtype)
@@ -138,7 +139,7 @@ def begin(
     return state, dataclasses.replace(zeros, loss=jnp.full_like(zeros.loss, jnp.inf))
 
 
-@quickly()
+@quickly(once=True)
 def held_out_error(objective: AnyObjective, parameters: Parameters, c: AnyArray) -> Array:
     """Return the error of given coefficients: root mean square, of classes cross-entropy."""
     return objective.error(parameters, c)

@@ -43,7 +43,7 @@ class Objective:
 
     @property
     def smoothness(self) -> float:
-        """Order of the highest derivative of A(ξ) in ξ that is continuous."""
+        """Order of the highest continuous derivative of A(ξ) in ξ, taken to be that in x."""
         return self.basis.smoothness - max(term.order for term in self.terms)
 
     def design(self, parameters: Parameters) -> Array:
