@@ -131,10 +131,47 @@ def test_other_right_hand_sides_cost_no_new_solve_and_give_the_same():
     at = np.linspace(0, 1, 50)[:, None]
     np.testing.assert_allclose(again(at), np.sin(3 * at[:, 0]), atol=1e-9)
     assert ab.solve(made, FEW).resolve([]) == []
-    with pytest.raises(ValueError, match="expected the operator"):
-        ab.solve(made, FEW).resolve([pde.LinearProblem(LINE, op.Partial(x), 1.0)])
     with pytest.raises(ValueError, match="expected conditions"):
         again.resolve([made.with_data(1.0, [pde.Dirichlet(0.0, on=(x, 1.0))])])
+
+
+def robin(alpha, weight=None):
+    return pde.Robin(0.0, on=(x, 0.0), alpha=alpha, weight=weight)
+
+
+def slope(conditions, *, domain=LINE, operator=None, data=()):
+    operator = op.Partial(x) if operator is None else operator
+    return pde.LinearProblem(domain, operator, np.cos(x), conditions, data)
+
+
+def on_the_left(u):
+    return [pde.Dirichlet(u, on=(x, 0.0))]
+
+
+STATED_OTHERWISE = {
+    "domain": (slope(on_the_left(0.0)), slope(on_the_left(0.0), domain=ab.Box(x=(0, 3)))),
+    "another operator": (slope(on_the_left(0.0)), slope(on_the_left(0.0), operator=MINUS_U2)),
+    "Robin.*another operator": (slope([robin(1.0)]), slope([robin(5.0)])),
+    "weight is 2.0": (slope([robin(1.0, 1.0)]), slope([robin(1.0, 2.0)])),
+    "other points": tuple(
+        slope([], data=[pde.Observe([[place]], [0.0])]) for place in (0.0, 1.0)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", STATED_OTHERWISE)
+def test_a_factor_refuses_what_it_is_not_one_of(what):
+    solved, asked = STATED_OTHERWISE[what]
+    with pytest.raises(ValueError, match=what):
+        ab.solve(solved, FEW).resolve([asked])
+
+
+def test_operators_stated_anew_are_the_same_operators():
+    first, again = (
+        slope([robin(lambda x: 1 + x)], operator=op.Partial(x) + (lambda x: x**2) * op.Identity())
+        for _ in range(2)
+    )
+    assert ab.solve(first, FEW).resolve([again])[0].certificate.solved
 
 
 def test_other_right_hand_sides_have_certificates_of_their_own():

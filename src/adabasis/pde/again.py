@@ -18,15 +18,21 @@ from .. import rows
 from ..basis import AbstractBasis
 from ..notation import Parameters
 from ..operators import Identity
+from ..samplers import Sobol
 from ..scope import numerics
 from .certificate import CONTRADICTION, certify, runner_up, unmet
-from .problem import LinearProblem, values_at
+from .conditions import Piece
+from .problem import LinearProblem, on_waves, values_at
 from .search import Trial, on_domain_without_slope
 from .system import RIDGE, Misfit, Rows, System, fresh_rows
 
 if TYPE_CHECKING:
     from .solution import Solution
 
+PROBE = (Sobol(), 64, 64)
+"""Points at which problems are compared."""
+SAME = 1e-12
+"""Relative difference of two operators' images that round-off makes."""
 OTHER = ", other data"
 """What the label of a trial says of those solved again."""
 
@@ -131,9 +137,10 @@ def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Soluti
     Raises
     ------
     ValueError
-        If the operators, or the conditions' places, differ, or the equation is not linear.
+        If domains, operators, places or weights differ, or the equation is not linear.
     """
-    _refuse_others(solution.problem, wanted)
+    with numerics():
+        _refuse_others(solution.problem, wanted)
     if not wanted:
         return []
     second = runner_up(solution.trial, solution.trials)
@@ -149,12 +156,43 @@ def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Soluti
 def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> None:
     if not first.linear:
         raise ValueError(f"resolve: {first.operator!r} is not linear; use solve.")
+    known = first.pieces(*PROBE)
     for other in wanted:
-        if not eqx.tree_equal(other.operator, first.operator):
+        named, bounds = other.domain.names, other.domain.bounds
+        if named != first.domain.names or not np.array_equal(bounds, first.domain.bounds):
             raise ValueError(
-                f"resolve: expected the operator {first.operator!r}, got {other.operator!r}. "
-                "Another operator needs another solve."
+                f"resolve: expected the domain {first.domain!r}, got {other.domain!r}. "
+                "Another domain needs another solve."
             )
+        pieces = other.pieces(*PROBE)
+        for mine, theirs in zip(known, pieces, strict=False):
+            same_name = mine.label == theirs.label
+            what = _difference(bounds, mine, theirs) if same_name else ""
+            if what:
+                raise ValueError(
+                    f"resolve: {theirs.label}: {what} than in the problem solved. Only the source "
+                    "and the values of conditions may be others; else solve again."
+                )
+        if [p.label for p in pieces] != [p.label for p in known]:
+            raise ValueError(
+                f"resolve: expected conditions {[p.label for p in known]}, "
+                f"got {[p.label for p in pieces]}."
+            )
+
+
+def _difference(bounds: np.ndarray, mine: Piece, theirs: Piece) -> str:
+    """Say what is different, but for data; operators are compared by what they do to waves."""
+    if not np.array_equal(mine.x, theirs.x):
+        return "it holds at other points"
+    if mine.weight != theirs.weight:
+        return f"its weight is {theirs.weight!r} rather than {mine.weight!r}, other"
+    if eqx.tree_equal(mine.operator, theirs.operator):
+        return ""
+    if mine.operator.order != theirs.operator.order or not theirs.operator.linear:
+        return f"it has another operator, {theirs.operator!r},"
+    (u, *_), (v, *_) = (on_waves(p.operator, bounds, jnp.asarray(mine.x)) for p in (mine, theirs))
+    same = jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u))
+    return "" if same else f"it has another operator, {theirs.operator!r},"
 
 
 def _data(wanted: Sequence[LinearProblem], at: Rows) -> list[np.ndarray]:
@@ -186,7 +224,7 @@ class _Solved:
         """Return the trial as it is for one of the right-hand sides."""
         held = self.trial.rows
         parts = [
-            dataclasses.replace(part, data=data[:, k])
+            dataclasses.replace(part, data=data[:, k].copy())
             for part, data in zip(held.parts, self.data, strict=True)
         ]
         return dataclasses.replace(

@@ -257,7 +257,7 @@ def waves(bounds: Any, x: Array) -> Array:
 
 
 @eqx.filter_jit
-def _on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> tuple[Array, Array, Array]:
+def on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> tuple[Array, Array, Array]:
     """Return L applied to each wave at N points, (N, 16), to 2w₁ + 3w₂ and to 0, (N, 1)."""
 
     def at(mixture: Array) -> Array:
@@ -283,7 +283,7 @@ def _examined(domain: Box, piece: Piece) -> float:
     names, x, operator = domain.names, piece.x, piece.operator
     with double_precision():
         try:
-            found = _on_waves(operator, domain.bounds, jnp.asarray(x))
+            found = on_waves(operator, domain.bounds, jnp.asarray(x))
         except jax.errors.TracerArrayConversionError as error:
             raise TypeError(
                 f"{piece.label}: a coefficient of {operator!r} calls NumPy on a number that JAX is "

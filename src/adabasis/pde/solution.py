@@ -88,7 +88,7 @@ class Solution(Fitted):
         Raises
         ------
         ValueError
-            If the operators, or the conditions' places, differ, or the equation is not linear.
+            If domains, operators, places or weights differ, or the equation is not linear.
         """
         return resolved(self, list(problems))
 
