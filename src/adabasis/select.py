@@ -71,7 +71,7 @@ def describe(basis: AbstractBasis) -> str:
     return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
 
-@quickly()
+@quickly(once=True)
 def _scores(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term
 ) -> tuple[Array, Array, Array]:
@@ -90,7 +90,7 @@ def _scores(
     return errors[best], best, factors.solve(block.rhs, ridges[best])
 
 
-@quickly()
+@quickly(once=True)
 def _score_with(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: Array
 ) -> tuple[Array, Array]:
