@@ -123,7 +123,7 @@ class LSGN(AbstractTrainer):
     precision : {"double", "single"}
         In which the second pass is reduced and the damped step solved. Coefficients, loss and
         acceptance are in the data's precision always: ``"single"`` costs the last digits of a
-        direction, and a third less time. Fits of data with noise above 1e-3 lose nothing; on
+        direction, which data with noise above 1e-3 do not have, and saves a third of the time; on
         clean data the loss may stall orders of magnitude higher, and the run call that converged.
 
     Raises
