@@ -34,8 +34,8 @@ CLEAR = 0.03
 NOISY = 1e-3
 """Relative error met so far above which single precision does for the steps of descent."""
 CONVERGED = 1e-8
-"""Relative residual at which directions are known: up to 200 steps beyond it made the error on unseen
-points smaller for one of four ridge functions, and larger for three."""
+"""Relative residual at which directions are known: up to 200 steps beyond it made the error on
+unseen points smaller for one of four ridge functions, and larger for three."""
 ROUNDS = 2
 
 
