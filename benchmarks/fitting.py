@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jax._src.xla_bridge import backends_are_initialized
+from joblib import Parallel, delayed, parallel_config
 
 from .measure import Timing, start_afresh, timed
 from .records import Measurement
@@ -76,8 +75,8 @@ def compare(
 ) -> Iterator[Measurement]:
     """Fit every problem by every method, interleaved: A B C, A B C, …
 
-    The repeat's number is the seed of methods that draw something. With several jobs each fit is
-    a process of its own, so many at a time.
+    The repeat's number is the seed of methods that draw something. With several jobs so many
+    processes share the fits; each begins by emptying its caches, as in one process.
     """
     runs = [
         (problem, method, repeat)
@@ -91,27 +90,15 @@ def compare(
         yield measure(problem, method, repeat)
 
 
-_RUNS: list[tuple[Problem, Method, int]] = []
-"""What the processes of ``_at_once`` find in the memory they inherit: functions do not travel."""
-
-
 def _at_once(
     runs: Sequence[tuple[Problem, Method, int]], settings: Settings
 ) -> Iterator[Measurement]:
-    if backends_are_initialized():
-        raise RuntimeError(
-            "compare: several jobs are forked from this process, which must not have computed with "
-            "JAX before, and it has. Draw the problems without JAX, or use one job."
-        )
-    _RUNS[:] = runs
-    with multiprocessing.get_context("fork").Pool(settings.jobs, maxtasksperchild=1) as pool:
-        for number, done in enumerate(pool.imap(_measure_number, range(len(runs)), 1), start=1):
+    # Processes that start empty: one forked from a process that has computed with JAX may hang.
+    with parallel_config("loky", n_jobs=settings.jobs, inner_max_num_threads=1):
+        measured = Parallel(return_as="generator")(delayed(measure)(*run) for run in runs)
+        for number, done in enumerate(measured, start=1):
             settings.doing(f"{number} of {len(runs)} fits, {settings.jobs} at a time")
             yield done
-
-
-def _measure_number(number: int) -> Measurement:
-    return measure(*_RUNS[number])
 
 
 def measure(problem: Problem, method: Method, repeat: int) -> Measurement:

@@ -153,8 +153,13 @@ class LSGN(AbstractTrainer):
 
     @property
     def pace(self) -> Pace:
-        """Gauss–Newton steps are few and costly."""
-        return Pace(steps=200, check_every=2, patience=30)
+        """Gauss–Newton steps are few and costly.
+
+        Without noise a run lives through long plateaus; one stopped there ends elsewhere for the
+        last bits of its data.
+        """
+        patience = 30 if self.precision == "single" else 50
+        return Pace(steps=200, check_every=2, patience=patience)
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start at ``parameters``; the key is not used."""
