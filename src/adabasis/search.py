@@ -178,8 +178,11 @@ class Search(AbstractSearch):
                 break
         if bases and self.cut_short is None:
             # Few parameters, no noise: where residuals vanish, not where a check ended the descent.
-            penalty = self._fixed_penalty
-            last = self._trained(None, bases[0], 0, None, penalty, seen.parameters, CONVERGED)
+            # From the axes anew, not from where the fewer features turned them to by chance.
+            assert seen.run is not None
+            axes, _ = select.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
+            start, penalty = bases[0].along(axes[:rank], z), self._fixed_penalty
+            last = self._trained(None, bases[0], 0, None, penalty, start, CONVERGED)
             solved = []
             for basis in bases:
                 solved.append(self._left_out(basis, last.parameters))

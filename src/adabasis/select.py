@@ -250,7 +250,16 @@ def directions(
     few = x[:: max(1, len(x) // DIRECTIONS_FROM)][:DIRECTIONS_FROM]
     values, vectors = np.linalg.eigh(np.asarray(_scatter_of_gradients(basis, parameters, c, few)))
     largest = values[-1] if values[-1] > 0 else 1.0
-    return vectors[:, ::-1].T, values[::-1] / largest
+    return _turned(vectors[:, ::-1].T), values[::-1] / largest
+
+
+def _turned(vectors: np.ndarray) -> np.ndarray:
+    """Return eigenvectors (r, D) with their signs set, which round-off decides otherwise.
+
+    Not by the largest entry: of a difference of two inputs both are the largest.
+    """
+    falling = 0.618 ** np.arange(vectors.shape[1])
+    return np.where(vectors @ falling < 0, -1.0, 1.0)[:, None] * vectors
 
 
 def clear_rank(variation: np.ndarray) -> int:
