@@ -82,9 +82,10 @@ def test_the_exact_solution_has_no_loss(variable):
         np.testing.assert_allclose(problem.exact(term.points.x), term.data[:, 0], atol=1e-15)
 
 
-def test_the_conditions_carry_epsilon():
+def test_the_equation_carries_epsilon():
+    """Equation (14) of the slides."""
     weights = [float(term.weight) for term in Advection(epsilon=0.25).terms()]
-    assert weights == [1.0, 0.25, 0.25]
+    assert weights == [0.25, 1.0, 1.0]
 
 
 def test_water_boils_where_the_formulation_says_it_does():

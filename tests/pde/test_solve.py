@@ -195,6 +195,21 @@ def test_other_right_hand_sides_have_certificates_of_their_own():
     assert once_more.trial.label == found[0].trial.label
 
 
+def test_of_two_answers_the_one_of_smaller_residuals_is_returned():
+    made = pde.LinearProblem(LINE, MINUS_U2, 1.0, [pde.Dirichlet(0.0)])
+    first = ab.solve(made, method="frozen")
+    steep = made.with_data(3600 * np.sin(60 * x), [pde.Dirichlet(np.sin(60 * x))])
+    (u,) = first.resolve([steep])
+    assert len(u.trials) == 2
+    assert u.trial.score == min(trial.score for trial in u.trials)
+    assert u.trials[0].label != first.trial.label + ", other data", "the smooth one won the first"
+    at = np.linspace(0, 1, 400)[:, None]
+    exact = np.sin(60 * at[:, 0])
+    error = np.linalg.norm(u(at) - exact) / np.linalg.norm(exact)
+    assert error <= u.certificate.error_estimate
+    assert (u.singular_values.shape, u.rank) == ((len(u.coefficients),), u.certificate.rank)
+
+
 def test_other_right_hand_sides_that_contradict_each_other_say_so():
     made = pde.LinearProblem(LINE, op.Identity(), 0.0, [pde.Dirichlet(0.0), pde.Dirichlet(0.0)])
     clash = made.with_data(0.0, [pde.Dirichlet(0.0), pde.Dirichlet(1.0)])

@@ -1,6 +1,6 @@
-"""The advection problems of the slides (eq. 11): terms, exact solutions, runs of trainers.
+"""The advection problems of the slides (eq. 14): terms, exact solutions, runs of trainers.
 
-J = mean (u_t + a u_x)² + ε [mean (u(x, 0) − u₀)² + mean u(0, t)²] on Cartesian clouds; u₀ is a tent
+J = ε mean (u_t + a u_x)² + mean (u(x, 0) − u₀)² + mean u(0, t)² on Cartesian clouds; u₀ is a tent
 of height 1 at 0.2, half as wide as 0.2. The non-conservative form: its solution is the stated one.
 """
 
@@ -39,7 +39,7 @@ class Advection:
     per_side : int
         Points along each side of the cloud.
     epsilon : float
-        ε, the weight of both conditions.
+        ε, the weight of the equation beside the conditions.
     """
 
     variable: bool = False
@@ -69,9 +69,9 @@ class Advection:
         inside = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
         bottom, left = (np.stack(pair, axis=1) for pair in ((side, 0 * side), (0 * side, side)))
         return [
-            _term(inside, np.zeros(len(inside)), self.operator, 1.0),
-            _term(bottom, tent(side), Identity(), self.epsilon),
-            _term(left, np.zeros(len(side)), Identity(), self.epsilon),
+            _term(inside, np.zeros(len(inside)), self.operator, self.epsilon),
+            _term(bottom, tent(side), Identity(), 1.0),
+            _term(left, np.zeros(len(side)), Identity(), 1.0),
         ]
 
 

@@ -16,6 +16,7 @@ from jax.scipy.linalg import solve_triangular
 
 from .. import rows
 from ..basis import AbstractBasis
+from ..lstsq import Status
 from ..notation import Parameters
 from ..operators import Identity
 from ..samplers import Sobol
@@ -23,7 +24,7 @@ from ..scope import numerics
 from .certificate import CONTRADICTION, certify, runner_up, unmet
 from .conditions import Piece
 from .problem import LinearProblem, on_waves, values_at
-from .search import Trial, on_domain_without_slope
+from .search import Trial, described, on_domain_without_slope, spectrum_of
 from .system import RIDGE, Misfit, Rows, System, fresh_rows
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _on_points(
 
 
 def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Solution]:
-    """Solve and certify; see :meth:`adabasis.pde.Solution.resolve`.
+    """Solve by two trials, certify the better; see :meth:`adabasis.pde.Solution.resolve`.
 
     Raises
     ------
@@ -239,25 +240,29 @@ class _Solved:
 def _certified(
     solution: Solution, problem: LinearProblem, solved: Sequence[_Solved], k: int
 ) -> Solution:
-    trials = tuple(s.one(k) for s in solved)
+    order = sorted(solved, key=lambda s: s.misfits[k].score)
+    trials, first = tuple(s.one(k) for s in order), order[0].trial
     best, difference = trials[0], math.nan
-    if len(solved) > 1:
-        u, v = (s.u[:, k] for s in solved)
+    if len(order) > 1:
+        u, v = (s.u[:, k] for s in order)
         difference = float(np.linalg.norm(u - v) / (np.linalg.norm(u) or 1.0))
     known = solution.certificate.stability
     if best.found.conditions > CONTRADICTION:
         system = System(on_domain_without_slope(best), best.parameters, best.rows)
         assert system.conditions is not None
         known = dataclasses.replace(known, contradiction=float(unmet(system.conditions)))
-    certificate = certify(problem, best, difference, best.factor.fresh, known, solution.rank)
+    changed = {} if first is solution.trial else spectrum_of(first)
+    if known.undetermined:
+        changed["status"] = Status.UNDERDETERMINED
+    rank = changed.get("rank", solution.rank)
+    certificate = certify(problem, best, difference, best.factor.fresh, known, rank)
     return dataclasses.replace(
         solution,
+        **described(best),
+        **changed,
         problem=problem,
-        coefficients=best.coefficients,
         certificate=certificate,
-        validation_error=best.score,
         notes=(certificate.verdict,),
-        trial=best,
         trials=trials,
         candidates=tuple(trial.summary for trial in trials),
     )

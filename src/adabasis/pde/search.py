@@ -17,8 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..basis import AbstractBasis, FrozenFeatures, WarpedBasis
+from ..lstsq import Status
+from ..lstsq.solve import RCOND
 from ..notation import Parameters
 from ..samplers import AbstractSampler, default_sampler
+from ..train import History
 from .newton import newton
 from .problem import LinearProblem
 from .system import (
@@ -30,6 +33,7 @@ from .system import (
     misfit,
     on_domain,
     rows_for,
+    singular_values,
 )
 
 WIDTHS = {1: (128, 384, 1000), 2: (300, 900, 2000), 3: (500, 1500, 3000)}
@@ -65,6 +69,8 @@ class Trial:
     seconds : float
     factor : Factor or None
         Of the rows, from the first time that other data were asked for.
+    spectrum : array, shape (P,), or None
+        Singular values of the unit-norm columns, once somebody has asked.
     """
 
     basis: OnDomain
@@ -78,6 +84,7 @@ class Trial:
     initial: Parameters = None
     seconds: float = 0.0
     factor: Any = None
+    spectrum: Any = None
 
     @property
     def score(self) -> float:
@@ -266,6 +273,35 @@ def _draw(basis: AbstractBasis, key: Any, n_inputs: int) -> Parameters:
 def sampler_for(problem: LinearProblem, points: AbstractSampler | None) -> AbstractSampler:
     """Return the sampler given, or the default one."""
     return points or default_sampler(problem.domain.n_inputs)
+
+
+def described(trial: Trial) -> dict[str, Any]:
+    """Return what a solution takes from its trial."""
+    return {
+        "basis": trial.basis.inner,
+        "parameters": jax.tree.map(np.asarray, trial.parameters),
+        "initial_parameters": jax.tree.map(np.asarray, trial.initial),
+        "coefficients": np.asarray(trial.coefficients),
+        "history": trial.run.history if trial.run else _history_of(trial),
+        "validation_error": trial.score,
+        "trial": trial,
+    }
+
+
+def _history_of(trial: Trial) -> History:
+    loss = trial.found.equation**2 + trial.found.conditions**2
+    return History.of_one_solve(loss, float(len(trial.coefficients)))
+
+
+def spectrum_of(trial: Trial) -> dict[str, Any]:
+    """Return singular values, rank and status of a trial of a linear equation."""
+    if trial.spectrum is None:
+        basis, terms = on_domain_without_slope(trial), trial.rows.weighted(trial.weight)
+        trial.spectrum = np.asarray(singular_values(basis, trial.parameters, terms))
+    found = trial.spectrum
+    rank = int(np.sum(found > RCOND * found[0]))
+    status = Status.FULL_RANK if rank == len(found) else Status.RANK_DEFICIENT
+    return {"singular_values": found, "rank": rank, "status": status}
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:

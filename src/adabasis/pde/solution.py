@@ -73,8 +73,9 @@ class Solution(Fitted):
         """Solve the same equation for other sources and values of conditions.
 
         The rows are factored once, those of the runner-up too; every further right-hand side costs
-        products with the orthonormal factors. Each is checked on fresh points: its certificate has
-        its own residuals, violations and error estimate, and the stability of this one.
+        products with the orthonormal factors. Of the two answers that of the smaller residuals on
+        fresh points is returned: its certificate has its own residuals, violations and error
+        estimate, and the stability of this one.
 
         Parameters
         ----------

@@ -13,16 +13,14 @@ import numpy as np
 from ..basis import AbstractBasis, FrozenFeatures
 from ..domains import AffineMap
 from ..lstsq import Status
-from ..lstsq.solve import RCOND
 from ..samplers import AbstractSampler
 from ..scope import numerics
-from ..train import AbstractTrainer, History, StopReason
+from ..train import AbstractTrainer, StopReason
 from .adapt import adapt, train_on
 from .certificate import certify, refinement, stability
 from .problem import LinearProblem, unit_map
-from .search import FrozenSearch, Trial, best_first, on_domain_without_slope, sampler_for
+from .search import FrozenSearch, Trial, best_first, described, sampler_for, spectrum_of
 from .solution import Solution
-from .system import singular_values
 
 ROUGH, SMOOTH_FALL = 1e-2, 0.2
 """Score after the first width above which moved functions are tried before wider frozen ones, if
@@ -144,25 +142,17 @@ def _checked(
 def _finished(search: FrozenSearch, settings: dict[str, Any]) -> Solution:
     problem, trials = search.problem, best_first(search.trials)
     best = trials[0]
-    basis = on_domain_without_slope(best)
-    spectrum = np.asarray(
-        singular_values(basis, best.parameters, best.rows.weighted(best.weight))
-        if problem.linear
-        else np.full(len(best.coefficients), np.nan)
-    )
-    rank = int(np.sum(spectrum > RCOND * spectrum[0])) if problem.linear else len(spectrum)
+    spectrum = spectrum_of(best) if problem.linear else {}
+    rank = spectrum.get("rank", len(best.coefficients))
     examined = stability(problem, _moderate(trials), search.fresh)
     difference = refinement(best, trials[1:], search.fresh)
     certificate = certify(problem, best, difference, search.fresh, examined, rank)
-    status = Status.FULL_RANK if rank == len(spectrum) else Status.RANK_DEFICIENT
     if examined.undetermined:
-        status = Status.UNDERDETERMINED
+        spectrum["status"] = Status.UNDERDETERMINED
     stop = best.run.stop_reason if best.run else StopReason.SOLVED
     return dataclasses.replace(
         solved_on(search, best),
-        rank=rank,
-        singular_values=spectrum,
-        status=status,
+        **spectrum,
         stop_reason=StopReason.MAX_SECONDS if search.late else stop,
         candidates=tuple(t.summary for t in trials),
         settings={**settings, "n_rows": best.rows.n_rows},
@@ -176,9 +166,7 @@ def solved_on(search: FrozenSearch, trial: Trial) -> Solution:
     """Return a trial as a solution, without certificate."""
     problem = search.problem
     return Solution(
-        basis=trial.basis.inner,
-        parameters=jax.tree.map(np.asarray, trial.parameters),
-        coefficients=np.asarray(trial.coefficients),
+        **described(trial),
         input_map=unit_map(problem.domain),
         output_map=AffineMap(np.zeros(1), np.full(1, search.unit)),
         box=problem.domain.bounds,
@@ -186,13 +174,9 @@ def solved_on(search: FrozenSearch, trial: Trial) -> Solution:
         singular_values=np.full(len(trial.coefficients), np.nan),
         status=Status.FULL_RANK,
         stop_reason=StopReason.SOLVED,
-        history=trial.run.history if trial.run else _history_of(trial),
-        validation_error=trial.score,
         validation_kind="residual on fresh points",
-        initial_parameters=jax.tree.map(np.asarray, trial.initial),
         flat_output=True,
         problem=problem,
-        trial=trial,
     )
 
 
@@ -201,8 +185,3 @@ def _moderate(trials: list[Trial]) -> Trial:
     frozen = [t for t in trials if isinstance(t.basis.inner, FrozenFeatures)] or trials
     width = min(len(t.coefficients) for t in frozen)
     return next(t for t in frozen if len(t.coefficients) == width)
-
-
-def _history_of(trial: Trial) -> History:
-    loss = trial.found.equation**2 + trial.found.conditions**2
-    return History.of_one_solve(loss, float(len(trial.coefficients)))
