@@ -69,6 +69,7 @@ def fit(
     max_seconds: Annotated[float, Parameter(show_default=False)] = math.inf,
     out: Path | None = None,
     report: Path | None = None,
+    no_report: Flag = False,
     force: Flag = False,
     quiet: Flag = False,
     as_json: AsJson = False,
@@ -103,6 +104,8 @@ def fit(
         Model file [default: TABLE.adabasis here].
     report
         Report page [default: TABLE.html here].
+    no_report
+        Write no report page, which saves time.
     force
         Overwrite files.
     quiet
@@ -114,7 +117,7 @@ def fit(
 
     job = commands.FitJob(
         table, target, model, weight, drop, encode, impute, classify, holdout, seed, max_seconds,
-        out, report, force, _given,
+        out, report, no_report, force, _given,
     )  # fmt: skip
     return _told(commands.fit_table(job, _console(), quiet=quiet or as_json), as_json)
 

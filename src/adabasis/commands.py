@@ -67,6 +67,7 @@ class FitJob:
     max_seconds: float = math.inf
     out: Path | None = None
     report: Path | None = None
+    no_report: bool = False
     force: bool = False
     command: Sequence[str] = ()
 
@@ -80,6 +81,8 @@ class FitJob:
             raise BadInput(f"--max-seconds {self.max_seconds:g}: expected a positive number.")
         if self.seed < 0:
             raise BadInput(f"--seed {self.seed}: expected a whole number of at least 0.")
+        if self.report and self.no_report:
+            raise BadInput(f"--no-report and --report {self.report} exclude each other.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +121,7 @@ def writable(path: Path, option: str, force: bool) -> Path:
 
 
 def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
-    """Fit a table, judge the model on held-out rows, solve again with all, write both files.
+    """Fit a table, judge the model on held-out rows, solve again with all, write what is asked for.
 
     Parameters
     ----------
@@ -137,8 +140,8 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
     """
     job.check()
     out = writable(job.out or Path(f"{stem(job.table)}.adabasis"), "--out", job.force)
-    page = writable(job.report or Path(f"{stem(job.table)}.html"), "--report", job.force)
-    if out.resolve() == page.resolve():
+    page = None if job.no_report else job.report or Path(f"{stem(job.table)}.html")
+    if page and out.resolve() == writable(page, "--report", job.force).resolve():
         raise BadInput(f"--out and --report both name {out}: choose two names.")
     view = Screen(console, quiet)
     source, data = _read(job, view)
@@ -153,9 +156,10 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
             label = f"{counted(len(rows[1]), 'row')} the model had not seen"
             truth = data.y if data.labels is None else data.labels
             evidence = report.Evidence.of(model, data.x[rows[1]], truth[rows[1]], label)
-        if not interrupted:
+        if page and not interrupted:
             with view.working("training by joint descent, to compare"):
                 joint = descended(model, data, rows[0])
+        if not interrupted:
             with view.working("solving again with all rows"):
                 model = refitted(model, data)
     except KeyboardInterrupt:
@@ -164,16 +168,19 @@ def fit_table(job: FitJob, console: Console, *, quiet: bool = False) -> Outcome:
     model = _labelled(model, data.preparation, verdict, provenance)
     model.save(out)
     screen.fit_done(view, model, verdict, interrupted, job.holdout)
-    reported = not interrupted and _reported(page, view, model, evidence, joint)
-    screen.fit_written(view, out, page if reported else None)
-    if not reported:
+    written = [out]
+    if page and not interrupted:
+        interrupted = not _reported(page, view, model, evidence, joint)
+        written += [] if interrupted else [page]
+    screen.fit_written(view, *written)
+    if page and interrupted:
         view.line(f"No report: interrupted{'; an older one stays' * page.exists()}.")
     document = _summary(model) | {
-        "written": [str(path) for path in (out, page)[: 1 + reported]],
-        "interrupted": not reported,
+        "written": [str(path) for path in written],
+        "interrupted": interrupted,
         "notes": [*data.notes, *model.notes],
     }
-    return Outcome(document, not reported)
+    return Outcome(document, interrupted)
 
 
 def _read(job: FitJob, view: Screen) -> tuple[AbstractSource, TrainingData]:

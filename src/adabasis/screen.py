@@ -140,7 +140,7 @@ def fit_done(
         screen.line(f"Refitted: the coefficients were then solved again with all {rows}.")
 
 
-def fit_written(screen: Screen, out: Path, page: Path | None) -> None:
+def fit_written(screen: Screen, out: Path, page: Path | None = None) -> None:
     """Say where everything is and how to go on."""
     screen.command(f"Written: {out}" + (f" and {page}" if page else ""))
     screen.command(f"Next:    adabasis predict {shlex.quote(str(out))} NEW_TABLE")

@@ -48,10 +48,16 @@ def refused(capsys, *tokens):
     return err
 
 
-def fitted(capsys, *options, name="t.csv"):
+def reported(capsys, *options, name="t.csv"):
+    """Fit a table; a model and a page are written."""
     code, out, err = run(capsys, "fit", name, "--target", "y", *FAST, *options)
     assert code == 0, err
     return out
+
+
+def fitted(capsys, *options, name="t.csv"):
+    """Fit a table; a model is written."""
+    return reported(capsys, *options, "--no-report", name=name)
 
 
 def started(*tokens):

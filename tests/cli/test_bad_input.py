@@ -8,7 +8,7 @@ import pytest
 
 import adabasis
 
-from .calls import fitted, frame, refused, run, spoiled, write
+from .calls import fitted, frame, refused, reported, run, spoiled, write
 
 pytestmark = pytest.mark.plain_scope
 
@@ -81,6 +81,9 @@ BAD_CALLS = {
     "two files of one name": (
         ["fit", "t.csv", "--target", "y", "--out", "m", "--report", "m"], "both name",
     ),
+    "a report and none": (
+        ["fit", "t.csv", "--target", "y", "--report", "r", "--no-report"], "exclude each other",
+    ),
     "the target twice": (["fit", "t.csv", "--target", "y", "--drop", "y"], "more than once"),
     "no such model file": (["predict", "m.adabasis", "t.csv"], "no such model file"),
     "a table for a model": (["predict", "t.csv", "t.csv"], "not a whole adabasis model"),
@@ -102,7 +105,7 @@ def test_files_are_overwritten_only_by_force(capsys, there):
     pathlib.Path(there).write_text("precious")
     assert "--force" in refused(capsys, "fit", "t.csv", "--target", "y")
     assert pathlib.Path(there).read_text() == "precious"
-    fitted(capsys, "--force")
+    reported(capsys, "--force")
     assert pathlib.Path(there).read_bytes() != b"precious"
 
 
@@ -127,7 +130,7 @@ GOOD_TABLES = {
 def test_an_odd_table_is_fitted_and_remarked_on(capsys, name):
     table, words, options = *GOOD_TABLES[name][:2], dict(*GOOD_TABLES[name][2:])
     write(table, **options)
-    assert words in fitted(capsys)
+    assert words in reported(capsys)
     predicted = adabasis.load("t.adabasis")(table.drop(columns="y").to_numpy(float))
     assert np.isfinite(predicted).all()
 

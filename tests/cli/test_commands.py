@@ -14,14 +14,14 @@ import pytest
 
 import adabasis
 
-from .calls import FAST, fitted, frame, refused, run, started, write
+from .calls import FAST, fitted, frame, refused, reported, run, started, write
 
 pytestmark = pytest.mark.plain_scope
 
 
 def test_fit_writes_a_model_and_a_report_and_says_how_good_it_is(capsys):
     write(frame())
-    out = fitted(capsys)
+    out = reported(capsys)
     for words in ("t.csv: CSV, comma-delimited", "60 rows, 3 columns", "numbers: 'a', 'b'"):
         assert words in out
     for words in ("this model", "gradient boosting", "linear model", "constant", "Verdict:"):
@@ -98,10 +98,11 @@ def test_tables_of_every_kind_give_the_same_model(capsys, kind):
 
 def test_json_is_one_document_and_quiet_is_silent(capsys):
     write(frame())
-    document = json.loads(fitted(capsys, "--json"))
+    document = json.loads(reported(capsys, "--json"))
     assert document["written"] == ["t.adabasis", "t.html"]
     assert document["verdict"]["scores"][0]["name"] == "this model"
     assert fitted(capsys, "--quiet", "--force") == ""
+    assert json.loads(fitted(capsys, "--json", "--force"))["written"] == ["t.adabasis"]
     code, out, _ = run(capsys, "show", "t.adabasis", "--json")
     assert code == 0
     assert json.loads(out)["inputs"] == ["a", "b"]
@@ -120,7 +121,7 @@ def test_several_targets_weights_and_dropped_columns(capsys):
     write(frame().assign(z=lambda t: t["a"] * t["b"], w=1.0, name="x"))
     code, out, _ = run(
         capsys, "fit", "t.csv", "--target", "y", "--target", "z", "--weight", "w",
-        "--drop", "name", *FAST,
+        "--drop", "name", "--no-report", *FAST,
     )  # fmt: skip
     assert code == 0
     for words in ("to predict: 'y', 'z'", "weights: 'w'", "left out: 'name'"):
@@ -188,7 +189,7 @@ def test_help_is_light():
 def test_out_and_report_name_the_files_in_other_folders(capsys):
     os.mkdir("d")
     write(frame())
-    out = fitted(capsys, "--out", "d/m.model", "--report", "d/page.htm")
+    out = reported(capsys, "--out", "d/m.model", "--report", "d/page.htm")
     assert "d/m.model" in out
     assert sorted(os.listdir("d")) == ["m.model", "page.htm"]
     assert sorted(os.listdir()) == ["d", "t.csv"]
