@@ -41,7 +41,7 @@ def run(config: Config) -> Record:
             )
     lines = [
         f"{c['activation']}, ε = W^{-c['alpha']:g}: error falls as W^{c['slope']:.2f}, "
-        f"to {c['error'][-1]:.1e}; published, at ε = W^0.5 or W^-0.5: W^-0.5"
+        f"to {c['error'][-1]:.1e}; published, at ε = W^-0.5 (captions: W^0.5): W^-0.5"
         for c in curves
     ]
     return {"widths": list(config.widths), "curves": curves, "verdict": lines}
