@@ -78,15 +78,16 @@ def _run_all(console: Console, chosen: Sequence[Case], options: argparse.Namespa
     for case in chosen:
         session = _run(console, case, options)
         sessions.append(session)
-        if options.json is None and session.measurements:
+        if options.json is not None:
+            stored = [session.as_dict() for session in sessions]
+            store.write(options.json, {"machine": facts, "cases": stored})
+        elif session.measurements:
             suffix = "-quick" if options.quick else ""
             path = store.RESULTS / f"{case.name}{suffix}.json"
             store.write(path, {"machine": facts, "cases": [session.as_dict()]})
+        show(console, session)  # what was measured is stored by then
         if session.interrupted:
             break
-    if options.json is not None:
-        stored = [session.as_dict() for session in sessions]
-        store.write(options.json, {"machine": facts, "cases": stored})
     if any(session.interrupted for session in sessions):
         return 130
     return int(any(session.failed for session in sessions))
@@ -100,7 +101,6 @@ def _run(console: Console, case: Case, options: argparse.Namespace) -> Session:
             lambda line: console.print(f"{case.name}: {escape(line)}", soft_wrap=True),
             lambda line: status.update(f"{case.name}: {escape(line)}"),
         )
-    show(console, session)
     return session
 
 

@@ -41,12 +41,17 @@ def run(monkeypatch, capsys, tmp_path, case):
 
 
 def test_peers_stand_side_by_side_in_a_table_and_in_json(monkeypatch, capsys, tmp_path):
-    bars = (Bar("line", "ours", "error", 0.2), Bar("line", "theirs", "error", 0.2))
+    bars = (
+        Bar("line", "ours", "error", 0.2),
+        Bar("line", "theirs", "error", 0.2),
+        Bar("line", "theirs", "error_ratio", 5.0),
+    )
     case = tiny(method("ours", 0.1), method("theirs", 0.4), bars=bars)
     code, out, stored = run(monkeypatch, capsys, tmp_path, case)
     assert code == 0
     for words in ("ours", "theirs", "error 0.1 ≤ 0.2: met", "error 0.4 ≤ 0.2: MISSED"):
         assert words in out
+    assert "theirs, error ratio 4 ≤ 5: met" in out
     (found,) = stored["cases"]
     ours, theirs = found["rows"]
     assert theirs["error_ratio"] == pytest.approx(4)

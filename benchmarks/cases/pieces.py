@@ -123,7 +123,7 @@ def run_noisy(settings: Settings) -> Iterator[Measurement]:
         pieces.pounet("POUnet", "auto", 2),
         pieces.pounet("POUnet, degree open"),
         classical.BOOSTING,
-        classical.PROCESS,
+        classical.SHORT_PROCESS,
         pieces.SMOOTHING,
         *peers(settings, "LightGBM"),
     ]

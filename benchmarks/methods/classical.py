@@ -40,8 +40,10 @@ def _iterations(model: Any) -> int | None:
     return None if count is None else int(np.max(count))
 
 
-def _gaussian_process(problem: Problem, noise: bool) -> GaussianProcessRegressor:
-    kernel = ConstantKernel() * RBF(np.ones(problem.x.shape[1]))
+def _gaussian_process(
+    problem: Problem, noise: bool, length: float = 1.0
+) -> GaussianProcessRegressor:
+    kernel = ConstantKernel() * RBF(np.full(problem.x.shape[1], length))
     return GaussianProcessRegressor(
         kernel + WhiteKernel(1e-2) if noise else kernel, normalize_y=True
     )
@@ -79,6 +81,11 @@ EXACT_PROCESS = estimator(
 PROCESS = estimator(
     "Gaussian process ARD",
     lambda problem, seed: _gaussian_process(problem, noise=True),
+    scaled=True,
+)
+SHORT_PROCESS = estimator(
+    "Gaussian process, from length .1",  # from length 1 it calls a short wave noise
+    lambda problem, seed: _gaussian_process(problem, noise=True, length=0.1),
     scaled=True,
 )
 CHEBYSHEV = Method(f"Chebyshev degree {CHEBYSHEV_DEGREE}", _chebyshev)

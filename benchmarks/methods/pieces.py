@@ -113,9 +113,11 @@ def _free_knots(problem: Problem, seed: int) -> Outcome:
 
 def _smoothing(problem: Problem, seed: int) -> Outcome:
     del seed
-    order = np.argsort(problem.x[:, 0])
-    spline = make_smoothing_spline(problem.x[order, 0], problem.y[order])
-    return Outcome(lambda points: spline(points[:, 0]))
+    # Points about one apart: SciPy looks for λ on a scale of its own.
+    x, first = np.unique(problem.x[:, 0], return_index=True)
+    scale = (len(x) - 1) / (x[-1] - x[0])
+    spline = make_smoothing_spline(scale * x, problem.y[first])
+    return Outcome(lambda points: spline(scale * points[:, 0]))
 
 
 def _some_process(problem: Problem, seed: int) -> Outcome:
