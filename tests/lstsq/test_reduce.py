@@ -136,6 +136,18 @@ def test_a_ridge_is_appended_rows(ridge):
     assert ridged.n_rows == N
 
 
+@pytest.mark.parametrize("panels", [1, 2, 3, 4])
+@pytest.mark.parametrize("n", [1, 3, 4, 9])
+def test_a_triangle_over_a_diagonal_is_reduced_as_all_rows_are(n, panels):
+    rng = np.random.default_rng(n)
+    factor, diagonal = np.triu(rng.normal(size=(n, n + K))), rng.uniform(0.1, 1.0, n)
+    found = lstsq.over_diagonal(jnp.asarray(factor), jnp.asarray(diagonal), panels)
+    below = np.pad(np.diag(diagonal), ((0, 0), (0, K)))
+    whole = lstsq.triangularize(jnp.asarray(np.vstack([factor, below])))[:n]
+    assert_same_rows(found[:, :n], whole[:, :n])
+    assert_close(found[:, :n].T @ found, whole[:, :n].T @ whole, 1e-13)
+
+
 def test_jit_and_eager_agree():
     a, b = random_problem()
     weight = np.linspace(0, 1, N)

@@ -64,6 +64,10 @@ class FrozenFeatures(AbstractBasis):
         """Frozen: no."""
         return False
 
+    def size(self, n_inputs: int) -> int:
+        """Return P, the number of functions, for D = ``n_inputs``."""
+        return self.width + 1 + n_inputs
+
     def init(self, key: RandomKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
         net = Architecture(self.width, 1, activation_named(self.activation), residual=False)

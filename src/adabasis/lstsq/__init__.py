@@ -1,6 +1,6 @@
 """Least squares by row reduction."""
 
-from .reduce import Reduction, combine, reduce, triangularize, with_ridge
+from .reduce import Reduction, combine, over_diagonal, reduce, triangularize, with_ridge
 from .solve import RCOND, Factorization, Solution, average, factorize, solve
 from .status import Status
 
@@ -13,6 +13,7 @@ __all__ = [
     "average",
     "combine",
     "factorize",
+    "over_diagonal",
     "reduce",
     "solve",
     "triangularize",

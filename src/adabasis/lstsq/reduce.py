@@ -7,6 +7,7 @@ reduction of no rows as its unit. Terms, ridge rows, chunks on disk and devices 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -136,3 +137,33 @@ def with_ridge(reduction: Reduction, ridge: float | Array) -> Reduction:
     rows = jnp.broadcast_to(root, (p,))[:, None] * jnp.eye(p, columns, dtype=root.dtype)
     stacked = jnp.concatenate([reduction.factor, rows])
     return Reduction(triangularize(stacked), reduction.n_rows, p)
+
+
+def over_diagonal(factor: Array, diagonal: Array, panels: int = 4) -> Array:
+    """Return the first P rows of the triangle of [R | B] with the rows [diag(d) | 0] below.
+
+    Half of the entries of a triangle and of a diagonal are zero. Columns are reduced panel by
+    panel, each without the rows that have nothing in it: 60 per cent of the work at two panels,
+    45 at four, hardly less at more.
+
+    Parameters
+    ----------
+    factor : array, shape (P, P + K)
+        Upper triangular R beside K other columns.
+    diagonal : array, shape (P,)
+    panels : int
+
+    Returns
+    -------
+    array, shape (P, P + K)
+    """
+    n, columns = factor.shape[0], factor.shape[1]
+    edges = sorted({n * k // panels for k in range(panels + 1)})
+    left, done = jnp.zeros((0, columns), factor.dtype), []
+    for start, end in itertools.pairwise(edges):
+        below = jnp.pad(jnp.diag(diagonal[start:end]), ((0, 0), (0, columns - end)))
+        stacked = jnp.concatenate([left, factor[start:end, start:], below])
+        rows = jnp.linalg.qr(stacked, mode="r")
+        done.append(jnp.pad(rows[: end - start], ((0, 0), (start, 0))))
+        left = rows[end - start :, end - start :]
+    return jnp.concatenate(done)

@@ -16,13 +16,13 @@ import dataclasses
 import time
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .. import lstsq
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
+from ..compiled import quickly
 from ..fields import coordinates
 from ..train import GD, LSGN, AbstractTrainer, Budget, Objective, train
 from .conditions import Initial, coordinate_name
@@ -86,12 +86,12 @@ def train_on(
         label = f"{basis!r}, moved by {type(chosen).__name__}, restart {restart}"
         trial = Trial(held, run.parameters, c, found, 1.0, measured, label, run, initial)
         trial.seconds = time.perf_counter() - began
-        search.trials.append(trial)
+        search.keep(trial)
         if search.good(FRACTION_SOLVED) or search.late:
             return
 
 
-@eqx.filter_jit
+@quickly()
 def _resolved(objective: Objective, parameters: Any) -> Any:
     reduction = lstsq.reduce(objective.design(parameters), objective.targets)
     return lstsq.solve(reduction).coefficients

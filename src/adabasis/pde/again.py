@@ -16,6 +16,7 @@ from jax.scipy.linalg import solve_triangular
 
 from .. import rows
 from ..basis import AbstractBasis
+from ..compiled import quickly
 from ..lstsq import Status
 from ..notation import Parameters
 from ..operators import Identity
@@ -25,7 +26,7 @@ from .certificate import CONTRADICTION, certify, runner_up, unmet
 from .conditions import Piece
 from .problem import LinearProblem, on_waves, values_at
 from .search import Trial, described, on_domain_without_slope, spectrum_of
-from .system import RIDGE, Misfit, Rows, System, fresh_rows
+from .system import RIDGE, Misfit, Rows, fresh_rows, reduced
 
 if TYPE_CHECKING:
     from .solution import Solution
@@ -106,7 +107,7 @@ class Factor:
         return each, u
 
 
-@eqx.filter_jit
+@quickly()
 def _orthonormal(
     basis: AbstractBasis, parameters: Parameters, terms: list[rows.Term]
 ) -> tuple[Array, Array, Array]:
@@ -119,12 +120,12 @@ def _orthonormal(
     return q[:n], triangle, scale
 
 
-@jax.jit
+@quickly(jax.jit)
 def _substituted(q: Array, triangle: Array, scale: Array, right: Array) -> Array:
     return scale[:, None] * solve_triangular(triangle, q.T @ right)
 
 
-@eqx.filter_jit
+@quickly()
 def _on_points(
     basis: AbstractBasis, parameters: Parameters, terms: list[rows.Term], x: Array
 ) -> tuple[list[Array], Array]:
@@ -248,9 +249,9 @@ def _certified(
         difference = float(np.linalg.norm(u - v) / (np.linalg.norm(u) or 1.0))
     known = solution.certificate.stability
     if best.found.conditions > CONTRADICTION:
-        system = System(on_domain_without_slope(best), best.parameters, best.rows)
-        assert system.conditions is not None
-        known = dataclasses.replace(known, contradiction=float(unmet(system.conditions)))
+        conditions = best.rows.terms("condition")
+        alone = reduced(on_domain_without_slope(best), best.parameters, conditions)
+        known = dataclasses.replace(known, contradiction=float(unmet(alone)))
     changed = {} if first is solution.trial else spectrum_of(first)
     if known.undetermined:
         changed["status"] = Status.UNDERDETERMINED

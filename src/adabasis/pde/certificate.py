@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -16,13 +15,14 @@ from jax.scipy.linalg import solve_triangular
 
 from .. import lstsq
 from ..basis import AbstractBasis
+from ..compiled import quickly
 from ..notation import Parameters
 from ..operators import Identity
 from ..rows import evaluate
-from .newton import reduced
+from .newton import reduced_at
 from .problem import LinearProblem
 from .search import Trial, on_domain_without_slope
-from .system import RIDGE, Rows, System, values
+from .system import RIDGE, Rows, reduced, values
 
 UNDETERMINED = 1e-5
 """A function whose residual is this share of itself counts as a solution for data zero."""
@@ -109,7 +109,7 @@ class Certificate:
         return "\n".join(lines)
 
 
-@eqx.filter_jit
+@quickly(once=True)
 def _free_functions(
     basis: AbstractBasis, parameters: Parameters, equation: Any, conditions: Any, x: Array
 ) -> tuple[Array, Array]:
@@ -131,7 +131,7 @@ def _free_functions(
     return spectrum, unmet(conditions)
 
 
-@eqx.filter_jit
+@quickly(once=True)
 def unmet(conditions: lstsq.Reduction) -> Array:
     """Return what remains of the conditions where nothing else is asked, over their data."""
     alone = lstsq.solve(conditions, rcond=1e-10).residual_norm[0]
@@ -144,11 +144,14 @@ def stability(problem: LinearProblem, trial: Trial, fresh: Rows) -> Stability:
     basis = on_domain_without_slope(trial)
     x = jnp.asarray(fresh.parts[0].piece.x)
     if problem.linear:
-        system = System(basis, trial.parameters, trial.rows)
-        reductions = (system.equation, system.conditions)
+        equation, conditions = (trial.rows.terms(kind) for kind in ("equation", "condition"))
+        reductions = (
+            reduced(basis, trial.parameters, equation),
+            reduced(basis, trial.parameters, conditions) if conditions else None,
+        )
     else:  # the linearised equation
         terms, c = trial.rows.weighted(1.0), jnp.asarray(trial.coefficients)
-        reductions = (reduced(terms, basis, trial.parameters, c), None)
+        reductions = (reduced_at(terms, basis, trial.parameters, c), None)
     spectrum, alone = _free_functions(basis, trial.parameters, *reductions, x)
     ratios = np.asarray(spectrum)
     return Stability(1 / float(ratios[0]), int(np.sum(ratios > 1 / UNDETERMINED)), float(alone))

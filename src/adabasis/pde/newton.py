@@ -21,6 +21,7 @@ from jax import Array
 
 from .. import lstsq, rows
 from ..basis import AbstractBasis
+from ..compiled import quickly
 from ..notation import AnyArray, Parameters, PointX
 from ..operators import Linearised
 from ..train import AbstractTrainer, Budget, History, Objective, Run, StopReason, train
@@ -64,14 +65,14 @@ def linearised(
     return [at_u(term) for term in terms]
 
 
-@eqx.filter_jit
+@quickly()
 def _terms(
     terms: Sequence[rows.Term], basis: AbstractBasis, parameters: Parameters, c: Array
 ) -> list[rows.Term]:
     return linearised(terms, basis, parameters, c)
 
 
-@eqx.filter_jit
+@quickly()
 def loss_of(
     terms: Sequence[rows.Term], basis: AbstractBasis, parameters: Parameters, c: Array
 ) -> Array:
@@ -80,8 +81,8 @@ def loss_of(
     return jnp.sum((predicted - rows.targets(terms)) ** 2)
 
 
-@eqx.filter_jit
-def reduced(
+@quickly()
+def reduced_at(
     terms: Sequence[rows.Term], basis: AbstractBasis, parameters: Parameters, c: Array
 ) -> lstsq.Reduction:
     """Return the reduced rows at u = Φ c."""
@@ -89,7 +90,7 @@ def reduced(
     return lstsq.reduce(block.matrix, block.rhs)
 
 
-_solved = eqx.filter_jit(ridged)
+_solved = quickly()(ridged)
 
 
 def newton(
@@ -105,7 +106,7 @@ def newton(
     c = jnp.zeros((n, 1)) if start is None else jnp.asarray(start)
     loss = float(loss_of(terms, basis, parameters, c))
     for _ in range(MOST_STEPS):
-        move, before = _solved(reduced(terms, basis, parameters, c)) - c, loss
+        move, before = _solved(reduced_at(terms, basis, parameters, c)) - c, loss
         for halving in range(HALVINGS):
             trial = c + 0.5**halving * move
             loss = float(loss_of(terms, basis, parameters, trial))

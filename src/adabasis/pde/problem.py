@@ -14,13 +14,13 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from .. import rows
+from ..compiled import quickly
 from ..domains import AffineMap, Box
 from ..fields import Field, as_field, evaluate
 from ..operators import AbstractOperator
@@ -256,7 +256,7 @@ def waves(bounds: Any, x: Array) -> Array:
     return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])
 
 
-@eqx.filter_jit
+@quickly(once=True)
 def on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> tuple[Array, Array, Array]:
     """Return L applied to each wave at N points, (N, 16), to 2w₁ + 3w₂ and to 0, (N, 1)."""
 

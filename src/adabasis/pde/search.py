@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ..basis import AbstractBasis, FrozenFeatures, WarpedBasis
@@ -21,19 +20,21 @@ from ..lstsq import Status
 from ..lstsq.solve import RCOND
 from ..notation import Parameters
 from ..samplers import AbstractSampler, default_sampler
-from ..train import History
+from ..select import draw
+from ..train import History, StopReason
 from .newton import newton
 from .problem import LinearProblem
 from .system import (
     Misfit,
     OnDomain,
     Rows,
-    System,
     fresh_rows,
     misfit,
     on_domain,
     rows_for,
     singular_values,
+    solved,
+    unit_triangle,
 )
 
 WIDTHS = {1: (128, 384, 1000), 2: (300, 900, 2000), 3: (500, 1500, 3000)}
@@ -69,8 +70,10 @@ class Trial:
     seconds : float
     factor : Factor or None
         Of the rows, from the first time that other data were asked for.
+    triangle : array, shape (P, P), or None
+        That of the unit-norm columns, kept of the best trial only.
     spectrum : array, shape (P,), or None
-        Singular values of the unit-norm columns, once somebody has asked.
+        Its singular values, once somebody has asked.
     """
 
     basis: OnDomain
@@ -84,6 +87,7 @@ class Trial:
     initial: Parameters = None
     seconds: float = 0.0
     factor: Any = None
+    triangle: Any = None
     spectrum: Any = None
 
     @property
@@ -127,6 +131,7 @@ class FrozenSearch:
     tol: float | None = None
     trials: list[Trial] = dataclasses.field(default_factory=list)
     level: int = 1
+    last_drawn: tuple[AbstractBasis, Parameters] | None = None
 
     def __post_init__(self) -> None:
         self.n_inputs = self.problem.domain.n_inputs
@@ -212,42 +217,56 @@ class FrozenSearch:
         """Draw, solve, judge."""
         began = time.perf_counter()
         canonical, slope = without_slope(basis)
-        parameters = _draw(canonical, self.key, self.n_inputs)
-        parameters = jax.tree.map(lambda leaf: slope * leaf, parameters)
+        parameters = jax.tree.map(lambda leaf: slope * leaf, self._drawn(canonical))
         held = on_domain(self.problem, canonical)
         rows = self._rows(basis.size(self.n_inputs))
+        triangle = None
         if self.problem.linear:
-            c = System(held, parameters, rows).solve(weight)
+            c, triangle = solved(held, parameters, rows.weighted(weight))
         else:
             c = newton(held, parameters, rows, weight)
         found = misfit(self.fresh, held, parameters, c)
         shown = dataclasses.replace(held, inner=basis)
         trial = Trial(shown, parameters, np.asarray(c), rows, weight, found, label)
-        trial.initial, trial.seconds = parameters, time.perf_counter() - began
-        self.trials.append(trial)
+        trial.initial, trial.triangle = parameters, triangle
+        trial.seconds = time.perf_counter() - began
+        self.keep(trial)
         return trial
+
+    def _drawn(self, canonical: AbstractBasis) -> Parameters:
+        """Draw parameters, once for all slopes."""
+        if self.last_drawn is None or self.last_drawn[0] != canonical:
+            box = np.tile([0.0, 1.0], (self.n_inputs, 1))
+            self.last_drawn = canonical, draw(canonical, self.key, box)
+        return self.last_drawn[1]
+
+    def keep(self, trial: Trial) -> None:
+        """Add a trial, and let go of the triangles of all but the best."""
+        self.trials.append(trial)
+        best = self.best
+        for other in self.trials:
+            other.triangle = other.triangle if other is best else None
 
     def _rows(self, width: int) -> Rows:
         rows = rows_for(self.problem, width, self.sampler)
         return dataclasses.replace(rows, unit=self.unit)
 
     def _weigh(self) -> None:
-        """Try other boundary weights on the best trial: a QR of two triangles each."""
+        """Try other boundary weights on the best trial."""
         best = self.best
         if not self.problem.linear or len(best.rows.parts) < 2:
             return
         held = on_domain_without_slope(best)
-        system = System(held, best.parameters, best.rows)
         for weight in WEIGHTS[1:]:
-            c = system.solve(weight)
+            c, triangle = solved(held, best.parameters, best.rows.weighted(weight))
             found = misfit(self.fresh, held, best.parameters, c)
             if found.score < BETTER * self.best.score:
                 label = f"{best.label}, boundary weight {weight:g}"
-                self.trials.append(
-                    dataclasses.replace(
-                        best, coefficients=np.asarray(c), weight=weight, found=found, label=label
-                    )
+                changed = dataclasses.replace(
+                    best, coefficients=np.asarray(c), weight=weight, found=found, label=label
                 )
+                changed.triangle = triangle
+                self.keep(changed)
 
 
 def without_slope(basis: AbstractBasis) -> tuple[AbstractBasis, float]:
@@ -266,10 +285,6 @@ def on_domain_without_slope(trial: Trial) -> OnDomain:
     return dataclasses.replace(trial.basis, inner=without_slope(trial.basis.inner)[0])
 
 
-def _draw(basis: AbstractBasis, key: Any, n_inputs: int) -> Parameters:
-    return basis.init(key, jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1))))
-
-
 def sampler_for(problem: LinearProblem, points: AbstractSampler | None) -> AbstractSampler:
     """Return the sampler given, or the default one."""
     return points or default_sampler(problem.domain.n_inputs)
@@ -284,6 +299,7 @@ def described(trial: Trial) -> dict[str, Any]:
         "coefficients": np.asarray(trial.coefficients),
         "history": trial.run.history if trial.run else _history_of(trial),
         "validation_error": trial.score,
+        "stop_reason": trial.run.stop_reason if trial.run else StopReason.SOLVED,
         "trial": trial,
     }
 
@@ -296,8 +312,10 @@ def _history_of(trial: Trial) -> History:
 def spectrum_of(trial: Trial) -> dict[str, Any]:
     """Return singular values, rank and status of a trial of a linear equation."""
     if trial.spectrum is None:
-        basis, terms = on_domain_without_slope(trial), trial.rows.weighted(trial.weight)
-        trial.spectrum = np.asarray(singular_values(basis, trial.parameters, terms))
+        if trial.triangle is None:
+            basis, terms = on_domain_without_slope(trial), trial.rows.weighted(trial.weight)
+            trial.triangle = unit_triangle(basis, trial.parameters, terms)
+        trial.spectrum, trial.triangle = np.asarray(singular_values(trial.triangle)), None
     found = trial.spectrum
     rank = int(np.sum(found > RCOND * found[0]))
     status = Status.FULL_RANK if rank == len(found) else Status.RANK_DEFICIENT

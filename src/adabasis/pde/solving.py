@@ -142,18 +142,18 @@ def _checked(
 def _finished(search: FrozenSearch, settings: dict[str, Any]) -> Solution:
     problem, trials = search.problem, best_first(search.trials)
     best = trials[0]
-    spectrum = spectrum_of(best) if problem.linear else {}
-    rank = spectrum.get("rank", len(best.coefficients))
+    found = spectrum_of(best) if problem.linear else {}
+    rank = found.get("rank", len(best.coefficients))
     examined = stability(problem, _moderate(trials), search.fresh)
     difference = refinement(best, trials[1:], search.fresh)
     certificate = certify(problem, best, difference, search.fresh, examined, rank)
     if examined.undetermined:
-        spectrum["status"] = Status.UNDERDETERMINED
-    stop = best.run.stop_reason if best.run else StopReason.SOLVED
+        found["status"] = Status.UNDERDETERMINED
+    if search.late:
+        found["stop_reason"] = StopReason.MAX_SECONDS
     return dataclasses.replace(
         solved_on(search, best),
-        **spectrum,
-        stop_reason=StopReason.MAX_SECONDS if search.late else stop,
+        **found,
         candidates=tuple(t.summary for t in trials),
         settings={**settings, "n_rows": best.rows.n_rows},
         notes=(certificate.verdict,),
@@ -173,7 +173,6 @@ def solved_on(search: FrozenSearch, trial: Trial) -> Solution:
         rank=len(trial.coefficients),
         singular_values=np.full(len(trial.coefficients), np.nan),
         status=Status.FULL_RANK,
-        stop_reason=StopReason.SOLVED,
         validation_kind="residual on fresh points",
         flat_output=True,
         problem=problem,

@@ -1,23 +1,19 @@
-"""The least-squares system of a problem on a basis: reduced once, solved for any boundary weight.
-
-The equation's rows and those of the conditions are reduced apart. Reductions form a monoid, so
-every boundary weight costs one QR of two triangles and no new rows.
-"""
+"""The least-squares system of a problem on a basis: its rows, its solution, what it misses."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.scipy.linalg import solve_triangular
 
 from .. import lstsq, rows
 from ..basis import AbstractBasis
+from ..compiled import quickly
 from ..domains import AffineMap
 from ..notation import AnyArray, BoxBounds, Functions, Parameters, PointX, RandomKey
 from ..operators import Identity
@@ -110,39 +106,53 @@ def fresh_rows(problem: LinearProblem, unit: float) -> Rows:
     return Rows(problem.parts(Sobol(), FRESH_POINTS, n_face, FRESH_SEED), unit, Sobol())
 
 
-@eqx.filter_jit
-def _reduced(
+@quickly()
+def reduced(
     basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
 ) -> lstsq.Reduction:
+    """Return the reduction of the rows of terms."""
     block = rows.assemble(terms, basis, parameters)
     return lstsq.reduce(block.matrix, block.rhs)
 
 
-@eqx.filter_jit
-def _solved(equation: lstsq.Reduction, conditions: lstsq.Reduction | None, weight: Array) -> Array:
-    if conditions is not None:
-        scaled = dataclasses.replace(conditions, factor=weight * conditions.factor)
-        equation = lstsq.combine(equation, scaled)
-    return ridged(equation)
+@quickly()
+def solved(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
+) -> tuple[Array, Array]:
+    """Return coefficients (P, 1) and the triangle (P, P) of the columns scaled to unit norm."""
+    reduction = reduced(basis, parameters, terms)
+    return ridged(reduction), reduction.triangle / _norms(reduction)
 
 
 def ridged(reduction: lstsq.Reduction) -> Array:
     """Return coefficients with the relative ridge :data:`RIDGE` on unit-norm columns."""
+    norms, p = _norms(reduction), reduction.n_functions
+    scaled = jnp.concatenate([reduction.triangle / norms, reduction.rotated], axis=1)
+    factor = lstsq.over_diagonal(scaled, jnp.full(p, RIDGE * p**0.5))
+    return solve_triangular(factor[:, :p], factor[:, p:]) / norms[:, None]
+
+
+def _norms(reduction: lstsq.Reduction) -> Array:
     norms = jnp.linalg.norm(reduction.triangle, axis=0)
-    norms = jnp.where(norms > 0, norms, 1.0)
-    ridge = RIDGE**2 * norms.shape[0] * norms**2
-    return lstsq.solve(reduction, ridge=ridge, method="triangular").coefficients
+    return jnp.where(norms > 0, norms, 1.0)
 
 
-@eqx.filter_jit
-def singular_values(basis: AbstractBasis, parameters: Parameters, terms: Any) -> Array:
-    """Return the singular values of the unit-norm columns of all rows."""
-    triangle = _reduced(basis, parameters, terms).triangle
-    norms = jnp.linalg.norm(triangle, axis=0)
-    return jnp.linalg.svd(triangle / jnp.where(norms > 0, norms, 1.0), compute_uv=False)
+@quickly()
+def unit_triangle(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
+) -> Array:
+    """Return the triangle (P, P) of the columns scaled to unit norm."""
+    reduction = reduced(basis, parameters, terms)
+    return reduction.triangle / _norms(reduction)
 
 
-@eqx.filter_jit
+@quickly(jax.jit)
+def singular_values(triangle: Array) -> Array:
+    """Return the singular values of a triangle (P, P)."""
+    return jnp.linalg.svd(triangle, compute_uv=False)
+
+
+@quickly()
 def _misfits(
     basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term], c: AnyArray
 ) -> list[Array]:
@@ -159,7 +169,7 @@ def _left_side(term: rows.Term, basis: AbstractBasis, parameters: Parameters, c:
     )[:, 0]
 
 
-@eqx.filter_jit
+@quickly()
 def values(basis: AbstractBasis, parameters: Parameters, x: AnyArray, c: AnyArray) -> Array:
     """Return u at N points, (N,)."""
     return (rows.evaluate(Identity(), basis, parameters, x) @ c)[:, 0]
@@ -201,24 +211,6 @@ def misfit(fresh: Rows, basis: AbstractBasis, parameters: Parameters, c: AnyArra
     found = [np.asarray(m) for m in _misfits(basis, parameters, fresh.scaled(), c)]
     u = np.asarray(values(basis, parameters, fresh.parts[0].piece.x, c))
     return Misfit.relative(found, np.sqrt(np.mean(u**2)))
-
-
-@dataclasses.dataclass
-class System:
-    """A basis with parameters under the rows of a problem."""
-
-    basis: OnDomain
-    parameters: Parameters
-    rows: Rows
-
-    def __post_init__(self) -> None:
-        self.equation = _reduced(self.basis, self.parameters, self.rows.terms("equation"))
-        conditions = self.rows.terms("condition")
-        self.conditions = _reduced(self.basis, self.parameters, conditions) if conditions else None
-
-    def solve(self, weight: float) -> Array:
-        """Return the coefficients (P, 1) for a boundary weight."""
-        return _solved(self.equation, self.conditions, jnp.asarray(weight))
 
 
 def on_domain(problem: LinearProblem, basis: AbstractBasis) -> OnDomain:

@@ -282,33 +282,28 @@ class _LinearStep(NamedTuple):
         """Solve for the state's damping, in the precision that ``rough`` makes of rows."""
         jacobian, residual = state.system[:, :-1], state.system[:, -1:]
         scale = _unit(state)
-        rows_of_damping = jnp.diag(jnp.sqrt(state.damping) * scale)
+        damping = jnp.sqrt(state.damping) * scale
         model = rough(jnp.concatenate([jacobian, -residual], axis=1))
-        factor = _under_a_diagonal(model, rough(rows_of_damping))
+        factor = _under(model, rough(damping))
         triangle, rotated = factor[:, :-1], factor[:, -1:]
         step = jax.scipy.linalg.solve_triangular(triangle, rotated).astype(residual.dtype)
         triangle = triangle.astype(residual.dtype)
         # ‖ρ‖² − ‖ρ + J s‖², without cancellation: s solves (JᵀJ + damping D²) s = −Jᵀρ.
-        fall = jnp.sum((jacobian @ step) ** 2) + 2 * jnp.sum((rows_of_damping @ step) ** 2)
+        fall = jnp.sum((jacobian @ step) ** 2) + 2 * jnp.sum((damping[:, None] * step) ** 2)
         step = step[:, 0]
         return cls(step, triangle, fall, jnp.linalg.norm(scale * step))
 
 
-def _under_a_diagonal(rows: Array, diagonal: Array) -> Array:
-    """Return the triangle (n, n + 1) of rows of n + 1 columns with an n × n diagonal below.
+def _under(rows: Array, diagonal: Array) -> Array:
+    """Return the triangle (n, n + 1) of rows of n + 1 columns with a diagonal (n,) below.
 
-    A triangle of rows, which one output has, and the diagonal are zero in half of their entries:
-    the left half of the columns is reduced first, without the rows that it lacks.
+    One output's rows are a triangle already.
     """
     n = diagonal.shape[0]
-    below = jnp.pad(diagonal, ((0, 0), (0, 1)))
-    if rows.shape[0] != n + 1:
-        return lstsq.triangularize(jnp.concatenate([rows, below]))[:n]
-    half = n // 2
-    head = jnp.linalg.qr(jnp.concatenate([rows[:half], below[:half]]), mode="r")
-    rest = jnp.concatenate([head[half:, half:], rows[half:n, half:], below[half:, half:]])
-    tail = jnp.pad(jnp.linalg.qr(rest, mode="r")[: n - half], ((0, 0), (half, 0)))
-    return jnp.concatenate([head[:half], tail])
+    if rows.shape[0] == n + 1:
+        return lstsq.over_diagonal(rows[:n], diagonal, panels=2)
+    below = jnp.pad(jnp.diag(diagonal), ((0, 0), (0, 1)))
+    return lstsq.triangularize(jnp.concatenate([rows, below]))[:n]
 
 
 def _unit(state: GaussNewtonState) -> Array:
