@@ -32,7 +32,7 @@ plots.partitions plots.classes plots
 report.sections report.equations report.classes report.page report
 estimators classes.estimator pounet_estimator
 tables.columns tables.targets tables.dialect tables.source tables.prepare tables.write tables
-experiments.registry experiments.advection experiments.advection_constant
+experiments.kept experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
 experiments.published experiments.curves experiments.sine experiments.lsgd_vs_gd
 experiments.lsgd_path experiments.image_collapse experiments.basis_functions

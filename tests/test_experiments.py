@@ -68,6 +68,29 @@ def test_an_experiment_writes_its_record_and_its_pictures(name, tmp_path):
     assert all(p.stat().st_size > 1000 for p in pictures)
 
 
+def test_a_stopped_experiment_goes_on_with_what_it_has_trained(tmp_path, monkeypatch, capsys):
+    name, stops = "advection-depth", iter([False, True])
+    experiment = dataclasses.replace(EXPERIMENTS[name], quick=TINY[name])
+    monkeypatch.setitem(EXPERIMENTS, name, experiment)
+    whole = json.loads(experiment.reproduce(tmp_path / "whole", full=False)[0].read_text())
+    assert whole["parts_of_earlier_runs"] == 0
+
+    def stop():
+        if next(stops):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.reproduce(tmp_path, full=False, told=stop)
+    parts = experiment.parts(tmp_path, full=False)
+    assert parts.exists()
+    assert main(["reproduce", name, "--out", str(tmp_path)]) == 0
+    assert "goes on with what is in" in capsys.readouterr().out
+    assert not parts.exists()
+    record = json.loads((tmp_path / name / "quick.json").read_text())
+    assert record["parts_of_earlier_runs"] == 2
+    assert record["error"] == whole["error"]
+
+
 @pytest.mark.parametrize("variable", [False, True])
 def test_the_exact_solution_has_no_loss(variable):
     """But for the kinks' neighbourhoods: the equation's rows are checked by central differences."""

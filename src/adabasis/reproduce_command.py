@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -32,13 +34,26 @@ def run(
         what = f"there is no experiment {listed(unknown)}" if unknown else "name an experiment"
         raise BadInput(f"reproduce: {what}; there are {listed(EXPERIMENTS, 99)}, or --all.")
     for name in EXPERIMENTS if every else names:
-        began = time.perf_counter()
-        written = EXPERIMENTS[name].reproduce(out, full=full)
+        began, experiment = time.perf_counter(), EXPERIMENTS[name]
+        parts = experiment.parts(out, full=full)
+        if parts.exists():
+            text = f"{name}: goes on with what is in {parts}; remove that to start over."
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+        with _status(name, console) as told:
+            written = experiment.reproduce(out, full=full, told=told)
         seconds = time.perf_counter() - began
         line = f"{name}: {seconds:.0f} s; {', '.join(map(str, written))}"
         for text in [*_verdict(written[0]), line]:
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+@contextlib.contextmanager
+def _status(name: str, console: Console) -> Iterator[Callable[[], object]]:
+    """Show that an experiment runs, and how many of its parts are done."""
+    count = itertools.count(1)
+    with console.status(f"{name} …") as status:
+        yield lambda: status.update(f"{name}: {next(count)} trained")
 
 
 def _verdict(data: Path) -> list[str]:

@@ -137,6 +137,13 @@ def run(
         return Outcome(found, loss, error, last)
 
 
+def error(
+    problem: Advection, basis: AbstractBasis, trainer: AbstractTrainer, steps: int, seed: int
+) -> float:
+    """Train once and return the least relative l2 error of any iterate."""
+    return run(problem, basis, trainer, steps, seed).error
+
+
 @eqx.filter_jit
 def _solved(objective: Objective, parameters: Any) -> Any:
     reduction = lstsq.reduce(objective.design(parameters), objective.targets)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ..plots.style import BLUE, RED, figure_of, new_axes, styled
 from ..train import GD, LSGD
 from . import advection
+from .kept import kept
 from .registry import Experiment, Record, register
 
 COLOURS = {"GD": RED, "LSGD": BLUE}
@@ -36,13 +37,14 @@ def run(config: Config) -> Record:
     for name, trainer in (("GD", GD(config.rate)), ("LSGD", LSGD(config.rate))):
         errors[name] = [
             [
-                advection.run(
-                    problem, advection.layer(config.width, depth, "tanh"), trainer, config.steps, s
-                ).error
-                for s in range(config.seeds)
+                kept(
+                    advection.error, problem, advection.layer(config.width, depth, "tanh"),
+                    trainer, config.steps, seed,
+                )
+                for seed in range(config.seeds)
             ]
             for depth in config.depths
-        ]
+        ]  # fmt: skip
     logs = np.log(np.array(errors["LSGD"])).mean(axis=1)
     slope = float(np.polyfit(np.log(config.depths), logs, 1)[0])
     least = float(np.exp(logs.min()))

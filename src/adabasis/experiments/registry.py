@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ..storage import write_atomic
+from .kept import keeping
 
 Record = dict[str, Any]
 
@@ -38,15 +40,23 @@ class Experiment:
     run: Callable[[Any], Record]
     plot: Callable[[Record], Figure]
 
-    def reproduce(self, folder: Path, *, full: bool) -> list[Path]:
-        """Run, and write ``NAME/quick.json``, ``.svg`` and ``.png`` (or ``full``)."""
+    def reproduce(
+        self, folder: Path, *, full: bool, told: Callable[[], object] = lambda: None
+    ) -> list[Path]:
+        """Run, and write ``NAME/quick.json``, ``.svg`` and ``.png`` (or ``full``).
+
+        Parts that are done are kept in :meth:`parts` until then; ``told`` is called after each.
+        """
         config = self.full if full else self.quick
-        began = time.process_time()
+        began, parts = time.process_time(), self.parts(folder, full=full)
+        with keeping(parts, told) as counted:
+            found = self.run(config)
         record = {
             "experiment": self.name,
             "config": dataclasses.asdict(config),
-            **self.run(config),
+            **found,
             "cpu_seconds": time.process_time() - began,
+            "parts_of_earlier_runs": counted.found,
         }
         place = folder / self.name
         place.mkdir(parents=True, exist_ok=True)
@@ -57,7 +67,14 @@ class Experiment:
         pictures = [stem.with_suffix(".svg"), stem.with_suffix(".png")]
         for path in pictures:
             figure.savefig(path)
+        shutil.rmtree(parts, ignore_errors=True)
         return [data, *pictures]
+
+    def parts(self, folder: Path, *, full: bool) -> Path:
+        """Return the folder of what a run that was stopped has finished."""
+        from .. import __version__
+
+        return folder / self.name / f"{'full' if full else 'quick'}-parts-{__version__}"
 
 
 EXPERIMENTS: dict[str, Experiment] = {}

@@ -17,6 +17,7 @@ from ..basis import AbstractBasis, Box
 from ..points import Points
 from ..scope import numerics
 from ..train import LSGN, AbstractTrainer, Budget, Objective, train
+from .kept import kept
 from .registry import Record
 
 POINTS = np.linspace(0, 1, 256)[:, None]
@@ -54,7 +55,8 @@ def log_losses(basis: AbstractBasis, trainer: AbstractTrainer, steps: int, seed:
 
 def runs(basis: AbstractBasis, trainer: AbstractTrainer, steps: int, seeds: int) -> Record:
     """Train from every seed; return the summary of all."""
-    return summary(np.stack([log_losses(basis, trainer, steps, seed) for seed in range(seeds)]))
+    logs = [kept(log_losses, basis, trainer, steps, seed) for seed in range(seeds)]
+    return summary(np.stack(logs))
 
 
 def summary(logs: np.ndarray) -> Record:

@@ -35,6 +35,7 @@ from ..train import (
     train,
 )
 from .curves import PUBLISHED_MARK, shared_legend
+from .kept import kept
 from .pounets import matrix
 from .registry import Experiment, Record, register
 
@@ -220,15 +221,46 @@ def run(config: Config) -> Record:
         zoom = {"x": _zoomed()[:, 0].tolist(), "wave": target(_zoomed(), most)[:, 0].tolist()}
         for pieces in config.pieces:
             for method in STYLES:
-                row, first = _row(config, target, pieces, method)
+                row, zoom[method] = _row(config, target, pieces, method)  # the most pieces stay
                 table.append(row)
-                zoom[method] = first(_zoomed()).tolist()  # those with most pieces stay
         shown[target.name] = zoom
     return {"table": table, "zoom": shown, "most": most, "verdict": list(_lines(table))}
 
 
 def _zoomed() -> np.ndarray:
     return np.linspace(*ZOOM, 400)[:, None]
+
+
+def _row(
+    config: Config, target: Target, pieces: int, method: str
+) -> tuple[Record, Sequence[float]]:
+    """Return the errors and shapes of all seeds, and the values in the zoom of the first."""
+    alone = dataclasses.replace(config, pieces=(pieces,), targets=(target,), seeds=1)
+    runs = [kept(trained_once, alone, method, seed) for seed in range(config.seeds)]
+    errors = [found["error"] for found in runs]
+    row = {
+        "target": target.name,
+        "pieces": pieces,
+        "method": method,
+        "errors": errors,
+        "median": float(np.median(errors)),
+        "worst": max(errors),
+    }
+    shapes = {
+        key: [found[key] for found in runs] for key in runs[0] if key not in ("error", "zoom")
+    }
+    return row | shapes, runs[0]["zoom"]
+
+
+def trained_once(config: Config, method: str, seed: int) -> Record:
+    """Train one method from one seed on a configuration's only wave.
+
+    Returns its error, its values in the zoom and, of two phases, what the first one left.
+    """
+    (target,), (pieces,) = config.targets, config.pieces
+    trained, first = _trained(config, target, pieces, method, seed)
+    zoom = trained(_zoomed()).tolist()
+    return {"error": trained.error(target, pieces), "zoom": zoom} | first
 
 
 def _trained(
@@ -244,22 +276,6 @@ def _trained(
         basis = NeuralBasis(4 * pieces, config.depth, activation="relu", residual=True)
     total = config.pre_steps + config.steps
     return fitted(basis, LSGD(RATE), target(POINTS, pieces), seed, total), {}
-
-
-def _row(config: Config, target: Target, pieces: int, method: str) -> tuple[Record, Trained]:
-    """Return the errors and shapes of all seeds, and the fit of the first."""
-    runs = [_trained(config, target, pieces, method, seed) for seed in range(config.seeds)]
-    errors = [trained.error(target, pieces) for trained, _ in runs]
-    row = {
-        "target": target.name,
-        "pieces": pieces,
-        "method": method,
-        "errors": errors,
-        "median": float(np.median(errors)),
-        "worst": max(errors),
-    }
-    shapes = {key: [first[key] for _, first in runs] for key in runs[0][1]}
-    return row | shapes, runs[0][0]
 
 
 def _lines(table: Sequence[Record]) -> Iterator[str]:

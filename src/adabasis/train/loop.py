@@ -113,10 +113,11 @@ def _check_precision(objective: AnyObjective, parameters: Parameters) -> None:
     """Refuse single and double precision together, and double where JAX computes in single."""
     # What JAX makes of an array of NumPy's depends on its scope, an array of its own stays.
     leaves = [leaf for leaf in jax.tree.leaves((objective, parameters)) if eqx.is_array(leaf)]
+    kinds = {(leaf.dtype, isinstance(leaf, jax.Array)) for leaf in leaves}
     found = {
-        leaf.dtype if isinstance(leaf, jax.Array) else jax.dtypes.canonicalize_dtype(leaf.dtype)
-        for leaf in leaves
-        if jnp.issubdtype(leaf.dtype, jnp.floating)
+        dtype if own else jax.dtypes.canonicalize_dtype(dtype)
+        for dtype, own in kinds
+        if jnp.issubdtype(dtype, jnp.floating)
     }
     if len(found) > 1 or found - {jax.dtypes.canonicalize_dtype(dtype) for dtype in found}:
         names = " and ".join(sorted(dtype.name for dtype in found))
