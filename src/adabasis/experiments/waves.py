@@ -358,7 +358,7 @@ register(
         "waves",
         "Triangle and quadratic waves in 2 to 32 pieces: POUnets beside residual networks",
         Config((2, 4, 8), QUADRATIC),
-        Config((2, 4, 8, 16, 32), QUADRATIC + TRIANGLE),
+        Config((2, 4, 8, 16, 32), QUADRATIC + TRIANGLE, steps=6000),
         run,
         plot,
     )
