@@ -32,7 +32,9 @@ from adabasis.experiments.advection import Advection, layer, run, trainer_named
 TINY = {
     "waves": waves.Config((2,), (waves.Target(2, 1.0),), 1, 1, seeds=1, depth=2),
     "two-phase": two_phase.Config(((waves.Target(1, 0.5), 2),), pre_steps=1, steps=1, depth=2),
-    "advection-constant": advection_constant.Config(1, (("lsgd", 2), ("lsgn", 2)), width=4),
+    "advection-constant": advection_constant.Config(
+        1, (("lsgd", 2), ("lsgn", 2)), width=4, speeds=(1.0, 0.6), restarts=1
+    ),
     "advection-width": advection_width.Config(
         (2, 4), (0.0,), 2, 1, depth=1, per_side=9, activations=("tanh",)
     ),

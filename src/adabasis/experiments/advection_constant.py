@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from ..plots.style import BLUE, COLOURMAP, GREEN, ORANGE, RED, drawable, styled
 from ..scope import numerics
 from . import advection
+from .kept import kept
 from .registry import Experiment, Record, register
 
 NAMES = {
@@ -22,40 +24,120 @@ NAMES = {
 COLOURS = {"gd": RED, "lsgd": BLUE, "lsgd-cosine": GREEN, "lsgn": ORANGE}
 SOLVED = 1e-20
 SIDE = 61
+NARROW_STEPS = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Seeds, steps by trainer, width of the one ReLU layer, velocity."""
+    """Seeds, steps by trainer, width of the one ReLU layer, velocities; the first is drawn.
+
+    A layer of ``narrow`` functions has one to spare: how many draws, at most ``restarts``, until
+    one of them is solved?
+    """
 
     seeds: int
     steps: tuple[tuple[str, int], ...]
     width: int = 32
-    speed: float = 1.0
+    speeds: tuple[float, ...] = (1.0,)
+    narrow: int = 4
+    restarts: int = 0
 
 
 def run(config: Config) -> Record:
-    """Train every seed by every trainer."""
-    problem, basis = advection.Advection(speed=config.speed), advection.layer(config.width)
+    """Train every seed by every trainer, at every velocity."""
+    found = {speed: _trainers(config, speed) for speed in config.speeds}
+    narrow = {speed: _draws(config, speed) for speed in config.speeds if config.restarts}
+    lines = [
+        line
+        for speed in config.speeds
+        for line in (*_lines(speed, found[speed]), *_narrow_lines(config, speed, narrow))
+    ]
+    first, *others = config.speeds
+    shown = ("history", "solution")
+    told = {
+        str(speed): {
+            name: {k: v for k, v in entry.items() if k not in shown}
+            for name, entry in found[speed].items()
+        }
+        for speed in others
+    }
+    exact = advection.Advection(speed=first).exact(_grid()).reshape(SIDE, SIDE).tolist()
+    return {
+        "trainers": found[first],
+        "other_speeds": told,
+        "narrow": {str(speed): losses for speed, losses in narrow.items()},
+        "exact": exact,
+        "verdict": lines,
+    }
+
+
+def _grid() -> np.ndarray:
     side = np.linspace(0, 1, SIDE)
-    grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-    found: dict[str, Any] = {}
+    return np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+
+
+def _trainers(config: Config, speed: float) -> dict[str, Any]:
+    """Return losses, errors and the first seed's history and solution for every trainer."""
+    table: dict[str, Any] = {}
     for name, steps in config.steps:
-        trainer = advection.trainer_named(name, steps)
-        outcomes = [advection.run(problem, basis, trainer, steps, s) for s in range(config.seeds)]
-        last = outcomes[0].run.last
-        with numerics():
-            shown = advection.values(basis, last.parameters, last.coefficients, grid)
-        losses = [o.loss for o in outcomes]
-        found[name] = {
+        runs = [
+            kept(trained_once, speed, config.width, name, steps, seed)
+            for seed in range(config.seeds)
+        ]
+        losses = [found["loss"] for found in runs]
+        table[name] = {
             "steps": steps,
             "loss": losses,
-            "error": [o.error for o in outcomes],
+            "error": [found["error"] for found in runs],
             "solved": int(np.sum(np.array(losses) <= SOLVED)),
-            "history": outcomes[0].run.history.loss.tolist(),
-            "solution": shown.reshape(SIDE, SIDE).tolist(),
+            "history": runs[0]["history"],
+            "solution": runs[0]["solution"],
         }
-    return {"trainers": found, "exact": problem.exact(grid).reshape(SIDE, SIDE).tolist()}
+    return table
+
+
+def trained_once(speed: float, width: int, name: str, steps: int, seed: int) -> Record:
+    """Train once; return loss, error, history and the last iterate on a grid."""
+    problem, basis = advection.Advection(speed=speed), advection.layer(width, constant=True)
+    outcome = advection.run(problem, basis, advection.trainer_named(name, steps), steps, seed)
+    last = outcome.run.last
+    with numerics():
+        solution = advection.values(basis, last.parameters, last.coefficients, _grid())
+    return {
+        "loss": outcome.loss,
+        "error": outcome.error,
+        "history": outcome.run.history.loss.tolist(),
+        "solution": solution.reshape(SIDE, SIDE).tolist(),
+    }
+
+
+def _draws(config: Config, speed: float) -> list[float]:
+    """Return the losses of LSGN on narrow layers, draw by draw, until one is solved."""
+    losses: list[float] = []
+    for seed in range(config.restarts):
+        found = kept(trained_once, speed, config.narrow, "lsgn", NARROW_STEPS, seed)
+        losses.append(found["loss"])
+        if losses[-1] <= SOLVED:
+            break
+    return losses
+
+
+def _lines(speed: float, table: dict[str, Any]) -> Iterator[str]:
+    for name, entry in table.items():
+        losses = entry["loss"]
+        yield (
+            f"a = {speed:g}, {NAMES[name]}, {entry['steps']:,} steps: {entry['solved']} of "
+            f"{len(losses)} seeds at {SOLVED:.0e}, losses {min(losses):.1e} to {max(losses):.1e}, "
+            f"relative errors up to {max(entry['error']):.1e}"
+        )
+
+
+def _narrow_lines(config: Config, speed: float, narrow: dict[float, list[float]]) -> Iterator[str]:
+    for loss in narrow.get(speed, [])[-1:]:
+        yield (
+            f"a = {speed:g}, width {config.narrow}, LSGN: draw {len(narrow[speed])} of at most "
+            f"{config.restarts} ends at {loss:.1e}"
+        )
 
 
 @styled
@@ -86,16 +168,17 @@ def plot(record: Record) -> Figure:
     return figure
 
 
-def _title(name: str, steps: int) -> str:
-    return f"{NAMES[name].partition(', then')[0]}\n{steps:,} steps"
-
-
 register(
     Experiment(
         "advection-constant",
         "Advection with constant velocity: GD, LSGD, LSGN",
         Config(2, (("gd", 500), ("lsgd", 200), ("lsgn", 25))),
-        Config(16, (("gd", 5000), ("lsgd", 500), ("lsgd-cosine", 500), ("lsgn", 25))),
+        Config(
+            16,
+            (("gd", 5000), ("lsgd", 500), ("lsgd-cosine", 500), ("lsgn", 25)),
+            speeds=(1.0, 0.6),
+            restarts=20,
+        ),
         run,
         plot,
     )
