@@ -113,16 +113,9 @@ def trainer_named(name: str, steps: int) -> AbstractTrainer:
     }[name]()
 
 
-def layer(
-    width: int, depth: int = 1, activation: str = "relu", *, constant: bool = False
-) -> NeuralBasis:
-    """Return the published network: Box with independent draws.
-
-    Whether the published functions include a constant is not known.
-    """
-    return NeuralBasis(
-        width, depth, activation=activation, init="box-independent", constant=constant
-    )
+def layer(width: int, depth: int = 1, activation: str = "relu") -> NeuralBasis:
+    """Return the published network: Box with independent draws, no constant column."""
+    return NeuralBasis(width, depth, activation=activation, init="box-independent", constant=False)
 
 
 def run(

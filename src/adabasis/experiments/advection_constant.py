@@ -98,7 +98,7 @@ def _trainers(config: Config, speed: float) -> dict[str, Any]:
 
 def trained_once(speed: float, width: int, name: str, steps: int, seed: int) -> Record:
     """Train once; return loss, error, history and the last iterate on a grid."""
-    problem, basis = advection.Advection(speed=speed), advection.layer(width, constant=True)
+    problem, basis = advection.Advection(speed=speed), advection.layer(width)
     outcome = advection.run(problem, basis, advection.trainer_named(name, steps), steps, seed)
     last = outcome.run.last
     with numerics():
