@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import pathlib
+import signal
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -19,6 +20,8 @@ settings.load_profile("adabasis")
 
 
 def pytest_configure(config):
+    # Shells start jobs in the background with Ctrl-C ignored, and so would the tests of it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for marker in (
         "plain_scope: runs without the float64 scope of the tests",
         "strict_promotion: no array may change its type unasked (Optax is not up to this)",
