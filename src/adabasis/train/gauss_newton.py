@@ -354,14 +354,10 @@ def _bend(
     along = inside.reshape(p, outputs, n) @ s
     change = -(spectrum.vt.T / jnp.sqrt(spectrum.s**2 + ridge)) @ solve(along)
 
-    def value(t: Array) -> Array:
-        return objective.predicted(unravel(flat + t * s), c + t * change)
+    def slope(flat: Array, c: Array) -> Array:
+        return jax.jvp(lambda f, c: objective.predicted(unravel(f), c), (flat, c), (s, change))[1]
 
-    def slope(t: Array) -> Array:
-        return jax.jvp(value, (t,), (jnp.ones_like(t),))[1]
-
-    zero = jnp.zeros((), flat.dtype)
-    second = jax.jvp(slope, (zero,), (jnp.ones_like(zero),))[1]
+    second = jax.jvp(slope, (flat, c), (s, change))[1]
     second = jnp.concatenate([second, jnp.zeros((span.shape[0] - n_rows, outputs), flat.dtype)])
     for _ in range(2):  # the first pass leaves what round-off has of a large part inside
         second = second - span @ solve(solve(span.T @ second, trans=1))
