@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from adabasis.train import LSGN, gauss_newton, matrix_free
+from adabasis.basis import NeuralBasis
+from adabasis.operators import Identity, Partial
+from adabasis.points import Points
+from adabasis.rows import Term
+from adabasis.scope import numerics
+from adabasis.train import LSGN, Objective, gauss_newton, matrix_free
 from adabasis.train.project import Spectrum
 
 from ..laws import assert_close, assert_same_bits
@@ -144,6 +149,38 @@ def test_an_unknown_jacobian_is_named():
         LSGN(jacobian="full")
     with pytest.raises(ValueError, match=r"LSGN\(precision='half'\).*double.*single"):
         LSGN(precision="half")
+
+
+@pytest.mark.parametrize("damping", [0.0, -1.0, np.inf, np.nan])
+def test_a_damping_is_positive(damping):
+    with pytest.raises(ValueError, match=r"LSGN\(damping=.*positive"):
+        LSGN(damping=damping)
+
+
+@pytest.mark.parametrize(
+    ("activation", "operator", "damping"),
+    [
+        ("tanh", Partial(0), 1e-2),
+        ("relu", Identity(), 1e-2),
+        ("relu", Partial(0), 30.0),
+    ],
+)
+@pytest.mark.parametrize("solver", ["qr", "iterative"])
+def test_the_first_step_is_cautious_where_kinks_make_residuals_jump(
+    activation, operator, damping, solver
+):
+    x = np.linspace(0, 1, 9)[:, None]
+    with numerics():
+        basis = NeuralBasis(3, 1, activation=activation)
+        objective = Objective([Term(Points(x, np.ones(9)), x, operator)], 0.0, basis)
+        initial = basis.init(jax.random.key(0), jnp.array([[0.0, 1.0]]))
+
+        def first(**options):
+            trainer = LSGN(solver=solver, **options)
+            return float(trainer.init(objective, initial, jax.random.key(1)).damping)
+
+        assert first() == damping
+        assert first(damping=0.5) == 0.5
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])

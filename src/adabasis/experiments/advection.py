@@ -113,9 +113,13 @@ def trainer_named(name: str, steps: int) -> AbstractTrainer:
     }[name]()
 
 
-def layer(width: int, depth: int = 1, activation: str = "relu") -> NeuralBasis:
+def layer(
+    width: int, depth: int = 1, activation: str = "relu", *, constant: bool = False
+) -> NeuralBasis:
     """Return the published network: Box with independent draws, no constant column."""
-    return NeuralBasis(width, depth, activation=activation, init="box-independent", constant=False)
+    return NeuralBasis(
+        width, depth, activation=activation, init="box-independent", constant=constant
+    )
 
 
 def run(

@@ -25,6 +25,7 @@ from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
 from ..compiled import quickly
 from ..fields import coordinates
 from ..train import GD, LSGN, AbstractTrainer, Budget, Objective, train
+from ..train.project import FIRST_DAMPING
 from .conditions import Initial, coordinate_name
 from .newton import newton, train_in_rounds
 from .problem import LinearProblem
@@ -109,7 +110,8 @@ def along_characteristics(search: FrozenSearch, max_steps: int | None, n_restart
             search.add(warp.with_outer(outer), 1.0, label)
     if not search.good(FRACTION_SOLVED):
         moved = warp.with_outer(NeuralBasis(MOVED, 1, activation="relu"))
-        train_on(search, moved, None, max_steps, n_restarts)
+        # Functions of ξ solve the equation wherever their kinks are: its residual does not jump.
+        train_on(search, moved, LSGN(damping=FIRST_DAMPING), max_steps, n_restarts)
 
 
 def characteristics(search: FrozenSearch) -> WarpedBasis | None:

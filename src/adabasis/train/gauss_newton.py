@@ -44,11 +44,11 @@ from .. import lstsq
 from ..notation import Parameters, RandomKey
 from . import matrix_free
 from .project import (
-    FIRST_DAMPING,
     FIRST_RIDGE,
     NO_PROGRESS,
     Spectrum,
     damped,
+    first_damping,
     lowered,
     projected_loss,
 )
@@ -125,16 +125,21 @@ class LSGN(AbstractTrainer):
         acceptance are in the data's precision always: ``"single"`` costs the last digits of a
         direction, which data with noise above 1e-3 do not have, and saves a third of the time; on
         clean data the loss may stall orders of magnitude higher, and the run call that converged.
+    damping : float, optional
+        Of the first step: 1e-2, and 30 for kinks under a differential operator
+        (:data:`adabasis.train.project.FIRST_OVER_JUMPS`).
 
     Raises
     ------
     ValueError
-        For an unknown name, or the full Jacobian with the iterative solver.
+        For an unknown name, a damping that is not positive, or the full Jacobian with the
+        iterative solver.
     """
 
     jacobian: str = eqx.field(static=True, default="kaufman", kw_only=True)
     solver: str = eqx.field(static=True, default="auto", kw_only=True)
     precision: str = eqx.field(static=True, default="double", kw_only=True)
+    damping: float | None = eqx.field(static=True, default=None, kw_only=True)
 
     def __check_init__(self) -> None:
         if self.jacobian not in ("kaufman", "golub-pereyra"):
@@ -145,6 +150,8 @@ class LSGN(AbstractTrainer):
             raise ValueError(f"LSGN(solver={self.solver!r}): expected 'auto', 'qr', 'iterative'.")
         if self.precision not in ("double", "single"):
             raise ValueError(f"LSGN(precision={self.precision!r}): expected 'double' or 'single'.")
+        if self.damping is not None and not 0 < self.damping < math.inf:
+            raise ValueError(f"LSGN(damping={self.damping!r}): expected a positive number.")
         if self.solver == "iterative" and self.jacobian != "kaufman":
             raise ValueError(
                 "LSGN(jacobian='golub-pereyra', solver='iterative'): the full Jacobian needs its "
@@ -165,8 +172,9 @@ class LSGN(AbstractTrainer):
         del key
         flat, _ = ravel_pytree(parameters)
         n, shape = flat.shape[0], jax.eval_shape(objective.design, parameters)
+        damping = first_damping(objective.smoothness) if self.damping is None else self.damping
         if self._iterates(shape.shape, n, objective.targets.shape[1]):
-            return matrix_free.start(parameters)
+            return matrix_free.start(parameters, damping)
         outputs = objective.targets.shape[1]
         n_rows = outputs**2 * (n + 1)
         if self.jacobian == "golub-pereyra":
@@ -182,7 +190,7 @@ class LSGN(AbstractTrainer):
             ridge=number(FIRST_RIDGE),
             system=jnp.zeros((n_rows, n + 1), flat.dtype),
             scale=jnp.zeros(n, flat.dtype),
-            damping=number(FIRST_DAMPING),
+            damping=number(damping),
             growth=number(2.0),
             predicted=number(1.0),
             bend=jnp.zeros_like(flat),

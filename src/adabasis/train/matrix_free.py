@@ -24,7 +24,6 @@ from jax.flatten_util import ravel_pytree
 
 from ..notation import Parameters
 from .project import (
-    FIRST_DAMPING,
     FIRST_RIDGE,
     NO_PROGRESS,
     Spectrum,
@@ -59,8 +58,8 @@ class MatrixFreeState:
     predicted: Array
 
 
-def start(parameters: Parameters) -> MatrixFreeState:
-    """Return the state of a run that starts at ``parameters``."""
+def start(parameters: Parameters, damping: float) -> MatrixFreeState:
+    """Return the state of a run that starts at ``parameters`` with that damping."""
     flat, _ = ravel_pytree(parameters)
 
     def number(value: float) -> Array:
@@ -72,7 +71,7 @@ def start(parameters: Parameters) -> MatrixFreeState:
         loss=number(jnp.inf),
         ridge=number(FIRST_RIDGE),
         scale=jnp.zeros_like(flat),
-        damping=number(FIRST_DAMPING),
+        damping=number(damping),
         growth=number(2.0),
         predicted=number(1.0),
     )

@@ -16,7 +16,14 @@ FIRST_RIDGE, LAST_RIDGE = 1e-8, 1e-13
 The ridged loss is differentiable in ξ where functions become dependent; a truncated one is not.
 """
 RIDGE_FALL = 1 / 3
-FIRST_DAMPING = 1e-2
+FIRST_DAMPING, FIRST_OVER_JUMPS = 1e-2, 30.0
+"""Damping of the first step; the latter where residuals jump as kinks cross points.
+
+There long first steps are rejected or throw planes out of the domain, from where none comes back.
+On a layer of 32 ReLU under transport 1e-12 is reached in 13 steps instead of 15 to 16 (medians of
+16 draws at two velocities); after 25 steps 7 of 384 draws of three layers are unsolved, and 10 of
+those that begin with 1e-2.
+"""
 LEAST_DAMPING = 1e-15
 NO_PROGRESS = 1e-15
 """A predicted relative fall of the loss that round-off would hide: the run has converged."""
@@ -25,6 +32,11 @@ NO_PROGRESS = 1e-15
 def projected_loss(residual: Array, c: Array, ridge: Array) -> Array:
     """Return (‖A c − b‖² + ridge ‖c‖²)/Q."""
     return (jnp.sum(residual**2) + ridge * jnp.sum(c**2)) / residual.shape[1]
+
+
+def first_damping(smoothness: float) -> float:
+    """Return the damping of the first step for an objective of this smoothness."""
+    return FIRST_DAMPING if smoothness >= 0 else FIRST_OVER_JUMPS
 
 
 def damped(damping: Array, gain: Array, first: Array) -> Array:
