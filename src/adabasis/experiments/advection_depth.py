@@ -73,7 +73,7 @@ def plot(record: Record) -> Figure:
             ax.plot([depth] * len(row), row, ".", color=COLOURS[name], alpha=0.6)
     ax.set(xlabel="depth", ylabel="relative error")
     ax.set_xticks(depths, [str(d) for d in depths])
-    ax.minorticks_off()
+    ax.xaxis.minorticks_off()
     ax.legend()
     return figure_of(ax)
 

@@ -40,7 +40,7 @@ def run(config: Config) -> Record:
                 {"activation": activation, "alpha": alpha, "error": errors, "slope": slope}
             )
     lines = [
-        f"{c['activation']}, ε = W^{-c['alpha']:g}: error falls as W^{c['slope']:.2f}, "
+        f"{c['activation']}, ε = W^{0 - c['alpha']:g}: error falls as W^{c['slope']:.2f}, "
         f"to {c['error'][-1]:.1e}; published, at ε = W^-0.5 (captions: W^0.5): W^-0.5"
         for c in curves
     ]
@@ -75,8 +75,8 @@ def plot(record: Record) -> Figure:
         ax.set(xlabel="width W", ylabel="relative error")
         ax.set_title(name)
         ax.set_xticks(record["widths"], [str(w) for w in record["widths"]])
-        ax.minorticks_off()
-        ax.legend()
+        ax.xaxis.minorticks_off()
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
     return figure
 
 
