@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ..plots.style import BLUE, GREEN, ORANGE, RED, styled
 from ..train import LSGD
 from . import advection
+from .kept import kept
 from .registry import Experiment, Record, register
 
 RATES = {"relu": 1e-3, "tanh": 1e-2}
@@ -51,10 +52,11 @@ def _error(config: Config, activation: str, alpha: float, width: int) -> float:
     problem = advection.Advection(variable=True, per_side=config.per_side, epsilon=width**-alpha)
     basis = advection.layer(width, config.depth, activation)
     trainer = LSGD(RATES[activation])
-    outcomes = [
-        advection.run(problem, basis, trainer, config.steps, seed) for seed in range(config.seeds)
+    errors = [
+        kept(advection.error, problem, basis, trainer, config.steps, seed)
+        for seed in range(config.seeds)
     ]
-    return float(np.exp(np.mean([np.log(o.error) for o in outcomes])))
+    return float(np.exp(np.mean(np.log(errors))))
 
 
 def _weight(alpha: float) -> str:
