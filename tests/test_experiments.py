@@ -50,11 +50,13 @@ TINY = {
     ),
     "steam-phases": steam_phases.Config(1),
     "error-estimate": error_estimate.Config((1, 2), (1,), 1, 2),
-    "lsgd-vs-gd": lsgd_vs_gd.Config((lsgd_vs_gd.Panel("tanh", False, 4, 2, 2, 1, 2, 1),)),
+    "lsgd-vs-gd": lsgd_vs_gd.Config((lsgd_vs_gd.Panel("tanh", False, 4, 2, 2, 1, 2, 1, 1, 1),)),
     "lsgd-path": lsgd_path.Config(gd_steps=2, lsgd_steps=2, newton_steps=2),
     "image-collapse": image_collapse.Config((1, 2), 2, width=4, image_depths=(1, 2)),
     "basis-functions": basis_functions.Config((1, 2), 2, width=4),
-    "he-vs-box": he_vs_box.Config((he_vs_box.Depth(2, 1),), 2, 2),
+    "he-vs-box": he_vs_box.Config(
+        (he_vs_box.Depth(2, True, 2, 1), he_vs_box.Depth(1, False, 2, 1)), 2
+    ),
     "width-depth": width_depth.Config((2,), (1, 2), 1, 2, 2, (1,), 2),
 }
 

@@ -64,7 +64,7 @@ def projected(problem, parameters):
     return jax.value_and_grad(loss)(parameters)
 
 
-def adam(variables, gradients, rate, steps):
+def adam(variables, gradients, rate, steps, epsilon):
     """Take Adam steps in NumPy; ``gradients`` maps a list of arrays to a list of arrays."""
     first = [np.zeros_like(v) for v in variables]
     second = [np.zeros_like(v) for v in variables]
@@ -73,7 +73,7 @@ def adam(variables, gradients, rate, steps):
         first = [0.9 * m + 0.1 * x for m, x in zip(first, g, strict=True)]
         second = [0.999 * v + 0.001 * x**2 for v, x in zip(second, g, strict=True)]
         moves = [
-            (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+            (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + epsilon)
             for m, v in zip(first, second, strict=True)
         ]
         variables = [v - rate * move for v, move in zip(variables, moves, strict=True)]

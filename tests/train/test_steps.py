@@ -57,7 +57,9 @@ def test_lsgd_descends_the_projected_loss(ridge):
     assert_same_bits(evaluation.parameters, parameters)
 
 
-def test_two_lsgd_steps_are_adam_by_hand():
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+def test_two_lsgd_steps_are_adam_by_hand(epsilon):
+    trainer = LSGD(0.1, epsilon=epsilon)
     problem, parameters = objective(), draw(BASIS)
     leaves, structure = jax.tree.flatten(parameters)
 
@@ -65,17 +67,18 @@ def test_two_lsgd_steps_are_adam_by_hand():
         at = jax.tree.unflatten(structure, [jnp.asarray(v) for v in variables])
         return [np.asarray(g) for g in jax.tree.leaves(projected(problem, at)[1])]
 
-    *_, ((moved, _, count), evaluation) = states(PLAIN, problem, 2)
-    expected = adam([np.asarray(leaf) for leaf in leaves], gradients, 0.1, 2)
+    *_, ((moved, _, count), evaluation) = states(trainer, problem, 2)
+    expected = adam([np.asarray(leaf) for leaf in leaves], gradients, 0.1, 2, epsilon)
     for got, by_hand in zip(jax.tree.leaves(moved), expected, strict=True):
         assert_close(got, by_hand, 1e-8)
     assert count == 2
     assert evaluation.rate == 0.1
 
 
-def test_two_joint_steps_are_adam_by_hand():
-    problem = objective()
-    variables, *_ = JOINT.init(problem, draw(BASIS), key())
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+def test_two_joint_steps_are_adam_by_hand(epsilon):
+    trainer, problem = GD(1e-2, epsilon=epsilon), objective()
+    variables, *_ = trainer.init(problem, draw(BASIS), key())
     leaves, structure = jax.tree.flatten(variables)
     b = problem.targets
 
@@ -90,8 +93,8 @@ def test_two_joint_steps_are_adam_by_hand():
     def gradients(arrays):
         return [np.asarray(g) for g in gradient([jnp.asarray(v) for v in arrays])]
 
-    *_, ((moved, _, count), _) = states(JOINT, problem, 2)
-    expected = adam([np.asarray(leaf) for leaf in leaves], gradients, 1e-2, 2)
+    *_, ((moved, _, count), _) = states(trainer, problem, 2)
+    expected = adam([np.asarray(leaf) for leaf in leaves], gradients, 1e-2, 2, epsilon)
     for got, by_hand in zip(jax.tree.leaves(moved), expected, strict=True):
         assert_close(got, by_hand, 1e-10)
     assert count == 2
@@ -168,6 +171,22 @@ def test_a_schedule_is_followed():
 def test_bad_rates_are_named(trainer, rate):
     with pytest.raises(ValueError, match=rf"{trainer.__name__}\(learning_rate=.*positive number"):
         trainer(rate)
+
+
+def test_a_controlled_step_has_its_epsilon():
+    """The first step is rate · g / (|g| + ε)."""
+    trainer, problem = LSGD("auto", epsilon=1e-2), objective()
+    ((trial, _, (good, gradient, _), rate), _) = next(states(trainer, problem, 1))
+    leaves = map(jax.tree.leaves, (trial, good, gradient))
+    for there, here, g in zip(*leaves, strict=True):
+        np.testing.assert_allclose((here - there) / rate, g / (np.abs(g) + 1e-2), atol=1e-8)
+
+
+@pytest.mark.parametrize("trainer", [GD, LSGD])
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan"), float("inf"), "small"])
+def test_a_bad_epsilon_is_named(trainer, epsilon):
+    with pytest.raises(ValueError, match=rf"{trainer.__name__}\(epsilon=.*positive number"):
+        trainer(1e-2, epsilon=epsilon)
 
 
 def test_only_lsgd_adjusts_its_rate():

@@ -25,6 +25,9 @@ VALUES = np.sin(2 * np.pi * POINTS)
 BOX = np.array([[0.0, 1.0]])
 PUBLISHED_BOX = Box(variant="eq16", stratified=False)
 """Box initialization as the papers have it; what the package draws by default starts better."""
+EPSILON = 1e-6
+"""Adam's ε in LSGD, which the papers do not state. With the usual 1e-8 a constant rate has steps
+of constant size, and errors jump; with this one steps shrink with the gradient."""
 DRAWN = 160
 """Steps of a history that are kept, evenly spread over the logarithm."""
 SMALLEST = 1e-300
