@@ -140,7 +140,8 @@ _GD = (
 )
 _NOISE = "Adam at a constant rate jumps: the mean of current iterates depends on where it is cut."
 _FINE = (
-    "The first solve from He is already better than the published end, and with ε = 1e-6 it stays."
+    "The first solve from He is already better than the published end, and with Adam's ε at 1e-6 "
+    "most runs keep what it found."
 )
 _USUAL = (
     "Where the gradient is far below 1e-8 Adam's steps are of constant size still: coefficients "
