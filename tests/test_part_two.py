@@ -145,7 +145,7 @@ def test_width_and_depth_reach_what_was_published():
     full = EXPERIMENTS["width-depth"].full
     found = {
         (width, depth): np.mean(
-            sine.runs(full.basis(width, depth), full.lsgd(depth), steps, 4)["last"]
+            sine.runs(full.basis(width, depth), full.lsgd(width, depth), steps, 4)["last"]
         )
         for width, depth, steps in ((2, 1, 5000), (8, 1, 5000), (32, 4, full.steps))
     }

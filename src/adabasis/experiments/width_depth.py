@@ -25,7 +25,9 @@ DEEP = 4
 class Config:
     """Widths, depths, seeds, steps (``deep_steps`` beyond four layers), the rate of one layer.
 
-    Neither rates nor steps are published; here the rate is divided by the squared depth.
+    Neither rates nor steps are published; here the rate is ``rate`` divided by the squared depth,
+    and at least ``least_rate`` divided by the width: a step of Adam in every weight of a layer
+    moves what comes out of it in proportion to the width.
     The last layer has a constant: without it two ReLUs end at −0.6, not at −1.4 as published.
     """
 
@@ -37,17 +39,16 @@ class Config:
     newton_depths: tuple[int, ...]
     newton_steps: int
     rate: float = 1e-2
-    least_rate: float = 1e-3
+    least_rate: float = 3.2e-3
 
     def basis(self, width: int, depth: int) -> NeuralBasis:
         """Return the network."""
         init = sine.PUBLISHED_BOX
         return NeuralBasis(width, depth, activation="relu", residual=True, init=init)
 
-    def lsgd(self, depth: int) -> LSGD:
+    def lsgd(self, width: int, depth: int) -> LSGD:
         """Return the trainer."""
-        rate = max(self.rate / depth**2, self.least_rate)
-        return LSGD(rate, solver="svd", epsilon=sine.EPSILON)
+        return LSGD(max(self.rate / depth**2, self.least_rate / width), solver="svd")
 
     def steps_of(self, depth: int) -> int:
         """Return the number of steps."""
@@ -67,9 +68,17 @@ def free_knot_bound(pieces: int) -> float:
 
 def run(config: Config) -> Record:
     """Train every width and depth by LSGD, and some depths by LSGN."""
-    trainings: list[tuple[int, AbstractTrainer, int]] = [
-        *((depth, config.lsgd(depth), config.steps_of(depth)) for depth in config.depths),
-        *((depth, LSGN(), config.newton_steps) for depth in config.newton_depths),
+    trainings: list[tuple[int, int, AbstractTrainer, int]] = [
+        *(
+            (width, depth, config.lsgd(width, depth), config.steps_of(depth))
+            for depth in config.depths
+            for width in config.widths
+        ),
+        *(
+            (width, depth, LSGN(), config.newton_steps)
+            for depth in config.newton_depths
+            for width in config.widths
+        ),
     ]
     found: list[Record] = [
         {
@@ -78,8 +87,7 @@ def run(config: Config) -> Record:
             "method": type(trainer).__name__,
             **sine.runs(config.basis(width, depth), trainer, steps, config.seeds),
         }
-        for depth, trainer, steps in trainings
-        for width in config.widths
+        for width, depth, trainer, steps in trainings
     ]
     ours = {_name(e["width"], e["depth"], e["method"]): e for e in found}
     best = {
