@@ -20,6 +20,8 @@ from .registry import Experiment, Record, register
 
 WIDTH = 32
 PLAIN_RATE = 5e-3
+SLOW = "LSGD, a tenth of the rate"
+DASHES = {"LSGD": "-", SLOW: "--", "LSGN": ":"}
 INITS: dict[str, Any] = {
     "He": "he",
     "He, uniform biases": "he-uniform-bias",
@@ -30,7 +32,10 @@ INITS: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Depth:
-    """A depth L, steps of LSGD, and seeds: of LSGD, of it from He with biases, and of LSGN."""
+    """A depth L, steps of LSGD, and seeds.
+
+    Of LSGD, of it from He with biases, of LSGN, and of LSGD from Box at a tenth of the rate.
+    """
 
     depth: int
     residual: bool
@@ -38,6 +43,7 @@ class Depth:
     seeds: int = 16
     biased_seeds: int = 0
     newton_seeds: int = 0
+    slow_seeds: int = 0
 
     @property
     def rate(self) -> float:
@@ -69,6 +75,8 @@ class Config:
         if seeds:
             trainer = LSGD(depth.rate, solver="svd", epsilon=sine.EPSILON)
             yield "LSGD", trainer, depth.steps, seeds
+        if depth.slow_seeds and init == "Box":
+            yield SLOW, LSGD(depth.rate / 10, solver="svd"), depth.steps, depth.slow_seeds
         if depth.newton_seeds:
             yield "LSGN", LSGN(), self.newton_steps, depth.newton_seeds
 
@@ -130,9 +138,9 @@ def plot(record: Record) -> Figure:
 def _draw(ax: Axes, curves: list[Record], colours: dict[int, Any]) -> None:
     ax.set_xscale("log")
     for curve in curves:
-        newton, depth = curve["method"] == "LSGN", curve["depth"]
-        label = f"L = {depth}" + (", LSGN" if newton else "")
-        band(ax, curve, colours[depth], ":" if newton else "-", label)
+        method, depth = curve["method"], curve["depth"]
+        label = f"L = {depth}" + method.removeprefix("LSGD").replace("LSGN", ", LSGN")
+        band(ax, curve, colours[depth], DASHES[method], label)
         claim = PUBLISHED.get(name_of(curve["init"], depth, curve["residual"]))
         published_end(ax, claim, colours[depth])
 
@@ -187,7 +195,7 @@ register(
                 Depth(16, True, STEPS, 16, 4),
                 Depth(32, True, 4000, 8, 4),
                 Depth(64, True, 4000, 8),
-                Depth(128, True, 8000, 8),
+                Depth(128, True, 8000, 8, slow_seeds=4),
             ),
             100,
         ),

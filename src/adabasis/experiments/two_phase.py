@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..plots.style import INK, ORANGE, styled
 from .curves import shades
 from .registry import Experiment, Record, register
-from .waves import POINTS, Target, in_phases
+from .waves import Target, in_phases, points
 
 DRAWN = 4
 """Every so many points are drawn."""
@@ -37,8 +37,12 @@ class Config:
 def run(config: Config) -> Record:
     """Train a POUnet on every wave, and keep its partitions after each phase."""
     waves = [_watched(config, target, pieces) for target, pieces in config.waves]
-    x = POINTS[::DRAWN, 0].tolist()
+    x = _drawn(config.waves[0][1])[:, 0].tolist()
     return {"x": x, "waves": waves, "verdict": list(_lines(waves))}
+
+
+def _drawn(pieces: int) -> np.ndarray:
+    return points(pieces)[::DRAWN]
 
 
 def _watched(config: Config, target: Target, pieces: int) -> Record:
@@ -48,8 +52,8 @@ def _watched(config: Config, target: Target, pieces: int) -> Record:
         "phases": [phi[::DRAWN].T.tolist() for phi in found.phi],
         "least_share": found.least_share,
         "localisation": found.localisation,
-        "wave": target(POINTS[::DRAWN], pieces)[:, 0].tolist(),
-        "approximant": found.trained(POINTS[::DRAWN]).tolist(),
+        "wave": target(_drawn(pieces), pieces)[:, 0].tolist(),
+        "approximant": found.trained(_drawn(pieces)).tolist(),
         "error": found.trained.error(target, pieces),
     }
 
