@@ -89,20 +89,25 @@ def run(config: Config) -> Record:
         }
         for width, depth, trainer, steps in trainings
     ]
-    ours = {_name(e["width"], e["depth"], e["method"]): e for e in found}
-    best = {
-        f"{what}, best seed": entry | {"last": [min(entry["last"])], "best": [min(entry["last"])]}
-        for what, entry in ours.items()
-        if f"{what}, best seed" in PUBLISHED
-    }
     return {
         "cells": found,
         "bound": {
             "W + 1 pieces": [free_knot_bound(width + 1) for width in config.widths],
             "W pieces": [free_knot_bound(width) for width in config.widths],
         },
-        **compared(PUBLISHED, ours | best),
+        **compared(PUBLISHED, _ours(found)),
     }
+
+
+def _ours(found: list[Record]) -> dict[str, Record]:
+    """Return what is judged: all cells, and the best seeds of those for which one is published."""
+    ours = {_name(e["width"], e["depth"], e["method"]): e for e in found}
+    best = {
+        f"{what}, best seed": entry | {"last": [min(entry["last"])], "best": [min(entry["last"])]}
+        for what, entry in ours.items()
+        if f"{what}, best seed" in PUBLISHED
+    }
+    return ours | best
 
 
 def _name(width: int, depth: int, method: str = "LSGD") -> str:
@@ -161,9 +166,13 @@ def _draw_map(ax: Axes, record: Record) -> None:
 
 
 _NARROW = "A seed that stays at the error of depth 1 raises the mean; the best seed is better."
+_DEAD = (
+    "One of eight seeds stays at −4.9; the median is −5.9. Rates of 3e-3, 3e-2 and 0.1, constant "
+    "or decaying, do no better."
+)
 PUBLISHED = {
     _name(2, 1): Claim(-1.4, 20_000),
-    _name(32, 1): Claim(-6.2, 20_000),
+    _name(32, 1): Claim(-6.2, 20_000, _DEAD),
     _name(32, 4): Claim(-7.5, 20_000),
     _name(32, 32): Claim(-7.5, 10_000),
     _name(2, 32): Claim(-4.2, 10_000, _NARROW),
