@@ -178,9 +178,9 @@ register(
         "He against Box initialization: LSGD on networks of depth 1 to 128, plain and residual",
         Config(
             (
-                Depth(1, False, 300, 2),
-                Depth(4, False, 300, 2),
-                Depth(16, False, 300, 2),
+                Depth(1, False, 300, 2, 1),
+                Depth(4, False, 300, 2, 1),
+                Depth(16, False, 300, 2, 1),
                 Depth(8, True, 300, 4, 2, 1),
                 Depth(16, True, 300, 2, 1),
                 Depth(32, True, 300, 1, 1),
