@@ -151,7 +151,7 @@ _STUCK = "All functions are linear at first; seeds settle at −0.9, −2.5 or �
 _GROWN = _STUCK + " Values grow with depth, and L = 64 is halfway to the failure of L = 128."
 _PLAIN = (
     "As drawn a third of the functions are left (adabasis reproduce image-collapse). The slides "
-    "say that these networks collapse; here they lose a decade on those of half the depth."
+    "say that these networks collapse; here they lose .6 decades on those of half the depth."
 )
 _DEEP = (
     "At a tenth of the published rate it ends where the published run does. At this one errors "
