@@ -51,7 +51,7 @@ RATE, RIDGE, FADING, STAGNATION = 1e-3, 0.1, 0.99, 100
 WARMING, LEAST_RATE = 500, 0.02
 """Steps in which the rate rises, and what part of it a cosine then falls to."""
 FEW = 8
-"""Pieces up to which rate and λ stay the same.
+"""Pieces up to which rate and λ stay the same, and from which on the number of steps does.
 
 At 32 pieces 1e-3 has given one part everything after 200 steps. And what λ weighs grows: pieces a
 quarter as long have second derivatives 16 times as large.
@@ -108,7 +108,8 @@ class Target:
 class Config:
     """Numbers of pieces n, waves, steps of both phases, seeds; width 4n, depth 8 as published.
 
-    From :data:`MANY` pieces on, the rows beside the two phases have ``few`` seeds.
+    ``steps`` are those of :data:`FEW` pieces or more, see :func:`steps_of`. From :data:`MANY`
+    pieces on, the rows beside the two phases have ``few`` seeds.
     """
 
     pieces: tuple[int, ...]
@@ -235,6 +236,12 @@ def lsgd(pieces: int, steps: int) -> LSGD:
     return LSGD(schedule, epsilon=EPSILON)
 
 
+def steps_of(config: Any, pieces: int) -> int:
+    """Return the steps of phase 2: the small networks of few pieces take more, which cost less."""
+    steps: int = config.steps * max(1, FEW // pieces)
+    return steps
+
+
 def ridge(pieces: int, degree: int) -> float:
     """Return λ for n pieces of a degree: the m-th derivative of a wave grows as n^m."""
     return RIDGE * min(1.0, FEW / pieces) ** (2 * degree)
@@ -245,13 +252,14 @@ def two_phase(config: Any, target: Target, pieces: int, *, local: bool = False) 
 
     Both phases begin a schedule that is as long as the second.
     """
+    steps = steps_of(config, pieces)
     return TwoPhase(
-        lsgd(pieces, config.steps),
+        lsgd(pieces, steps),
         ridge(pieces, target.power),
         FADING,
         STAGNATION,
         config.pre_steps,
-        config.steps,
+        steps,
         locality=LOCALITY if local else None,
     )
 
@@ -275,7 +283,7 @@ def in_phases(config: Any, target: Target, pieces: int, seed: int, *, local: boo
         x,
         target(x, pieces),
         seed,
-        config.pre_steps + config.steps,
+        config.pre_steps + steps_of(config, pieces),
         look_every=max(last, 1),
         callbacks=[look],
     )
@@ -353,7 +361,7 @@ def _trained(
     basis: AbstractBasis = pounet(pieces, target.power, config.depth)
     if method == RESNET:
         basis = NeuralBasis(4 * pieces, config.depth, activation="relu", residual=True)
-    total = config.pre_steps + config.steps
+    total = config.pre_steps + steps_of(config, pieces)
     x = points(pieces)
     return fitted(basis, lsgd(pieces, total), x, target(x, pieces), seed, total), {}
 
