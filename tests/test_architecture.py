@@ -34,7 +34,7 @@ estimators classes.estimator pounet_estimator
 tables.columns tables.targets tables.dialect tables.source tables.prepare tables.write tables
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
-experiments.published experiments.curves experiments.sine experiments.lsgd_vs_gd
+experiments.published experiments.rates experiments.curves experiments.sine experiments.lsgd_vs_gd
 experiments.lsgd_path experiments.image_collapse experiments.basis_functions
 experiments.he_vs_box experiments.width_depth
 experiments.pounets experiments.waves experiments.two_phase

@@ -8,14 +8,12 @@ is not certain, so both readings are run.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.interpolate import CubicSpline
@@ -40,6 +38,7 @@ from ..train import (
 from .curves import PUBLISHED_MARK, shared_legend
 from .kept import kept
 from .pounets import matrix
+from .rates import Cosine
 from .registry import Experiment, Record, register
 from .sine import EPSILON
 
@@ -226,14 +225,10 @@ def fitted(
     return Trained(basis, run, shift, scale)
 
 
-@functools.cache  # a schedule equals itself alone: what it compiles to is kept for all seeds
 def lsgd(pieces: int, steps: int) -> LSGD:
     """Return the descent on a wave in n pieces: its rate rises, then falls over the steps."""
     rate = RATE * min(1.0, FEW / pieces) ** 0.5
-    schedule = optax.warmup_cosine_decay_schedule(
-        LEAST_RATE * rate, rate, WARMING, max(steps, WARMING + 1), LEAST_RATE * rate
-    )
-    return LSGD(schedule, epsilon=EPSILON)
+    return LSGD(Cosine(rate, steps, WARMING, LEAST_RATE), epsilon=EPSILON)
 
 
 def steps_of(config: Any, pieces: int) -> int:
