@@ -20,14 +20,18 @@ PUBLISHED_MARK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def band(ax: Axes, found: Record, colour: str, dash: str, label: str) -> None:
-    """Draw the mean of log10 loss over runs, and one standard deviation about it.
+def band(
+    ax: Axes, found: Record, colour: str, dash: str, label: str, *, shaded: bool = True
+) -> None:
+    """Draw the mean of log10 loss over runs, and, if shaded, one standard deviation about it.
 
     Step 0 is drawn at iteration 1, the first that a logarithmic scale has.
     """
     at = np.array(found["step"]) + 1
     mean, deviation = np.array(found["mean"]), np.array(found["deviation"])
-    ax.fill_between(at, mean - deviation, mean + deviation, color=colour, alpha=0.18, linewidth=0)
+    if shaded:
+        edges = mean - deviation, mean + deviation
+        ax.fill_between(at, *edges, color=colour, alpha=0.18, linewidth=0)
     ax.plot(at, mean, dash, color=colour, label=label)
 
 
