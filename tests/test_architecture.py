@@ -37,7 +37,7 @@ experiments.advection_width experiments.advection_depth
 experiments.published experiments.rates experiments.curves experiments.sine experiments.lsgd_vs_gd
 experiments.lsgd_path experiments.image_collapse experiments.basis_functions
 experiments.he_vs_box experiments.width_depth
-experiments.pounets experiments.waves experiments.two_phase
+experiments.pounets experiments.phases experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
 experiments.cross_sine experiments.error_estimate experiments.steam_phases experiments
 demo doctor screen classes.command commands solve_command reproduce_command cli __main__ __init__

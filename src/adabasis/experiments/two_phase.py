@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from ..plots.style import INK, ORANGE, styled
 from .curves import shades
+from .phases import Target, in_phases, points
 from .registry import Experiment, Record, register
-from .waves import Target, in_phases, points
 
 DRAWN = 4
 """Every so many points are drawn."""
@@ -20,14 +20,14 @@ DRAWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Waves with their pieces, steps of both phases, the seed.
+    """Waves with their pieces, ways to train, steps of both phases, the seed.
 
-    ``local`` keeps all parts in use and makes them local in phase 1
+    Kept local, phase 1 keeps all parts in use and makes them local
     (:class:`adabasis.train.Locality`); without it the algorithm is the published one.
     """
 
     waves: tuple[tuple[Target, int], ...]
-    local: bool = True
+    local: tuple[bool, ...] = (False, True)
     pre_steps: int = 1000
     steps: int = 2000
     seed: int = 0
@@ -36,7 +36,11 @@ class Config:
 
 def run(config: Config) -> Record:
     """Train a POUnet on every wave, and keep its partitions after each phase."""
-    waves = [_watched(config, target, pieces) for target, pieces in config.waves]
+    waves = [
+        _watched(config, target, pieces, local)
+        for target, pieces in config.waves
+        for local in config.local
+    ]
     x = _drawn(config.waves[0][1])[:, 0].tolist()
     return {"x": x, "waves": waves, "verdict": list(_lines(waves))}
 
@@ -45,10 +49,11 @@ def _drawn(pieces: int) -> np.ndarray:
     return points(pieces)[::DRAWN]
 
 
-def _watched(config: Config, target: Target, pieces: int) -> Record:
-    found = in_phases(config, target, pieces, config.seed, local=config.local)
+def _watched(config: Config, target: Target, pieces: int, local: bool) -> Record:
+    found = in_phases(config, target, pieces, config.seed, local=local)
+    how = "kept local" if local else "as published"
     return {
-        "what": f"{target.name.split(',')[0]}, {pieces} pieces",
+        "what": f"{target.name.split(',')[0]}, {pieces} pieces, {how}",
         "phases": [phi[::DRAWN].T.tolist() for phi in found.phi],
         "least_share": found.least_share,
         "localisation": found.localisation,
