@@ -1,21 +1,23 @@
 """Partition of unity networks: known pieces are found, ties pull, bad input is named."""
 
 import dataclasses
+import math
 import re
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adabasis import POUNetRegressor, fit_pounet, load, plots, rows
-from adabasis.basis import PartitionBasis
+from adabasis import LSGD, POUNetRegressor, fit, fit_pounet, load, plots, rows
+from adabasis.basis import PartitionBasis, PolynomialPartition
+from adabasis.basis.partition import AbstractSoftmax
 from adabasis.operators import Partial
+from adabasis.pieces.pieces import Cloud
+from adabasis.pieces.shape import owners
 from adabasis.plots.partitions import breaks, pieces, shares
 from adabasis.points import Points
-from adabasis.pounet import _notes
-from adabasis.train import LSGN, Budget, Objective, Snapshot, train
+from adabasis.train import LSGN, Budget, Objective, Snapshot, StopReason, train
 
 from .laws import assert_close, assert_same_bits
 from .registry import FUNCTIONS, draw, fitted, key, points
@@ -85,15 +87,87 @@ def test_dependent_inputs_work_and_the_rank_says_so():
     assert np.all(np.isfinite(found(x)))
 
 
-def test_parts_that_own_nothing_are_reported(model, bent_data):
-    z = model.input_map(bent_data[0])
-    weights = np.array(model.parameters.partition)
-    weights[1, 0] -= 1e12
-    collapsed = dataclasses.replace(model, parameters=model.parameters._replace(partition=weights))
-    search = types.SimpleNamespace(data=types.SimpleNamespace(z=z))
-    assert not list(_notes(model, search))
-    (note,) = _notes(collapsed, search)
-    assert "1 of 3 partitions own no row" in note
+def test_parts_that_own_nothing_are_reported():
+    x = np.random.default_rng(0).random((60, 1))
+    basis = PartitionBasis(8, 1, partition="network")
+    method = LSGD(0.3)  # which empties parts
+    collapsed = fit(basis, x, bent(x), method=method, max_steps=60)
+    owned = owners(basis.unity, collapsed.parameters.partition, collapsed.input_map(x))
+    empty = 8 - len(np.unique(owned))
+    assert empty > 0
+    assert f"{empty} of 8 partitions own no row" in " ".join(collapsed.notes)
+
+
+def test_a_part_that_has_lost_its_rows_is_given_a_new_place(bent_data, monkeypatch):
+    cloud_settled, calls = Cloud.settled, []
+
+    def two_at_first(cloud, labels):
+        calls.append(labels)
+        return np.minimum(cloud_settled(cloud, labels), 1 if len(calls) == 1 else 2)
+
+    monkeypatch.setattr(Cloud, "settled", two_at_first)
+    again = fit_pounet(*bent_data, n_partitions=3, degree=1, start="merging")
+    assert again.basis.n_partitions == 3
+    assert_close(again([[0.2], [0.8]])[:, 0], bent(np.array([0.2, 0.8])), 1e-9)
+
+
+def test_drafts_stop_in_time_and_an_interrupt_keeps_them(monkeypatch):
+    x = points(n=200)
+    y = np.where(x[:, 0] < 0.5, np.sin(3 * x[:, 1]), 2.0)
+    late = fit_pounet(x, y, max_seconds=1e-6)
+    assert late.stop_reason == StopReason.MAX_SECONDS
+    assert np.all(np.isfinite(late(x)))
+    calls, settled = [], Cloud.settled
+
+    def interrupted(cloud, labels):
+        calls.append(labels)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return settled(cloud, labels)
+
+    monkeypatch.setattr(Cloud, "settled", interrupted)
+    kept = fit_pounet(x, y, degree=1, start="merging")
+    assert kept.stop_reason == StopReason.INTERRUPTED
+    assert kept.basis.n_partitions == 2
+    calls[:] = [None, None]
+    assert fit_pounet(x, y, degree=1, start="merging").basis.n_partitions == 1
+
+
+def test_a_grid_has_the_cells_asked_for_or_as_many_as_help():
+    x = (np.arange(256)[:, None] + 0.5) / 256
+    y = np.floor(8 * x[:, 0])
+    assert fit_pounet(x, y, partition="grid", n_partitions=5).basis.n_partitions == 5
+    found = fit_pounet(x, y, partition="grid", degree=0)
+    assert found.basis.n_partitions == 8
+    assert_close(found(x), y, 1e-12)
+
+
+class Halves(AbstractSoftmax):
+    """A kind of partition that the package does not know."""
+
+    n_partitions: int = 2
+
+    @property
+    def smoothness(self):
+        return math.inf
+
+    def init(self, key, box):
+        return jnp.array([3.0, 0.4 + 0.0 * box[0, 0]])
+
+    def logits(self, x, parameters):
+        slope, place = parameters
+        return jnp.stack([0 * x[0], slope * (x[0] - place)])
+
+    def sharpened(self, parameters, factor):
+        return parameters * jnp.array([factor, 1.0])
+
+
+def test_a_partition_of_one_s_own_kind_is_trained():
+    x = np.linspace(0, 1, 120)[:, None]
+    y = 1 / (1 + np.exp(-20 * (x[:, 0] - 0.6)))
+    found = fit_pounet(x, y, partition=Halves(), degree=0)
+    assert found.basis.partition == Halves()
+    assert_close(found(x), y, 1e-6)
 
 
 def test_fewer_parts_than_asked_for_are_reported():
@@ -111,6 +185,12 @@ def test_fewer_parts_than_asked_for_are_reported():
         ({"n_partitions": 0}, "n_partitions=0"),
         ({"degree": -1}, "degree=-1"),
         ({"degree": 1.5}, "degree=1.5"),
+        ({"degree": None}, "degree=None"),
+        ({"degree": [1, 2]}, r"degree=\[1, 2\]"),
+        ({"degree": math.nan}, "degree=nan"),
+        ({"n_partitions": math.inf}, "n_partitions=inf"),
+        ({"n_partitions": True}, "n_partitions=True"),
+        ({"partition": PolynomialPartition(3), "n_partitions": 2}, "two numbers differ"),
         ({"partition": "rbff"}, "partition='rbff'"),
         ({"start": "luck"}, "start='luck'"),
         ({"start": "segments"}, "of one input; these data have 2"),

@@ -12,13 +12,14 @@ import numpy as np
 from jax import Array
 
 from . import lstsq, rows, select
-from .basis import AbstractBasis, Ensemble
+from .basis import AbstractBasis, Ensemble, PartitionBasis
 from .candidates import SEARCH_ROWS, AnyFitted, Candidate
 from .compiled import quickly
 from .domains import bounding_box
 from .fitted import CHUNK_NUMBERS, Fitted
 from .notation import Parameters
 from .options import Options, named_bases, shown
+from .pieces.shape import owners
 from .prepared import Prepared, checked_data, merged, padded_term
 from .scope import numerics
 from .search import MEMBERS, Search
@@ -164,7 +165,7 @@ def finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted
         validation_error=error,
         validation_kind=kind if math.isfinite(error) else "none",
         settings=settings,
-        notes=tuple(_notes(error, status, data)),
+        notes=(*_notes(error, status, data), *_idle(best, data.z)),
         flat_output=data.flat,
     )
 
@@ -294,6 +295,21 @@ def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lsts
     return dataclasses.replace(
         solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
     )
+
+
+def _idle(best: Candidate, x: np.ndarray) -> Iterator[str]:
+    """Say how many partitions of a partition of unity network own no row."""
+    if not isinstance(best.basis, PartitionBasis):
+        return
+    owned = owners(best.basis.unity, best.parameters.partition, x)
+    counts = np.bincount(owned, minlength=best.basis.n_partitions)
+    empty = int(np.sum(counts == 0))
+    if empty:
+        yield (
+            f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
+            f"training has emptied them. Ask for {len(counts) - empty}, or let fit_pounet choose "
+            "(n_partitions='auto')."
+        )
 
 
 def _notes(error: float, status: lstsq.Status, data: Prepared) -> Iterator[str]:

@@ -10,29 +10,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from . import select
 from .basis import AbstractPartition, PartitionBasis, PolynomialPartition
-from .basis.partition import PARTITIONS, AbstractSoftmax
+from .basis.partition import PARTITIONS
 from .basis.partitioned import Cells
 from .basis.polynomial import dimension
 from .candidates import Candidate
 from .fitted import Fitted
 from .fitting import finished
 from .options import check_budgets, shown
-from .pieces.drafts import STARTS, Draft, HeldOut, Wanted, drafts, reseeded
-from .pieces.shape import owners, shaped, steepness
+from .pieces.drafts import STARTS, Draft, HeldOut, Wanted, drafts, ranked, reseeded, whole
+from .pieces.shape import SHAPED, owners, shaped, steepness
 from .prepared import Prepared
 from .scope import numerics
 from .search import GOOD_ENOUGH, PRIOR, Search
-from .train import Callback, Snapshot, Snapshots
+from .train import Callback, Snapshot, Snapshots, StopReason
 
 TRIED = 2
 """Drafts that are trained where numbers are to be chosen."""
@@ -45,6 +45,8 @@ LOGIT_DEGREES = (1, 2, 4)
 BY_CHANCE = 1.1
 """Held-out errors within this factor do not tell free borders from tied ones: ties are fewer
 degrees of freedom, and are taken."""
+GRID_ROWS = 2
+"""Rows for each function of a fixed partition whose number is to be chosen."""
 ROWS_PER_LOGIT = 40
 """Rows for each coefficient of the logits, the least for degrees above 1."""
 EXACT = 1e-10
@@ -86,12 +88,14 @@ def fit_pounet(
     y : array-like, shape (N,) or (N, Q)
     n_partitions : int or "auto"
         N_part. ``"auto"`` compares numbers by the error on rows held out (in one input: by
-        Schwarz's criterion first). A number that the rows cannot fill may end as fewer.
+        Schwarz's criterion first; of a fixed grid by leave-one-out). A number that the rows cannot
+        fill may end as fewer. A partition that is given as an object has its own number.
     degree : int or "auto"
         Of the polynomials, likewise.
     partition : str or AbstractPartition
         A name in ``adabasis.basis.PARTITIONS``, or ``"auto"``: intervals in one input, borders
         that are planes, conics or quartics in more, whichever classify the held-out rows best.
+        A partition of a kind of your own is trained from what its ``init`` draws.
     index_set : {"total", "tensor", "hyperbolic"}
         See :class:`adabasis.PartitionBasis`.
     start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
@@ -124,7 +128,7 @@ def fit_pounet(
     check_budgets("fit_pounet", max_steps, max_seconds, tol, 1, 1, ridge)
     deadline = time.perf_counter() + max_seconds
     wanted = Wanted(
-        count=_number("n_partitions", n_partitions, 1),
+        count=_count(n_partitions, partition),
         degree=_number("degree", degree, 0),
         index_set=index_set,
         start=start,
@@ -160,13 +164,27 @@ def fit_pounet(
 
 
 def _number(name: str, value: Any, least: int) -> int | None:
-    if value == "auto":
+    if isinstance(value, str) and value == "auto":
         return None
-    if isinstance(value, str) or value != int(value) or value < least:
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(whole, bool) or not isinstance(whole, numbers.Integral) or whole < least:
         raise ValueError(
             f"fit_pounet({name}={value!r}): 'auto' or a whole number of at least {least}."
         )
-    return int(value)
+    return int(whole)
+
+
+def _count(asked: Any, partition: Any) -> int | None:
+    """Return N_part as asked for, or that of a partition that is given."""
+    count = _number("n_partitions", asked, 1)
+    if not isinstance(partition, AbstractPartition):
+        return count
+    if count not in (None, partition.n_partitions):
+        raise ValueError(
+            f"fit_pounet(n_partitions={asked}, partition={partition!r}): the two numbers differ; "
+            "give the same, or leave n_partitions out."
+        )
+    return partition.n_partitions
 
 
 def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
@@ -188,10 +206,12 @@ def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
     count, degree = wanted.count or 1, wanted.degree or 0
     size = PartitionBasis(count, degree, index_set=wanted.index_set).size(n_inputs)
     if size > n_rows and (count > 1 or degree > 0):
+        asked = f"n_partitions={wanted.count or 'auto'}, degree={degree}"
         raise ValueError(
-            f"fit_pounet(n_partitions={count}, degree={degree}): {count} times "
+            f"fit_pounet({asked}, index_set={wanted.index_set!r}): {count} times "
             f"{size // count:,} polynomials of {n_inputs} inputs are {size:,} coefficients for "
-            f"{n_rows:,} distinct rows. Ask for fewer, or for index_set='hyperbolic'."
+            f"{n_rows:,} distinct rows. Ask for fewer"
+            + (", or for index_set='hyperbolic'." if wanted.index_set != "hyperbolic" else ".")
         )
 
 
@@ -225,12 +245,49 @@ class PieceSearch(Search):
             true = weight > 0
             z, t, w = (np.asarray(a)[true] for a in (held_out.points.x, held_out.data, weight))
             seen = z, t, w
-        drafted = drafts(*points, seen, wanted)
+        if not _has_labels(partition):
+            self._without_labels(partition, wanted)
+            return
+        drafted = self._drafted(points, seen, wanted)
         for draft in _different(drafted):
             done = self._train(draft, partition, seen, wanted)
             if done or self.best.held_out <= GOOD_ENOUGH:
                 break
         self._reseed(drafted[0], partition, wanted)
+
+    def _drafted(self, points: HeldOut, seen: HeldOut | None, wanted: Wanted) -> list[Draft]:
+        """Draft pieces; where that is interrupted, go on with what there is."""
+        found: list[Draft] = []
+        try:
+            found.extend(iter(drafts(*points, seen, wanted)))
+        except KeyboardInterrupt:
+            self.cut_short = StopReason.INTERRUPTED
+        return ranked(found or [whole(*points, wanted)])
+
+    def _without_labels(self, partition: AbstractPartition | str, wanted: Wanted) -> None:
+        """Solve or train partitions that no labels say anything about, until it is late.
+
+        Those that are fixed, in all numbers; and those of a kind that is not known here.
+        """
+        n_rows, n_inputs = self.data.z.shape
+        box = jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
+        for degree in wanted.degrees(n_rows, n_inputs):
+            size = dimension(n_inputs, degree, wanted.index_set)
+            counts = [2**k for k in range(16) if 2**k * size * GRID_ROWS <= n_rows] or [1]
+            for count in counts if wanted.count is None else [wanted.count]:
+                basis = PartitionBasis(
+                    count, degree, partition=partition, index_set=wanted.index_set
+                )
+                drawn = select.draw(basis, self.data.key(0), box)
+                drawn = basis.placed(drawn, jnp.asarray(self.data.z))
+                self.found.append(self._left_out(basis, drawn))
+                if basis.trainable and self.max_steps != 0 and not self._late():
+                    fold = 0 if self.data.folds else None
+                    if fold == 0:
+                        self._hold_out(self.found[-1])
+                    self.found.append(self._trained(None, basis, 0, fold, self._penalty(), drawn))
+                if self._late() or self.best.left_out < EXACT:
+                    return
 
     def _train(
         self,
@@ -241,7 +298,7 @@ class PieceSearch(Search):
     ) -> bool:
         """Train a draft in all variants; say whether to stop."""
         penalty = self._prior(draft)
-        if draft.count == 1 or self.max_steps == 0:
+        if draft.count == 1 or self.max_steps == 0 or self._late():
             return self._solve(draft, partition, seen, wanted)
         for basis, parameters in variants(draft, partition, seen, wanted, self.data.key(0)):
             fold = 0 if self.data.folds else None
@@ -302,15 +359,23 @@ class PieceSearch(Search):
     def _reseed(self, draft: Draft, partition: str | AbstractPartition, wanted: Wanted) -> None:
         """Where a number of parts was asked for and some own nothing, put these elsewhere."""
         best = self.best
-        owned = owned_by(best.basis, best.parameters, draft.cloud.x)
-        if self.cut_short or wanted.count is None or owned is None:
+        if self.cut_short or wanted.count is None:
             return
+        assert isinstance(best.basis, PartitionBasis)
+        owned = owners(best.basis.unity, best.parameters.partition, draft.cloud.x)
         if len(np.unique(owned)) >= wanted.count:
             return
         labels = reseeded(draft.cloud, owned, wanted.count, wanted.seed)
         again = dataclasses.replace(draft, labels=draft.cloud.settled(labels))
         if again.count > len(np.unique(owned)):
             self._train(again, partition, None, wanted)
+
+
+def _has_labels(partition: str | AbstractPartition) -> bool:
+    """Whether a partition can be had from labels of points."""
+    if isinstance(partition, str):
+        return partition == "auto" or isinstance(PARTITIONS[partition](1), SHAPED)
+    return isinstance(partition, SHAPED)
 
 
 def _different(drafted: list[Draft]) -> Iterator[Draft]:
@@ -322,13 +387,6 @@ def _different(drafted: list[Draft]) -> Iterator[Draft]:
         if good and kind not in seen and len(seen) < TRIED:
             seen.add(kind)
             yield draft
-
-
-def owned_by(basis: Any, parameters: Any, x: np.ndarray) -> np.ndarray | None:
-    """Return the number of the part that owns each point; None for partitions without logits."""
-    if not isinstance(basis, PartitionBasis) or not isinstance(basis.unity, AbstractSoftmax):
-        return None
-    return owners(basis.unity, parameters.partition, x)
 
 
 def variants(
@@ -354,10 +412,8 @@ def variants(
         reach=reach,
     )
     unity, box = plain.unity, jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
+    assert isinstance(unity, SHAPED)
     drawn = select.draw(unity, key, box)
-    if not isinstance(unity, AbstractSoftmax):
-        yield plain, plain.recentred(drawn, jnp.asarray(cloud.x))
-        return
     slack = 0 if draft.cloud.loss(draft.labels) < EXACT**2 else SLACK
     found = shaped(unity, drawn, cloud, draft.labels, slack)
     if draft.count == 1:
@@ -399,17 +455,15 @@ def _classified(draft: Draft, degree: int, seen: HeldOut | None) -> float:
 
 
 def _notes(model: Fitted, search: Search) -> Iterator[str]:
-    owned = owned_by(model.basis, jax.tree.map(jnp.asarray, model.parameters), search.data.z)
-    if owned is None:
-        return
     assert isinstance(model.basis, PartitionBasis)
-    counts = np.bincount(owned, minlength=model.basis.n_partitions)
-    empty = int(np.sum(counts == 0))
-    if empty:
-        yield (
-            f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces. Ask for "
-            f"{len(counts) - empty}, or leave the number to n_partitions='auto'."
-        )
-    asked = model.settings.get("n_partitions")
-    if isinstance(asked, int) and asked > len(counts):
-        yield f"{len(counts)} of the {asked} partitions asked for were found in the rows."
+    asked, count = model.settings.get("n_partitions"), model.basis.n_partitions
+    if not isinstance(asked, int) or asked <= count:
+        return
+    size = model.basis.size(model.n_inputs) // count
+    most = len(search.data.z) // (2 * size)
+    why = (
+        f"each of {size} polynomials takes at least {2 * size} rows to be found"
+        if asked > most
+        else "more were not found in the rows"
+    )
+    yield f"{count} of the {asked} partitions asked for: {why}."

@@ -146,6 +146,29 @@ def test_products_are_legendre_polynomials_orthonormal_over_the_cube():
         assert_close(column, factors[0] * factors[1], 1e-13)
 
 
+def test_spaces_of_many_inputs_are_listed_or_refused_with_their_size():
+    assert multi_indices(990, 1).sum() == 990
+    assert len(multi_indices(1500, 1, "hyperbolic")) == dimension(1500, 1, "hyperbolic") == 1501
+    with pytest.raises(ValueError, match="1,128,751 functions"):
+        multi_indices(1500, 3, "hyperbolic")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", PARTITIONS)
+def test_functions_are_finite_wherever_a_number_is(name, dtype):
+    basis = PartitionBasis(PARTS, 3, partition=name)
+    parameters = basis.init(key(), jnp.asarray(BOXES["unit 2-D"], dtype))
+    for far in (1e6, 1e20, float(np.finfo(dtype).max)):
+        assert np.all(np.isfinite(basis(jnp.array([far, -far], dtype), parameters)))
+
+
+@pytest.mark.parametrize("name", PARTITIONS)
+def test_another_number_of_inputs_is_named(name):
+    basis = PartitionBasis(PARTS, 1, partition=name)
+    with pytest.raises(ValueError, match="parameters of 2 inputs, evaluated at a point of 1"):
+        basis(jnp.array([0.5]), draw(basis))
+
+
 def test_functions_are_partitions_times_polynomials():
     parameters, x = draw(LOCAL), jnp.asarray(points())
     c = np.random.default_rng(0).normal(size=(LOCAL.size(2), 2))

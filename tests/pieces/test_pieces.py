@@ -7,7 +7,7 @@ import pytest
 
 from adabasis.basis import NetworkPartition, PolynomialPartition, RBFPartition
 from adabasis.pieces.cuts import tree
-from adabasis.pieces.drafts import Wanted, drafts, reseeded, started
+from adabasis.pieces.drafts import Wanted, drafts, ranked, reseeded, started
 from adabasis.pieces.insertion import inserted
 from adabasis.pieces.merging import cells, merged
 from adabasis.pieces.pieces import Cloud, features
@@ -214,17 +214,27 @@ def test_drafts_are_ranked_and_prefer_the_smaller_of_equals():
     held = tuple(a[::9] for a in (cloud.x, cloud.y, cloud.weight))
     rest = np.arange(len(cloud.x)) % 9 > 0
     kept = (cloud.x[rest], cloud.y[rest], cloud.weight[rest])
-    ranked = drafts(*kept, held, Wanted(degree=2))
-    assert ranked[0].count == 2
-    assert same_pieces(ranked[0].labels, true[rest])
-    assert ranked[0].score < 0.01 * ranked[-1].score
+    found = ranked(drafts(*kept, held, Wanted(degree=2)))
+    assert found[0].count == 2
+    assert same_pieces(found[0].labels, true[rest])
+    assert found[0].score < 0.01 * found[-1].score
 
 
 def test_an_exact_fit_needs_no_higher_degree():
     cloud = interval()
-    (first, *_) = ranked = drafts(cloud.x, cloud.y, cloud.weight, None, Wanted())
+    (first, *_) = found = ranked(drafts(cloud.x, cloud.y, cloud.weight, None, Wanted()))
     assert first.cloud.degree == 2
-    assert max(draft.cloud.degree for draft in ranked) == 2
+    assert max(draft.cloud.degree for draft in found) == 2
+
+
+@pytest.mark.parametrize("start", ["cuts", "insertion"])
+def test_no_more_pieces_are_made_when_it_is_late(start):
+    cloud, _ = plane()
+    assert list(started(cloud, start, 4, late=lambda: True)) == [1]
+    (only,) = drafts(
+        cloud.x, cloud.y, cloud.weight, None, Wanted(degree=2, start=start, deadline=0.0)
+    )
+    assert only.count == 1
 
 
 def test_pieces_that_own_nothing_get_a_new_place():

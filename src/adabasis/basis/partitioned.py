@@ -18,6 +18,10 @@ from .polynomial import MOST_FUNCTIONS, check_space, dimension, multi_indices, p
 LEAST_SCALE = 1e-3
 """Smallest local scale, as a share of the spread of all points: a partition may own one point."""
 
+OVERFLOW = 1e-9
+"""Share of the largest number that products of local coordinates stay below: of coefficients and
+norms there is room for."""
+
 
 class Cells(NamedTuple):
     """Parameters of a :class:`PartitionBasis`.
@@ -174,9 +178,9 @@ class PartitionBasis(AbstractBasis):
         return Cells(partition, centre, scale)
 
     def __call__(self, x: PointX, parameters: Cells) -> Functions:
-        """Evaluate the P functions at one point."""
-        phi = self.unity(x, parameters.partition)
-        return (phi[:, None] * self._local(x, parameters)).reshape(-1)
+        """Evaluate the P functions at one point; ValueError if it has another number of inputs."""
+        local = self._local(x, parameters)
+        return (self.unity(x, parameters.partition)[:, None] * local).reshape(-1)
 
     def pieces(self, x: PointX, parameters: Cells, c: Array) -> Array:
         """Return the local polynomials at one point for coefficients (P, Q): (N_part, Q)."""
@@ -220,7 +224,16 @@ class PartitionBasis(AbstractBasis):
     def _local(self, x: Array, parameters: Cells) -> Array:
         """Return the polynomials of all parts at one point, (N_part, dim V)."""
         centre, scale = jax.lax.stop_gradient((parameters.centre, parameters.scale))
-        return products((x - centre) / scale, self._indices(x.shape[0]))
+        if centre.shape[-1] != x.shape[0]:
+            raise ValueError(
+                f"{self!r}: parameters of {centre.shape[-1]} inputs, evaluated at a point of "
+                f"{x.shape[0]}. Draw them by init(key, box) with a box of {x.shape[0]} sides."
+            )
+        indices = self._indices(x.shape[0])
+        # Of points so far away that polynomials overflow, 0 · ∞ would be NaN.
+        order = int(indices.sum(axis=1).max())
+        furthest = (float(jnp.finfo(x.dtype).max) * OVERFLOW) ** (1 / (order + 1))
+        return products(jnp.clip((x - centre) / scale, -furthest, furthest), indices)
 
     def _indices(self, n_inputs: int) -> Any:
         return multi_indices(n_inputs, self.degree, self.index_set)

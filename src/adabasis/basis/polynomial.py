@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Iterator
 
 import jax.numpy as jnp
 import numpy as np
@@ -56,12 +57,13 @@ def dimension(n_inputs: int, degree: int, index_set: str = "total") -> int:
     return (degree + 1) ** n_inputs if index_set == "tensor" else _crossed(n_inputs, degree + 1)
 
 
-@functools.cache
 def _crossed(n_inputs: int, most: int) -> int:
-    """Count the β with ∏ (β_i + 1) ≤ most."""
-    if n_inputs == 0:
-        return 1
-    return sum(_crossed(n_inputs - 1, most // k) for k in range(1, most + 1))
+    """Count the β with ∏ (β_i + 1) ≤ most, one input after another."""
+    quotients = {most // k for k in range(1, most + 1)}
+    counts = dict.fromkeys(quotients, 1)
+    for _ in range(n_inputs):
+        counts = {m: sum(counts[m // k] for k in range(1, m + 1)) for m in quotients}
+    return counts[most]
 
 
 @functools.cache
@@ -77,25 +79,37 @@ def multi_indices(n_inputs: int, degree: int, index_set: str = "total") -> np.nd
     if size > MOST_FUNCTIONS:
         raise ValueError(
             f"polynomials of degree {degree} in {n_inputs} inputs ({index_set}): {size:,} "
-            f"functions, more than {MOST_FUNCTIONS:,}. Lower the degree, or take "
-            "index_set='hyperbolic'."
+            f"functions, more than {MOST_FUNCTIONS:,}. Lower the degree"
+            + (", or take index_set='hyperbolic'." if index_set != "hyperbolic" else ".")
         )
-    found = sorted(_listed(n_inputs, degree, index_set), key=lambda b: (sum(b), [-k for k in b]))
-    return np.array(found, dtype=int).reshape(size, n_inputs)
-
-
-def _listed(n_inputs: int, degree: int, index_set: str) -> list[tuple[int, ...]]:
-    if n_inputs == 0:
-        return [()]
     if index_set == "tensor":
-        return list(itertools.product(range(degree + 1), repeat=n_inputs))
+        rows = np.array(list(itertools.product(range(degree + 1), repeat=n_inputs)), dtype=int)
+        rows = rows.reshape(size, n_inputs)
+    else:
+        rows = np.zeros((size, n_inputs), dtype=int)
+        total = index_set == "total"
+        for row, orders in zip(rows, _orders(n_inputs, degree + (not total), total), strict=True):
+            for i, k in orders:
+                row[i] = k
+    order = sorted(range(size), key=lambda j: (rows[j].sum(), *-rows[j]))
+    return rows[order]
 
-    def left(k: int) -> int:
-        return degree - k if index_set == "total" else (degree + 1) // (k + 1) - 1
 
-    return [
-        (k, *rest) for k in range(degree + 1) for rest in _listed(n_inputs - 1, left(k), index_set)
-    ]
+def _orders(
+    n_inputs: int, budget: int, total: bool, first: int = 0
+) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Yield the β as their orders that are not zero, (input, order), in inputs from ``first`` on.
+
+    Orders are taken off the budget, or divide it: few are not zero, however many inputs there are.
+    """
+    yield ()
+    if budget < (1 if total else 2):
+        return
+    for i in range(first, n_inputs):
+        for k in range(1, (budget if total else budget - 1) + 1):
+            left = budget - k if total else budget // (k + 1)
+            for rest in _orders(n_inputs, left, total, i + 1):
+                yield ((i, k), *rest)
 
 
 def legendre(t: Array, degree: int) -> Array:

@@ -9,6 +9,8 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .pieces import Cloud, compact
@@ -19,8 +21,15 @@ SHARES = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Shares of a piece's points on one side of a cut."""
 
 
-def cut(cloud: Cloud, most: int, rng: np.random.Generator) -> dict[int, np.ndarray]:
-    """Grow pieces one by one.
+def never() -> bool:
+    """Say that there is time."""
+    return False
+
+
+def cut(
+    cloud: Cloud, most: int, rng: np.random.Generator, late: Callable[[], bool] = never
+) -> dict[int, np.ndarray]:
+    """Grow pieces one by one, until it is late.
 
     Returns
     -------
@@ -28,17 +37,17 @@ def cut(cloud: Cloud, most: int, rng: np.random.Generator) -> dict[int, np.ndarr
         Labels (N,) by number of pieces, from 1 to at most ``most``.
     """
     labels = np.zeros(len(cloud.x), dtype=int)
-    found, offers = {1: labels}, {0: best_cut(cloud, labels == 0, rng)}
+    found, offers = {1: labels}, {0: best_cut(cloud, labels == 0, rng, late)}
     for count in range(1, most):
         piece = max(offers, key=lambda k: offers[k][0])
         gain, side = offers[piece]
-        if not gain > 0:
+        if late() or not gain > 0:
             break
         labels = labels.copy()
         labels[side] = count
         found[count + 1] = labels
         for k in (piece, count):
-            offers[k] = best_cut(cloud, labels == k, rng)
+            offers[k] = best_cut(cloud, labels == k, rng, late)
     return found
 
 
@@ -57,8 +66,13 @@ def tree(cloud: Cloud, most: int) -> dict[int, np.ndarray]:
     return found
 
 
-def best_cut(cloud: Cloud, mine: np.ndarray, rng: np.random.Generator) -> tuple[float, np.ndarray]:
-    """Return the fall of the sum of squares by the best cut of a piece, and the points cut off."""
+def best_cut(
+    cloud: Cloud, mine: np.ndarray, rng: np.random.Generator, late: Callable[[], bool] = never
+) -> tuple[float, np.ndarray]:
+    """Return the fall of the sum of squares by the best cut of a piece, and the points cut off.
+
+    Of the cuts tried until it is late.
+    """
     inside = np.flatnonzero(mine)
     least = 2 * cloud.size
     if len(inside) < 2 * least:
@@ -69,6 +83,8 @@ def best_cut(cloud: Cloud, mine: np.ndarray, rng: np.random.Generator) -> tuple[
     best, side = 0.0, inside[:0]
     whole = _misfit(rows, cloud.size)
     for direction in _directions(x, rng):
+        if late():
+            break
         order = np.argsort(x @ direction, kind="stable")
         for share in SHARES:
             at = round(share * len(order))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -50,6 +50,10 @@ class Wanted:
     start: str = "auto"
     seed: int = 0
     deadline: float = float("inf")
+
+    def late(self) -> bool:
+        """Whether time is over."""
+        return time.perf_counter() > self.deadline
 
     def degrees(self, n_rows: int, n_inputs: int) -> list[int]:
         """Return the degrees to compare: with four rows a polynomial, at least."""
@@ -99,21 +103,25 @@ class Draft:
         return self.count * self.cloud.size
 
 
+def ranked(found: Iterable[Draft]) -> list[Draft]:
+    """Return drafts, best first."""
+    return sorted(found, key=lambda draft: (round(math.log(draft.score, ALIKE)), draft.size))
+
+
+def whole(x: np.ndarray, y: np.ndarray, weight: np.ndarray, wanted: Wanted) -> Draft:
+    """Return the draft that takes no time: one piece, its score that of the mean."""
+    cloud = Cloud(x, y, weight, wanted.degrees(*x.shape)[0], wanted.index_set)
+    return Draft(cloud, np.zeros(len(x), dtype=int), 1.0, "one piece")
+
+
 def drafts(
     x: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray,
     held_out: HeldOut | None,
     wanted: Wanted,
-) -> list[Draft]:
-    """Return drafts of all degrees, starts and numbers of pieces, best first."""
-    found = list(_every(x, y, weight, held_out, wanted))
-    return sorted(found, key=lambda draft: (round(math.log(draft.score, ALIKE)), draft.size))
-
-
-def _every(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray, held_out: HeldOut | None, wanted: Wanted
 ) -> Iterator[Draft]:
+    """Yield drafts of all degrees, starts and numbers of pieces, until it is late."""
     nearest = None if held_out is None else cKDTree(x).query(held_out[0])[1]
     for degree in wanted.degrees(*x.shape):
         cloud = Cloud(x, y, weight, degree, wanted.index_set)
@@ -124,7 +132,7 @@ def _every(
                     score = math.sqrt(score * _score(cloud, labels, held_out, labels[nearest]))
                 yield Draft(cloud, labels, score + FLOOR, start)
                 exact = cloud.loss(labels) < EXACT**2
-                if exact or time.perf_counter() > wanted.deadline:
+                if exact or wanted.late():
                     return
 
 
@@ -142,16 +150,18 @@ def _labels(cloud: Cloud, start: str, wanted: Wanted) -> Iterator[np.ndarray]:
         counts = [count for count in COUNTS if count <= most]
     path = {1: np.zeros(n_rows, dtype=int)}
     if max(counts) > 1:
-        path |= started(cloud, start, max(counts), wanted.seed)
+        path |= started(cloud, start, max(counts), wanted.seed, wanted.late)
     reached = [path[count] for count in counts if count in path] or [path[max(path)]]
     if n_inputs == 1 and start == "segments":  # the best of every number: one of them is settled
         reached = [min(reached, key=cloud.criterion)]
-    settled = [cloud.settled(labels) for labels in reached]
+    settled = (cloud.settled(labels) for labels in reached)
     yield from [min(settled, key=cloud.criterion)] if n_inputs == 1 else settled
 
 
-def started(cloud: Cloud, start: str, most: int, seed: int = 0) -> dict[int, np.ndarray]:
-    """Return the labels of a start by number of pieces, 1 to ``most`` or as far as it goes.
+def started(
+    cloud: Cloud, start: str, most: int, seed: int = 0, late: Callable[[], bool] = cuts.never
+) -> dict[int, np.ndarray]:
+    """Return the labels of a start by number of pieces, 1 to ``most`` or as far as it goes in time.
 
     Raises
     ------
@@ -161,9 +171,9 @@ def started(cloud: Cloud, start: str, most: int, seed: int = 0) -> dict[int, np.
     if start == "merging":
         return merging.merged(cloud, 1, most)
     if start == "insertion":
-        return insertion.inserted(cloud, most)
+        return insertion.inserted(cloud, most, late)
     if start == "cuts":
-        return cuts.cut(cloud, most, np.random.default_rng(seed))
+        return cuts.cut(cloud, most, np.random.default_rng(seed), late)
     if start == "tree":
         return cuts.tree(cloud, most)
     if start != "segments":

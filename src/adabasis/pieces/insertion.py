@@ -10,17 +10,20 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.spatial import cKDTree
 
+from .cuts import never
 from .pieces import Cloud
 
 PATCH = 2
 """Points of a patch for each polynomial."""
 
 
-def inserted(cloud: Cloud, most: int) -> dict[int, np.ndarray]:
-    """Insert pieces one by one.
+def inserted(cloud: Cloud, most: int, late: Callable[[], bool] = never) -> dict[int, np.ndarray]:
+    """Insert pieces one by one, until it is late.
 
     Returns
     -------
@@ -32,7 +35,7 @@ def inserted(cloud: Cloud, most: int) -> dict[int, np.ndarray]:
     patches = cKDTree(cloud.x).query(cloud.x, size)[1].reshape(n, size)
     labels = np.zeros(n, dtype=int)
     found = {1: labels}
-    while len(found) < most:
+    while len(found) < most and not late():
         grown = _grown(cloud, labels, patches)
         if grown is None:
             break

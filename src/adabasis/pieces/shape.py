@@ -12,10 +12,12 @@ from scipy.optimize import brentq
 
 from ..basis import NetworkPartition, PolynomialPartition, RBFPartition
 from ..basis.initialize import Affine
-from ..basis.partition import AbstractSoftmax, Bumps
+from ..basis.partition import AbstractPartition, AbstractSoftmax, Bumps
 from ..basis.polynomial import multi_indices
 from .pieces import Cloud, features
 
+SHAPED = (RBFPartition, PolynomialPartition, NetworkPartition)
+"""Kinds of partition whose parameters can be had from labels."""
 SQRT3 = np.sqrt(3.0)
 STIFFNESS = 1e6
 """Inverse ridge of the logistic regression: a border in the middle of the gap between pieces."""
@@ -124,10 +126,12 @@ def _bumps(x: np.ndarray, labels: np.ndarray, drawn: Bumps) -> Bumps:
     return Bumps(jnp.asarray(centre), jnp.asarray(1 / np.maximum(spread, least)))
 
 
-def owners(partition: AbstractSoftmax, parameters: Any, x: np.ndarray) -> np.ndarray:
+def owners(partition: AbstractPartition, parameters: Any, x: np.ndarray) -> np.ndarray:
     """Return the part with the largest share at each point, (N,)."""
-    logits = jax.vmap(lambda point: partition.logits(point, parameters))(jnp.asarray(x))
-    return np.asarray(jnp.argmax(logits, axis=1))
+    # Logits where there are any: of shares several may round to the same.
+    share = partition.logits if isinstance(partition, AbstractSoftmax) else partition
+    values = jax.vmap(lambda point: share(point, parameters))(jnp.asarray(x))
+    return np.asarray(jnp.argmax(values, axis=1))
 
 
 def steepness(partition: AbstractSoftmax, parameters: Any, x: np.ndarray) -> float:
