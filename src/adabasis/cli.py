@@ -232,7 +232,7 @@ def reproduce(
     full
         The published size, which takes minutes to hours.
     quick
-        A size that takes about a minute: the default.
+        A size that takes about a minute, a quarter of an hour for waves: the default.
     every
         Run all of them.
     listed

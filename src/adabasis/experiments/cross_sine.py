@@ -139,13 +139,13 @@ def _solved_error(basis: PartitionBasis) -> float:
     return pounets.rms(basis, parameters, c, UNSEEN) / float(np.sqrt(np.mean(UNSEEN[1] ** 2)))
 
 
-def exponential_rate(partitions: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
-    """Return b of a fit of 10^(a − b N_part), and its largest misfit in decades.
+def exponential_rate(numbers: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Return b of a fit of 10^(a − b n) in numbers n, and its largest misfit in decades.
 
-    Fitted from two partitions down to the first error below 1e-8, where rounding takes over.
+    Fitted down to the first error below 1e-8, where rounding takes over, of at least two numbers.
     """
-    until = 1 + next((i for i, e in enumerate(errors) if e <= BAR), len(errors))
-    n, logs = partitions[1:until], np.log10(errors[1:until])
+    until = max(2, 1 + next((i for i, e in enumerate(errors) if e <= BAR), len(errors)))
+    n, logs = numbers[:until], np.log10(errors[:until])
     slope, level = np.polyfit(n, logs, 1)
     return -float(slope), float(np.max(np.abs(level + slope * n - logs)))
 
@@ -161,6 +161,12 @@ def _errors(cells: Iterable[Record], degree: int, method: str = "LSGN") -> np.nd
     )
 
 
+def _over_degrees(record: Record, partitions: int) -> np.ndarray:
+    """Return the errors by LSGN with so many partitions, in the order of the degrees."""
+    cells = [c for c in record["pounets"] if c["method"] == "LSGN"]
+    return np.array([c["errors"][0] for c in cells if c["partitions"] == partitions])
+
+
 def _grid_errors(record: Record, degree: int) -> np.ndarray:
     return np.array([grid["error"] for grid in record["grids"] if grid["degree"] == degree])
 
@@ -171,11 +177,15 @@ def _lines(config: Config, record: Record) -> Iterator[str]:
     yield "  N_part " + "".join(f"{n:>9d}" for n in config.partitions)
     for degree in config.degrees:
         errors = _errors(record["pounets"], degree)
-        rate, misfit = exponential_rate(np.array(config.partitions), errors)
+        rate, misfit = exponential_rate(np.array(config.partitions)[1:], errors[1:])
         yield (
             f"  m = {degree}  {_cells(errors)}  {_falling(errors)}; "
             f"10^(−{rate:.2f} N_part) fits to {misfit:.1f} decades"
         )
+    compared = len(config.degrees) > 1
+    for n in config.partitions if compared else ():
+        rate, misfit = exponential_rate(np.array(config.degrees), _over_degrees(record, n))
+        yield f"  N_part = {n} over degrees: 10^(−{rate:.2f} m) fits to {misfit:.1f} decades"
     top = max(config.degrees)
     least = _errors(record["pounets"], top)[-1]
     met = "is met" if least <= BAR else "is missed"
@@ -185,6 +195,12 @@ def _lines(config: Config, record: Record) -> Iterator[str]:
         rate = algebraic_rate(np.array(config.sides), _grid_errors(record, degree))
         verdict = "agrees" if abs(rate - degree - 1) <= 0.15 else "differs"
         yield f"grid, m = {degree}: error ~ h^{rate:.2f}, expected {degree + 1}: {verdict}"
+    for i, side in enumerate(config.sides if compared else ()):
+        errors = np.array([_grid_errors(record, degree)[i] for degree in config.degrees])
+        rate, misfit = exponential_rate(np.array(config.degrees), errors)
+        yield (
+            f"grid, {side} × {side} over degrees: 10^(−{rate:.2f} m) fits to {misfit:.1f} decades"
+        )
 
 
 def _comparisons(config: Config, record: Record, top: int) -> Iterator[str]:

@@ -26,7 +26,8 @@ class Experiment:
     ----------
     name, title : str
     quick, full : frozen dataclasses
-        Configurations: one that shows the effect in about a minute, and the published one.
+        Configurations: one that shows the effect in about a minute (waves take longer),
+        and the published one.
     run : callable
         From a configuration to a record that JSON can hold.
     plot : callable
