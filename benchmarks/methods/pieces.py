@@ -31,11 +31,17 @@ def pounet(name: str, count: Any = "auto", degree: Any = "auto", **options: Any)
         )
         basis = model.basis
         assert isinstance(basis, PartitionBasis)
-        found = f"{basis.n_partitions} × degree {basis.degree}, rank {model.rank}"
+        size = basis.size(model.n_inputs)
+        found = f"{basis.n_partitions} × degree {basis.degree}, rank {model.rank} of {size}"
         outcome = fitted_outcome(model)
         return Outcome(model, outcome.steps, f"{outcome.status}, {found}")
 
     return Method(name, made)
+
+
+def coefficients(status: str) -> int:
+    """Return the number of coefficients that the status of a POUnet tells."""
+    return int(status.rpartition(" of ")[2])
 
 
 def gaussians(name: str, count: int, degree: int) -> Method:
