@@ -59,6 +59,8 @@ def fit(
     *,
     target: Names = (),
     model: str = "auto",
+    pieces: int | None = None,
+    degree: int | None = None,
     weight: str | None = None,
     drop: Names = (),
     encode: Flag = False,
@@ -84,6 +86,10 @@ def fit(
         Column to predict (needed); repeat for several. Text is taken as classes.
     model
         auto, network (trained functions), frozen (functions as drawn) or pounet (pieces).
+    pieces
+        With --model pounet: how many pieces; chosen by held-out error if left out.
+    degree
+        With --model pounet: degree of their polynomials, likewise.
     weight
         Column of non-negative row weights.
     drop
@@ -117,7 +123,7 @@ def fit(
 
     job = commands.FitJob(
         table, target, model, weight, drop, encode, impute, classify, holdout, seed, max_seconds,
-        out, report, no_report, force, _given,
+        out, report, no_report, force, _given, pieces, degree,
     )  # fmt: skip
     return _told(commands.fit_table(job, _console(), quiet=quiet or as_json), as_json)
 

@@ -70,11 +70,18 @@ class FitJob:
     no_report: bool = False
     force: bool = False
     command: Sequence[str] = ()
+    pieces: int | None = None
+    degree: int | None = None
 
     def check(self) -> None:
         """Refuse arguments that cannot be meant."""
         if self.model not in MODELS:
             raise BadInput(f"--model {self.model}: expected {listed(MODELS)}.")
+        for option, number, least in (("pieces", self.pieces, 1), ("degree", self.degree, 0)):
+            if number is not None and self.model != "pounet":
+                raise BadInput(f"--{option} {number}: only with --model pounet.")
+            if number is not None and number < least:
+                raise BadInput(f"--{option} {number}: expected at least {least}.")
         if not 0 <= self.holdout < 1:
             raise BadInput(f"--holdout {self.holdout:g}: expected a share from 0 to below 1.")
         if not self.max_seconds > 0:
@@ -242,7 +249,12 @@ def _fitted(job: FitJob, data: TrainingData, kept: np.ndarray, view: Screen) -> 
     if job.model == "pounet":
         with view.working("looking for pieces") as line:
             x, y, watching = data.x[kept], data.y[kept], [line] if line else []
-            return fit_pounet(x, y, **options, callbacks=watching)
+            asked = {"n_partitions": job.pieces, "degree": job.degree}
+            options |= {name: number for name, number in asked.items() if number is not None}
+            try:
+                return fit_pounet(x, y, **options, callbacks=watching)
+            except ValueError as error:
+                raise BadInput(str(error)) from error
     options["method"] = "frozen" if frozen else "auto"
     bases = default_bases(data, len(kept)) if job.model != "auto" else []
     bases = [basis for basis in bases if isinstance(basis, FrozenFeatures) == frozen]

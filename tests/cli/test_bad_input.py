@@ -201,6 +201,27 @@ def test_a_model_of_arrays_is_no_model_of_a_table(capsys):
     assert run(capsys, "show", "m.adabasis")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--pieces", "2"), "only with --model pounet"),
+        (("--model", "pounet", "--pieces", "0"), "expected at least 1"),
+        (("--model", "pounet", "--degree", "-1"), "expected at least 0"),
+    ],
+)
+def test_numbers_of_pieces_that_cannot_be_meant_are_refused(capsys, options, words):
+    write(frame())
+    assert words in refused(capsys, "fit", "t.csv", "--target", "y", *options)
+
+
+def test_more_coefficients_than_rows_are_refused_with_their_number(capsys):
+    write(frame())
+    asked = ("--target", "y", "--model", "pounet", "--degree", "60")
+    code, _, err = run(capsys, "fit", "t.csv", *asked)
+    assert code == 2
+    assert "1,891 coefficients for" in err
+
+
 def test_pieces_of_a_target_of_classes_are_refused(capsys):
     write(frame().assign(y=np.where(np.arange(len(frame())) % 2, "hot", "cold")))
     assert "fits numbers" in refused(capsys, "fit", "t.csv", "--target", "y", "--model", "pounet")

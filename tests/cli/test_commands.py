@@ -42,10 +42,12 @@ def test_fit_writes_a_model_and_a_report_and_says_how_good_it_is(capsys):
 def test_pieces_are_found_on_request(capsys):
     table = frame()
     write(table.assign(y=np.where(table["a"] < table["a"].median(), table["b"], 3.0)))
-    code, out, _ = run(capsys, "fit", "t.csv", "--target", "y", "--model", "pounet")
+    asked = ("--model", "pounet", "--pieces", "2", "--degree", "1")
+    code, out, _ = run(capsys, "fit", "t.csv", "--target", "y", *asked)
     assert code == 0
     assert "PartitionBasis" in out
-    assert adabasis.load("t.adabasis").settings["method"] == "pounet"
+    settings = adabasis.load("t.adabasis").settings
+    assert (settings["method"], settings["n_partitions"], settings["degree"]) == ("pounet", 2, 1)
     assert ">Partitions</h2>" in pathlib.Path("t.html").read_text("utf-8")
 
 
