@@ -101,8 +101,8 @@ def fit_pounet(
     start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
         Where the pieces come from: dynamic programming (one input), small cells that are merged,
         pieces inserted where the residual is largest, oblique cuts from coarse to fine, a
-        regression tree. ``"auto"``: the first in one input, merging in two and three, cuts in
-        more.
+        regression tree with polynomial leaves. ``"auto"``: the first in one input, merging in two
+        and three, cuts in more.
     sample_weight, max_steps, max_seconds, tol, ridge, validation, random_state, callbacks, verbose
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
 

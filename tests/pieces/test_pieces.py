@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from adabasis.basis import NetworkPartition, PolynomialPartition, RBFPartition
-from adabasis.pieces.cuts import tree
 from adabasis.pieces.drafts import Wanted, drafts, ranked, reseeded, started
 from adabasis.pieces.insertion import inserted
 from adabasis.pieces.merging import cells, merged
@@ -150,12 +149,14 @@ def test_cuts_find_a_plane_in_five_inputs():
     assert cloud.loss(path[2]) < 0.5 * cloud.loss(path[1])
 
 
-def test_a_tree_is_the_library_s():
-    cloud, _ = plane()
-    found = tree(cloud, 4)
-    assert sorted(found) == [1, 2, 3, 4]
-    for labels in found.values():
-        assert np.bincount(labels).min() >= cloud.size
+def test_a_tree_cuts_along_the_axes_and_has_polynomial_leaves():
+    x = np.random.default_rng(0).random((400, 2))
+    high = x[:, 1] > 0.5
+    cloud = Cloud(x, np.where(high, x @ [1.0, 2.0], 3 - x[:, 0])[:, None], np.ones(400), 1)
+    labels = started(cloud, "tree", 2)[2]
+    below = labels == labels[np.argmin(x[:, 1])]
+    assert x[below, 1].max() < x[~below, 1].min()
+    assert np.mean(below == high) < 0.03  # it cuts off one of a few shares of the points
 
 
 @pytest.mark.parametrize("count", [2, 5, 9])

@@ -1,6 +1,7 @@
 """From coarse to fine: a piece is cut along the hyperplane, of many drawn, that helps most.
 
-A regression tree with oblique cuts and polynomial leaves, grown leaf by leaf [1]_.
+A regression tree with polynomial leaves and oblique cuts, or such along the axes, grown leaf by
+leaf [1]_.
 
 References
 ----------
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .pieces import Cloud, compact
+from .pieces import Cloud
 
 DRAWN = 48
 """Directions drawn for a cut, besides those of the inputs and of the data's own bend."""
@@ -27,9 +28,13 @@ def never() -> bool:
 
 
 def cut(
-    cloud: Cloud, most: int, rng: np.random.Generator, late: Callable[[], bool] = never
+    cloud: Cloud,
+    most: int,
+    rng: np.random.Generator,
+    late: Callable[[], bool] = never,
+    drawn: int = DRAWN,
 ) -> dict[int, np.ndarray]:
-    """Grow pieces one by one, until it is late.
+    """Grow pieces one by one, until it is late; with no direction drawn, along the axes.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def cut(
         Labels (N,) by number of pieces, from 1 to at most ``most``.
     """
     labels = np.zeros(len(cloud.x), dtype=int)
-    found, offers = {1: labels}, {0: best_cut(cloud, labels == 0, rng, late)}
+    found, offers = {1: labels}, {0: best_cut(cloud, labels == 0, rng, late, drawn)}
     for count in range(1, most):
         piece = max(offers, key=lambda k: offers[k][0])
         gain, side = offers[piece]
@@ -47,27 +52,16 @@ def cut(
         labels[side] = count
         found[count + 1] = labels
         for k in (piece, count):
-            offers[k] = best_cut(cloud, labels == k, rng, late)
-    return found
-
-
-def tree(cloud: Cloud, most: int) -> dict[int, np.ndarray]:
-    """Grow a regression tree (the library's) to every number of leaves: the classical start."""
-    from sklearn.tree import DecisionTreeRegressor
-
-    found = {1: np.zeros(len(cloud.x), dtype=int)}
-    for count in range(2, most + 1):
-        grown = DecisionTreeRegressor(
-            max_leaf_nodes=count, min_samples_leaf=max(2, cloud.size), random_state=0
-        )
-        grown.fit(cloud.x, cloud.y, cloud.weight)
-        labels = compact(grown.apply(cloud.x))
-        found[int(labels.max()) + 1] = labels
+            offers[k] = best_cut(cloud, labels == k, rng, late, drawn)
     return found
 
 
 def best_cut(
-    cloud: Cloud, mine: np.ndarray, rng: np.random.Generator, late: Callable[[], bool] = never
+    cloud: Cloud,
+    mine: np.ndarray,
+    rng: np.random.Generator,
+    late: Callable[[], bool] = never,
+    drawn: int = DRAWN,
 ) -> tuple[float, np.ndarray]:
     """Return the fall of the sum of squares by the best cut of a piece, and the points cut off.
 
@@ -82,7 +76,7 @@ def best_cut(
     rows = root * np.concatenate([cloud.features[inside], cloud.y[inside]], axis=1)
     best, side = 0.0, inside[:0]
     whole = _misfit(rows, cloud.size)
-    for direction in _directions(x, rng):
+    for direction in _directions(x, rng, drawn):
         if late():
             break
         order = np.argsort(x @ direction, kind="stable")
@@ -97,13 +91,13 @@ def best_cut(
     return best, side
 
 
-def _directions(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _directions(x: np.ndarray, rng: np.random.Generator, drawn: int) -> np.ndarray:
     n_inputs = x.shape[1]
     if n_inputs == 1:
         return np.ones((1, 1))
-    drawn = rng.normal(size=(DRAWN, n_inputs))
-    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    return np.concatenate([np.eye(n_inputs), drawn])
+    oblique = rng.normal(size=(drawn, n_inputs))
+    oblique /= np.linalg.norm(oblique, axis=1, keepdims=True)
+    return np.concatenate([np.eye(n_inputs), oblique])
 
 
 def _misfit(rows: np.ndarray, size: int) -> float:

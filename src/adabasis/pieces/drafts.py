@@ -175,7 +175,7 @@ def started(
     if start == "cuts":
         return cuts.cut(cloud, most, np.random.default_rng(seed), late)
     if start == "tree":
-        return cuts.tree(cloud, most)
+        return cuts.cut(cloud, most, np.random.default_rng(seed), late, drawn=0)
     if start != "segments":
         raise ValueError(f"start={start!r}: expected 'auto' or one of {', '.join(STARTS)}.")
     if cloud.x.shape[1] != 1:
