@@ -31,10 +31,10 @@ LAM = 0.5
 INNER = {"lsgd": LSGD(1e-3), "lsgn": LSGN()}
 
 
-def states(trainer, steps):
+def states(trainer, steps, basis=BASIS):
     """Yield the state before each step, and the evaluation made there."""
-    problem = objective()
-    state, step = trainer.init(problem, draw(BASIS), key()), jax.jit(trainer.step)
+    problem = objective(basis)
+    state, step = trainer.init(problem, draw(basis), key()), jax.jit(trainer.step)
     for _ in range(steps):
         before, (state, now) = state, step(problem, state)
         yield before, now
@@ -44,11 +44,15 @@ def total(problem):
     return float(np.sum(problem.terms[0].points.weight))
 
 
-@pytest.mark.parametrize("name", INNER)
-def test_phase_one_solves_with_the_ridge_of_sums_and_phase_two_without(name):
+@pytest.mark.parametrize(
+    ("name", "basis"),
+    [*((name, BASIS) for name in INNER), ("lsgd", PartitionBasis(3, 1, partition="rbf"))],
+    ids=[*INNER, "rbf"],
+)
+def test_phase_one_solves_with_the_ridge_of_sums_and_phase_two_without(name, basis):
     trainer = TwoPhase(INNER[name], lam=LAM, rho=0.5, n_stag=100, pre_steps=2, steps=3)
-    problem = objective()
-    for k, (_, now) in enumerate(states(trainer, 4)):
+    problem = objective(basis)
+    for k, (_, now) in enumerate(states(trainer, 4, basis)):
         ridge = LAM / total(problem) if k < 2 else 0.0
         a, b = augmented(dataclasses.replace(problem, ridge=ridge), now.parameters)
         expected = np.linalg.lstsq(np.asarray(a), np.asarray(b))[0]
