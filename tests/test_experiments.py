@@ -57,7 +57,7 @@ TINY = {
     "he-vs-box": he_vs_box.Config(
         (he_vs_box.Depth(2, True, 2, 1), he_vs_box.Depth(1, False, 2, 1)), 2
     ),
-    "width-depth": width_depth.Config((2,), (1, 2), 1, 2, 2, (1,), 2),
+    "width-depth": width_depth.Config((2,), (1, 2), 1, 2, 2, 2, (1,), 2),
 }
 
 

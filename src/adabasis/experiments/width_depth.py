@@ -24,7 +24,7 @@ DEEP = 4
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Widths, depths, seeds, steps (``deep_steps`` beyond four layers), the rate of one layer.
+    """Widths, depths, seeds, steps (others for one layer and beyond four), the rate of one layer.
 
     Neither rates nor steps are published; here the rate falls by a cosine from ``rate`` divided by
     the squared depth, and at least ``least_rate`` divided by the width: a step of Adam in every
@@ -35,6 +35,7 @@ class Config:
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     seeds: int
+    first_steps: int
     steps: int
     deep_steps: int
     newton_depths: tuple[int, ...]
@@ -54,6 +55,8 @@ class Config:
 
     def steps_of(self, depth: int) -> int:
         """Return the number of steps."""
+        if depth == 1:
+            return self.first_steps
         return self.steps if depth <= DEEP else self.deep_steps
 
 
@@ -184,8 +187,8 @@ register(
     Experiment(
         "width-depth",
         "Accuracy over width and depth on sin 2πx, and the bound of free knots",
-        Config((2, 4, 8, 16), (1, 2, 4), 2, 500, 500, (1,), 40),
-        Config((2, 4, 8, 16, 32), (1, 2, 4, 8, 16, 32), 16, 40_000, 10_000, (1, 4), 100),
+        Config((2, 4, 8, 16), (1, 2, 4), 2, 500, 500, 500, (1,), 40),
+        Config((2, 4, 8, 16, 32), (1, 2, 4, 8, 16, 32), 16, 20_000, 40_000, 10_000, (1, 4), 100),
         run,
         plot,
     )
