@@ -83,9 +83,9 @@ def plot(record: Record) -> Figure:
     for (first, second, last), wave in zip(table, waves, strict=True):
         for ax, phi in zip((first, second), wave["phases"], strict=True):
             _draw_partition(ax, record["x"], phi)
-        first.set_ylabel("φ")
-        first.set_title(f"{wave['what']}: after phase 1")
-        second.set_title("after phase 2")
+        first.set_title(wave["what"])
+        first.set_ylabel("φ after phase 1")
+        second.set_ylabel("φ after phase 2")
         last.plot(record["x"], wave["wave"], color=INK, linewidth=3.0, alpha=0.35)
         last.plot(record["x"], wave["approximant"], color=ORANGE, linewidth=1.2)
         last.set_title(f"relative error {wave['error']:.1e}")
