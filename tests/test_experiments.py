@@ -30,7 +30,7 @@ from adabasis.experiments import (
 from adabasis.experiments.advection import Advection, layer, run, trainer_named
 
 TINY = {
-    "waves": waves.Config((2,), (waves.Target(2, 1.0),), 1, 1, seeds=1, depth=2),
+    "waves": waves.Config((2,), (waves.Target(2, 1.0),), 1, 1, 1, 1, 1, depth=2),
     "two-phase": two_phase.Config(((waves.Target(1, 0.5), 2),), pre_steps=1, steps=1, depth=2),
     "advection-constant": advection_constant.Config(
         1,
