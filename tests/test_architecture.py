@@ -23,7 +23,7 @@ train.steps train.project train.matrix_free train.gauss_newton train.locality
 train.schedule train.cross_entropy train.last_layer train.ngd train.record train.blocks
 train.loop train
 storage classes classes.labels fitted classes.classifier select prepared candidates search progress
-options fitting pounet classes.search classes.fitting classes.joint
+options fitting piece_search pounet classes.search classes.fitting classes.joint
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.again pde.solution pde.study pde.export pde.solving pde
 verdict classes.verdict
