@@ -47,6 +47,7 @@ FEW = 8
 At 32 pieces 1e-3 has given one part everything after 200 steps. And what λ weighs grows: pieces a
 quarter as long have second derivatives 16 times as large.
 """
+MANY = 32
 PER_PIECE = 96
 """Points for every piece, if that is more than there are in :data:`POINTS`.
 
@@ -70,6 +71,11 @@ class Target:
         """What it is, in words."""
         kind = {1: "triangle", 2: "quadratic"}[self.power]
         return f"{kind}, f = n" + ("" if self.per_piece == 1 else f" · {self.per_piece:g}")
+
+    @property
+    def per_part(self) -> float:
+        """Smooth pieces for each of n parts: a triangle has two to a period."""
+        return self.per_piece * (2 if self.power == 1 else 1)
 
     def __call__(self, x: np.ndarray, pieces: int) -> np.ndarray:
         """Evaluate at points (N, 1), to (N, 1)."""
@@ -196,9 +202,14 @@ def lsgd(pieces: int, steps: int) -> LSGD:
     return LSGD(Cosine(rate, steps, WARMING, LEAST_RATE), epsilon=EPSILON)
 
 
-def steps_of(config: Any, pieces: int) -> int:
-    """Return the steps of phase 2: the small networks of few pieces take more, which cost less."""
-    steps: int = config.steps * max(1, FEW // pieces)
+def steps_of(config: Any, target: Target, pieces: int) -> int:
+    """Return the steps of phase 2: more where networks are small, and where parts are too few.
+
+    Steps of few pieces cost little. And a part that has two pieces to serve needs twice as many;
+    at :data:`MANY` pieces, where they take minutes, errors are small enough without.
+    """
+    crowded = target.per_part > 1 and pieces < MANY
+    steps: int = config.steps * max(1, FEW // pieces) * (1 + crowded)
     return steps
 
 
@@ -212,7 +223,7 @@ def two_phase(config: Any, target: Target, pieces: int, *, local: bool = False) 
 
     Both phases begin a schedule that is as long as the second.
     """
-    steps = steps_of(config, pieces)
+    steps = steps_of(config, target, pieces)
     return TwoPhase(
         lsgd(pieces, steps),
         ridge(pieces, target.power),
@@ -243,7 +254,7 @@ def in_phases(config: Any, target: Target, pieces: int, seed: int, *, local: boo
         x,
         target(x, pieces),
         seed,
-        config.pre_steps + steps_of(config, pieces),
+        config.pre_steps + steps_of(config, target, pieces),
         look_every=max(last, 1),
         callbacks=[look],
     )

@@ -146,7 +146,7 @@ def _trained(
         phases = in_phases(config, target, pieces, seed, local=method == LOCAL)
         first = {"localisation": phases.localisation[0], "least_share": phases.least_share[0]}
         return phases.trained, first | {"parts": parts_used(phases.phi[1])}
-    x, total = points(pieces), config.pre_steps + steps_of(config, pieces)
+    x, total = points(pieces), config.pre_steps + steps_of(config, target, pieces)
     if method == RESNET:
         network = NeuralBasis(4 * pieces, config.depth, activation="relu", residual=True)
         return fitted(network, lsgd(pieces, total), x, target(x, pieces), seed, total), {}
