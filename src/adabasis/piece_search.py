@@ -67,6 +67,9 @@ class PieceSearch(Search):
 
     def pieces(self, wanted: Wanted, partition: str | AbstractPartition) -> None:
         """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
+        if not _has_labels(partition):
+            self._without_labels(partition, wanted)
+            return
         kept, held_out = self.data.fold(0) if self.data.folds else (self.data.all_rows, None)
         some = self.some(kept)
         points = self.data.z[some], self.data.t[some], self.data.weight[some]
@@ -76,9 +79,6 @@ class PieceSearch(Search):
             true = weight > 0
             z, t, w = (np.asarray(a)[true] for a in (held_out.points.x, held_out.data, weight))
             seen = z, t, w
-        if not _has_labels(partition):
-            self._without_labels(partition, wanted)
-            return
         drafted = self._drafted(points, seen, wanted)
         for draft in _different(drafted):
             done = self._train(draft, partition, seen, wanted)
@@ -89,7 +89,7 @@ class PieceSearch(Search):
     def _drafted(self, points: HeldOut, seen: HeldOut | None, wanted: Wanted) -> list[Draft]:
         """Draft pieces; where that is interrupted, go on with what there is."""
         found: list[Draft] = []
-        try:
+        try:  # the list keeps what was drafted before an interrupt
             found.extend(iter(drafts(*points, seen, wanted)))
         except KeyboardInterrupt:
             self.cut_short = StopReason.INTERRUPTED
