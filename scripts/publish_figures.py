@@ -1,4 +1,4 @@
-"""Copy the figures of Part II, run at full size, to where the documentation shows them.
+"""Copy the figures of Parts II and III, run at full size, to where the documentation shows them.
 
 After ``adabasis reproduce NAME --full`` for each of ``NAMES``, this writes
 ``docs/_static/figures/NAME.svg``, and ``NAME.txt`` with the verdict that the command printed.
@@ -15,6 +15,11 @@ NAMES = (
     "basis-functions",
     "he-vs-box",
     "width-depth",
+    "cross-sine",
+    "waves",
+    "two-phase",
+    "error-estimate",
+    "steam-phases",
 )
 ROOT = pathlib.Path(__file__).parents[1]
 MOST_BYTES = 1_500_000

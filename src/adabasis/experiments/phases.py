@@ -47,6 +47,8 @@ FEW = 8
 At 32 pieces 1e-3 has given one part everything after 200 steps. And what λ weighs grows: pieces a
 quarter as long have second derivatives 16 times as large.
 """
+LONGER = 3
+"""Times as many steps in phase 2 where phase 1 leaves parts local: their borders move slowly."""
 MANY = 32
 PER_PIECE = 96
 """Points for every piece, if that is more than there are in :data:`POINTS`.
@@ -202,14 +204,15 @@ def lsgd(pieces: int, steps: int) -> LSGD:
     return LSGD(Cosine(rate, steps, WARMING, LEAST_RATE), epsilon=EPSILON)
 
 
-def steps_of(config: Any, target: Target, pieces: int) -> int:
+def steps_of(config: Any, target: Target, pieces: int, *, local: bool = False) -> int:
     """Return the steps of phase 2: more where networks are small, and where parts are too few.
 
     Steps of few pieces cost little. And a part that has two pieces to serve needs twice as many;
-    at :data:`MANY` pieces, where they take minutes, errors are small enough without.
+    at :data:`MANY` pieces, where they take minutes, errors are small enough without. Kept local,
+    there are :data:`LONGER` times as many.
     """
     crowded = target.per_part > 1 and pieces < MANY
-    steps: int = config.steps * max(1, FEW // pieces) * (1 + crowded)
+    steps: int = config.steps * max(1, FEW // pieces) * (1 + crowded) * (LONGER if local else 1)
     return steps
 
 
@@ -223,7 +226,7 @@ def two_phase(config: Any, target: Target, pieces: int, *, local: bool = False) 
 
     Both phases begin a schedule that is as long as the second.
     """
-    steps = steps_of(config, target, pieces)
+    steps = steps_of(config, target, pieces, local=local)
     return TwoPhase(
         lsgd(pieces, steps),
         ridge(pieces, target.power),
@@ -254,7 +257,7 @@ def in_phases(config: Any, target: Target, pieces: int, seed: int, *, local: boo
         x,
         target(x, pieces),
         seed,
-        config.pre_steps + steps_of(config, target, pieces),
+        config.pre_steps + steps_of(config, target, pieces, local=local),
         look_every=max(last, 1),
         callbacks=[look],
     )

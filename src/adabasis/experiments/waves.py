@@ -53,8 +53,8 @@ class Config:
     """Numbers of pieces n, waves, steps of both phases, seeds; width 4n, depth 8 as published.
 
     ``steps`` are those of :data:`FEW` pieces or more, see :func:`steps_of`. The two phases have
-    ``seeds`` seeds, kept local ``local_seeds`` and no more than :data:`FEW` pieces, for more of
-    which that is no help; the rows beside have ``few``.
+    ``seeds`` seeds, kept local ``local_seeds`` and no more than :data:`FEW` pieces, since that
+    takes the most steps; the rows beside have ``few``.
     """
 
     pieces: tuple[int, ...]

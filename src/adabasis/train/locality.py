@@ -59,7 +59,7 @@ class Locality:
     """
 
     balance: float = 0.3
-    sharpness: float = 1.0
+    sharpness: float = 2.0
     release: float = 0.8
 
     def __post_init__(self) -> None:
