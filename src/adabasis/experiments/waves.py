@@ -15,6 +15,7 @@ from .curves import PUBLISHED_MARK, shared_legend
 from .kept import kept
 from .phases import (
     FEW,
+    MANY,
     Target,
     Trained,
     fitted,
@@ -54,7 +55,8 @@ class Config:
 
     ``steps`` are those of :data:`FEW` pieces or more, see :func:`steps_of`. The two phases have
     ``seeds`` seeds, kept local ``local_seeds`` and no more than :data:`FEW` pieces, since that
-    takes the most steps; the rows beside have ``few``.
+    takes the most steps; the rows beside have ``few``, and one at :data:`MANY` pieces, where a run
+    takes minutes.
     """
 
     pieces: tuple[int, ...]
@@ -71,8 +73,9 @@ class Config:
         yield TWO_PHASES, self.seeds
         if pieces <= FEW:
             yield LOCAL, self.local_seeds
-        yield ONE_PHASE, self.few
-        yield RESNET, self.few
+        beside = self.few if pieces < MANY else 1
+        yield ONE_PHASE, beside
+        yield RESNET, beside
 
     def alone(self, target: Target, pieces: int) -> Config:
         """Return the same for one wave in so many pieces: what a part of the whole is kept by."""
