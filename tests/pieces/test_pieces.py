@@ -1,5 +1,6 @@
 """Pieces of data: every start against brute force or against data made of known pieces."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -164,6 +165,25 @@ def test_settling_never_raises_the_loss(count):
     cloud = interval(noise=0.1)
     labels = merged(cloud, count, count)[count]
     assert cloud.loss(cloud.settled(labels)) <= cloud.loss(labels)
+
+
+def test_a_corner_whose_points_have_only_strangers_around_is_settled():
+    cloud, inside = plane()
+    corner = np.all(cloud.x > 0.8, axis=1)
+    true = inside | corner
+    values = np.where(true, 2 - cloud.x[:, 0] ** 2, cloud.x[:, 0] * cloud.x[:, 1])
+    cloud = dataclasses.replace(cloud, y=values[:, None])
+    assert np.sum(corner) > cloud.neighbours.shape[1]
+    assert same_pieces(cloud.settled(inside), true)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_settling_with_noise_moves_only_borders(seed):
+    cloud, true = plane(seed=seed)
+    y = cloud.y + np.random.default_rng(seed).standard_t(3, cloud.y.shape) * 0.3
+    far = np.all(true[cloud.neighbours] == true[:, None], axis=1)
+    labels = dataclasses.replace(cloud, y=y).settled(true)
+    assert np.mean((labels == true)[far]) > 0.98
 
 
 def test_left_out_errors_are_those_of_fits_without_each_point():

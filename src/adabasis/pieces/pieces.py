@@ -15,6 +15,10 @@ FLOOR = 1e-11
 SWEEPS = 30
 """Most rounds of reassigning points; they settle in a few."""
 
+STRAY = 100.0
+"""Squared error, in medians, of a point that no piece around it fits: every piece that touches its
+own is offered to it too, and taken where the error is so many times less."""
+
 
 def features(x: np.ndarray, degree: int, index_set: str = "total") -> np.ndarray:
     """Return products of Legendre polynomials of points in the unit box, (N, dim V)."""
@@ -146,12 +150,24 @@ class Cloud:
         return out
 
     def _reassigned(self, labels: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """Return labels after one round: point by point, but whole runs of an interval."""
+        """Return labels after one round: point by point, but whole runs of an interval.
+
+        In a corner of a piece, a few points may have none but points of another for neighbours.
+        """
         if self.x.shape[1] == 1:
             return self._moved_ends(labels, errors)
         around = labels[self.neighbours]
         offered = np.take_along_axis(errors, around, axis=1)
-        return np.take_along_axis(around, np.argmin(offered, axis=1)[:, None], axis=1)[:, 0]
+        rows, best = np.arange(len(labels)), np.argmin(offered, axis=1)
+        moved, error = around[rows, best], offered[rows, best]
+        typical = max(float(np.median(errors[rows, labels])), FLOOR**2)
+        stray = error > STRAY * typical
+        touching = np.zeros((errors.shape[1],) * 2, dtype=bool)
+        touching[around, labels[:, None]] = True
+        beside = np.where(touching[labels[stray]], errors[stray], np.inf)
+        better = STRAY * beside.min(axis=1) < error[stray]
+        moved[stray] = np.where(better, beside.argmin(axis=1), moved[stray])
+        return moved
 
     def _moved_ends(self, labels: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Return runs whose ends are the best for the given polynomials, one end after another."""
