@@ -28,7 +28,7 @@ from ..notation import Parameters
 from ..plots.style import styled
 from ..train import LSGN
 from . import pounets, sine
-from .curves import shades
+from .curves import shades, shared_legend
 from .registry import Experiment, Record, register
 
 DATA = (sine.POINTS, sine.VALUES)
@@ -135,8 +135,7 @@ def plot(record: Record) -> Figure:
     for ax, kind in zip(axes, KINDS, strict=True):
         _draw(ax, record, kind)
     axes[0].set_ylabel("root mean square error")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    shared_legend(figure, columns=len(record["config"]["degrees"]))
     return figure
 
 
