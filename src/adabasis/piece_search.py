@@ -16,15 +16,11 @@ from .basis.partition import PARTITIONS
 from .basis.partitioned import Cells
 from .basis.polynomial import dimension
 from .candidates import Candidate
-from .pieces.drafts import Draft, HeldOut, Wanted, drafts, ranked, reseeded, whole
+from .pieces.drafts import Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
 from .pieces.shape import SHAPED, owners, shaped, steepness
 from .search import GOOD_ENOUGH, PRIOR, Search
 from .train import Snapshot, Snapshots, StopReason
 
-TRIED = 2
-"""Drafts that are trained where numbers are to be chosen."""
-WORSE = 3.0
-"""A draft whose score is this many times the best one's is not trained."""
 LOGIT_DEGREES = (1, 2, 4)
 """Degrees of the logits that are compared in more than one input."""
 BY_CHANCE = 1.1
@@ -80,7 +76,7 @@ class PieceSearch(Search):
             z, t, w = (np.asarray(a)[true] for a in (held_out.points.x, held_out.data, weight))
             seen = z, t, w
         drafted = self._drafted(points, seen, wanted)
-        for draft in _different(drafted):
+        for draft in different(drafted):
             done = self._train(draft, partition, seen, wanted)
             if done or self.best.held_out <= GOOD_ENOUGH:
                 break
@@ -207,17 +203,6 @@ def _has_labels(partition: str | AbstractPartition) -> bool:
     if isinstance(partition, str):
         return partition == "auto" or isinstance(PARTITIONS[partition](1), SHAPED)
     return isinstance(partition, SHAPED)
-
-
-def _different(drafted: list[Draft]) -> Iterator[Draft]:
-    """Yield the best drafts that differ in degree or number."""
-    seen: set[tuple[int, int]] = set()
-    for draft in drafted:
-        kind = (draft.cloud.degree, draft.count)
-        good = draft.score <= WORSE * drafted[0].score
-        if good and kind not in seen and len(seen) < TRIED:
-            seen.add(kind)
-            yield draft
 
 
 def variants(

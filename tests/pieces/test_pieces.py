@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adabasis.basis import NetworkPartition, PolynomialPartition, RBFPartition
-from adabasis.pieces.drafts import Wanted, drafts, ranked, reseeded, started
+from adabasis.pieces.drafts import Draft, Wanted, different, drafts, ranked, reseeded, started
 from adabasis.pieces.insertion import inserted
 from adabasis.pieces.merging import cells, merged
 from adabasis.pieces.pieces import Cloud, features
@@ -277,3 +277,14 @@ def test_unknown_starts_are_named():
         started(cloud, "luck", 2)
     with pytest.raises(ValueError, match="for one input; these data have 2"):
         started(cloud, "segments", 2)
+
+
+def test_pieces_that_do_not_help_are_not_trained():
+    clouds = {degree: plane(n=60, degree=degree)[0] for degree in (1, 2)}
+
+    def draft(degree, count, score):
+        return Draft(clouds[degree], np.arange(60) % count, score, "merging")
+
+    found = [draft(2, 2, 1e-3), draft(2, 3, 1.01e-3), draft(2, 4, 2e-3), draft(1, 8, 2.5e-3)]
+    tried = [(d.cloud.degree, d.count) for d in different(ranked(found))]
+    assert tried == [(2, 2), (2, 4)]

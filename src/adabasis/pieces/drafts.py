@@ -28,6 +28,10 @@ HIGH = (1, 2, 3)
 MOST_POLYNOMIALS = 400
 ALIKE = 1.15
 """Scores within this factor count as equal, and the smaller draft goes first."""
+TRIED = 2
+"""Drafts that are trained where numbers are to be chosen."""
+WORSE = 3.0
+"""A draft whose score is this many times the best one's is not trained."""
 EXACT = 1e-10
 """Relative residual of pieces that need no higher degree."""
 FEWEST_ROWS = 40
@@ -102,10 +106,32 @@ class Draft:
         """The number of coefficients."""
         return self.count * self.cloud.size
 
+    @property
+    def grade(self) -> int:
+        """The score in steps of ``ALIKE``: those of one step count as equal."""
+        return round(math.log(self.score, ALIKE))
+
 
 def ranked(found: Iterable[Draft]) -> list[Draft]:
     """Return drafts, best first."""
-    return sorted(found, key=lambda draft: (round(math.log(draft.score, ALIKE)), draft.size))
+    return sorted(found, key=lambda draft: (draft.grade, draft.size))
+
+
+def different(drafted: list[Draft]) -> Iterator[Draft]:
+    """Yield the best drafts that differ in degree or number.
+
+    One with more pieces than another of its degree that is as good is left out.
+    """
+    seen: set[tuple[int, int]] = set()
+    fewest: dict[tuple[int, int], int] = {}
+    for draft in drafted:
+        kind = (draft.cloud.degree, draft.count)
+        alike = (draft.cloud.degree, draft.grade)
+        good = draft.score <= WORSE * drafted[0].score
+        needed = draft.count <= fewest.setdefault(alike, draft.count)
+        if good and needed and kind not in seen and len(seen) < TRIED:
+            seen.add(kind)
+            yield draft
 
 
 def whole(x: np.ndarray, y: np.ndarray, weight: np.ndarray, wanted: Wanted) -> Draft:
