@@ -35,6 +35,18 @@ def bent_data():
     return x, np.concatenate([bent(x), 1 - 2 * bent(x)], axis=1)
 
 
+def jumping(x):
+    return (2 * np.abs(4 * x - np.floor(4 * x + 0.5)) - 1) ** 2 + np.floor(4 * x) % 2
+
+
+@pytest.mark.parametrize("seed", [0, 9, 10])
+def test_a_held_out_row_beside_a_jump_does_not_blur_it(seed):
+    """With seeds 9 and 10 such a row is on the other side of the border of the rows fitted."""
+    x = np.random.default_rng(seed).random((300, 1))
+    found = fit_pounet(x, jumping(x[:, 0]), n_partitions=4, degree=2)
+    assert_close(found(x), jumping(x[:, 0]), 1e-12)
+
+
 @pytest.fixture(scope="module")
 def model(bent_data):
     return fit_pounet(*bent_data, n_partitions=3, degree=1, start="merging")

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from ..basis.polynomial import dimension
 from . import cuts, insertion, merging, segments
-from .pieces import FLOOR, Cloud, compact
+from .pieces import FLOOR, Cloud, best_of, compact
 
 STARTS = ("segments", "merging", "insertion", "cuts", "tree")
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -38,6 +38,10 @@ FEWEST_ROWS = 40
 """Rows below which a number of pieces is not chosen: there is one."""
 FEW_INPUTS = 3
 """Inputs up to which cells of neighbouring points are small enough to be merged."""
+
+
+NEARBY = 8
+"""Points around one that has no label yet, whose pieces are offered to it."""
 
 
 HeldOut = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -105,6 +109,20 @@ class Draft:
     def size(self) -> int:
         """The number of coefficients."""
         return self.count * self.cloud.size
+
+    def extended(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Draft:
+        """Return the draft with more points, each in that piece nearby which fits it best."""
+        cloud, nearby = self.cloud, min(NEARBY, len(self.labels))
+        nearest = cKDTree(cloud.x).query(x, nearby)[1].reshape(len(x), nearby)
+        more = dataclasses.replace(cloud, x=x, y=y, weight=weight)
+        found = best_of(self.labels[nearest], more.errors(cloud.fit(self.labels)))[0]
+        whole = dataclasses.replace(
+            cloud,
+            x=np.concatenate([cloud.x, x]),
+            y=np.concatenate([cloud.y, y]),
+            weight=np.concatenate([cloud.weight, weight]),
+        )
+        return dataclasses.replace(self, cloud=whole, labels=np.concatenate([self.labels, found]))
 
     @property
     def grade(self) -> int:

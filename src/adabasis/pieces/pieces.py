@@ -157,10 +157,8 @@ class Cloud:
         if self.x.shape[1] == 1:
             return self._moved_ends(labels, errors)
         around = labels[self.neighbours]
-        offered = np.take_along_axis(errors, around, axis=1)
-        rows, best = np.arange(len(labels)), np.argmin(offered, axis=1)
-        moved, error = around[rows, best], offered[rows, best]
-        typical = max(float(np.median(errors[rows, labels])), FLOOR**2)
+        moved, error = best_of(around, errors)
+        typical = max(float(np.median(errors[np.arange(len(labels)), labels])), FLOOR**2)
         stray = error > STRAY * typical
         touching = np.zeros((errors.shape[1],) * 2, dtype=bool)
         touching[around, labels[:, None]] = True
@@ -181,6 +179,16 @@ class Cloud:
         out = np.empty_like(labels)
         out[order] = np.searchsorted(starts[1:-1], np.arange(len(order)), side="right")
         return out
+
+
+def best_of(offered: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the piece of the offered (N, k) that fits each point best, and its error: (N,) twice.
+
+    ``errors`` are those of all pieces, (N, M).
+    """
+    found = np.take_along_axis(errors, offered, axis=1)
+    rows, best = np.arange(len(found)), np.argmin(found, axis=1)
+    return offered[rows, best], found[rows, best]
 
 
 def compact(labels: np.ndarray) -> np.ndarray:
