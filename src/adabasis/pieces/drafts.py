@@ -138,7 +138,8 @@ def ranked(found: Iterable[Draft]) -> list[Draft]:
 def different(drafted: list[Draft]) -> Iterator[Draft]:
     """Yield the best drafts that differ in degree or number.
 
-    One with more pieces than another of its degree that is as good is left out.
+    One with more pieces than another of its degree that is as good is left out, unless they come
+    from cuts: those are rough, and only training tells what the pieces are worth.
     """
     seen: set[tuple[int, int]] = set()
     fewest: dict[tuple[int, int], int] = {}
@@ -146,7 +147,7 @@ def different(drafted: list[Draft]) -> Iterator[Draft]:
         kind = (draft.cloud.degree, draft.count)
         alike = (draft.cloud.degree, draft.grade)
         good = draft.score <= WORSE * drafted[0].score
-        needed = draft.count <= fewest.setdefault(alike, draft.count)
+        needed = draft.count <= fewest.setdefault(alike, draft.count) or draft.start == "cuts"
         if good and needed and kind not in seen and len(seen) < TRIED:
             seen.add(kind)
             yield draft
