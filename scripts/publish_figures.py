@@ -16,7 +16,6 @@ NAMES = (
     "he-vs-box",
     "width-depth",
     "cross-sine",
-    "waves",
     "two-phase",
     "error-estimate",
     "steam-phases",
