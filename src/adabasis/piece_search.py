@@ -16,7 +16,7 @@ from .basis.partition import PARTITIONS
 from .basis.partitioned import Cells
 from .basis.polynomial import dimension
 from .candidates import Candidate
-from .pieces.drafts import WORSE, Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
+from .pieces.drafts import Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
 from .pieces.shape import SHAPED, owners, shaped, steepness
 from .search import GOOD_ENOUGH, PRIOR, Search
 from .train import Snapshot, Snapshots, StopReason
@@ -32,6 +32,9 @@ ROWS_PER_LOGIT = 40
 """Rows for each coefficient of the logits, the least for degrees above 1."""
 EXACT = 1e-10
 """Relative held-out error below which no more is tried."""
+NO_CHANCE, FEW_ROWS = 1e-8, 10.0
+"""Loss, relative to that of the best on held-out rows, of a fit that is preferred although its
+held-out error is up to so many times as large."""
 HARD, SOFT = 1e9, 4.0
 """Slopes of logits at borders where they are to be sharp, and where points of both sides are to
 be shared so that they pull; over the mean distance of points."""
@@ -133,8 +136,8 @@ class PieceSearch(Search):
             self.found[-1].label += f", from {draft.start}"
             if self._late() or self._error() < EXACT:
                 return True
-        self._prefer_ties()
-        self._prefer_exact(draft, seen, wanted)
+        if not self._prefer_exact(draft, seen, wanted):
+            self._prefer_ties()
         return False
 
     def _prefer_ties(self) -> None:
@@ -144,19 +147,19 @@ class PieceSearch(Search):
         if tied and tied[0].held_out <= BY_CHANCE * best.held_out and tied[0] is not best:
             tied[0].standing = best.order
 
-    def _prefer_exact(self, draft: Draft, seen: HeldOut | None, wanted: Wanted) -> None:
+    def _prefer_exact(self, draft: Draft, seen: HeldOut | None, wanted: Wanted) -> bool:
         """Put a fit that is exact first where others are better by a few held-out rows at most.
 
         A held-out row beside a jump may be on either side, and decides by itself what the error is:
         that of a blurred border is a little less. But what fits many more rows than it has numbers
         to choose, so much better than the others do, is no chance. Borders are then drawn anew with
-        the held-out rows, each in the piece that fits it.
+        the held-out rows, each in the piece that fits it. Say whether there was such a fit.
         """
         best = self.best
-        most = EXACT * best.run.loss if best.run else 0.0
+        most = NO_CHANCE * best.run.loss if best.run else 0.0
         exact = [c for c in self.ranked if c.run and c.run.loss < most]
-        if seen is None or not exact or exact[0].held_out > WORSE * best.held_out:
-            return
+        if seen is None or not exact or exact[0].held_out > FEW_ROWS * best.held_out:
+            return False
         first = exact[0]
         first.standing = best.order
         assert isinstance(first.basis, PartitionBasis)
@@ -165,6 +168,7 @@ class PieceSearch(Search):
         offers = [self._left_out(first.basis, p) for p in (first.parameters, parameters)]
         if offers[1].left_out < offers[0].left_out:
             first.parameters = parameters
+        return True
 
     def _solve(
         self,
