@@ -148,7 +148,7 @@ class PieceSearch(Search):
             tied[0].standing = best.order
 
     def _prefer_exact(self, draft: Draft, seen: HeldOut | None, wanted: Wanted) -> bool:
-        """Put a fit that is exact first where others are better by a few held-out rows at most.
+        """Put an exact fit of the draft first where others are better by a few held-out rows at most.
 
         A held-out row beside a jump may be on either side, and decides by itself what the error is:
         that of a blurred border is a little less. But what fits many more rows than it has numbers
@@ -157,7 +157,12 @@ class PieceSearch(Search):
         """
         best = self.best
         most = NO_CHANCE * best.run.loss if best.run else 0.0
-        exact = [c for c in self.ranked if c.run and c.run.loss < most]
+        kind = (draft.count, draft.cloud.degree)
+        exact = [
+            c
+            for c in self.ranked
+            if c.run and c.run.loss < most and (c.basis.n_partitions, c.basis.degree) == kind
+        ]
         if seen is None or not exact or exact[0].held_out > FEW_ROWS * best.held_out:
             return False
         first = exact[0]
