@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import select
-from .basis import AbstractPartition, PartitionBasis, PolynomialPartition
+from .basis import AbstractBasis, AbstractPartition, PartitionBasis, PolynomialPartition
 from .basis.partition import PARTITIONS
 from .basis.partitioned import Cells
 from .basis.polynomial import dimension
@@ -148,7 +148,7 @@ class PieceSearch(Search):
             tied[0].standing = best.order
 
     def _prefer_exact(self, draft: Draft, seen: HeldOut | None, wanted: Wanted) -> bool:
-        """Put an exact fit of the draft first where others are better by a few held-out rows at most.
+        """Put an exact fit of the draft first where others win by a few held-out rows at most.
 
         A held-out row beside a jump may be on either side, and decides by itself what the error is:
         that of a blurred border is a little less. But what fits many more rows than it has numbers
@@ -157,12 +157,7 @@ class PieceSearch(Search):
         """
         best = self.best
         most = NO_CHANCE * best.run.loss if best.run else 0.0
-        kind = (draft.count, draft.cloud.degree)
-        exact = [
-            c
-            for c in self.ranked
-            if c.run and c.run.loss < most and (c.basis.n_partitions, c.basis.degree) == kind
-        ]
+        exact = [c for c in self.ranked if c.run and c.run.loss < most and _is_of(draft, c.basis)]
         if seen is None or not exact or exact[0].held_out > FEW_ROWS * best.held_out:
             return False
         first = exact[0]
@@ -228,6 +223,13 @@ class PieceSearch(Search):
         again = dataclasses.replace(draft, labels=draft.cloud.settled(labels))
         if again.count > len(np.unique(owned)):
             self._train(again, partition, None, wanted)
+
+
+def _is_of(draft: Draft, basis: AbstractBasis) -> bool:
+    """Whether a basis has as many pieces as a draft, of its degree."""
+    return isinstance(basis, PartitionBasis) and (
+        (basis.n_partitions, basis.degree) == (draft.count, draft.cloud.degree)
+    )
 
 
 def _has_labels(partition: str | AbstractPartition) -> bool:
