@@ -16,6 +16,7 @@ NAMES = (
     "he-vs-box",
     "width-depth",
     "cross-sine",
+    "waves",
     "two-phase",
     "error-estimate",
     "steam-phases",
@@ -34,7 +35,9 @@ def main() -> None:
         record = json.loads(source.with_suffix(".json").read_text("utf-8"))
         shutil.copy(source.with_suffix(".svg"), target / f"{name}.svg")
         minutes = record["cpu_seconds"] / 60
-        lines = [*record["verdict"], f"{minutes:.1f} CPU minutes"]
+        earlier = record["parts_of_earlier_runs"]
+        without = f", without {earlier} trainings of earlier runs" if earlier else ""
+        lines = [*record["verdict"], f"{minutes:.1f} CPU minutes{without}"]
         (target / f"{name}.txt").write_text("\n".join(lines) + "\n", "utf-8")
     size = sum(path.stat().st_size for path in target.glob("*.svg"))
     if size > MOST_BYTES:
