@@ -47,6 +47,74 @@ def test_a_held_out_row_beside_a_jump_does_not_blur_it(seed):
     assert_close(found(x), jumping(x[:, 0]), 1e-12)
 
 
+@pytest.mark.parametrize("noise", [1e-7, 1e-2])
+@pytest.mark.parametrize("seed", [0, 2])
+def test_noise_does_not_move_a_border_off_a_jump(seed, noise):
+    """Polynomials of both sides may meet some points beyond it."""
+    x = np.random.default_rng(seed).random((300, 1))
+    y = jumping(x[:, 0])
+    found = fit_pounet(
+        x, y + noise * np.random.default_rng(1).normal(size=300), n_partitions=4, degree=2
+    )
+    assert np.abs(found(x) - y).max() < 3 * noise
+
+
+def test_a_jump_along_a_circle_has_two_parts_with_polynomials_of_high_degree():
+    """More parts fit the smooth side better, and their borders are where errors come from."""
+    x = np.random.default_rng(3).random((1500, 2))
+    there = np.random.default_rng(4).random((4000, 2))
+
+    def true(x):
+        inside = np.sum((x - 0.5) ** 2, axis=1) < 0.09
+        return np.where(inside, 2 + x[:, 0] * x[:, 1], np.cos(3 * x[:, 0]) + x[:, 1] ** 2)
+
+    found = fit_pounet(x, true(x))
+    off = np.abs(found(there) - true(there))
+    assert found.basis.n_partitions == 2
+    assert np.median(off) < 1e-6
+    assert np.mean(off > 1e-2) < 0.01  # on the wrong side of the border
+
+
+def test_pieces_of_hardly_more_points_than_coefficients_are_not_taken():
+    """Lines through two points each leave no residual, and say nothing."""
+    x = np.random.default_rng(0).random((300, 1))
+    parts = [np.sin(6 * x), 1.5 - x, np.abs(x - 0.8) * 4 - 0.3]
+    y = np.select([x < 0.3, x < 0.62], parts[:2], parts[2])
+    found = fit_pounet(x, y, max_steps=0)
+    assert found.basis.degree == 5
+    assert np.median(np.abs(found(x) - y)) < 1e-9
+
+
+def halves(x):
+    return np.where(np.sum((x - 0.5) ** 2, axis=1) < 0.1, 1.0, 0.0)
+
+
+def test_without_rows_held_out_training_counts():
+    """By the error of each row left out in turn, like that of functions as drawn."""
+    x = np.random.default_rng(2).random((80, 1))
+    y = np.abs(x[:, 0] - 0.5) + 0.05 * np.random.default_rng(1).normal(size=80)
+    found = fit_pounet(x, y, n_partitions=2, degree=1, validation=None)
+    assert found.basis.n_partitions == 2
+    assert all(row["left_out"] is not None for row in found.candidates)
+
+
+def test_what_no_border_of_its_kind_can_tell_apart_is_fitted_all_the_same():
+    x = np.stack(np.meshgrid(*[np.linspace(0, 1, 6)] * 2), axis=-1).reshape(-1, 2)
+    y = ((x[:, 0] < 0.5) ^ (x[:, 1] < 0.5)).astype(float)
+    assert np.isfinite(fit_pounet(x, y, n_partitions=2, degree=0)(x)).all()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_unit_of_weights_does_not_matter(scale):
+    x = np.random.default_rng(0).random((300, 2))
+    noisy = halves(x) + 0.05 * np.random.default_rng(1).normal(size=300)
+    options = {"n_partitions": 2, "degree": 1, "max_steps": 5}
+    one = fit_pounet(x, noisy, **options)
+    assert_close(
+        fit_pounet(x, noisy, sample_weight=np.full(300, scale), **options)(x), one(x), 1e-6
+    )
+
+
 @pytest.fixture(scope="module")
 def model(bent_data):
     return fit_pounet(*bent_data, n_partitions=3, degree=1, start="merging")

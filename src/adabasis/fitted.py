@@ -33,7 +33,7 @@ CHUNK_NUMBERS = 2**24
 PROBE_TOLERANCE = 1e-9
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Fitted:
     """A fitted function u(X) = output map of Φ(input map of X; ξ) c.
 
@@ -106,6 +106,14 @@ class Fitted:
     def n_outputs(self) -> int:
         """Q."""
         return self.coefficients.shape[1]
+
+    def __repr__(self) -> str:
+        """Name the functions, the inputs and outputs, and the error; not the arrays."""
+        return (
+            f"<{type(self).__name__}: {type(self.basis).__name__}, {self.n_inputs} inputs, "
+            f"{self.n_outputs} outputs, {len(self.coefficients)} functions of rank {self.rank}, "
+            f"validation error {self.validation_error:.2g}>"
+        )
 
     def __call__(self, X: Any) -> np.ndarray:
         """Evaluate at N points.

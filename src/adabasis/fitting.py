@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -155,6 +155,8 @@ def finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted
         kind += ", others for each member"
     if not math.isfinite(error):
         error, kind = best.left_out, "leave-one-out"
+        if best.run is not None:
+            kind += ", of functions trained on all rows"
     return search.result(
         Fitted,
         solution,
@@ -165,7 +167,7 @@ def finished(search: Search, settings: dict[str, Any], *, refit: bool) -> Fitted
         validation_error=error,
         validation_kind=kind if math.isfinite(error) else "none",
         settings=settings,
-        notes=(*_notes(error, status, data), *_idle(best, data.z)),
+        notes=(*_notes(error, status, data), *_idle(best, data.z, settings)),
         flat_output=data.flat,
     )
 
@@ -297,7 +299,7 @@ def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lsts
     )
 
 
-def _idle(best: Candidate, x: np.ndarray) -> Iterator[str]:
+def _idle(best: Candidate, x: np.ndarray, settings: Mapping[str, Any]) -> Iterator[str]:
     """Say how many partitions of a partition of unity network own no row."""
     if not isinstance(best.basis, PartitionBasis):
         return
@@ -305,10 +307,11 @@ def _idle(best: Candidate, x: np.ndarray) -> Iterator[str]:
     counts = np.bincount(owned, minlength=best.basis.n_partitions)
     empty = int(np.sum(counts == 0))
     if empty:
+        chosen = settings.get("n_partitions") == "auto"
+        choose = "" if chosen else ", or let fit_pounet choose (n_partitions='auto')"
         yield (
             f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
-            f"training has emptied them. Ask for {len(counts) - empty}, or let fit_pounet choose "
-            "(n_partitions='auto')."
+            f"training has emptied them. Ask for {len(counts) - empty}{choose}."
         )
 
 

@@ -15,7 +15,7 @@ from .basis import AbstractBasis, AbstractPartition, PartitionBasis, PolynomialP
 from .basis.partition import PARTITIONS
 from .basis.partitioned import Cells
 from .basis.polynomial import dimension
-from .candidates import Candidate
+from .candidates import SEARCH_ROWS, Candidate
 from .pieces.drafts import Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
 from .pieces.shape import SHAPED, owners, shaped, steepness
 from .search import GOOD_ENOUGH, PRIOR, Search
@@ -30,6 +30,9 @@ GRID_ROWS = 2
 """Rows for each function of a fixed partition whose number is to be chosen."""
 ROWS_PER_LOGIT = 40
 """Rows for each coefficient of the logits, the least for degrees above 1."""
+SHARES, FEW_POINTS = 5, 3000
+"""Shares that points are left out in when degrees of logits are compared, and the most points for
+which that is done besides held-out rows."""
 EXACT = 1e-10
 """Relative held-out error below which no more is tried."""
 NO_CHANCE, FEW_ROWS = 1e-8, 10.0
@@ -103,7 +106,10 @@ class PieceSearch(Search):
         box = jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
         for degree in wanted.degrees(n_rows, n_inputs):
             size = dimension(n_inputs, degree, wanted.index_set)
-            counts = [2**k for k in range(16) if 2**k * size * GRID_ROWS <= n_rows] or [1]
+            rows = min(n_rows, SEARCH_ROWS)
+            most = min(rows // GRID_ROWS, select.MOST_NUMBERS // rows) // size
+            counts = [2**k for k in range(16) if 2**k <= most] or [1]
+            errors = [math.inf]
             for count in counts if wanted.count is None else [wanted.count]:
                 basis = PartitionBasis(
                     count, degree, partition=partition, index_set=wanted.index_set
@@ -111,6 +117,7 @@ class PieceSearch(Search):
                 drawn = select.draw(basis, self.data.key(0), box)
                 drawn = basis.placed(drawn, jnp.asarray(self.data.z))
                 self.found.append(self._left_out(basis, drawn))
+                errors.append(self.found[-1].left_out)
                 if basis.trainable and self.max_steps != 0 and not self._late():
                     fold = 0 if self.data.folds else None
                     if fold == 0:
@@ -118,6 +125,8 @@ class PieceSearch(Search):
                     self.found.append(self._trained(None, basis, 0, fold, self._penalty(), drawn))
                 if self._late() or self.best.left_out < EXACT:
                     return
+                if errors[-1] > errors[-2] > min(errors):  # twice worse
+                    break
 
     def _train(
         self,
@@ -130,10 +139,15 @@ class PieceSearch(Search):
         penalty = self._prior(draft)
         if draft.count == 1 or self.max_steps == 0 or self._late():
             return self._solve(draft, partition, seen, wanted)
+        if math.isfinite(self.deadline):  # there may be no time for more than the first
+            self._solve(draft, partition, seen, wanted)
         for basis, parameters in variants(draft, partition, seen, wanted, self.data.key(0)):
             fold = 0 if self.data.folds else None
             self.found.append(self._trained(None, basis, 0, fold, penalty, parameters))
             self.found[-1].label += f", from {draft.start}"
+            if fold is None:
+                solved = self._left_out(basis, self.found[-1].parameters)
+                self.found[-1].left_out = solved.left_out
             if self._late() or self._error() < EXACT:
                 return True
         if not self._prefer_exact(draft, seen, wanted):
@@ -143,6 +157,8 @@ class PieceSearch(Search):
     def _prefer_ties(self) -> None:
         """Put the best tied candidate first where free ones are better only by chance."""
         best = self.best
+        if best.standing:
+            return
         tied = [c for c in self.ranked if c.run and c.basis.tie_weight]
         if tied and tied[0].held_out <= BY_CHANCE * best.held_out and tied[0] is not best:
             tied[0].standing = best.order
@@ -208,7 +224,7 @@ class PieceSearch(Search):
         """Return λ: the user's, or what the noise that the draft shows calls for."""
         if not isinstance(self.ridge, str):
             return self.ridge
-        return PRIOR * draft.cloud.left_out(draft.labels) ** 2
+        return PRIOR * draft.cloud.left_out(draft.labels) ** 2 * float(draft.cloud.weight.mean())
 
     def _reseed(self, draft: Draft, partition: str | AbstractPartition, wanted: Wanted) -> None:
         """Where a number of parts was asked for and some own nothing, put these elsewhere."""
@@ -269,7 +285,7 @@ def variants(
     if draft.count == 1:
         yield plain, plain.recentred(found, jnp.asarray(cloud.x))
         return
-    steep = steepness(unity, found, cloud.x)
+    steep = steepness(unity, found, cloud.x) or 1.0  # zero where logits tell nothing apart
     tied = plain.replace(continuity=TIED.get(n_inputs, TIED_MORE))
     for basis, slope in ((tied, HARD), (plain, HARD), (plain, SOFT)):
         sharpened = unity.sharpened(found, slope / spacing / steep)
@@ -290,15 +306,30 @@ def _of_size(
     rows, n_inputs = draft.cloud.x.shape
     most = rows / (ROWS_PER_LOGIT * (draft.count - 1))
     degrees = [q for q in LOGIT_DEGREES if q == 1 or dimension(n_inputs, q) <= most]
-    errors = {q: _classified(draft, q, seen) for q in degrees}
+    errors = {q: _classified(draft, q, seen) for q in degrees} if len(degrees) > 1 else {1: 0.0}
     return names[min(errors, key=lambda q: errors[q])]
 
 
 def _classified(draft: Draft, degree: int, seen: HeldOut | None) -> float:
-    """Return the squared error on points not seen with pieces told apart by such logits."""
-    cloud, unity = draft.cloud, PolynomialPartition(draft.count, degree)
-    weights = shaped(unity, None, cloud, draft.labels)
-    z, t, w = seen if seen is not None else (cloud.x, cloud.y, cloud.weight)
-    there = dataclasses.replace(cloud, x=z, y=t, weight=w)
-    errors = there.errors(cloud.fit(draft.labels))
-    return float(w @ errors[np.arange(len(z)), owners(unity, weights, z)])
+    """Return the squared error on points not seen with pieces told apart by such logits.
+
+    Where there are few held-out rows one of them would decide: a share of the draft's own points
+    after another is left out, too.
+    """
+    cloud, labels = draft.cloud, draft.labels
+    c, unity = cloud.fit(labels), PolynomialPartition(draft.count, degree)
+
+    def wrong(kept: np.ndarray, points: HeldOut) -> float:
+        z, t, w = points
+        mine = cloud.x[kept], cloud.y[kept], cloud.weight[kept]
+        weights = shaped(unity, None, cloud.at(*mine), labels[kept])
+        errors = cloud.at(z, t, w).errors(c)
+        return float(w @ errors[np.arange(len(z)), owners(unity, weights, z)])
+
+    every = np.arange(len(labels))
+    total = 0.0 if seen is None else wrong(every, seen)
+    for share in range(SHARES if seen is None or len(labels) <= FEW_POINTS else 0):
+        out, kept = every[share::SHARES], np.delete(every, np.s_[share::SHARES])
+        if len(np.unique(labels[kept])) == draft.count:
+            total += wrong(kept, (cloud.x[out], cloud.y[out], cloud.weight[out]))
+    return total

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from .basis import AbstractPartition, PartitionBasis
 from .basis.partition import PARTITIONS
 from .fitted import Fitted
@@ -109,8 +111,8 @@ def fit_pounet(
     _check(wanted, partition, data)
     settings = {
         "method": "pounet",
-        "n_partitions": n_partitions,
-        "degree": degree,
+        "n_partitions": _shown(wanted.count),
+        "degree": _shown(wanted.degree),
         "partition": partition if isinstance(partition, str) else repr(partition),
         "index_set": index_set,
         "start": start,
@@ -131,6 +133,10 @@ def fit_pounet(
         model = finished(search, settings, refit=True)
         notes = (*model.notes, *_notes(model, search))
         return dataclasses.replace(model, notes=notes, snapshots=search.snapshots)
+
+
+def _shown(number: int | None) -> int | str:
+    return "auto" if number is None else number
 
 
 def _number(name: str, value: Any, least: int) -> int | None:
@@ -175,13 +181,14 @@ def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
         )
     count, degree = wanted.count or 1, wanted.degree or 0
     size = PartitionBasis(count, degree, index_set=wanted.index_set).size(n_inputs)
+    other = wanted.index_set != "hyperbolic" and n_inputs > 1
     if size > n_rows and (count > 1 or degree > 0):
         asked = f"n_partitions={wanted.count or 'auto'}, degree={degree}"
         raise ValueError(
             f"fit_pounet({asked}, index_set={wanted.index_set!r}): {count} times "
             f"{size // count:,} polynomials of {n_inputs} inputs are {size:,} coefficients for "
             f"{n_rows:,} distinct rows. Ask for fewer"
-            + (", or for index_set='hyperbolic'." if wanted.index_set != "hyperbolic" else ".")
+            + (", or for index_set='hyperbolic'." if other else ".")
         )
 
 
@@ -191,7 +198,8 @@ def _notes(model: Fitted, search: Search) -> Iterator[str]:
     if not isinstance(asked, int) or asked <= count:
         return
     size = model.basis.size(model.n_inputs) // count
-    most = len(search.data.z) // (2 * size)
+    rows = np.asarray(search.data.fold(0)[0]) if search.data.folds else search.data.all_rows
+    most = len(rows) // (2 * size)
     why = (
         f"each of {size} polynomials takes at least {2 * size} rows to be found"
         if asked > most

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from numbers import Integral
 from typing import Any, Self
 
@@ -24,11 +25,15 @@ class POUNetRegressor(AbstractRegressor):
     Parameters
     ----------
     n_partitions : int or "auto"
+        Parts; where the rows do not fill them they end as fewer, with a warning.
     degree : int or "auto"
         Of the polynomials.
     partition : str or AbstractPartition
-        ``"auto"`` or a name in ``adabasis.basis.PARTITIONS``.
+        Of what kind borders are. ``"auto"``, or a name in ``adabasis.basis.PARTITIONS``: "affine"
+        (planes), "quadratic", "quartic", "rbf", "rbf-anisotropic", "network", "resnet", "grid".
     index_set : {"total", "tensor", "hyperbolic"}
+        Which products of powers of several inputs are among the polynomials: those whose degrees
+        have a sum, a maximum or a product up to a number; the last are the fewest.
     start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
         Where the pieces come from.
     max_steps : int, optional
@@ -36,6 +41,7 @@ class POUNetRegressor(AbstractRegressor):
     tol : float
         Relative root mean square residual at which training stops.
     ridge : float or "auto"
+        λ, the weight of the coefficients' squares; what the noise calls for by default.
     validation : float, "auto" or None
         Share of the rows held out to choose by.
     random_state : int, RandomState or None
@@ -45,7 +51,8 @@ class POUNetRegressor(AbstractRegressor):
     Attributes
     ----------
     fitted_ : Fitted
-        The fitted function; its ``basis`` is a :class:`adabasis.PartitionBasis`.
+        The fitted function; its ``basis`` is a :class:`adabasis.PartitionBasis`, its ``notes`` say
+        what the user should know. ``adabasis.plots.partitions`` draws the parts.
     n_partitions_, degree_ : int
         Those chosen.
     history_ : History
@@ -126,4 +133,6 @@ class POUNetRegressor(AbstractRegressor):
         basis = self.fitted_.basis
         assert isinstance(basis, PartitionBasis)
         self.n_partitions_, self.degree_ = basis.n_partitions, basis.degree
+        if isinstance(self.n_partitions, Integral) and self.n_partitions_ < self.n_partitions:
+            warnings.warn("\n".join(self.fitted_.notes), stacklevel=2)
         return self

@@ -309,7 +309,8 @@ class GridPartition(AbstractPartition):
     Parameters
     ----------
     n_partitions : int
-        Factored into numbers of cells along the inputs that are as equal as can be.
+        Factored into numbers of cells along the inputs, its largest prime factors first, each to
+        the input that has the fewest.
 
     Raises
     ------
@@ -353,7 +354,7 @@ class GridPartition(AbstractPartition):
 
 
 def cells_along(n_partitions: int, n_inputs: int) -> np.ndarray:
-    """Factor a number of cells into numbers along each input, as equal as can be, (D,)."""
+    """Factor a number of cells into numbers along each input, about equal, (D,)."""
     counts = np.ones(n_inputs, dtype=int)
     for factor in sorted(_prime_factors(n_partitions), reverse=True):
         counts[np.argmin(counts)] *= factor

@@ -13,7 +13,7 @@ from ..fitted import Fitted
 from . import labels as names
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Classifier(Fitted):
     """Probabilities p(X) = softmax(scores): a fitted function with Q scores, and class names.
 

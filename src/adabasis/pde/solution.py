@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .study import Study
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Solution(Fitted):
     """u with L[u] = f: evaluate it, apply any operator to it, read its certificate.
 

@@ -17,7 +17,7 @@ import numpy as np
 from .pieces import Cloud
 
 DRAWN = 48
-"""Directions drawn for a cut, besides those of the inputs and of the data's own bend."""
+"""Directions drawn for a cut, besides those of the inputs."""
 SHARES = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Shares of a piece's points on one side of a cut."""
 

@@ -7,6 +7,7 @@ compared and only the best are handed to Gauss–Newton steps.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +34,10 @@ TRIED = 2
 WORSE = 3.0
 """A draft whose score is this many times the best one's is not trained."""
 EXACT = 1e-10
-"""Relative residual of pieces that need no higher degree."""
+"""Relative error of pieces that need no higher degree, each point left out in turn."""
+HIDDEN, WITHIN = 0.1, 2.0
+"""Share of the error beside borders that the error of a draft's pieces may be, if borders decide;
+and factor within which such drafts have borders that are as good."""
 FEWEST_ROWS = 40
 """Rows below which a number of pieces is not chosen: there is one."""
 FEW_INPUTS = 3
@@ -93,12 +97,15 @@ class Draft:
         points, each in the piece of the nearest point of the cloud, which many pieces make worse.
         (Alone the latter is that of points on the wrong side, whatever the pieces.)
     start : str
+    fit : float
+        The error of the pieces alone.
     """
 
     cloud: Cloud
     labels: np.ndarray
     score: float
     start: str
+    fit: float = math.nan
 
     @property
     def count(self) -> int:
@@ -114,15 +121,28 @@ class Draft:
         """Return the draft with more points, each in that piece nearby which fits it best."""
         cloud, nearby = self.cloud, min(NEARBY, len(self.labels))
         nearest = cKDTree(cloud.x).query(x, nearby)[1].reshape(len(x), nearby)
-        more = dataclasses.replace(cloud, x=x, y=y, weight=weight)
-        found = best_of(self.labels[nearest], more.errors(cloud.fit(self.labels)))[0]
-        whole = dataclasses.replace(
-            cloud,
-            x=np.concatenate([cloud.x, x]),
-            y=np.concatenate([cloud.y, y]),
-            weight=np.concatenate([cloud.weight, weight]),
-        )
+        errors = cloud.at(x, y, weight).errors(cloud.fit(self.labels))
+        found = best_of(self.labels[nearest], errors)[0]
+        both = ((cloud.x, x), (cloud.y, y), (cloud.weight, weight))
+        whole = cloud.at(*(np.concatenate(pair) for pair in both))
         return dataclasses.replace(self, cloud=whole, labels=np.concatenate([self.labels, found]))
+
+    @functools.cached_property
+    def beside(self) -> float:
+        """The root mean square error of points in the piece of their nearest neighbour."""
+        cloud = self.cloud
+        nearest = self.labels[cloud.neighbours[:, min(1, len(self.labels) - 1)]]
+        errors = cloud.errors(cloud.fit(self.labels))[np.arange(len(nearest)), nearest]
+        return float(np.sqrt(cloud.weight @ errors / cloud.weight.sum() / cloud.y.shape[1]))
+
+    @property
+    def hidden(self) -> bool:
+        """Whether points on the wrong side of borders hide the error of the pieces.
+
+        Borders of an interval are single points, and cuts are too rough to tell.
+        """
+        plane = self.cloud.x.shape[1] > 1 and self.start != "cuts"
+        return plane and self.fit < HIDDEN * self.beside
 
     @property
     def grade(self) -> int:
@@ -131,22 +151,37 @@ class Draft:
 
 
 def ranked(found: Iterable[Draft]) -> list[Draft]:
-    """Return drafts, best first."""
-    return sorted(found, key=lambda draft: (draft.grade, draft.size))
+    """Return drafts, best first.
+
+    Where borders hide the errors of pieces, more pieces only mean more borders: the fewest go first
+    of those whose borders do about as well.
+    """
+    drafted = sorted(found, key=lambda draft: (draft.grade, draft.size))
+    if not drafted or not drafted[0].hidden:
+        return drafted
+    hidden = [draft for draft in drafted if draft.hidden]
+    least = min(draft.beside for draft in hidden)
+    good = [draft for draft in hidden if draft.beside <= WITHIN * least]
+    fewest = min(good, key=lambda draft: draft.count)
+    return [fewest, *(draft for draft in drafted if draft is not fewest)]
 
 
 def different(drafted: list[Draft]) -> Iterator[Draft]:
     """Yield the best drafts that differ in degree or number.
 
-    One with more pieces than another of its degree that is as good is left out, unless they come
-    from cuts: those are rough, and only training tells what the pieces are worth.
+    One with more pieces than another of its degree that is as good is left out, or than the first
+    where borders decide; unless they come from cuts: those are rough, and only training tells what
+    the pieces are worth.
     """
     seen: set[tuple[int, int]] = set()
     fewest: dict[tuple[int, int], int] = {}
+    first = drafted[0]
     for draft in drafted:
         kind = (draft.cloud.degree, draft.count)
         alike = (draft.cloud.degree, draft.grade)
-        good = draft.score <= WORSE * drafted[0].score
+        good = draft.score <= WORSE * first.score
+        if first.hidden and draft.count > first.count:
+            continue
         needed = draft.count <= fewest.setdefault(alike, draft.count) or draft.start == "cuts"
         if good and needed and kind not in seen and len(seen) < TRIED:
             seen.add(kind)
@@ -172,12 +207,11 @@ def drafts(
         cloud = Cloud(x, y, weight, degree, wanted.index_set)
         for start in wanted.starts(x.shape[1]):
             for labels in _labels(cloud, start, wanted):
-                score = cloud.left_out(labels) + FLOOR
+                score = fit = cloud.left_out(labels) + FLOOR
                 if held_out is not None and nearest is not None:
-                    score = math.sqrt(score * _score(cloud, labels, held_out, labels[nearest]))
-                yield Draft(cloud, labels, score + FLOOR, start)
-                exact = cloud.loss(labels) < EXACT**2
-                if exact or wanted.late():
+                    score = math.sqrt(fit * _score(cloud, labels, held_out, labels[nearest]))
+                yield Draft(cloud, labels, score + FLOOR, start, fit)
+                if fit < EXACT or wanted.late():
                     return
 
 
@@ -193,14 +227,15 @@ def _labels(cloud: Cloud, start: str, wanted: Wanted) -> Iterator[np.ndarray]:
         counts = list(range(1, min(MOST_INTERVALS, most) + 1))
     else:
         counts = [count for count in COUNTS if count <= most]
+    criterion = functools.partial(cloud.criterion, left_out=True)
     path = {1: np.zeros(n_rows, dtype=int)}
     if max(counts) > 1:
         path |= started(cloud, start, max(counts), wanted.seed, wanted.late)
     reached = [path[count] for count in counts if count in path] or [path[max(path)]]
     if n_inputs == 1 and start == "segments":  # the best of every number: one of them is settled
-        reached = [min(reached, key=cloud.criterion)]
+        reached = [min(reached, key=criterion)]
     settled = (cloud.settled(labels) for labels in reached)
-    yield from [min(settled, key=cloud.criterion)] if n_inputs == 1 else settled
+    yield from [min([*reached, *settled], key=criterion)] if n_inputs == 1 else settled
 
 
 def started(
@@ -241,8 +276,7 @@ def _runs(order: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 def _score(cloud: Cloud, labels: np.ndarray, held_out: HeldOut, there: np.ndarray) -> float:
     z, t, weight = held_out
-    seen = Cloud(z, t, weight, cloud.degree, cloud.index_set)
-    errors = seen.errors(cloud.fit(labels))[np.arange(len(z)), there]
+    errors = cloud.at(z, t, weight).errors(cloud.fit(labels))[np.arange(len(z)), there]
     return float(np.sqrt(weight @ errors / weight.sum() / t.shape[1]))
 
 

@@ -17,7 +17,7 @@ CELL = 2.0
 
 
 def cells(x: np.ndarray, size: float) -> np.ndarray:
-    """Halve the points along their longest side until no part has more than ``size``: labels."""
+    """Halve the points along their longest side while halves have ``size`` points: labels."""
     labels, todo, count = np.zeros(len(x), dtype=int), [np.arange(len(x))], 1
     while todo:
         mine = todo.pop()
@@ -70,11 +70,16 @@ class _Forest:
 
     def merge(self) -> bool:
         """Merge the best pair of neighbours; say whether there was one."""
-        if not self.heap:  # islands: all are neighbours now
-            roots = sorted(self.factors)
-            self.beside = {a: {b for b in roots if b != a} for a in roots}
-            self.heap = [self._offer(a, b) for a in roots for b in roots if a < b]
-            heapq.heapify(self.heap)
+        if self._merged():
+            return True
+        roots = sorted(self.factors)  # islands: all are neighbours now
+        self.beside = {a: {b for b in roots if b != a} for a in roots}
+        self.heap = [self._offer(a, b) for a in roots for b in roots if a < b]
+        heapq.heapify(self.heap)
+        return self._merged()
+
+    def _merged(self) -> bool:
+        """Merge the best pair on offer, if both are still what they were when it was made."""
         while self.heap:
             _, a, b, *ages = heapq.heappop(self.heap)
             if [self.ages.get(a), self.ages.get(b)] == ages:

@@ -50,6 +50,10 @@ class Cloud:
     degree: int
     index_set: str = "total"
 
+    def at(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Cloud:
+        """Return other points with the same polynomials."""
+        return dataclasses.replace(self, x=x, y=y, weight=weight)
+
     @functools.cached_property
     def features(self) -> np.ndarray:
         """The polynomials at the points, (N, V)."""
@@ -116,11 +120,16 @@ class Cloud:
             total += float(np.sum(out**2))
         return float(np.sqrt(total / self.weight.sum() / self.y.shape[1]))
 
-    def criterion(self, labels: np.ndarray) -> float:
-        """Return Schwarz's criterion for pieces of an interval: their number against their fit."""
+    def criterion(self, labels: np.ndarray, *, left_out: bool = False) -> float:
+        """Return Schwarz's criterion for pieces of an interval: their number against their fit.
+
+        Of residuals, or of those where each point is left out: without noise, pieces of hardly more
+        points than coefficients win by fitting those.
+        """
         n, count = len(labels), int(labels.max()) + 1
         parameters = count * self.size * self.y.shape[1] + count - 1
-        return n * self.y.shape[1] * np.log(self.loss(labels) + FLOOR**2) + parameters * np.log(n)
+        square = self.left_out(labels) ** 2 if left_out else self.loss(labels)
+        return n * self.y.shape[1] * np.log(square + FLOOR**2) + parameters * np.log(n)
 
     def settled(self, labels: np.ndarray) -> np.ndarray:
         """Give points at borders to the neighbouring piece that fits them best, again and again.

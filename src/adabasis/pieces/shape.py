@@ -19,6 +19,9 @@ from .pieces import Cloud, features
 SHAPED = (RBFPartition, PolynomialPartition, NetworkPartition)
 """Kinds of partition whose parameters can be had from labels."""
 SQRT3 = np.sqrt(3.0)
+BY_NOISE = 9.0
+"""Mean square of a fit by which points may fit worse where a border passes over them: of jumps of
+three standard deviations."""
 STIFFNESS = 1e6
 """Inverse ridge of the logistic regression: a border in the middle of the gap between pieces."""
 
@@ -27,16 +30,26 @@ def breakpoints(cloud: Cloud, labels: np.ndarray, slack: int = 0) -> np.ndarray:
     """Return where each piece of one-dimensional data ends, (M − 1,).
 
     That is where the polynomials of both sides meet, if they do so between the last point of one
-    and the first of the other (or up to ``slack`` points further); else half way.
+    and the first of the other; else half way. With noise it may be up to ``slack`` points further,
+    inside these two pieces, if the points in between fit the other piece as well but for the noise.
     """
     labels, order = cloud.runs(labels), np.argsort(cloud.x[:, 0], kind="stable")
     c, x = cloud.fit(labels), cloud.x[order, 0]
+    errors, noise = cloud.errors(c)[order], cloud.loss(labels)
+    ends = np.flatnonzero(np.diff(labels[order]))
+    bounds = np.concatenate([[0], ends, [len(x) - 1]])
     found = []
-    for last in np.flatnonzero(np.diff(labels[order])):
+    for k, last in enumerate(ends):
         left, right = labels[order[last]], labels[order[last + 1]]
-        apart = c[left] - c[right]
-        low, high = x[max(last - slack, 0)], x[min(last + 1 + slack, len(x) - 1)]
-        found.append(_meeting(cloud, apart, low, high, 0.5 * (x[last] + x[last + 1])))
+        apart, middle = c[left] - c[right], 0.5 * (x[last] + x[last + 1])
+        near = _meeting(cloud, apart, x[last], x[last + 1], middle)
+        first = max(last - slack, bounds[k] + 1 if k else 0)
+        final = min(last + 1 + slack, bounds[k + 2])
+        far = _meeting(cloud, apart, x[first], x[final], near)
+        moved = (x > min(near, far)) & (x <= max(near, far))
+        worse = (errors[moved, right] - errors[moved, left]) * (1 if far < near else -1)
+        taken = np.mean(worse) <= BY_NOISE * noise if moved.any() else True
+        found.append(far if taken else near)
     return np.array(found)
 
 
@@ -66,7 +79,7 @@ def labelled_weights(
     """Return logits (M, F), linear in features ``rows`` (N, F), that classify the points.
 
     By logistic regression, the first feature being the constant; ``stiffness`` is the inverse of
-    its ridge.
+    its ridge, for weights of mean one.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -79,7 +92,7 @@ def labelled_weights(
     machine = LogisticRegression(C=stiffness, max_iter=300, tol=1e-5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # labels that can be told apart
-        machine.fit((rows[:, 1:] - middle) / spread, labels, sample_weight=weight)
+        machine.fit((rows[:, 1:] - middle) / spread, labels, sample_weight=weight / weight.mean())
     slopes = machine.coef_ / spread
     whole = np.concatenate([(machine.intercept_ - slopes @ middle)[:, None], slopes], axis=1)
     return np.concatenate([-whole, whole]) / 2 if count == 2 else whole

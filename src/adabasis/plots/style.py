@@ -36,13 +36,16 @@ P = ParamSpec("P")
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw with the package's style, whatever the user's is."""
+    """Draw with the package's style, whatever the user's is; of an estimator, what it fitted."""
 
     @functools.wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)
+            model, *others = args or (None,)
+            if args and hasattr(model, "fitted_"):
+                return draw(model.fitted_, *others, **kwargs)  # type: ignore[arg-type]
             return draw(*args, **kwargs)
 
     return styled
