@@ -179,7 +179,10 @@ class PieceSearch(Search):
         first = exact[0]
         first.standing = best.order
         assert isinstance(first.basis, PartitionBasis)
-        made = variants(draft.extended(*seen), first.basis.unity, None, wanted, self.data.key(0))
+        more = draft.extended(*seen)
+        if more.torn:
+            return True
+        made = variants(more, first.basis.unity, None, wanted, self.data.key(0))
         parameters = next(found for basis, found in made if not basis.continuity)
         offers = [self._left_out(first.basis, p) for p in (first.parameters, parameters)]
         if offers[1].left_out < offers[0].left_out:

@@ -35,7 +35,7 @@ WORSE = 3.0
 """A draft whose score is this many times the best one's is not trained."""
 EXACT = 1e-10
 """Relative error of pieces that need no higher degree, each point left out in turn."""
-HIDDEN, WITHIN = 0.1, 2.0
+HIDDEN, WITHIN = 0.01, 2.0
 """Share of the error beside borders that the error of a draft's pieces may be, if borders decide;
 and factor within which such drafts have borders that are as good."""
 FEWEST_ROWS = 40
@@ -126,6 +126,12 @@ class Draft:
         both = ((cloud.x, x), (cloud.y, y), (cloud.weight, weight))
         whole = cloud.at(*(np.concatenate(pair) for pair in both))
         return dataclasses.replace(self, cloud=whole, labels=np.concatenate([self.labels, found]))
+
+    @property
+    def torn(self) -> bool:
+        """Whether a piece of an interval is in several runs."""
+        along = self.cloud.x.shape[1] == 1
+        return along and int(self.cloud.runs(self.labels).max()) >= self.count
 
     @functools.cached_property
     def beside(self) -> float:
