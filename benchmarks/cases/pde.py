@@ -137,19 +137,27 @@ def run_sources(settings: Settings) -> Iterator[Measurement]:
     yield from compare([problem("poisson-2d")], methods, settings)
 
 
+def parts(name: str) -> PartitionBasis:
+    """Return the POUnet for a problem."""
+    tent = "tent" in name
+    return PartitionBasis(4, 1, partition="affine") if tent else PartitionBasis(9, 5)
+
+
 def pounet(name: str, method: str) -> Method:
     """Return a POUnet as the basis of an equation, as drawn or moved."""
 
     def fit(asked: Problem, seed: int) -> Outcome:
-        basis = (
-            PartitionBasis(4, 1, partition="affine")
-            if "tent" in asked.name
-            else PartitionBasis(9, 5, partition="rbf")
-        )
-        made = catalog.problem(asked.name)
+        made, basis = catalog.problem(asked.name), parts(asked.name)
         return outcome(solve(made, basis, method=method, max_steps=40, random_state=seed))
 
     return Method(name, fit)
+
+
+def as_many_features(asked: Problem, seed: int) -> Outcome:
+    """Solve on as many frozen tanh functions as the POUnet has."""
+    made = catalog.problem(asked.name)
+    basis = FrozenFeatures(parts(asked.name).size(len(made.domain.bounds)))
+    return outcome(solve(made, basis, random_state=seed))
 
 
 @case(
@@ -160,12 +168,13 @@ def pounet(name: str, method: str) -> Method:
     reference="adabasis",
 )
 def run_pounets(settings: Settings) -> Iterator[Measurement]:
-    """Compare a POUnet as drawn and moved with the default."""
+    """Compare a POUnet as drawn and moved with the default, and with as many features."""
     names = ["poisson-1d", "poisson-2d", "advection-diffusion", "advection-constant-tent"]
     methods = [
         Method("adabasis", by_default),
         pounet("POUnet as drawn", "frozen"),
         pounet("POUnet, Gauss-Newton", "lsgn"),
+        Method("as many frozen tanh", as_many_features),
     ]
     problems = [problem(name) for name in (names[:1] if settings.quick else names)]
     yield from compare(problems, methods, settings)
