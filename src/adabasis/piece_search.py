@@ -139,16 +139,22 @@ class PieceSearch(Search):
         penalty = self._prior(draft)
         if draft.count == 1 or self.max_steps == 0 or self._late():
             return self._solve(draft, partition, seen, wanted)
-        if math.isfinite(self.deadline):  # there may be no time for more than the first
+        solved = len(self.found) if math.isfinite(self.deadline) else None
+        if solved is not None:  # there may be no time for more than the first, which has ties
             self._solve(draft, partition, seen, wanted)
         for basis, parameters in variants(draft, partition, seen, wanted, self.data.key(0)):
             fold = 0 if self.data.folds else None
             self.found.append(self._trained(None, basis, 0, fold, penalty, parameters))
             self.found[-1].label += f", from {draft.start}"
             if fold is None:
-                solved = self._left_out(basis, self.found[-1].parameters)
-                self.found[-1].left_out = solved.left_out
-            if self._late() or self._error() < EXACT:
+                last = self.found[-1]
+                last.left_out = self._left_out(basis, last.parameters).left_out
+            if self._late():
+                return True
+            if solved is not None:  # the next begins there
+                del self.found[solved]
+                solved = None
+            if self._error() < EXACT:
                 return True
         if not self._prefer_exact(draft, seen, wanted):
             self._prefer_ties()

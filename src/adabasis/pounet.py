@@ -15,8 +15,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from .basis import AbstractPartition, PartitionBasis
 from .basis.partition import PARTITIONS
 from .fitted import Fitted
@@ -198,8 +196,7 @@ def _notes(model: Fitted, search: Search) -> Iterator[str]:
     if not isinstance(asked, int) or asked <= count:
         return
     size = model.basis.size(model.n_inputs) // count
-    rows = np.asarray(search.data.fold(0)[0]) if search.data.folds else search.data.all_rows
-    most = len(rows) // (2 * size)
+    most = len(search.data.fold(0)[0]) // (2 * size)
     why = (
         f"each of {size} polynomials takes at least {2 * size} rows to be found"
         if asked > most

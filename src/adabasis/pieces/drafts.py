@@ -138,8 +138,7 @@ class Draft:
         """The root mean square error of points in the piece of their nearest neighbour."""
         cloud = self.cloud
         nearest = self.labels[cloud.neighbours[:, min(1, len(self.labels) - 1)]]
-        errors = cloud.errors(cloud.fit(self.labels))[np.arange(len(nearest)), nearest]
-        return float(np.sqrt(cloud.weight @ errors / cloud.weight.sum() / cloud.y.shape[1]))
+        return _score(cloud, self.labels, (cloud.x, cloud.y, cloud.weight), nearest)
 
     @property
     def hidden(self) -> bool:
