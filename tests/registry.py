@@ -25,9 +25,9 @@ from adabasis.basis import (
     ProjectedFeatures,
     RBFPartition,
 )
-from adabasis.domains import AffineMap
-from adabasis.fitted import Fitted
+from adabasis.geometry.domains import AffineMap
 from adabasis.lstsq import Status
+from adabasis.models.fitted import Fitted
 from adabasis.operators import Identity
 from adabasis.train import History, StopReason
 

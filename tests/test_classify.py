@@ -16,8 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import adabasis as ab
 from adabasis import AdaptiveBasisClassifier, Classifier, NeuralBasis, classify, refit_classes
-from adabasis.classes.verdict import judge_classes
 from adabasis.cli import main
+from adabasis.evidence.classes import judge_classes
 from adabasis.experiments.spirals import spirals
 from adabasis.lstsq import Status
 from adabasis.report.sections import Evidence

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from adabasis.basis import Ensemble, NeuralBasis, ProjectedFeatures
-from adabasis.fitting import fit, refit
-from adabasis.select import clear_rank, directions, projected_bases
+from adabasis.regression.api import fit, refit
+from adabasis.selection.linear import clear_rank, directions, projected_bases
 from adabasis.train import LSGN
 
 from .laws import assert_close, relative_error

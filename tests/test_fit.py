@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adabasis.basis import FrozenFeatures, NeuralBasis
-from adabasis.fitted import Fitted
-from adabasis.fitting import fit
 from adabasis.lstsq import Status
+from adabasis.models.fitted import Fitted
+from adabasis.regression.api import fit
 from adabasis.train import LSGD, StopReason
 
 from .laws import assert_close, assert_same_bits, relative_error

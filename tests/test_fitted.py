@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from adabasis import fitted as fitted_module
 from adabasis import rows
 from adabasis.basis import FrozenFeatures
-from adabasis.domains import AffineMap, bounding_box
+from adabasis.geometry.domains import AffineMap, bounding_box
+from adabasis.models import fitted as fitted_module
 from adabasis.operators import Identity, Partial
 
 from .laws import assert_close, assert_derivative, assert_same_bits

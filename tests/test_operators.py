@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adabasis import operators as op
-from adabasis.fields import as_field, at_point, coordinates, evaluate, symbolic
+from adabasis.geometry.fields import as_field, at_point, coordinates, evaluate, symbolic
 
 NAMES = ("x", "t")
 x, t = coordinates(*NAMES)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from adabasis import plots
 from adabasis.basis import FrozenFeatures, NeuralBasis
-from adabasis.fitting import fit
 from adabasis.plots import style
+from adabasis.regression.api import fit
 from adabasis.train import History
 
 from .laws import assert_close, assert_same_bits

@@ -11,12 +11,11 @@ import pytest
 
 from adabasis import LSGD, POUNetRegressor, fit, fit_pounet, load, plots, rows
 from adabasis.basis import PartitionBasis, PolynomialPartition
-from adabasis.basis.partition import AbstractSoftmax
+from adabasis.basis.pou.partition import AbstractSoftmax, hard_assignment
+from adabasis.geometry.points import Points
 from adabasis.operators import Partial
-from adabasis.pieces.pieces import Cloud
-from adabasis.pieces.shape import owners
 from adabasis.plots.partitions import breaks, pieces, shares
-from adabasis.points import Points
+from adabasis.pou.segmentation import Cloud
 from adabasis.train import LSGN, Budget, Objective, Snapshot, StopReason, train
 
 from .laws import assert_close, assert_same_bits
@@ -169,7 +168,7 @@ def test_parts_that_own_nothing_are_reported():
     basis = PartitionBasis(8, 1, partition="network")
     method = LSGD(0.3)  # which empties parts
     collapsed = fit(basis, x, bent(x), method=method, max_steps=60)
-    owned = owners(basis.unity, collapsed.parameters.partition, collapsed.input_map(x))
+    owned = hard_assignment(basis.unity, collapsed.parameters.partition, collapsed.input_map(x))
     empty = 8 - len(np.unique(owned))
     assert empty > 0
     assert f"{empty} of 8 partitions own no row" in " ".join(collapsed.notes)

@@ -5,7 +5,7 @@ import pytest
 
 from adabasis.basis import FrozenFeatures, NeuralBasis
 from adabasis.experiments.image_collapse import ranks
-from adabasis.fitting import fit
+from adabasis.regression.api import fit
 from adabasis.train import GD, LSGD
 
 from .laws import relative_error

@@ -9,11 +9,11 @@ import pytest
 
 from adabasis import report
 from adabasis.basis import FrozenFeatures
-from adabasis.fitted import Fitted
-from adabasis.fitting import fit
+from adabasis.evidence.verdict import Score, Verdict
+from adabasis.models.fitted import Fitted
 from adabasis.plots import style
+from adabasis.regression.api import fit
 from adabasis.report import sections
-from adabasis.verdict import Score, Verdict
 
 from .registry import FUNCTIONS, fitted, points
 

@@ -7,8 +7,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from adabasis import lstsq, rows
+from adabasis.geometry.points import Points, bucket, pad_points, pad_rows, padded
 from adabasis.operators import Identity, Partial
-from adabasis.points import Points, bucket, pad_points, pad_rows, padded
 
 from .laws import assert_close, assert_derivative, assert_same_rows
 from .registry import FUNCTIONS, ROWS, design, draw, points, smooth_functions

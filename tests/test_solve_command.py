@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from adabasis._runtime.errors import BadInput
 from adabasis.cli import main
-from adabasis.errors import BadInput
-from adabasis.solve_command import SolveJob, find
+from adabasis.cli.equations import SolveJob, find
 
 pytestmark = pytest.mark.plain_scope
 

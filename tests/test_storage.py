@@ -7,11 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from adabasis import storage
 from adabasis.basis import NeuralBasis
 from adabasis.basis.initialize import AbstractInitializer, initializer_named
-from adabasis.fitted import Fitted, load
-from adabasis.storage import ModelFileError, read_model, write_atomic, write_model
+from adabasis.models import storage
+from adabasis.models.fitted import Fitted, load
+from adabasis.models.storage import ModelFileError, read_model, write_atomic, write_model
 
 from .laws import assert_same_bits
 from .registry import FUNCTIONS, REGISTRY, fitted, points

@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from adabasis import verdict
+from adabasis.evidence import verdict
 from adabasis.train import StopReason
 
 pytestmark = pytest.mark.plain_scope

@@ -20,12 +20,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from adabasis import GD, NGD, AdaptiveBasisClassifier, FrozenFeatures, NeuralBasis, classify
-from adabasis.classes.labels import indicators
-from adabasis.domains import AffineMap, bounding_box, unit_box
+from adabasis._runtime.scope import numerics
 from adabasis.experiments.spirals import spirals
-from adabasis.points import Points
+from adabasis.geometry.domains import AffineMap, bounding_box, unit_box
+from adabasis.geometry.points import Points
+from adabasis.models.labels import indicators
 from adabasis.rows import Term
-from adabasis.scope import numerics
 from adabasis.train import CrossEntropy, newton
 
 from ..fitting import Method, Outcome, Problem, compare

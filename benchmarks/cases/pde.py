@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from adabasis import FrozenFeatures, PartitionBasis, Solution, samplers, solve
+from adabasis import FrozenFeatures, PartitionBasis, Solution, solve
+from adabasis.geometry import samplers
 from adabasis.pde import catalog
 
 from ..fitting import Method, Outcome, Problem, compare

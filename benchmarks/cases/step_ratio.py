@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from adabasis import GD, LSGD, NeuralBasis, lstsq
+from adabasis._runtime.scope import numerics
+from adabasis.geometry.points import Points
 from adabasis.lstsq.solve import BACK_SUBSTITUTION_LIMIT, condition_bound
-from adabasis.points import Points
 from adabasis.rows import Term
-from adabasis.scope import numerics
 from adabasis.train import AbstractTrainer, Objective
 
 from ..measure import Timing, timed

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from adabasis import GD, LSGD, LSGN, NeuralBasis
+from adabasis._runtime.scope import numerics
+from adabasis.geometry.points import Points
 from adabasis.operators import Identity
-from adabasis.points import Points
 from adabasis.rows import Term, evaluate
-from adabasis.scope import numerics
 from adabasis.train import AbstractTrainer, Budget, Objective, Run, StopReason, train
 
 from ..fitting import Method, Outcome, Problem, compare

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adabasis import AdaptiveBasisRegressor, Fitted
-from adabasis.fitting import fit as fit_data
+from adabasis.regression.api import fit as fit_data
 
 from ..fitting import Method, Outcome, Problem
 

@@ -10,8 +10,8 @@ from scipy.interpolate import make_smoothing_spline
 from scipy.optimize import least_squares
 
 from adabasis import LSGN, FrozenFeatures, PartitionBasis, fit, fit_pounet
-from adabasis.pieces.pieces import Cloud, features
-from adabasis.pieces.segments import segment
+from adabasis.pou.intervals import segment
+from adabasis.pou.segmentation import Cloud, features
 
 from ..fitting import Method, Outcome, Problem
 from .classical import PROCESS

@@ -14,34 +14,35 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Public names by the module that holds them, in the order of the path: geometry, bases, operators,
-# rows, least squares, training, results, front doors.
+# rows, least squares, training, results, public functions.
 _NAMES = {
-    "domains": ["Box"],
+    "geometry.domains": ["Box"],
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis", "PartitionBasis"],
     "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
-    "fitted": ["Fitted", "load"],
-    "fitting": ["fit", "refit"],
-    "classes.classifier": ["Classifier"],
-    "classes.fitting": ["classify", "refit_classes"],
-    "pounet": ["fit_pounet"],
+    "models.fitted": ["Fitted", "load"],
+    "models.classifier": ["Classifier"],
+    "regression.api": ["fit", "refit"],
+    "classification.api": ["classify", "refit_classes"],
+    "pou.api": ["fit_pounet"],
     "pde.solution": ["Solution"],
     "pde.solving": ["solve"],
-    "estimators": ["AdaptiveBasisRegressor"],
-    "classes.estimator": ["AdaptiveBasisClassifier"],
-    "pounet_estimator": ["POUNetRegressor"],
+    "estimators.regressor": ["AdaptiveBasisRegressor"],
+    "estimators.classifier": ["AdaptiveBasisClassifier"],
+    "estimators.pounet": ["POUNetRegressor"],
 }
-_MODULES = [
-    "basis",
-    "domains",
-    "lstsq",
-    "operators",
-    "pde",
-    "plots",
-    "points",
-    "rows",
-    "samplers",
-    "train",
-]
+_MODULES = {
+    "basis": "basis",
+    "domains": "geometry.domains",
+    "geometry": "geometry",
+    "lstsq": "lstsq",
+    "operators": "operators",
+    "pde": "pde",
+    "plots": "plots",
+    "points": "geometry.points",
+    "rows": "rows",
+    "samplers": "geometry.samplers",
+    "train": "train",
+}
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_MODULES, *_HOME]
@@ -49,7 +50,7 @@ __all__ = ["__version__", *_MODULES, *_HOME]
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -20,7 +20,7 @@ from adabasis.basis import (
     PartitionBasis,
     ProjectedFeatures,
 )
-from adabasis.basis.polynomial import multi_indices
+from adabasis.basis.pou.polynomial import multi_indices
 from adabasis.operators import Identity
 
 from ..laws import assert_close, assert_same_bits

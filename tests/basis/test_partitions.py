@@ -17,8 +17,8 @@ from adabasis.basis import (
     PolynomialPartition,
     RBFPartition,
 )
-from adabasis.basis.partition import cells_along
-from adabasis.basis.polynomial import INDEX_SETS, dimension, multi_indices, products
+from adabasis.basis.pou.partition import cells_along
+from adabasis.basis.pou.polynomial import INDEX_SETS, dimension, multi_indices, products
 from adabasis.operators import Identity
 
 from ..laws import assert_close

@@ -21,7 +21,7 @@ def test_an_interrupt_before_anything_is_found_writes_nothing(capsys, monkeypatc
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("adabasis.classes.command.fit", interrupted)
+    monkeypatch.setattr("adabasis.cli.targets.fit", interrupted)
     write(frame())
     code, _out, err = run(capsys, "fit", "t.csv", "--target", "y")
     assert code == 130
@@ -33,7 +33,7 @@ def test_an_unforeseen_failure_is_one_line_and_exit_code_1(capsys, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr("adabasis.classes.command.fit", broken)
+    monkeypatch.setattr("adabasis.cli.targets.fit", broken)
     write(frame())
     code, _out, err = run(capsys, "fit", "t.csv", "--target", "y")
     assert code == 1
@@ -67,7 +67,7 @@ def test_ctrl_c_between_two_candidates_keeps_the_best(capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("adabasis.search.held_out_error", interrupted)
+    monkeypatch.setattr("adabasis.regression.strategy.held_out_error", interrupted)
     write(rough(100))
     code, out, _ = run(capsys, "fit", "t.csv", "--target", "y")
     assert code == 130
@@ -105,7 +105,7 @@ def test_ctrl_c_that_falls_where_exceptions_are_lost_comes_again(capsys, monkeyp
         while time.monotonic() < began + 20:
             time.sleep(0.01)
 
-    monkeypatch.setattr("adabasis.classes.command.fit", busy)
+    monkeypatch.setattr("adabasis.cli.targets.fit", busy)
     write(frame())
     assert run(capsys, "fit", "t.csv", "--target", "y")[0] == 130
     assert time.monotonic() - began < 15

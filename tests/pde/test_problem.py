@@ -8,9 +8,9 @@ import pytest
 import adabasis as ab
 from adabasis import operators as op
 from adabasis import pde
-from adabasis.fields import at_point
+from adabasis.geometry.fields import at_point
+from adabasis.geometry.samplers import Cartesian, Gauss, Sobol
 from adabasis.pde import catalog
-from adabasis.samplers import Cartesian, Gauss, Sobol
 
 x, t = pde.coordinates("x", "t")
 SQUARE = ab.Box(x=(0, 1), t=(0, 2))

@@ -7,8 +7,8 @@ import pytest
 import adabasis as ab
 from adabasis import operators as op
 from adabasis import pde
+from adabasis.geometry.samplers import Cartesian
 from adabasis.pde import catalog
-from adabasis.samplers import Cartesian
 
 x, t = pde.coordinates("x", "t")
 LINE = ab.Box(x=(0, 1))

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from adabasis.basis import NetworkPartition, PolynomialPartition, RBFPartition
-from adabasis.pieces.drafts import Draft, Wanted, different, drafts, ranked, reseeded, started
-from adabasis.pieces.insertion import inserted
-from adabasis.pieces.merging import cells, merged
-from adabasis.pieces.pieces import Cloud, features
-from adabasis.pieces.segments import segment
-from adabasis.pieces.shape import breakpoints, interval_weights, owners, shaped, steepness
+from adabasis.basis.pou.partition import hard_assignment
+from adabasis.pou.borders import breakpoints, interval_weights, shaped, steepness
+from adabasis.pou.drafts import Draft, Wanted, different, drafts, ranked, reseeded, started
+from adabasis.pou.insertion import inserted
+from adabasis.pou.intervals import segment
+from adabasis.pou.merging import cells, merged
+from adabasis.pou.segmentation import Cloud, features
 
 from ..laws import assert_close
 from ..registry import draw
@@ -212,7 +213,7 @@ def test_left_out_errors_are_those_of_fits_without_each_point():
 def test_a_shaped_partition_tells_the_labels_apart(partition):
     cloud, labels = plane()
     parameters = shaped(partition, draw(partition), cloud, labels)
-    owned = owners(partition, parameters, cloud.x)
+    owned = hard_assignment(partition, parameters, cloud.x)
     assert np.mean(owned == labels) > 0.99
     assert steepness(partition, parameters, cloud.x) > 1
 
@@ -221,7 +222,9 @@ def test_intervals_have_their_borders_where_they_are_told():
     partition = PolynomialPartition(5)
     weights = interval_weights(BREAKS, 70.0)
     x = np.linspace(0, 1, 333)[:, None]
-    np.testing.assert_array_equal(owners(partition, weights, x), np.searchsorted(BREAKS, x[:, 0]))
+    np.testing.assert_array_equal(
+        hard_assignment(partition, weights, x), np.searchsorted(BREAKS, x[:, 0])
+    )
     assert_close(steepness(partition, weights, x), 70.0, 1e-9)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from adabasis._runtime.scope import numerics
 from adabasis.basis import NeuralBasis
+from adabasis.geometry.points import Points
 from adabasis.operators import Identity, Partial
-from adabasis.points import Points
 from adabasis.rows import Term
-from adabasis.scope import numerics
 from adabasis.train import LSGN, Objective, gauss_newton, matrix_free
 from adabasis.train.project import Spectrum
 

@@ -9,8 +9,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from adabasis.basis import NeuralBasis
-from adabasis.classes.labels import indicators
-from adabasis.points import Points
+from adabasis.geometry.points import Points
+from adabasis.models.labels import indicators
 from adabasis.rows import Term
 from adabasis.train import GD, NGD, Budget, CrossEntropy, StopReason, newton, train
 

@@ -8,20 +8,10 @@ import numpy as np
 import pytest
 
 from adabasis.basis import PartitionBasis
-from adabasis.pieces.shape import interval_weights
-from adabasis.points import Points
+from adabasis.geometry.points import Points
+from adabasis.pou.borders import interval_weights
 from adabasis.rows import Term
-from adabasis.train import (
-    GD,
-    LSGD,
-    LSGN,
-    Budget,
-    Locality,
-    Objective,
-    StopReason,
-    TwoPhase,
-    train,
-)
+from adabasis.train import GD, LSGD, LSGN, Budget, Locality, Objective, StopReason, TwoPhase, train
 
 from ..laws import assert_close
 from ..registry import draw, key

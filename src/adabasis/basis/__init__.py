@@ -6,7 +6,7 @@ from .ensemble import Ensemble
 from .features import FrozenFeatures
 from .initialize import INITIALIZERS, AbstractInitializer, Box, FanScaled
 from .neural import NeuralBasis
-from .partition import (
+from .pou.partition import (
     PARTITIONS,
     AbstractPartition,
     GridPartition,
@@ -14,7 +14,7 @@ from .partition import (
     PolynomialPartition,
     RBFPartition,
 )
-from .partitioned import PartitionBasis
+from .pou.partitioned import PartitionBasis
 from .projected import ProjectedFeatures
 from .warped import WarpedBasis
 

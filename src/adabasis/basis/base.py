@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import equinox as eqx
 import jax
 
-from ..notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
+from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
 
 OnePointBasis: TypeAlias = Callable[[PointX, Parameters], Functions]
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..notation import BoxBounds, Functions, Parameters, PointX, RandomKey
+from .._runtime.notation import BoxBounds, Functions, Parameters, PointX, RandomKey
 from .base import AbstractBasis
 
 

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import BoxBounds, Functions, PointX, RandomKey
+from .._runtime.notation import BoxBounds, Functions, PointX, RandomKey
 from .activations import activation_named
 from .base import AbstractBasis
 from .initialize import Affine, Architecture, Box

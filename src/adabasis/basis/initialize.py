@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import BoxBounds, RandomKey
+from .._runtime.notation import BoxBounds, RandomKey
 from .activations import Activation
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import BoxBounds, Functions, PointsX, PointX, RandomKey
+from .._runtime.notation import BoxBounds, Functions, PointsX, PointX, RandomKey
 from .activations import activation_named
 from .base import AbstractBasis, OnePointBasis
 from .initialize import AbstractInitializer, Affine, Architecture, initializer_named

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
-from ..notation import BoxBounds, Functions, PointX, RandomKey
+from .._runtime.notation import BoxBounds, Functions, PointX, RandomKey
 from .activations import activation_named
 from .base import AbstractBasis
 from .initialize import Affine, Box, cut_planes, random_normals

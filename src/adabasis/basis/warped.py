@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import AnyArray, BoxBounds, Functions, Parameters, PointX, RandomKey
+from .._runtime.notation import AnyArray, BoxBounds, Functions, Parameters, PointX, RandomKey
 from .base import AbstractBasis
 
 

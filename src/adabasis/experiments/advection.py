@@ -16,11 +16,11 @@ import numpy as np
 import optax
 
 from .. import lstsq, rows
+from .._runtime.scope import numerics
 from ..basis import AbstractBasis, NeuralBasis
+from ..geometry.points import Points
 from ..operators import AbstractOperator, Identity, Partial
 from ..pde.catalog import tent
-from ..points import Points
-from ..scope import numerics
 from ..train import GD, LSGD, LSGN, AbstractTrainer, Budget, Objective, Run, train
 
 SEEN = 20_000

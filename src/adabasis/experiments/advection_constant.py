@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from .._runtime.scope import numerics
 from ..basis import NeuralBasis
 from ..plots.style import BLUE, COLOURMAP, GREEN, ORANGE, RED, drawable, styled
-from ..scope import numerics
 from . import advection
 from .kept import kept
 from .registry import Experiment, Record, register

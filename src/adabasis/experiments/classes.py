@@ -7,13 +7,13 @@ import dataclasses
 import jax
 import numpy as np
 
-from .. import select
+from .._runtime.scope import numerics
 from ..basis import AbstractBasis
-from ..classes.classifier import logits
-from ..classes.labels import indicators
-from ..domains import AffineMap, bounding_box, unit_box
-from ..prepared import padded_term
-from ..scope import numerics
+from ..geometry.domains import AffineMap, bounding_box, unit_box
+from ..models.classifier import logits
+from ..models.labels import indicators
+from ..selection import linear as select
+from ..selection.data import padded_term
 from ..train import AbstractTrainer, Budget, CrossEntropy, train
 from .spirals import spirals
 

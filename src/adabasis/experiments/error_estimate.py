@@ -23,8 +23,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .._runtime.notation import Parameters
 from ..basis import PartitionBasis
-from ..notation import Parameters
 from ..plots.style import styled
 from ..train import LSGN
 from . import pounets, sine

@@ -18,11 +18,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import rows
+from .._runtime.notation import BoxBounds, Functions, PointX, RandomKey
+from .._runtime.scope import numerics
 from ..basis import AbstractBasis
-from ..notation import BoxBounds, Functions, PointX, RandomKey
+from ..geometry.points import Points
 from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, figure_of, new_axes, styled
-from ..points import Points
-from ..scope import numerics
 from ..train import GD, LSGD, LSGN, AbstractTrainer, Budget, Objective, Progress, train
 from . import sine
 from .registry import Experiment, Record, register

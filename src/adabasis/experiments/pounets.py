@@ -11,11 +11,11 @@ import numpy as np
 from jax import Array
 
 from .. import lstsq, rows
+from .._runtime.notation import Parameters
+from .._runtime.scope import numerics
 from ..basis import AbstractBasis, PartitionBasis, RBFPartition
-from ..notation import Parameters
+from ..geometry.points import Points
 from ..operators import Identity
-from ..points import Points
-from ..scope import numerics
 from ..train import AbstractTrainer, Budget, Objective, Run, train
 
 Data = tuple[np.ndarray, np.ndarray]

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..storage import write_atomic
+from ..models.storage import write_atomic
 from .kept import keeping
 
 Record = dict[str, Any]

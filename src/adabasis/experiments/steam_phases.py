@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from ..plots.partitions import COLOURS, shares
 from ..plots.style import FAINT, INK, RED, styled
-from ..pounet import fit_pounet
+from ..pou.api import fit_pounet
 from ..tables import steam_table
 from .curves import shades
 from .registry import Experiment, Record, register

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import DesignMatrix, Values, Weights
+from .._runtime.notation import DesignMatrix, Values, Weights
 
 BLOCK_ROWS = 1000
 """Rows of a block of a tall matrix: small enough for the cache, which halves the time."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import Coefficients, DesignMatrix, Values
+from .._runtime.notation import Coefficients, DesignMatrix, Values
 from .reduce import Reduction, with_ridge
 from .status import Status
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..fields import Field, as_field, at_point, symbolic, unknown_names
-from ..notation import OnePointFunction, PointX
+from .._runtime.notation import OnePointFunction, PointX
+from ..geometry.fields import Field, as_field, at_point, symbolic, unknown_names
 
 
 class AbstractOperator(eqx.Module):

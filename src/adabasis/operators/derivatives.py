@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.experimental import jet
 
-from ..fields import Field
-from ..notation import OnePointFunction, PointX
+from .._runtime.notation import OnePointFunction, PointX
+from ..geometry.fields import Field
 from .base import AbstractOperator
 
 Coordinate = int | str | Field

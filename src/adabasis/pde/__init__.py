@@ -1,17 +1,9 @@
 """Linear differential equations: state the problem, get a solution with a certificate."""
 
-from ..fields import coordinates
+from ..geometry.fields import coordinates
 from . import catalog
 from .certificate import Certificate
-from .conditions import (
-    Condition,
-    Dirichlet,
-    Initial,
-    Neumann,
-    Observe,
-    Periodic,
-    Robin,
-)
+from .conditions import Condition, Dirichlet, Initial, Neumann, Observe, Periodic, Robin
 from .problem import LinearProblem
 from .solution import Solution
 

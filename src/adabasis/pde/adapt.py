@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import lstsq
+from .._runtime.compiled import quickly
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
-from ..compiled import quickly
-from ..fields import coordinates
+from ..geometry.fields import coordinates
 from ..train import GD, LSGN, AbstractTrainer, Budget, Objective, train
 from ..train.project import FIRST_DAMPING
 from .conditions import Initial, coordinate_name

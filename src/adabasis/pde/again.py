@@ -15,13 +15,13 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from .. import rows
+from .._runtime.compiled import quickly
+from .._runtime.notation import Parameters
+from .._runtime.scope import numerics
 from ..basis import AbstractBasis
-from ..compiled import quickly
+from ..geometry.samplers import Sobol
 from ..lstsq import Status
-from ..notation import Parameters
 from ..operators import Identity
-from ..samplers import Sobol
-from ..scope import numerics
 from .certificate import CONTRADICTION, certify, runner_up, unmet
 from .conditions import Piece
 from .problem import LinearProblem, on_waves, values_at

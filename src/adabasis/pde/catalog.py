@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..domains import Box
-from ..fields import coordinates
+from ..geometry.domains import Box
+from ..geometry.fields import coordinates
 from ..operators import Biharmonic, Identity, Laplacian, Partial, UserOperator
 from .conditions import Condition, Dirichlet, Initial, Neumann
 from .problem import LinearProblem

@@ -14,9 +14,9 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from .. import lstsq
+from .._runtime.compiled import quickly
+from .._runtime.notation import Parameters
 from ..basis import AbstractBasis
-from ..compiled import quickly
-from ..notation import Parameters
 from ..operators import Identity
 from ..rows import evaluate
 from .newton import reduced_at

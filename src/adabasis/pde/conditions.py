@@ -10,16 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..domains import Box
-from ..fields import Field, as_field
-from ..operators import (
-    AbstractOperator,
-    Identity,
-    NormalDerivative,
-    Partial,
-    Shifted,
-)
-from ..samplers import AbstractSampler
+from ..geometry.domains import Box
+from ..geometry.fields import Field, as_field
+from ..geometry.samplers import AbstractSampler
+from ..operators import AbstractOperator, Identity, NormalDerivative, Partial, Shifted
 
 Place = Any
 """``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage import replacing
+from ..models.storage import replacing
 
 if TYPE_CHECKING:
     from .solution import Solution

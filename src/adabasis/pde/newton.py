@@ -20,9 +20,9 @@ import numpy as np
 from jax import Array
 
 from .. import lstsq, rows
+from .._runtime.compiled import quickly
+from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis
-from ..compiled import quickly
-from ..notation import AnyArray, Parameters, PointX
 from ..operators import Linearised
 from ..train import AbstractTrainer, Budget, History, Objective, Run, StopReason, train
 from .system import Rows, ridged

@@ -20,13 +20,13 @@ import numpy as np
 from jax import Array
 
 from .. import rows
-from ..compiled import quickly
-from ..domains import AffineMap, Box
-from ..fields import Field, as_field, evaluate
+from .._runtime.compiled import quickly
+from .._runtime.scope import double_precision
+from ..geometry.domains import AffineMap, Box
+from ..geometry.fields import Field, as_field, evaluate
+from ..geometry.points import Points
+from ..geometry.samplers import AbstractSampler, Gauss
 from ..operators import AbstractOperator
-from ..points import Points
-from ..samplers import AbstractSampler, Gauss
-from ..scope import double_precision
 from .conditions import AbstractCondition, Piece, World
 
 DIRECTIONS = 8

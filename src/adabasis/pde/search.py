@@ -15,12 +15,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._runtime.notation import Parameters
 from ..basis import AbstractBasis, FrozenFeatures, WarpedBasis
+from ..geometry.samplers import AbstractSampler, default_sampler
 from ..lstsq import Status
 from ..lstsq.solve import RCOND
-from ..notation import Parameters
-from ..samplers import AbstractSampler, default_sampler
-from ..select import draw
+from ..selection.linear import draw
 from ..train import History, StopReason
 from .newton import newton
 from .problem import LinearProblem

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..fitted import Fitted
+from ..models.fitted import Fitted
 from ..operators import AbstractOperator
 from .again import resolved
 from .certificate import Certificate
@@ -50,7 +50,7 @@ class Solution(Fitted):
     def residual(self, X: Any) -> np.ndarray:
         """Evaluate L[u] − f at N points, in the user's units: (N,)."""
         x = self._inputs(X, "Solution.residual(X)")
-        from ..fields import evaluate
+        from ..geometry.fields import evaluate
 
         source = evaluate(self.problem.source, self.problem.domain.names, x)
         return super().apply(self.problem.operator, x) - source

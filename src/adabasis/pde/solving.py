@@ -10,11 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._runtime.scope import numerics
 from ..basis import AbstractBasis, FrozenFeatures
-from ..domains import AffineMap
+from ..geometry.domains import AffineMap
+from ..geometry.samplers import AbstractSampler
 from ..lstsq import Status
-from ..samplers import AbstractSampler
-from ..scope import numerics
 from ..train import AbstractTrainer, StopReason
 from .adapt import adapt, train_on
 from .certificate import certify, refinement, stability
@@ -110,7 +110,7 @@ def solve(
 def _checked(
     problem: LinearProblem, basis: AbstractBasis | None, method: Any
 ) -> AbstractTrainer | None:
-    from ..fitting import TRAINERS
+    from ..regression.api import TRAINERS
 
     if not isinstance(problem, LinearProblem):
         raise TypeError(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._runtime.scope import numerics
 from ..basis import FrozenFeatures
-from ..scope import numerics
 
 if TYPE_CHECKING:
     from .solution import Solution

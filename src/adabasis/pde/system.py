@@ -12,12 +12,12 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from .. import lstsq, rows
+from .._runtime.compiled import quickly
+from .._runtime.notation import AnyArray, BoxBounds, Functions, Parameters, PointX, RandomKey
 from ..basis import AbstractBasis
-from ..compiled import quickly
-from ..domains import AffineMap
-from ..notation import AnyArray, BoxBounds, Functions, Parameters, PointX, RandomKey
+from ..geometry.domains import AffineMap
+from ..geometry.samplers import AbstractSampler, Sobol
 from ..operators import Identity
-from ..samplers import AbstractSampler, Sobol
 from .problem import LinearProblem, Part, unit_map
 
 RIDGE = 1e-13

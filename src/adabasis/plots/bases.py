@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..fitted import Fitted
+from ..models.fitted import Fitted
 from .functions import grid
 from .style import BLUE, COLOURMAP, HEIGHT, RED, WIDTH, figure_of, names_of, new_axes, short, styled
 

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..classes.classifier import Classifier
+from ..models.classifier import Classifier
 from ..train import History
 from .functions import grid
 from .style import (

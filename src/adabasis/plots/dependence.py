@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..fitted import Fitted
+from ..models.fitted import Fitted
 from .style import BLUE, INK, WIDTH, Column, columns_of, names_of, short, some_of, value
 
 MOST_CURVES = 8

@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from scipy.spatial import ConvexHull, QhullError
 
-from ..fitted import Fitted
+from ..models.fitted import Fitted
 from .dependence import dependence
 from .style import (
     BLUE,

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from .._runtime.scope import double_precision
 from ..basis import PartitionBasis
-from ..fitted import Fitted
-from ..scope import double_precision
+from ..models.fitted import Fitted
 from .style import BLUE, COLOURMAP, GREEN, HEIGHT, INK, ORANGE, RED, WIDTH, names_of, styled
 
 POINTS = 2001

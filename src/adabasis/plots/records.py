@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..fitted import Fitted
+from ..models.fitted import Fitted
 from .style import (
     BLUE,
     GREEN,

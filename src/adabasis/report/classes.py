@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import plots
-from ..classes.classifier import Classifier
-from ..classes.joint import RATE
+from ..models.classifier import Classifier
 from ..plots.classes import COLOURS, MOST_CLASSES
 from ..plots.style import columns_of
+from .joint import RATE
 from .sections import (
     WORST,
     Block,

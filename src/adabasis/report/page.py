@@ -14,10 +14,10 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from ..evidence.verdict import Verdict
+from ..models.storage import write_atomic
 from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, names_of
-from ..storage import write_atomic
 from ..train import History
-from ..verdict import Verdict
 from .sections import Block, Evidence, Film, Picture, Subject, Table, sections
 
 COLOURS = {INK: "ink", FAINT: "faint", BLUE: "blue", ORANGE: "orange", GREEN: "green", RED: "red"}

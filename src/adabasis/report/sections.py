@@ -13,16 +13,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import plots
+from .._runtime.errors import significant
 from ..basis import PartitionBasis
-from ..classes.classifier import Classifier
-from ..classes.labels import index_of, indicators
-from ..errors import significant
-from ..fitted import Fitted
+from ..evidence.verdict import Verdict
+from ..models.classifier import Classifier
+from ..models.fitted import Fitted
+from ..models.labels import index_of, indicators
 from ..plots.dependence import MOST_CURVES
 from ..plots.partitions import breaks, shares
 from ..plots.style import columns_of
 from ..train import History
-from ..verdict import Verdict
 
 MOST_OUTPUTS = 4
 """Outputs that are drawn; the page of a model with a hundred of them would be no use."""

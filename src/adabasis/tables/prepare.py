@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import BadInput, counted, listed
+from .._runtime.errors import BadInput, counted, listed
 from .columns import MOST_CATEGORIES, kind_of, missing, numbers, texts, wrong_column
 from .targets import few_whole_numbers, holds_classes, labels_of, told_classes
 

@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
-from ..errors import BadInput, listed
+from .._runtime.errors import BadInput, listed
 from .dialect import Dialect, detect
 
 SAMPLE = 2**18

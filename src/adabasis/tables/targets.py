@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import BadInput, listed
+from .._runtime.errors import BadInput, listed
 from .columns import MOST_CATEGORIES, kind_of, looks_decorated, numbers, texts, wrong_column
 
 FEW_NUMBERS = 10

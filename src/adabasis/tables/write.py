@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ..errors import BadInput
-from ..storage import replacing
+from .._runtime.errors import BadInput
+from ..models.storage import replacing
 
 
 def write_predictions(

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..compiled import quickly
-from ..notation import AnyArray, Parameters, RandomKey
+from .._runtime.compiled import quickly
+from .._runtime.notation import AnyArray, Parameters, RandomKey
 from .cross_entropy import CrossEntropy
 from .steps import AbstractTrainer, Evaluation, Objective, choose
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from .. import rows
+from .._runtime.notation import AnyArray, Coefficients, Parameters, Scalar
 from ..basis.base import AbstractBasis
-from ..notation import AnyArray, Coefficients, Parameters, Scalar
 
 
 @jax.tree_util.register_dataclass

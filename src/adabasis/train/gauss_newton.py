@@ -41,7 +41,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from .. import lstsq
-from ..notation import Parameters, RandomKey
+from .._runtime.notation import Parameters, RandomKey
 from . import matrix_free
 from .project import (
     FIRST_RIDGE,

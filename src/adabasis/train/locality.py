@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .._runtime.notation import AnyArray, Parameters, Scalar
 from ..basis import PartitionBasis
-from ..basis.partition import AbstractSoftmax
-from ..notation import AnyArray, Parameters, Scalar
+from ..basis.pou.partition import AbstractSoftmax
 from .steps import Objective
 
 LEAST_FACTOR, HALVINGS = 1e-9, 40

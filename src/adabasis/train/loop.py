@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..notation import Parameters, RandomKey
+from .._runtime.notation import Parameters, RandomKey
+from .._runtime.progress import Callback, Progress
 from .blocks import BLOCK, AnyObjective, Work, advance, advance_few, begin, held_out_error
-from .record import Callback, Progress, Run, StopReason, Tape
+from .record import Run, StopReason, Tape
 from .steps import AbstractTrainer, Evaluation
 
 BLOCK_SECONDS = 0.2
@@ -125,7 +126,7 @@ def _check_precision(objective: AnyObjective, parameters: Parameters) -> None:
         raise TypeError(
             f"train: expected arrays of one precision, got {names} with JAX's double precision "
             f"{scope}. Make the parameters and the objective, and call train, inside "
-            "`with adabasis.scope.numerics():`."
+            "`with adabasis._runtime.scope.numerics():`."
         )
 
 

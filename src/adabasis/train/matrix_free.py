@@ -22,15 +22,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from ..notation import Parameters
-from .project import (
-    FIRST_RIDGE,
-    NO_PROGRESS,
-    Spectrum,
-    damped,
-    lowered,
-    projected_loss,
-)
+from .._runtime.notation import Parameters
+from .project import FIRST_RIDGE, NO_PROGRESS, Spectrum, damped, lowered, projected_loss
 from .steps import Evaluation, Objective
 
 ITERATIONS = 100

@@ -27,8 +27,8 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from .. import rows
-from ..notation import Parameters, RandomKey
-from ..points import Points
+from .._runtime.notation import Parameters, RandomKey
+from ..geometry.points import Points
 from .cross_entropy import CrossEntropy
 from .last_layer import ARMIJO, LastLayer, newton
 from .steps import AbstractTrainer, Evaluation, Pace, Rate, check_rate, choose, rate_at

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax import Array
 
-from ..notation import AnyArray, Parameters
+from .._runtime.notation import AnyArray, Parameters
+from .._runtime.progress import Progress
 from .steps import Evaluation
 
 
@@ -61,22 +61,6 @@ class History:
         return cls(
             np.array([loss]), np.array([rank]), nothing, nothing, np.zeros(0, int), np.zeros(0)
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """What callbacks see: a callback that returns true stops the run."""
-
-    step: int
-    loss: float
-    validation: float | None
-    best: float
-    seconds: float
-    parameters: Parameters
-    coefficients: Array
-
-
-Callback = Callable[[Progress], Any]
 
 
 MOST_KEPT = 65

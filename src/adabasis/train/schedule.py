@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..notation import Parameters, RandomKey
+from .._runtime.notation import Parameters, RandomKey
 from .locality import Locality
 from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective, Pace
 

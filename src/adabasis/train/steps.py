@@ -25,8 +25,8 @@ import optax
 from jax import Array
 
 from .. import lstsq, rows
+from .._runtime.notation import AnyArray, Coefficients, Parameters, RandomKey, Scalar
 from ..basis.base import AbstractBasis
-from ..notation import AnyArray, Coefficients, Parameters, RandomKey, Scalar
 
 Rate = float | Callable[[Array], Array]
 """A learning rate, or an Optax schedule of the step count."""

@@ -1,0 +1,1 @@
+"""What every module may use: errors, notation, float64 scope, compilation, progress."""

@@ -1,0 +1,1 @@
+"""Partitions of unity, local polynomials, and the bases made of both."""

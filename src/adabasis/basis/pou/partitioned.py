@@ -1,0 +1,239 @@
+"""Partition of unity networks as bases: partitions times local polynomials."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ..._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
+from ..base import AbstractBasis
+from .partition import AbstractPartition, AbstractSoftmax, partition_named, sample_of
+from .polynomial import MOST_FUNCTIONS, check_space, dimension, multi_indices, products
+
+LEAST_SCALE = 1e-3
+"""Smallest local scale, as a share of the spread of all points: a partition may own one point."""
+
+OVERFLOW = 1e-9
+"""Share of the largest number that products of local coordinates stay below: of coefficients and
+norms there is room for."""
+
+
+class Cells(NamedTuple):
+    """Parameters of a :class:`PartitionBasis`.
+
+    Attributes
+    ----------
+    partition : pytree
+        ξ of the partition.
+    centre, scale : arrays, shape (N_part, D)
+        Of the local coordinates t = (x − centre)/scale. They change the basis of each local
+        space, not the space, so no trainer moves them.
+    """
+
+    partition: Parameters
+    centre: Array
+    scale: Array
+
+
+class PartitionBasis(AbstractBasis):
+    r"""A POUnet's functions Φ_{αβ}(x; ξ) = φ_α(x; ξ) P_β(x) (slides eq. 16 and 17).
+
+    φ is a partition of unity that training moves; P_β are products of Legendre polynomials in
+    local coordinates of each partition, orthonormal over a box that its points fill. Function αβ
+    has number α · dim V + β.
+
+    Parameters
+    ----------
+    n_partitions : int
+        N_part.
+    degree : int
+        m, of the polynomials.
+    partition : str or AbstractPartition
+        A name in ``adabasis.basis.PARTITIONS``: ``"rbf"``, ``"rbf-anisotropic"``, ``"affine"``
+        (power diagram), ``"quadratic"`` (borders are conics), ``"quartic"``, ``"network"``,
+        ``"resnet"`` (the slides' deep one), ``"grid"`` (fixed).
+    index_set : {"total", "tensor", "hyperbolic"}
+        Which products: of total degree ≤ m; of degree ≤ m in each input; those with
+        ∏ (β_i + 1) ≤ m + 1, for many inputs.
+    continuity : float
+        Weight of the mean square of the differences between neighbouring polynomials at points
+        of their common border (:meth:`ties`). With 0 the function may jump from part to part;
+        large weights leave kinks only, which noise cannot bend apart.
+    reach : float
+        Distance from a border, in the basis's own units, up to which points vouch for it.
+
+    Raises
+    ------
+    ValueError
+        For no partitions, a negative degree or an unknown name; at :meth:`init`, for more than
+        20,000 functions.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> basis = PartitionBasis(4, 2, partition="rbf")
+    >>> parameters = basis.init(jax.random.key(0), jnp.array([[0.0, 1.0], [0.0, 1.0]]))
+    >>> basis(jnp.array([0.5, 0.5]), parameters).shape
+    (24,)
+    """
+
+    n_partitions: int = eqx.field(static=True)
+    degree: int = eqx.field(static=True)
+    partition: str | AbstractPartition = eqx.field(static=True, kw_only=True)
+    index_set: str = eqx.field(static=True, kw_only=True)
+    continuity: float = eqx.field(static=True, kw_only=True)
+    reach: float = eqx.field(static=True, kw_only=True)
+
+    def __init__(
+        self,
+        n_partitions: int,
+        degree: int,
+        *,
+        partition: str | AbstractPartition = "rbf",
+        index_set: str = "total",
+        continuity: float = 0.0,
+        reach: float = 0.02,
+    ) -> None:
+        if n_partitions < 1 or degree < 0:
+            raise ValueError(
+                f"PartitionBasis(n_partitions={n_partitions}, degree={degree}): expected at least "
+                "1 and at least 0."
+            )
+        check_space(degree, index_set)
+        if not (0 <= continuity < math.inf and reach > 0):
+            raise ValueError(
+                f"PartitionBasis(continuity={continuity!r}, reach={reach!r}): expected a number of "
+                "at least 0 and a positive one."
+            )
+        self.n_partitions, self.degree = int(n_partitions), int(degree)
+        self.partition, self.index_set = partition, index_set
+        self.continuity, self.reach = float(continuity), float(reach)
+        _ = self.unity  # checks the name
+
+    @property
+    def unity(self) -> AbstractPartition:
+        """The partition of unity, itself a basis."""
+        return partition_named(self.partition, self.n_partitions)
+
+    @property
+    def smoothness(self) -> float:
+        """That of the partition."""
+        return self.unity.smoothness
+
+    @property
+    def trainable(self) -> bool:
+        """That of the partition."""
+        return self.unity.trainable
+
+    def size(self, n_inputs: int) -> int:
+        """Return N_part · dim V."""
+        return self.n_partitions * dimension(n_inputs, self.degree, self.index_set)
+
+    def replace(self, **changes: Any) -> Self:
+        """Change some arguments; a partition that is an object follows their number."""
+        wanted = changes.get("n_partitions", self.n_partitions)
+        partition = changes.get("partition", self.partition)
+        if isinstance(partition, AbstractPartition) and partition.n_partitions != wanted:
+            changes["partition"] = partition.replace(n_partitions=wanted)
+        return super().replace(**changes)
+
+    def init(self, key: RandomKey, box: BoxBounds) -> Cells:
+        """Draw the partition, with local coordinates that suit points all over the box."""
+        n_inputs = box.shape[0]
+        if self.size(n_inputs) > MOST_FUNCTIONS:
+            raise ValueError(
+                f"{self!r}: {self.size(n_inputs):,} functions of {n_inputs} inputs, "
+                f"{self.n_partitions} times {self.size(n_inputs) // self.n_partitions:,} "
+                f"polynomials; at most {MOST_FUNCTIONS:,} are solved for. Lower the degree or the "
+                "number of partitions, or take index_set='hyperbolic'."
+            )
+        partition_key, sample_key = jax.random.split(key)
+        drawn = self.unity.init(partition_key, box)
+        return self.recentred(drawn, sample_of(sample_key, box))
+
+    def placed(self, parameters: Cells, x: PointsX) -> Cells:
+        """Adjust the partition and its local coordinates to the points (N, D)."""
+        return self.recentred(self.unity.placed(parameters.partition, x), x)
+
+    def recentred(self, partition: Parameters, x: PointsX) -> Cells:
+        """Return a partition with the local coordinates of the points that each part owns.
+
+        Centre and scale are the mean and √3 standard deviations under the weights φ_α: a uniform
+        stretch becomes [−1, 1].
+        """
+        phi = jax.vmap(lambda point: self.unity(point, partition))(x)
+        middle, spread = jnp.mean(x, axis=0), jnp.std(x, axis=0)
+        spread = jnp.where(spread > 0, spread, 1.0)
+        # One point more, in the middle of all: a partition may own none.
+        mass = jnp.sum(phi, axis=0)[:, None] + 1.0
+        centre = (phi.T @ x + middle) / mass
+        squares = phi.T @ (x - middle) ** 2 - (mass - 1.0) * (centre - middle) ** 2
+        variance = (jnp.maximum(squares, 0.0) + LEAST_SCALE * spread**2) / mass
+        scale = math.sqrt(3.0) * jnp.maximum(jnp.sqrt(variance), LEAST_SCALE * spread)
+        return Cells(partition, centre, scale)
+
+    def __call__(self, x: PointX, parameters: Cells) -> Functions:
+        """Evaluate the P functions at one point; ValueError if it has another number of inputs."""
+        local = self._local(x, parameters)
+        return (self.unity(x, parameters.partition)[:, None] * local).reshape(-1)
+
+    def pieces(self, x: PointX, parameters: Cells, c: Array) -> Array:
+        """Return the local polynomials at one point for coefficients (P, Q): (N_part, Q)."""
+        local = self._local(x, parameters)
+        return jnp.einsum("ab,abq->aq", local, c.reshape(*local.shape, -1))
+
+    @property
+    def tie_weight(self) -> float:
+        """That of :meth:`ties`, where there are borders with a position."""
+        soft = isinstance(self.unity, AbstractSoftmax) and self.n_partitions > 1
+        return self.continuity if soft else 0.0
+
+    def ties(self, x: PointX, parameters: Cells) -> Functions:
+        r"""Return the row whose product with c is the jump at the border nearest to x, (P,).
+
+        With i and j the two largest logits at x and g = ℓ_i − ℓ_j, the border is near
+        z = x − g ∇g/‖∇g‖², exactly there for affine logits. The row is that of √ω (p_i − p_j)(z),
+        where ω = (1 − (‖x − z‖/reach)²)² and 0 further away. It does not change with the sharpness
+        of the border, so that training cannot evade it.
+        """
+        unity = self.unity
+        assert isinstance(unity, AbstractSoftmax)
+        _, (i, j) = jax.lax.top_k(unity.logits(x, parameters.partition), 2)
+
+        def gap(x: Array) -> Array:
+            logits = unity.logits(x, parameters.partition)
+            return logits[i] - logits[j]
+
+        value, slope = jax.value_and_grad(gap)(x)
+        steep = jnp.sum(slope**2)
+        move = jnp.where(steep > 0, value / jnp.where(steep > 0, steep, 1.0), jnp.inf)
+        distance = move**2 * steep / self.reach**2
+        near = distance < 1
+        border = x - jnp.where(near, move, 0.0) * slope
+        signs = jax.nn.one_hot(i, self.n_partitions, dtype=x.dtype)
+        signs = signs - jax.nn.one_hot(j, self.n_partitions, dtype=x.dtype)
+        local = self._local(border, parameters)
+        weight = jnp.where(near, 1 - jnp.where(near, distance, 0.0), 0.0)
+        return (weight * signs[:, None] * local).reshape(-1)
+
+    def _local(self, x: Array, parameters: Cells) -> Array:
+        """Return the polynomials of all parts at one point, (N_part, dim V)."""
+        centre, scale = jax.lax.stop_gradient((parameters.centre, parameters.scale))
+        if centre.shape[-1] != x.shape[0]:
+            raise ValueError(
+                f"{self!r}: parameters of {centre.shape[-1]} inputs, evaluated at a point of "
+                f"{x.shape[0]}. Draw them by init(key, box) with a box of {x.shape[0]} sides."
+            )
+        indices = self._indices(x.shape[0])
+        # Of points so far away that polynomials overflow, 0 · ∞ would be NaN.
+        order = int(indices.sum(axis=1).max())
+        furthest = (float(jnp.finfo(x.dtype).max) * OVERFLOW) ** (1 / (order + 1))
+        return products(jnp.clip((x - centre) / scale, -furthest, furthest), indices)
+
+    def _indices(self, n_inputs: int) -> Any:
+        return multi_indices(n_inputs, self.degree, self.index_set)

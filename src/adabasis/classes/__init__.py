@@ -1,1 +1,0 @@
-"""Classification: labels in, probabilities out, by the same bases, searches and trainers."""

@@ -1,0 +1,1 @@
+"""Classes: points and labels in, probabilities out."""

@@ -1,0 +1,418 @@
+"""The command line; everything heavy is imported by the command that needs it.
+
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import importlib
+import io
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+
+from .._runtime.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .tables import Outcome
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return __version__
+
+
+app = cyclopts.App(
+    name="adabasis",
+    version=_version,
+    help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
+    help_epilogue="Begin with: adabasis fit TABLE.csv --target COLUMN. "
+    "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.",
+    help_format="plaintext",
+)
+Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
+
+
+@app.command(usage="Usage: adabasis fit TABLE --target COLUMN [OPTIONS]")
+def fit(
+    table: Path,
+    /,
+    *,
+    target: Names = (),
+    model: str = "auto",
+    pieces: int | None = None,
+    degree: int | None = None,
+    weight: str | None = None,
+    drop: Names = (),
+    encode: Flag = False,
+    impute: Flag = False,
+    classify: Flag = False,
+    holdout: float = 0.2,
+    seed: int = 0,
+    max_seconds: Annotated[float, Parameter(show_default=False)] = math.inf,
+    out: Path | None = None,
+    report: Path | None = None,
+    no_report: Flag = False,
+    force: Flag = False,
+    quiet: Flag = False,
+    as_json: AsJson = False,
+) -> int:
+    """Fit a table, judge the model on rows it has not seen, save it with a report.
+
+    Parameters
+    ----------
+    table
+        CSV, Parquet or Feather; the first line of a CSV names the columns.
+    target
+        Column to predict (needed); repeat for several. Text is taken as classes.
+    model
+        auto, network (trained functions), frozen (functions as drawn) or pounet (pieces).
+    pieces
+        With --model pounet: how many pieces; chosen by held-out error if left out.
+    degree
+        With --model pounet: degree of their polynomials, likewise.
+    weight
+        Column of non-negative row weights.
+    drop
+        Column to leave out; repeat for several.
+    encode
+        One 0/1 input for each category of a text column.
+    impute
+        Fill missing inputs (median, most frequent), leave out rows without target.
+    classify
+        Take whole numbers in the target as classes; text and true/false always are.
+    holdout
+        Share of rows kept aside to judge the model.
+    seed
+        Of everything random.
+    max_seconds
+        Time for the fit; the best model so far is kept.
+    out
+        Model file [default: TABLE.adabasis here].
+    report
+        Report page [default: TABLE.html here].
+    no_report
+        Write no report page, which saves time.
+    force
+        Overwrite files.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import tables
+
+    job = tables.FitJob(
+        table, target, model, weight, drop, encode, impute, classify, holdout, seed, max_seconds,
+        out, report, no_report, force, _given, pieces, degree,
+    )  # fmt: skip
+    return _told(tables.fit_table(job, _console(), quiet=quiet or as_json), as_json)
+
+
+@app.command
+def predict(
+    model: Path,
+    table: Path,
+    /,
+    *,
+    out: Path | None = None,
+    force: Flag = False,
+    quiet: Flag = False,
+    as_json: AsJson = False,
+) -> int:
+    """Predict every row of a table with a saved model; tables may be larger than memory.
+
+    Parameters
+    ----------
+    model
+        A file written by adabasis fit.
+    table
+        CSV, Parquet or Feather with the columns the model was fitted to, in any order.
+    out
+        CSV or Parquet [default: TABLE-predictions.csv here].
+    force
+        Overwrite the file.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import tables
+
+    silent = quiet or as_json
+    found = tables.predict_table(model, table, out, force, _console(), quiet=silent)
+    return _told(found, as_json)
+
+
+@app.command
+def show(model: Path, /, *, as_json: AsJson = False) -> int:
+    """Say what a model file is and how it was made.
+
+    Parameters
+    ----------
+    model
+        A file written by adabasis fit.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import tables
+
+    return _told(tables.show_model(model, _console(), quiet=as_json), as_json)
+
+
+@app.command
+def solve(
+    what: str = "",
+    *,
+    seed: int = 0,
+    max_seconds: float = math.inf,
+    report: Flag = False,
+    force: Flag = False,
+    listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
+    quiet: Flag = False,
+    as_json: AsJson = False,
+) -> int:
+    """Solve a differential equation, with a certificate of how well.
+
+    Parameters
+    ----------
+    what
+        A name of the catalogue (--list shows them), or a Python file that sets ``problem``.
+    seed
+        Of everything random.
+    max_seconds
+        Time for the search; the best solution so far is kept.
+    report
+        Write a page about the solution: NAME.html here.
+    force
+        Overwrite the page.
+    listed
+        Show the catalogue.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import equations
+
+    if listed or not what:
+        return _told(equations.show_catalogue(_console()), False)
+    job = equations.SolveJob(what, seed, max_seconds, report, force)
+    return _told(equations.solve_named(job, _console(), quiet=quiet or as_json), as_json)
+
+
+@app.command
+def reproduce(
+    *names: str,
+    full: Flag = False,
+    quick: Flag = False,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
+    out: Path = Path("figures"),
+) -> int:
+    """Run experiments behind the slides' figures, and draw them.
+
+    Parameters
+    ----------
+    names
+        Of experiments; --list shows them.
+    full
+        The published size, which takes minutes to hours.
+    quick
+        A size that takes about a minute, a quarter of an hour for waves: the default.
+    every
+        Run all of them.
+    listed
+        Show the names.
+    out
+        Folder for NAME/quick.json, .svg and .png, or full.
+    """
+    from . import reproduce as reproducing
+
+    if full and quick:
+        raise BadInput("--full and --quick: choose one.")
+    return reproducing.run(names, full, every, listed, out, _console())
+
+
+@app.command
+def doctor(*, as_json: AsJson = False) -> int:
+    """Look for what is wrong with this installation, and say how to mend it.
+
+    Parameters
+    ----------
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import doctor
+
+    with open(os.devnull, "w") as nowhere:
+        document = doctor.report(_console(nowhere if as_json else None))
+    if as_json:
+        print(json.dumps(document))
+    return int(bool(document["wrong"]))
+
+
+@app.command
+def demo(*, out: Path = Path("adabasis-demo")) -> int:
+    """Take a tour of a minute: a table of steam, and the comparison behind the method.
+
+    Parameters
+    ----------
+    out
+        Folder for the model, the report and the pictures.
+    """
+    from ..experiments import demo
+
+    try:
+        demo.run(out, _console())
+    except KeyboardInterrupt:
+        return _complain(f"Interrupted: what is in {out} by now is whole.", 130)
+    return 0
+
+
+_given: Sequence[str] = ()
+_WORK = {
+    "demo": "..experiments.demo",
+    "doctor": ".doctor",
+    "fit": ".tables",
+    "predict": ".tables",
+    "reproduce": ".reproduce",
+    "show": ".tables",
+    "solve": ".equations",
+}
+"""The module that does the work of each command."""
+
+
+def _console(file: Any = None) -> Console:
+    from rich.console import Console
+
+    return Console(file=file)
+
+
+def _told(outcome: Outcome, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(outcome.document, allow_nan=False))
+    return 130 if outcome.interrupted else 0
+
+
+def use_compile_cache() -> None:
+    """Keep compiled code between commands, if a folder for it can be written."""
+    folder = Path(
+        os.environ.get("ADABASIS_CACHE")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adabasis"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Put off Ctrl-C to the end of the block: imports of compiled modules do not survive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Send Ctrl-C again if it fell into a callback that swallows exceptions (JAX has some)."""
+    before = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    global _given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal can show every name
+    _given = sys.argv[1:] if tokens is None else list(tokens)
+    try:
+        command, bound, _ = app.parse_args(_given, exit_on_error=False, print_error=False)
+        if command.__module__ == __name__:  # not --help or --version
+            with _interrupts_wait():
+                use_compile_cache()
+                importlib.import_module(_WORK[command.__name__], __package__)
+        with _no_interrupt_lost():
+            return command(*bound.args, **bound.kwargs) or 0
+    except cyclopts.CycloptsError as error:
+        about = [name for name in _given[:1] if name in app]
+        return _complain(f"{error}".strip(), 2, f"See {' '.join(['adabasis', *about, '--help'])}.")
+    except BadInput as error:
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("Interrupted: nothing was written.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("ADABASIS_TRACEBACK"):
+            raise
+        return _complain(
+            f"{type(error).__name__}: {error}", 1, "ADABASIS_TRACEBACK=1 shows where it happened."
+        )
+
+
+def _complain(text: str, code: int, hint: str = "") -> int:
+    lines = "\n".join(filter(None, [f"adabasis: {text}", hint])).splitlines()
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [
+            textwrap.fill(
+                line,
+                width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines
+        ]
+    print("\n".join(lines), file=sys.stderr)
+    return code

@@ -1,0 +1,176 @@
+"""The scikit-learn façade of classification."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from ..classification.api import classify
+from ..classification.strategy import MEMBERS, default_bases
+from ..train import GD, NGD, AbstractTrainer
+from .regressor import AdaptiveEstimator, Trainers
+
+
+class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
+    """Classification with an adaptive basis: Newton for coefficients, descent for functions.
+
+    By default nothing needs tuning: the basis, its scale, the ridge and the end of training are
+    chosen from the data (see :func:`adabasis.classify`).
+
+    Parameters
+    ----------
+    width, depth : int or "auto"
+        Hidden units and layers. ``"auto"`` (both) compares random features of several widths
+        with trained networks; a number for either asks for that network.
+    activation : str or callable
+        A name in ``adabasis.basis.ACTIVATIONS`` or an elementwise function.
+    residual : bool
+        Residual instead of plain layers.
+    init : str or AbstractInitializer
+        A name in ``adabasis.basis.INITIALIZERS``.
+    method : {"auto", "frozen", "gd", "ngd"} or trainer
+        See :func:`adabasis.classify`.
+    learning_rate : float, optional
+        For ``"gd"`` and ``"ngd"`` only. ``None``: 1e-3 for ``"gd"``; ``"ngd"`` needs none.
+    max_steps : int, optional
+    max_seconds : float
+    tol : float
+        Cross-entropy, relative to that of the class frequencies, at which training stops.
+    n_restarts : int
+    ensemble : int or "auto"
+        Draws averaged by ``method="auto"``; ``"auto"``: 5 where width and depth are, else 1.
+    ridge : float or "auto"
+        λ, which is 1/C of scikit-learn's ``LogisticRegression``.
+    validation : float, "auto" or None
+        Share of the rows held out to choose and to stop training.
+    calibrate : bool
+        Divide the scores by the temperature that suits the held-out rows best.
+    class_weight : mapping, "balanced" or None
+        Weights of classes, which multiply those of the rows.
+    random_state : int, RandomState or None
+        The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
+    verbose : bool
+
+    Attributes
+    ----------
+    classes_ : array, shape (K,)
+    fitted_ : Classifier
+        Scores, probabilities, derivatives of scores, ``save``, ``plot``.
+    history_ : History
+    stop_reason_ : StopReason
+    rank_ : int
+        Independent functions on the training rows.
+    n_iter_ : int
+        Training steps taken.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 100)[:, None]
+    >>> model = AdaptiveBasisClassifier().fit(X, np.abs(X[:, 0]) < 0.5)
+    >>> model.predict([[0.0], [0.9]]).tolist()
+    [True, False]
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
+        **AdaptiveEstimator._parameter_constraints,
+        "method": [StrOptions({"auto", "frozen", "gd", "ngd"}), AbstractTrainer],
+        "calibrate": ["boolean"],
+        "class_weight": [None, StrOptions({"balanced"}), dict],
+    }
+    _with_rate: ClassVar[Trainers] = {"gd": GD, "ngd": NGD}
+    _members = MEMBERS
+
+    def __init__(
+        self,
+        width: int | str = "auto",
+        depth: int | str = "auto",
+        *,
+        activation: Any = "tanh",
+        residual: bool = False,
+        init: Any = "box",
+        method: Any = "auto",
+        learning_rate: float | None = None,
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
+        tol: float = 0.0,
+        n_restarts: int = 1,
+        ensemble: int | str = "auto",
+        ridge: float | str = "auto",
+        validation: float | str | None = "auto",
+        calibrate: bool = False,
+        class_weight: Any = None,
+        random_state: Any = 0,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            width,
+            depth,
+            activation=activation,
+            residual=residual,
+            init=init,
+            method=method,
+            learning_rate=learning_rate,
+            max_steps=max_steps,
+            max_seconds=max_seconds,
+            tol=tol,
+            n_restarts=n_restarts,
+            ensemble=ensemble,
+            ridge=ridge,
+            validation=validation,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.calibrate = calibrate
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to X (N, D) and labels y (N,).
+
+        Parameters
+        ----------
+        X : array-like or data frame, shape (N, D)
+        y : array-like, shape (N,)
+            Strings, true and false, whole numbers, categories.
+        sample_weight : array-like, shape (N,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For bad data (see :func:`adabasis.classify`) or parameters out of range.
+        """
+        X, y, weight = self._rows(X, y, sample_weight)
+        check_classification_targets(y)
+        settings = self._settings()
+        by_class = compute_sample_weight(settings.pop("class_weight"), y)
+        weight = by_class if weight is None else weight * by_class
+        bases = self._bases(X, weight, default_bases)
+        self._remember(classify(bases, X, y, sample_weight=weight, **settings))
+        self.classes_ = self.fitted_.classes
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the log odds of the second of two classes, (N,), or K scores, (N, K)."""
+        x = self._inputs(X)
+        return self.fitted_(x)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, in the order of ``classes_``: (N, K)."""
+        x = self._inputs(X)
+        return self.fitted_.probabilities(x)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the likeliest label for X (N, D): (N,)."""
+        x = self._inputs(X)
+        return self.fitted_.predict(x)

@@ -1,0 +1,138 @@
+"""The scikit-learn façade of partition of unity networks."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from numbers import Integral
+from typing import Any, Self
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..basis import PARTITIONS, AbstractPartition, PartitionBasis
+from ..basis.pou.polynomial import INDEX_SETS
+from ..pou.api import fit_pounet
+from ..pou.drafts import STARTS
+from .regressor import BUDGETS, AbstractRegressor
+
+
+class POUNetRegressor(AbstractRegressor):
+    """Regression with a partition of unity network: for targets that are smooth in pieces.
+
+    Kinks and jumps in unknown places are found, the pieces are polynomials. Numbers that are
+    left open are chosen by the error on rows held out (see :func:`adabasis.fit_pounet`).
+
+    Parameters
+    ----------
+    n_partitions : int or "auto"
+        Parts; where the rows do not fill them they end as fewer, with a warning.
+    degree : int or "auto"
+        Of the polynomials.
+    partition : str or AbstractPartition
+        Of what kind borders are. ``"auto"``, or a name in ``adabasis.basis.PARTITIONS``: "affine"
+        (planes), "quadratic", "quartic", "rbf", "rbf-anisotropic", "network", "resnet", "grid".
+    index_set : {"total", "tensor", "hyperbolic"}
+        Which products of powers of several inputs are among the polynomials: those whose degrees
+        have a sum, a maximum or a product up to a number; the last are the fewest.
+    start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
+        Where the pieces come from.
+    max_steps : int, optional
+    max_seconds : float
+    tol : float
+        Relative root mean square residual at which training stops.
+    ridge : float or "auto"
+        λ, the weight of the coefficients' squares; what the noise calls for by default.
+    validation : float, "auto" or None
+        Share of the rows held out to choose by.
+    random_state : int, RandomState or None
+        The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
+    verbose : bool
+
+    Attributes
+    ----------
+    fitted_ : Fitted
+        The fitted function; its ``basis`` is a :class:`adabasis.PartitionBasis`, its ``notes`` say
+        what the user should know. ``adabasis.plots.partitions`` draws the parts.
+    n_partitions_, degree_ : int
+        Those chosen.
+    history_ : History
+    stop_reason_ : StopReason
+    rank_ : int
+        Independent functions on the training rows.
+    n_iter_ : int
+        Training steps taken.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(0, 1, 200)[:, None]
+    >>> model = POUNetRegressor().fit(X, np.where(X[:, 0] < 0.4, X[:, 0], 2.0))
+    >>> model.n_partitions_, model.degree_
+    (2, 1)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
+        "n_partitions": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "degree": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "partition": [StrOptions({"auto", *PARTITIONS}), AbstractPartition],
+        "index_set": [StrOptions(set(INDEX_SETS))],
+        "start": [StrOptions({"auto", *STARTS})],
+        **BUDGETS,
+    }
+
+    def __init__(
+        self,
+        n_partitions: int | str = "auto",
+        degree: int | str = "auto",
+        *,
+        partition: Any = "auto",
+        index_set: str = "total",
+        start: str = "auto",
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
+        tol: float = 0.0,
+        ridge: float | str = "auto",
+        validation: float | str | None = "auto",
+        random_state: Any = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.n_partitions = n_partitions
+        self.degree = degree
+        self.partition = partition
+        self.index_set = index_set
+        self.start = start
+        self.max_steps = max_steps
+        self.max_seconds = max_seconds
+        self.tol = tol
+        self.ridge = ridge
+        self.validation = validation
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to X (N, D) and y (N,) or (N, Q).
+
+        Parameters
+        ----------
+        X : array-like or data frame, shape (N, D)
+        y : array-like, shape (N,) or (N, Q)
+        sample_weight : array-like, shape (N,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For bad data, parameters out of range, or more coefficients than rows.
+        """
+        X, y, weight = self._rows(X, y, sample_weight)
+        self._remember(fit_pounet(X, y, sample_weight=weight, **self._settings()))
+        basis = self.fitted_.basis
+        assert isinstance(basis, PartitionBasis)
+        self.n_partitions_, self.degree_ = basis.n_partitions, basis.degree
+        if isinstance(self.n_partitions, Integral) and self.n_partitions_ < self.n_partitions:
+            warnings.warn("\n".join(self.fitted_.notes), stacklevel=2)
+        return self

@@ -1,0 +1,284 @@
+"""The scikit-learn façade: NumPy, pandas and polars in, NumPy out; all work is done below."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ..basis import AbstractBasis, NeuralBasis
+from ..basis.initialize import AbstractInitializer
+from ..models.fitted import Fitted
+from ..regression.api import fit
+from ..regression.strategy import MEMBERS
+from ..selection import linear as select
+from ..selection.search import SEARCH_ROWS
+from ..train import GD, LSGD, AbstractTrainer
+
+Trainers = Mapping[str, Callable[[float], AbstractTrainer]]
+"""Trainers that take a learning rate, by method."""
+DEFAULT_WIDTH, DEFAULT_DEPTH = 64, 2
+BUDGETS: dict[str, list[Any]] = {
+    "max_steps": [None, Interval(Integral, 0, None, closed="left")],
+    "max_seconds": [Interval(Real, 0, None, closed="right")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "ridge": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+    "validation": [None, StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+"""What every estimator takes, and within which limits."""
+
+
+class AbstractEstimator(BaseEstimator):
+    """What the estimators share: rows in float64, a model of them, its record as attributes.
+
+    Attributes
+    ----------
+    fitted_ : Fitted
+    """
+
+    fitted_: Any
+
+    def _rows(
+        self, X: Any, y: Any, sample_weight: Any, **checks: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the rows to fit, once parameters and rows are known to be sound."""
+        self._validate_params()
+        X, y = validate_data(self, X, y, dtype=np.float64, **checks)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        return X, y, sample_weight
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the parameters as the front door takes them."""
+        return {
+            **self.get_params(deep=False),
+            "random_state": _seed(self.random_state),
+            "verbose": bool(self.verbose),
+        }
+
+    def _remember(self, model: Fitted) -> Self:
+        """Keep the model, and of its record what users of scikit-learn look for."""
+        self.fitted_ = model
+        self.history_, self.stop_reason_ = model.history, model.stop_reason
+        self.rank_, self.n_iter_ = model.rank, max(1, len(model.history) - 1)
+        return self
+
+    def _inputs(self, X: Any) -> np.ndarray:
+        """Return rows to predict for, which must have the columns of those fitted."""
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+
+class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
+    """Estimators of numbers, one or several for each row."""
+
+    def _rows(
+        self, X: Any, y: Any, sample_weight: Any, **checks: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        return super()._rows(X, y, sample_weight, multi_output=True, y_numeric=True, **checks)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y."""
+        x = self._inputs(X)
+        return self.fitted_(x)
+
+
+class AdaptiveEstimator(AbstractEstimator):
+    """Estimators on a network or on functions that are chosen from the data."""
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
+        **BUDGETS,
+        "width": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "depth": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "activation": [str, callable],
+        "residual": ["boolean"],
+        "init": [str, AbstractInitializer],
+        "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
+        "n_restarts": [Interval(Integral, 1, None, closed="left")],
+        "ensemble": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    }
+    _with_rate: ClassVar[Trainers] = {}
+    _members: ClassVar[int]
+    """How many are averaged where the basis is left open."""
+
+    def __init__(
+        self,
+        width: int | str = "auto",
+        depth: int | str = "auto",
+        *,
+        activation: Any = "tanh",
+        residual: bool = False,
+        init: Any = "box",
+        method: Any = "auto",
+        learning_rate: float | None = None,
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
+        tol: float = 0.0,
+        n_restarts: int = 1,
+        ensemble: int | str = "auto",
+        ridge: float | str = "auto",
+        validation: float | str | None = "auto",
+        random_state: Any = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.width = width
+        self.depth = depth
+        self.activation = activation
+        self.residual = residual
+        self.init = init
+        self.method = method
+        self.learning_rate = learning_rate
+        self.max_steps = max_steps
+        self.max_seconds = max_seconds
+        self.tol = tol
+        self.n_restarts = n_restarts
+        self.ensemble = ensemble
+        self.ridge = ridge
+        self.validation = validation
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether the basis is left open."""
+        return self.method == "auto" and self.width == "auto" and self.depth == "auto"
+
+    def _bases(
+        self,
+        X: np.ndarray,
+        weight: np.ndarray | None,
+        choices: Callable[..., list[AbstractBasis]],
+    ) -> list[AbstractBasis]:
+        """Return the network asked for, or the choices for so many distinct rows."""
+        look = {name: getattr(self, name) for name in ("activation", "residual", "init")}
+        if self._chooses:
+            places = np.unique(X if weight is None else X[weight > 0], axis=0)
+            return choices(min(len(places), SEARCH_ROWS), X.shape[1], **look)
+        width = DEFAULT_WIDTH if self.width == "auto" else int(self.width)
+        depth = DEFAULT_DEPTH if self.depth == "auto" else int(self.depth)
+        return [NeuralBasis(width, depth, **look)]
+
+    def _settings(self) -> dict[str, Any]:
+        settings = super()._settings()
+        for name in ("width", "depth", "activation", "residual", "init", "learning_rate"):
+            del settings[name]
+        if self.ensemble == "auto" and self._chooses:
+            settings["ensemble"] = self._members
+        return {**settings, "method": self._trainer()}
+
+    def _trainer(self) -> str | AbstractTrainer:
+        if self.learning_rate is None:
+            return self.method
+        if not isinstance(self.method, str) or self.method not in self._with_rate:
+            raise ValueError(
+                f"{type(self).__name__}(learning_rate={self.learning_rate}): only method="
+                f"{' and '.join(map(repr, self._with_rate))} take a learning rate; "
+                f"method={self.method!r} needs none."
+            )
+        return self._with_rate[self.method](float(self.learning_rate))
+
+
+class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
+    """Regression with an adaptive basis: least squares for coefficients, descent for functions.
+
+    By default nothing needs tuning: the basis, its scale, the ridge and the end of training are
+    chosen from the data (see :func:`adabasis.fit`).
+
+    Parameters
+    ----------
+    width, depth : int or "auto"
+        Hidden units and layers. ``"auto"`` (both) compares random features of several widths
+        with a trained network; a number for either asks for that network.
+    activation : str or callable
+        A name in ``adabasis.basis.ACTIVATIONS`` or an elementwise function.
+    residual : bool
+        Residual instead of plain layers.
+    init : str or AbstractInitializer
+        A name in ``adabasis.basis.INITIALIZERS``.
+    method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or trainer
+        See :func:`adabasis.fit`.
+    learning_rate : float, optional
+        For ``"gd"`` and ``"lsgd"`` only. ``None``: 1e-3 for ``"gd"``; ``"lsgd"`` adjusts its own.
+    max_steps : int, optional
+    max_seconds : float
+    tol : float
+        Relative root mean square residual at which training stops.
+    n_restarts : int
+    ensemble : int or "auto"
+        Networks averaged by ``method="auto"``; ``"auto"``: 10 where width and depth are, else 1.
+    ridge : float or "auto"
+    validation : float, "auto" or None
+        Share of the rows held out to stop training.
+    random_state : int, RandomState or None
+        The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
+    verbose : bool
+
+    Attributes
+    ----------
+    fitted_ : Fitted
+        The fitted function: derivatives, ``save``, ``plot``.
+    history_ : History
+    stop_reason_ : StopReason
+    rank_ : int
+        Independent functions on the training rows.
+    n_iter_ : int
+        Training steps taken.
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(0, 1, 100)[:, None]
+    >>> model = AdaptiveBasisRegressor().fit(X, np.exp(X[:, 0]))
+    >>> model.score(X, np.exp(X[:, 0])) > 0.999999
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
+        **AdaptiveEstimator._parameter_constraints,
+        "method": [StrOptions({"auto", "frozen", "gd", "lsgd", "lsgn"}), AbstractTrainer],
+    }
+    _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
+    _members = MEMBERS
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to X (N, D) and y (N,) or (N, Q).
+
+        Parameters
+        ----------
+        X : array-like or data frame, shape (N, D)
+        y : array-like, shape (N,) or (N, Q)
+        sample_weight : array-like, shape (N,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For bad data (see :func:`adabasis.fit`) or parameters out of range.
+        """
+        X, y, weight = self._rows(X, y, sample_weight)
+        choices = functools.partial(select.default_bases, n_outputs=np.size(y) // len(y))
+        bases = self._bases(X, weight, choices)
+        return self._remember(fit(bases, X, y, sample_weight=weight, **self._settings()))
+
+
+def _seed(random_state: Any) -> int:
+    """Return a seed from what scikit-learn takes for one."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -1,0 +1,1 @@
+"""Where things are: domains, points with weights, samplers, functions of the coordinates."""

@@ -1,0 +1,1 @@
+"""Results: fitted functions and classifiers, their record, their files."""

@@ -1,0 +1,387 @@
+"""The result of a fit: a function with derivatives, a record of how it was made, a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .._runtime.notation import AnyArray, Parameters
+from .._runtime.scope import double_precision
+from ..basis import BASES, AbstractBasis
+from ..basis.initialize import AbstractInitializer, initializer_config, initializer_from
+from ..geometry.domains import AffineMap
+from ..geometry.points import pad_points
+from ..lstsq import Status
+from ..operators import AbstractOperator, Identity, Partial
+from ..train import History, Snapshot, StopReason
+from .storage import ModelFileError, read_model, write_model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CHUNK_NUMBERS = 2**24
+"""Entries of the design matrix in memory at once when a model is evaluated (128 MiB)."""
+PROBE_TOLERANCE = 1e-9
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Fitted:
+    """A fitted function u(X) = output map of Φ(input map of X; ξ) c.
+
+    Call it on an (N, D) array in the user's units; float64 NumPy in and out.
+
+    Attributes
+    ----------
+    basis : AbstractBasis
+    parameters : pytree
+        ξ, for inputs that went through ``input_map``.
+    coefficients : array, shape (P, Q)
+        c, in the model's units (outputs before ``output_map``).
+    input_map, output_map : AffineMap
+        From the user's units to the model's.
+    box : array, shape (D, 2)
+        Bounds of the training inputs, in the user's units: outside them u extrapolates.
+    rank : int
+        Independent functions on the training data.
+    singular_values : array, shape (P,)
+        Of the column-scaled rows, descending.
+    status : Status
+        Of the final least-squares solve; ``status.advice`` explains it.
+    stop_reason : StopReason
+    history : History
+    validation_error : float
+        Relative root mean square error on rows the coefficients never saw (error over the
+        spread of the outputs there), NaN where nothing was held out.
+    validation_kind : str
+        How ``validation_error`` was measured.
+    initial_parameters : pytree
+        ξ before training.
+    candidates : tuple of mappings
+        What was tried and with what error, best first; restarts included.
+    settings : mapping
+        The arguments of the call, for the record.
+    notes : tuple of str
+        What the user should know: failures, doubts, advice.
+    flat_output : bool
+        Whether y was one-dimensional.
+    snapshots : tuple of Snapshot
+        ξ and c while training, where they were kept (:func:`adabasis.fit_pounet` does).
+    """
+
+    basis: AbstractBasis
+    parameters: Parameters
+    coefficients: np.ndarray
+    input_map: AffineMap
+    output_map: AffineMap
+    box: np.ndarray
+    rank: int
+    singular_values: np.ndarray
+    status: Status
+    stop_reason: StopReason
+    history: History
+    validation_error: float = math.nan
+    validation_kind: str = "none"
+    initial_parameters: Parameters = None
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    flat_output: bool = False
+    snapshots: tuple[Snapshot, ...] = ()
+
+    @property
+    def n_inputs(self) -> int:
+        """D."""
+        return len(self.box)
+
+    @property
+    def n_outputs(self) -> int:
+        """Q."""
+        return self.coefficients.shape[1]
+
+    def __repr__(self) -> str:
+        """Name the functions, the inputs and outputs, and the error; not the arrays."""
+        return (
+            f"<{type(self).__name__}: {type(self.basis).__name__}, {self.n_inputs} inputs, "
+            f"{self.n_outputs} outputs, {len(self.coefficients)} functions of rank {self.rank}, "
+            f"validation error {self.validation_error:.2g}>"
+        )
+
+    def __call__(self, X: Any) -> np.ndarray:
+        """Evaluate at N points.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, D)
+
+        Returns
+        -------
+        array, shape (N, Q), or (N,) if the model was fitted to a one-dimensional y
+
+        Raises
+        ------
+        ValueError
+            If X does not have D columns.
+        """
+        return self._apply(Identity(), X, "Fitted(X)")
+
+    def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
+        """Evaluate L[u] at N points for a linear operator L, in the user's units.
+
+        Parameters
+        ----------
+        operator : AbstractOperator
+        X : array-like, shape (N, D)
+
+        Returns
+        -------
+        array, shape (N, Q), or (N,) if the model was fitted to a one-dimensional y
+        """
+        return self._apply(operator, X, "Fitted.apply(operator, X)")
+
+    def gradient(self, X: Any) -> np.ndarray:
+        """Evaluate ∂u/∂x at N points.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, D)
+
+        Returns
+        -------
+        array, shape (N, Q, D), or (N, D) if the model was fitted to a one-dimensional y
+        """
+        return np.stack([self.apply(Partial(i), X) for i in range(self.n_inputs)], axis=-1)
+
+    def functions(self, X: Any, *, initial: bool = False) -> np.ndarray:
+        """Evaluate the basis functions themselves at N points: shape (N, P)."""
+        parameters = self.initial_parameters if initial else self.parameters
+        whole = dataclasses.replace(
+            self,
+            parameters=parameters,
+            coefficients=np.eye(len(self.coefficients)),
+            output_map=AffineMap.identity(len(self.coefficients)),
+            flat_output=False,
+        )
+        return whole(X)
+
+    def at(self, snapshot: Snapshot) -> Self:
+        """Return the model as it was at a snapshot."""
+        return dataclasses.replace(
+            self, parameters=snapshot.parameters, coefficients=np.asarray(snapshot.coefficients)
+        )
+
+    def outside(self, X: Any) -> np.ndarray:
+        """Say which of the N points lie outside the training box (extrapolation): (N,) bools."""
+        x = self._inputs(X, "Fitted.outside(X)")
+        return np.any((x < self.box[:, 0]) | (x > self.box[:, 1]), axis=1)
+
+    def plot(self, ax: Any = None) -> Figure:
+        """Draw the fitted function; see :func:`adabasis.plots.fitted`."""
+        from .. import plots
+
+        return plots.fitted(self, ax=ax)
+
+    def report(self, path: str | os.PathLike[str], X: Any = None, y: Any = None) -> None:
+        """Write an HTML page about the model: how good it is, how it came about.
+
+        Parameters
+        ----------
+        path : path
+        X, y : array-likes, shapes (n, D) and (n,) or (n, Q), optional
+            Rows with known answers, best ones that the model was not fitted to.
+        """
+        from .. import report
+
+        report.write(path, self, evidence=report.Evidence.of(self, X, y))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file, atomically; :func:`load` reads it.
+
+        Raises
+        ------
+        ValueError
+            If the basis holds a function without a name (a custom activation).
+        """
+        write_model(path, self._document(), self._tensors())
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "basis": _basis_description(self.basis),
+            "n_inputs": self.n_inputs,
+            "rank": self.rank,
+            "status": self.status.name,
+            "stop_reason": self.stop_reason.name,
+            "validation_error": repr(float(self.validation_error)),
+            "validation_kind": self.validation_kind,
+            "candidates": [dict(c) for c in self.candidates],
+            "settings": dict(self.settings),
+            "notes": list(self.notes),
+            "flat_output": self.flat_output,
+            "snapshots": [snapshot.step for snapshot in self.snapshots],
+        }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        tensors = {
+            "coefficients": self.coefficients,
+            "box": self.box,
+            "singular_values": self.singular_values,
+            "probe": self(_probe_points(self.box)),
+        }
+        for name in ("input_map", "output_map"):
+            tensors[f"{name}.shift"] = getattr(self, name).shift
+            tensors[f"{name}.scale"] = getattr(self, name).scale
+        for name in ("parameters", "initial_parameters"):
+            for i, leaf in enumerate(jax.tree.leaves(getattr(self, name))):
+                tensors[f"{name}.{i}"] = np.asarray(leaf)
+        for k, snapshot in enumerate(self.snapshots):
+            tensors[f"snapshots.{k}.coefficients"] = np.asarray(snapshot.coefficients)
+            for i, leaf in enumerate(jax.tree.leaves(snapshot.parameters)):
+                tensors[f"snapshots.{k}.{i}"] = np.asarray(leaf)
+        for field in dataclasses.fields(History):
+            tensors[f"history.{field.name}"] = getattr(self.history, field.name)
+        return tensors
+
+    def _inputs(self, X: Any, call: str) -> np.ndarray:
+        x = np.asarray(X, dtype=float)
+        if x.ndim != 2 or x.shape[1] != self.n_inputs:
+            raise ValueError(
+                f"{call}: expected an (N, {self.n_inputs}) array, got shape {x.shape}."
+            )
+        return x
+
+    def _apply(self, operator: AbstractOperator, X: Any, call: str) -> np.ndarray:
+        x = self._inputs(X, call)
+        at_once = max(64, CHUNK_NUMBERS // len(self.coefficients))
+        with double_precision():
+            model = (self.parameters, self.coefficients, self.input_map, self.output_map)
+            chunks = [
+                np.asarray(_operated(operator, self.basis, model, pad_points(chunk)))[: len(chunk)]
+                for chunk in np.split(x, range(at_once, len(x), at_once))
+            ]
+        out = np.concatenate(chunks)
+        return out[:, 0] if self.flat_output else out
+
+
+@eqx.filter_jit
+def _operated(operator: AbstractOperator, basis: AbstractBasis, model: Any, x: AnyArray) -> Array:
+    """Return L[u](x), the maps being part of u: derivatives come out in the user's units."""
+    parameters, c, input_map, output_map = model
+
+    def u(point: Array) -> Array:
+        inside = (point - input_map.shift) / input_map.scale
+        return output_map.shift + output_map.scale * (basis(inside, parameters) @ c)
+
+    return jax.vmap(operator(u))(jnp.asarray(x))
+
+
+def load(path: str | os.PathLike[str]) -> Fitted:
+    """Read a model written by :meth:`Fitted.save`.
+
+    The file's checksum is verified, and the model's answers at stored points are compared with
+    those it gave when it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged, not a model, from a newer version, or answers differently here.
+    """
+    document, tensors = read_model(path)
+    basis = _basis_from(document["basis"])
+    shape = _parameters_shape(basis, document["n_inputs"])
+    leaves, structure = jax.tree.flatten(shape)
+
+    def tree(name: str) -> Parameters:
+        if f"{name}.0" not in tensors:  # a model made by hand may not know where it started
+            return None
+        return jax.tree.unflatten(structure, [tensors[f"{name}.{i}"] for i in range(len(leaves))])
+
+    kind: Any = Fitted
+    if "labels" in document:
+        from .classifier import restored as kind
+    model: Fitted = kind(
+        basis=basis,
+        parameters=tree("parameters"),
+        coefficients=tensors["coefficients"],
+        input_map=AffineMap(tensors["input_map.shift"], tensors["input_map.scale"]),
+        output_map=AffineMap(tensors["output_map.shift"], tensors["output_map.scale"]),
+        box=tensors["box"],
+        rank=document["rank"],
+        singular_values=tensors["singular_values"],
+        status=Status[document["status"]],
+        stop_reason=StopReason[document["stop_reason"]],
+        history=History(
+            *(tensors[f"history.{field.name}"] for field in dataclasses.fields(History))
+        ),
+        validation_error=float(document["validation_error"]),
+        validation_kind=document["validation_kind"],
+        initial_parameters=tree("initial_parameters"),
+        candidates=tuple(document["candidates"]),
+        settings=document["settings"],
+        notes=tuple(document["notes"]),
+        flat_output=document["flat_output"],
+        snapshots=tuple(
+            Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
+            for k, step in enumerate(document.get("snapshots", ()))
+        ),
+        **({"labels": document["labels"]} if "labels" in document else {}),
+    )
+    now, then = model(_probe_points(model.box)), tensors["probe"]
+    if not np.allclose(now, then, rtol=0, atol=PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)):
+        raise ModelFileError(
+            f"load({os.fspath(path)!r}): the model answers differently here than where it was "
+            f"saved (by up to {np.abs(now - then).max():.1e}). Check the versions with "
+            "`adabasis doctor`, or fit again."
+        )
+    return model
+
+
+def _parameters_shape(basis: AbstractBasis, n_inputs: int) -> Parameters:
+    return jax.eval_shape(
+        basis.init,
+        jax.eval_shape(lambda: jax.random.key(0)),
+        jax.ShapeDtypeStruct((n_inputs, 2), float),
+    )
+
+
+def _probe_points(box: np.ndarray) -> np.ndarray:
+    """Return five fixed points of the box, off any grid a user would choose."""
+    fraction = (np.arange(1, 6)[:, None] * 0.618033988749895 * np.arange(1, len(box) + 1)) % 1.0
+    return box[:, 0] + fraction * (box[:, 1] - box[:, 0])
+
+
+def _basis_description(basis: AbstractBasis) -> dict[str, Any]:
+    config = basis.config()
+    for name, value in config.items():
+        if isinstance(value, AbstractInitializer):
+            config[name] = initializer_config(value)
+        elif isinstance(value, AbstractBasis):
+            config[name] = _basis_description(value)
+        elif callable(value):
+            raise ValueError(
+                f"Fitted.save: {name}={value!r} has no registered name, so no file can hold it. "
+                "Use a named activation, or register yours in adabasis.basis.ACTIVATIONS."
+            )
+    return {"kind": type(basis).__name__, "config": config}
+
+
+def _basis_from(description: Mapping[str, Any]) -> AbstractBasis:
+    return BASES[description["kind"]](
+        **{name: _described(value) for name, value in description["config"].items()}
+    )
+
+
+def _described(value: Any) -> Any:
+    """Return the basis or initialiser that a mapping describes, or the value itself."""
+    if not isinstance(value, Mapping):
+        return value
+    return _basis_from(value) if value["kind"] in BASES else initializer_from(value)

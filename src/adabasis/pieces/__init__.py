@@ -1,1 +1,0 @@
-"""Pieces of data, as labels of points: where partition of unity networks start from."""

@@ -1,0 +1,1 @@
+"""Partition of unity networks: pieces are found first, then trained."""

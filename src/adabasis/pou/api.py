@@ -1,0 +1,205 @@
+"""Fitting partition of unity networks without luck: a draft of the pieces, then Gauss–Newton.
+
+Random partitions rarely find many pieces: descent moves borders a little, but does not carry a part
+across another. So the pieces come first, as labels of points (:mod:`adabasis.pou`), and a
+partition that tells the labels apart is where Gauss–Newton steps begin. What they add is what
+labels cannot say: borders between the points, smooth passages, polynomials that meet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .._runtime.scope import numerics
+from ..basis import AbstractPartition, PartitionBasis
+from ..basis.pou.partition import PARTITIONS
+from ..models.fitted import Fitted
+from ..regression.api import finished
+from ..regression.strategy import Search
+from ..selection.data import Prepared
+from ..selection.options import check_budgets, shown
+from ..train import Callback
+from .drafts import STARTS, Wanted
+from .strategy import PieceSearch
+
+STEPS = 60
+"""Gauss–Newton steps of a run by default."""
+
+
+def fit_pounet(
+    X: Any,
+    y: Any,
+    *,
+    n_partitions: int | str = "auto",
+    degree: int | str = "auto",
+    partition: str | AbstractPartition = "auto",
+    index_set: str = "total",
+    start: str = "auto",
+    sample_weight: Any = None,
+    max_steps: int | None = None,
+    max_seconds: float = math.inf,
+    tol: float = 0.0,
+    ridge: float | str = "auto",
+    validation: Any = "auto",
+    random_state: int = 0,
+    callbacks: Iterable[Callback] = (),
+    verbose: bool = False,
+) -> Fitted:
+    r"""Fit a partition of unity network: polynomials of pieces, and where the pieces are.
+
+    Parameters
+    ----------
+    X : array-like, shape (N, D)
+    y : array-like, shape (N,) or (N, Q)
+    n_partitions : int or "auto"
+        N_part. ``"auto"`` compares numbers by the error on rows held out (in one input: by
+        Schwarz's criterion first; of a fixed grid by leave-one-out). A number that the rows cannot
+        fill may end as fewer. A partition that is given as an object has its own number.
+    degree : int or "auto"
+        Of the polynomials, likewise.
+    partition : str or AbstractPartition
+        A name in ``adabasis.basis.PARTITIONS``, or ``"auto"``: intervals in one input, borders
+        that are planes, conics or quartics in more, whichever classify the held-out rows best.
+        A partition of a kind of your own is trained from what its ``init`` draws.
+    index_set : {"total", "tensor", "hyperbolic"}
+        See :class:`adabasis.PartitionBasis`.
+    start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
+        Where the pieces come from: dynamic programming (one input), small cells that are merged,
+        pieces inserted where the residual is largest, oblique cuts from coarse to fine, a
+        regression tree with polynomial leaves. ``"auto"``: the first in one input, merging in two
+        and three, cuts in more.
+    sample_weight, max_steps, max_seconds, tol, ridge, validation, random_state, callbacks, verbose
+        As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
+
+    Returns
+    -------
+    Fitted
+        Its ``basis`` is a :class:`adabasis.PartitionBasis`.
+
+    Raises
+    ------
+    ValueError
+        For bad data, names that are not known, or more coefficients asked for than there are
+        rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(0, 1, 200)[:, None]
+    >>> model = fit_pounet(X, np.abs(X[:, 0] - 0.3))
+    >>> model.basis.n_partitions, bool(abs(model([[0.3]])[0]) < 1e-9)
+    (2, True)
+    """
+    check_budgets("fit_pounet", max_steps, max_seconds, tol, 1, 1, ridge)
+    deadline = time.perf_counter() + max_seconds
+    wanted = Wanted(
+        count=_count(n_partitions, partition),
+        degree=_number("degree", degree, 0),
+        index_set=index_set,
+        start=start,
+        seed=random_state,
+        deadline=deadline,
+    )
+    data = Prepared(X, y, sample_weight, validation, random_state, True, split_by_default=True)
+    _check(wanted, partition, data)
+    settings = {
+        "method": "pounet",
+        "n_partitions": _shown(wanted.count),
+        "degree": _shown(wanted.degree),
+        "partition": partition if isinstance(partition, str) else repr(partition),
+        "index_set": index_set,
+        "start": start,
+        "max_steps": max_steps,
+        "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
+        "tol": tol,
+        "ridge": ridge,
+        "random_state": random_state,
+        "n_rows": data.n_rows,
+    }
+    with numerics(), shown(verbose, max_steps) as lines:
+        steps = STEPS if max_steps is None else max_steps
+        search = PieceSearch(data, steps, tol, deadline, 1, ridge, (*callbacks, *lines))
+        try:
+            search.pieces(wanted, partition)
+        except KeyboardInterrupt:
+            search.interrupted()
+        model = finished(search, settings, refit=True)
+        notes = (*model.notes, *_notes(model, search))
+        return dataclasses.replace(model, notes=notes, snapshots=search.snapshots)
+
+
+def _shown(number: int | None) -> int | str:
+    return "auto" if number is None else number
+
+
+def _number(name: str, value: Any, least: int) -> int | None:
+    if isinstance(value, str) and value == "auto":
+        return None
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(whole, bool) or not isinstance(whole, numbers.Integral) or whole < least:
+        raise ValueError(
+            f"fit_pounet({name}={value!r}): 'auto' or a whole number of at least {least}."
+        )
+    return int(whole)
+
+
+def _count(asked: Any, partition: Any) -> int | None:
+    """Return N_part as asked for, or that of a partition that is given."""
+    count = _number("n_partitions", asked, 1)
+    if not isinstance(partition, AbstractPartition):
+        return count
+    if count not in (None, partition.n_partitions):
+        raise ValueError(
+            f"fit_pounet(n_partitions={asked}, partition={partition!r}): the two numbers differ; "
+            "give the same, or leave n_partitions out."
+        )
+    return partition.n_partitions
+
+
+def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
+    """Refuse what cannot be meant or cannot be fitted to these rows."""
+    n_rows, n_inputs = data.x.shape
+    if wanted.start not in ("auto", *STARTS):
+        raise ValueError(
+            f"fit_pounet(start={wanted.start!r}): expected 'auto' or one of {', '.join(STARTS)}."
+        )
+    if wanted.start == "segments" and n_inputs != 1:
+        raise ValueError(
+            f"fit_pounet(start='segments'): segments are of one input; these data have {n_inputs}."
+        )
+    if not isinstance(partition, AbstractPartition) and partition not in ("auto", *PARTITIONS):
+        raise ValueError(
+            f"fit_pounet(partition={partition!r}): expected 'auto' or one of "
+            f"{', '.join(PARTITIONS)}, or an AbstractPartition."
+        )
+    count, degree = wanted.count or 1, wanted.degree or 0
+    size = PartitionBasis(count, degree, index_set=wanted.index_set).size(n_inputs)
+    other = wanted.index_set != "hyperbolic" and n_inputs > 1
+    if size > n_rows and (count > 1 or degree > 0):
+        asked = f"n_partitions={wanted.count or 'auto'}, degree={degree}"
+        raise ValueError(
+            f"fit_pounet({asked}, index_set={wanted.index_set!r}): {count} times "
+            f"{size // count:,} polynomials of {n_inputs} inputs are {size:,} coefficients for "
+            f"{n_rows:,} distinct rows. Ask for fewer"
+            + (", or for index_set='hyperbolic'." if other else ".")
+        )
+
+
+def _notes(model: Fitted, search: Search) -> Iterator[str]:
+    assert isinstance(model.basis, PartitionBasis)
+    asked, count = model.settings.get("n_partitions"), model.basis.n_partitions
+    if not isinstance(asked, int) or asked <= count:
+        return
+    size = model.basis.size(model.n_inputs) // count
+    most = len(search.data.fold(0)[0]) // (2 * size)
+    why = (
+        f"each of {size} polynomials takes at least {2 * size} rows to be found"
+        if asked > most
+        else "more were not found in the rows"
+    )
+    yield f"{count} of the {asked} partitions asked for: {why}."

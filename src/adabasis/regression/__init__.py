@@ -1,0 +1,1 @@
+"""Numbers: points and values in, a fitted function out."""

@@ -1,0 +1,289 @@
+"""Choices made from the data without training: ridge, feature scale, number of features.
+
+One factorization of the rows gives the leave-one-out residuals of every ridge in closed form, so a
+choice costs a few least-squares solves and needs no held-out rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .. import lstsq, rows
+from .._runtime.compiled import quickly
+from .._runtime.notation import AnyArray, Parameters, RandomKey
+from ..basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis, ProjectedFeatures
+from ..geometry.points import Points
+
+RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
+"""Ridges tried, relative to the largest singular value of the unit-norm columns, squared."""
+INDIFFERENCE = 0.1
+"""The largest ridge whose left-out error is within this share of the least one is taken: it costs
+next to nothing on the data and keeps coefficients small in gaps between them."""
+SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+WIDTHS = (64, 256)
+WIDEST = 1024
+NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
+"""Width and depth of networks to train: the first, and the last that is affordable."""
+MOST_WORK = 5e8
+"""Multiplications of a Gauss–Newton step that a network trained by default may cost."""
+NARROWEST = 8
+"""Width from which networks are grown: half as wide as the final one at each stage, so that the
+stages before the last cost little."""
+PROJECTED_WIDTHS = (64, 128, 256)
+PROJECTED_SCALES = (1.0, 2.0)
+MOST_DIRECTIONS = 4
+SMALL_VARIATION, CLIFF = 1e-3, 30.0
+"""How much the gradients may vary along directions that are left out, and how much more they must
+along the last that is not."""
+DIRECTIONS_FROM = 2000
+"""Points whose gradients are looked at."""
+PLACED_ON = 1024
+"""Points that drawn parameters are adjusted to."""
+MOST_NUMBERS = 3 * 10**7
+"""Entries of a design matrix the search will factorize: bounds memory at about 1 GB."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearFit:
+    """A least-squares fit on fixed functions, its ridge chosen by leave-one-out error."""
+
+    basis: AbstractBasis
+    parameters: Parameters
+    coefficients: np.ndarray
+    ridge: float
+    left_out_error: float
+
+
+def describe(basis: AbstractBasis) -> str:
+    """Return a basis's kind and its numbers in a few words."""
+    if isinstance(basis, Ensemble):
+        return f"mean of {basis.members}: {describe(basis.member)}"
+    numbers = {k: v for k, v in basis.config().items() if type(v) in (int, float)}
+    return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
+
+
+@quickly(once=True)
+def _scores(
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term
+) -> tuple[Array, Array, Array]:
+    """Return the left-out error of every relative ridge, the best one and its coefficients."""
+    block = rows.assemble([term], basis, parameters)
+    factors = lstsq.factorize(block.matrix)
+    ridges = jnp.asarray(RIDGES) * factors.s[0] ** 2
+
+    def error(ridge: Array) -> Array:
+        return _left_out_error(factors.left_out(block.rhs, ridge))
+
+    errors = jax.lax.map(error, ridges)
+    errors = jnp.where(jnp.isfinite(errors), errors, jnp.inf)
+    good = errors <= (1 + INDIFFERENCE) * jnp.min(errors)
+    best = jnp.max(jnp.where(good, jnp.arange(len(RIDGES)), 0))
+    return errors[best], best, factors.solve(block.rhs, ridges[best])
+
+
+@quickly(once=True)
+def _score_with(
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: Array
+) -> tuple[Array, Array]:
+    """Return the left-out error and coefficients of one ridge on unscaled coefficients."""
+    block = rows.assemble([term], basis, parameters)
+    n, p = block.matrix.shape
+    a = jnp.concatenate([block.matrix, jnp.sqrt(ridge) * jnp.eye(p, dtype=block.matrix.dtype)])
+    b = jnp.concatenate([block.rhs, jnp.zeros((p, block.rhs.shape[1]), block.rhs.dtype)])
+    factors = lstsq.factorize(a)
+    return _left_out_error(factors.left_out(b)[:n]), factors.solve(b)
+
+
+def _left_out_error(residual: Array) -> Array:
+    return jnp.sqrt(jnp.sum(residual**2) / residual.shape[1])
+
+
+def linear_fit(
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: float | None = None
+) -> LinearFit:
+    """Fit the coefficients on given functions.
+
+    ``ridge`` is λ in the weighted mean square plus λ‖c‖²; ``None`` chooses one of
+    :data:`RIDGES` by leave-one-out error.
+    """
+    if ridge is None:
+        error, best, c = _scores(canonical(basis), parameters, term)
+        chosen = float(RIDGES[int(best)])
+    else:
+        error, c = _score_with(canonical(basis), parameters, term, jnp.asarray(ridge))
+        chosen = ridge
+    return LinearFit(basis, parameters, np.asarray(c), chosen, float(error))
+
+
+def canonical(basis: AbstractBasis) -> AbstractBasis:
+    """Return an equal basis that compiles once: the scale of frozen features enters only ξ."""
+    return basis.replace(scale=1.0) if isinstance(basis, FrozenFeatures) else basis
+
+
+@quickly(once=True)
+def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
+    """Draw the parameters of a basis in one compiled call."""
+    return basis.init(key, jnp.asarray(box))
+
+
+def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Parameters:
+    """Adjust drawn parameters to points, or to a fixed number of them, padding left out."""
+    if type(basis).placed is AbstractBasis.placed:
+        return parameters
+    x = np.asarray(points.x)[np.asarray(points.weight) > 0]
+    some = np.linspace(0, len(x) - 1, PLACED_ON).round().astype(int)
+    return _placed(basis, parameters, x[some])
+
+
+@quickly(once=True)
+def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parameters:
+    return basis.placed(parameters, jnp.asarray(x))
+
+
+def linear_fits(
+    templates: Sequence[AbstractBasis],
+    term: rows.Term,
+    key: RandomKey,
+    box: np.ndarray,
+    ridge: float | None = None,
+) -> Iterator[LinearFit]:
+    """Fit each template as drawn; frozen features over all scales where theirs is left open.
+
+    Every scale is tried for the first such template; later ones try the best so far and its
+    neighbours. Yields fits one by one, so that a caller can stop early.
+    """
+    scales: Sequence[float] = SCALES
+    for template in templates:
+        drawn = placed(template, draw(template, key, box), term.points)
+        if isinstance(template, FrozenFeatures) and template.activation == "relu":
+            template = template.replace(scale=1.0)  # a scaled ReLU is but a scaled column
+        if not (isinstance(template, FrozenFeatures) and template.scale == "auto"):
+            yield linear_fit(template, drawn, term, ridge)
+            continue
+        tried = {}
+        for scale in scales:
+            fit = linear_fit(template.replace(scale=scale), drawn.times(scale), term, ridge)
+            tried[scale] = fit.left_out_error
+            yield fit
+        middle = min(tried, key=lambda s: tried[s])
+        scales = [s for s in SCALES if middle / 2 <= s <= 2 * middle]
+
+
+def widths_for(n_rows: int, n_inputs: int) -> list[int]:
+    """Return up to three feature counts for N rows: at most N/2 functions, within memory."""
+    most = min(n_rows // 2, MOST_NUMBERS // max(n_rows, 1)) - n_inputs - 1
+    widest = max(1, min(most, WIDEST))
+    return [w for w in WIDTHS if 2 * w <= widest] + [widest]
+
+
+def default_bases(
+    n_rows: int,
+    n_inputs: int,
+    n_outputs: int = 1,
+    *,
+    activation: Any = "tanh",
+    residual: bool = False,
+    init: Any = "box",
+) -> list[AbstractBasis]:
+    """Return the bases that the front doors compare when none is named.
+
+    Frozen features of a few widths that N rows can support, and two networks to train: a trained
+    function is worth many frozen ones.
+    """
+    frozen = [FrozenFeatures(w, activation=activation) for w in widths_for(n_rows, n_inputs)]
+    networks = [
+        NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
+        for width, depth in NETWORKS
+    ]
+    deep = [net for net in networks[1:] if _affordable(net, n_rows, n_inputs, n_outputs)]
+    return [*frozen, networks[0], *deep[-1:]]
+
+
+def narrower(basis: AbstractBasis) -> NeuralBasis | None:
+    """Return the network of half the width that is worth training first, if there is one."""
+    if not isinstance(basis, NeuralBasis) or basis.width < 2 * NARROWEST:
+        return None
+    return basis.replace(width=basis.width // 2)
+
+
+@quickly(once=True)
+def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
+    """Widen a trained network in one compiled call."""
+    assert isinstance(basis, NeuralBasis)
+    return basis.widened(narrow, key, jnp.asarray(box))
+
+
+def _affordable(basis: NeuralBasis, n_rows: int, n_inputs: int, n_outputs: int) -> bool:
+    """Whether there are rows enough for the hidden parameters, and steps by QR are short."""
+    parameters = basis.width * (n_inputs + 1 + (basis.depth - 1) * (basis.width + 1))
+    work = 2.0 * n_rows * (basis.width + 1 + n_outputs * parameters) ** 2
+    return parameters <= n_rows and work <= MOST_WORK
+
+
+@quickly()
+def _scatter_of_gradients(
+    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: AnyArray
+) -> Array:
+    """Return the covariance (D, D) of the gradients of all outputs at points x (N, D)."""
+    gradients = jax.vmap(jax.jacrev(lambda point: basis(point, parameters) @ c))(jnp.asarray(x))
+    about = gradients - jnp.mean(gradients, axis=0)
+    return jnp.einsum("nqi,nqj->ij", about, about) / x.shape[0]
+
+
+def directions(
+    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return directions (D, D), and how much the gradient of a fitted function varies along each.
+
+    The gradient of u(x) = g(V x) + a·x varies within the rows of V, so its covariance has as many
+    eigenvalues that are not zero, here relative to the largest and descending.
+    """
+    few = x[:: max(1, len(x) // DIRECTIONS_FROM)][:DIRECTIONS_FROM]
+    values, vectors = np.linalg.eigh(np.asarray(_scatter_of_gradients(basis, parameters, c, few)))
+    largest = values[-1] if values[-1] > 0 else 1.0
+    return _turned(vectors[:, ::-1].T), values[::-1] / largest
+
+
+def _turned(vectors: np.ndarray) -> np.ndarray:
+    """Return eigenvectors (r, D) with their signs set, which round-off decides otherwise.
+
+    Not by the largest entry: of a difference of two inputs both are the largest.
+    """
+    falling = 0.618 ** np.arange(vectors.shape[1])
+    return np.where(vectors @ falling < 0, -1.0, 1.0)[:, None] * vectors
+
+
+def clear_rank(variation: np.ndarray) -> int:
+    """Return after how many directions the variation of the gradient falls off a cliff, or 0.
+
+    What follows the cliff is the noise of the fit's gradients, which its error does not tell.
+    """
+    ahead = variation[1 : MOST_DIRECTIONS + 1]
+    falls = np.maximum(variation[: len(ahead)], 1e-300) / np.maximum(ahead, 1e-300)
+    falls = np.where(ahead <= SMALL_VARIATION, falls, 0.0)
+    return int(np.argmax(falls)) + 1 if falls.max(initial=0.0) >= CLIFF else 0
+
+
+def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeatures]:
+    """Return features of r directions to compare, smoothest first."""
+    most = n_rows // 4 - n_inputs - 1
+    widths = [width for width in PROJECTED_WIDTHS if width <= most][-2:]
+    sizes = itertools.product(widths, PROJECTED_SCALES)
+    bases = [ProjectedFeatures(width, rank, scale=scale) for width, scale in sizes]
+    return sorted(bases, key=lambda basis: (basis.scale, -basis.width))
+
+
+def spread(y: np.ndarray, weight: np.ndarray) -> float:
+    """Return the weighted root mean square of the columns of y about their means."""
+    probability = weight / weight.sum()
+    mean = probability @ y
+    return math.sqrt(max(float(np.mean(probability @ (y - mean) ** 2)), 0.0))
