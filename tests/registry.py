@@ -28,6 +28,7 @@ from adabasis.basis import (
 from adabasis.geometry.domains import AffineMap
 from adabasis.lstsq import Status
 from adabasis.models.fitted import Fitted
+from adabasis.models.record import Asked, Record, Ridge, Tried
 from adabasis.operators import Identity
 from adabasis.train import History, StopReason
 
@@ -136,8 +137,12 @@ def fitted(basis, n_outputs=2, seed=0, **changes):
         "validation_error": 0.1 + 0.2,
         "validation_kind": "8 of 40 rows held out",
         "initial_parameters": other,
-        "candidates": ({"what": "first", "held_out": 0.1}, {"what": "second", "held_out": None}),
-        "settings": {"method": "lsgd", "ridge": 1e-3, "max_seconds": None},
+        "record": Record(
+            Asked("fit", "lsgd", ridge=1e-3),
+            40,
+            Ridge(1e-3, relative=False),
+            (Tried("first", 0.1), Tried("second", None, 0.2, Ridge(1e-8), 3, "MAX_STEPS")),
+        ),
         "notes": ("Ω ≠ ∅: a note.",),
         "flat_output": flat,
     }

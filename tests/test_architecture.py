@@ -11,7 +11,8 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-_runtime.errors _runtime.notation _runtime.scope _runtime.compiled _runtime.progress _runtime
+_runtime.errors _runtime.registry _runtime.notation _runtime.scope _runtime.compiled
+_runtime.progress _runtime
 geometry.domains geometry.points geometry.samplers geometry.fields geometry
 basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped
@@ -21,9 +22,9 @@ lstsq.status lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.locality
 train.schedule train.cross_entropy train.last_layer train.ngd train.record train.blocks
 train.loop train
-models.storage models.labels models.fitted models.classifier models
+models.storage models.record models.legacy models.labels models.fitted models.classifier models
 evidence.verdict evidence.classes evidence
-selection.linear selection.data selection.search selection.options selection
+selection.arguments selection.linear selection.data selection.search selection.task selection
 regression.strategy regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.intervals pou.merging pou.cuts pou.insertion pou.borders pou.drafts

@@ -49,7 +49,7 @@ def model(data):
 
 
 def test_it_is_the_front_door_in_other_clothes(data, model):
-    same = fit(NeuralBasis(8, 1), *data, method="frozen")
+    same = fit(*data, NeuralBasis(8, 1), method="frozen")
     assert isinstance(model.fitted_, Fitted)
     assert_same_bits(model.predict(data[0]), same(data[0]))
     assert model.rank_ == same.rank

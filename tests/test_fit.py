@@ -55,7 +55,7 @@ def test_affine_functions_are_reproduced_everywhere(options):
     def affine(x):
         return 3.0 - 2.0 * x[:, 0] + 5.0 * x[:, 1]
 
-    model = fit(FROZEN, x, affine(x), **options)
+    model = fit(x, affine(x), FROZEN, **options)
     assert_close(model(x), affine(x), 1e-12)
     assert_close(model(far), affine(far), 1e-9)  # ten boxes away
     assert_close(model.gradient(far), np.tile([-2.0, 5.0], (N, 1)), 1e-9)
@@ -66,8 +66,8 @@ def test_several_outputs_are_several_fits():
     x = inputs()
     y = np.stack([target(x), 1e6 * target(x[:, ::-1]) - 3.0], axis=1)
     options = {"method": "frozen", "ridge": 0.0}
-    together = fit(FROZEN, x, y, **options)
-    apart = [fit(FROZEN, x, y[:, i], **options) for i in range(2)]
+    together = fit(x, y, FROZEN, **options)
+    apart = [fit(x, y[:, i], FROZEN, **options) for i in range(2)]
     assert together(x).shape == (N, 2)
     for i, model in enumerate(apart):
         assert model(x).shape == (N,)
@@ -80,9 +80,9 @@ def test_a_weight_is_a_number_of_equal_rows(basis, options):
     x, copies = inputs(20), np.random.default_rng(1).integers(1, 4, 20)
     y = target(x)
     assert copies.sum() < 64
-    weighted = fit(basis, x, y, sample_weight=copies, ridge=1e-3, **drop(options, "ridge"))
+    weighted = fit(x, y, basis, sample_weight=copies, ridge=1e-3, **drop(options, "ridge"))
     repeated = fit(
-        basis, np.repeat(x, copies, axis=0), np.repeat(y, copies), ridge=1e-3,
+        np.repeat(x, copies, axis=0), np.repeat(y, copies), basis, ridge=1e-3,
         **drop(options, "ridge"),
     )  # fmt: skip
     assert_close(weighted(inputs(seed=3)), repeated(inputs(seed=3)), 1e-8)
@@ -99,8 +99,8 @@ def test_rows_of_weight_zero_are_no_rows(basis, options):
     x, weight = inputs(), np.random.default_rng(1).integers(0, 2, N).astype(float)
     y = np.where(weight > 0, target(x), 1e9)
     x = np.where(weight[:, None] > 0, x, 1e9)
-    with_them = fit(basis, x, y, sample_weight=weight, **options)
-    without = fit(basis, x[weight > 0], y[weight > 0], **options)
+    with_them = fit(x, y, basis, sample_weight=weight, **options)
+    without = fit(x[weight > 0], y[weight > 0], basis, **options)
     assert_same_bits(numbers(with_them), numbers(without))
 
 
@@ -111,7 +111,7 @@ def test_rows_of_weight_zero_are_no_rows(basis, options):
 )
 def test_the_ridge_is_that_of_the_sum_over_rows(basis, options):
     x, y = inputs(), target(inputs())
-    model = fit(basis, x, y, ridge=0.5, **options)
+    model = fit(x, y, basis, ridge=0.5, **options)
     phi = model.functions(x)
     t = (y - y.mean()) / y.std()
     expected = np.linalg.solve(phi.T @ phi + 0.5 * np.eye(phi.shape[1]), phi.T @ t)
@@ -120,10 +120,10 @@ def test_the_ridge_is_that_of_the_sum_over_rows(basis, options):
 
 def test_a_trained_model_is_the_best_iterate_and_its_loss_is_the_mean_square():
     x, y = inputs(), target(inputs())
-    model = fit(NET, x, y, **TRAINED)
+    model = fit(x, y, NET, **TRAINED)
     assert len(model.history) == 11
     assert_close(np.mean((model(x) - y) ** 2) / y.var(), model.history.loss.min(), 1e-8)
-    raw = fit(NET, x, y, standardize=False, **TRAINED)
+    raw = fit(x, y, NET, standardize=False, **TRAINED)
     assert_close(np.mean((raw(x) - y) ** 2), raw.history.loss.min(), 1e-8)
     assert np.array_equal(raw.input_map(x), x)
     phi = raw.functions(x, initial=True)
@@ -138,7 +138,7 @@ def test_a_trained_model_is_the_best_iterate_and_its_loss_is_the_mean_square():
 def plain_errors():
     x, fresh = inputs(), inputs(seed=7)
     with jax.enable_x64(True):
-        models = [fit(basis, x, target(x), **o) for basis, o in ((FROZEN, SOLVED), (NET, TRAINED))]
+        models = [fit(x, target(x), basis, **o) for basis, o in ((FROZEN, SOLVED), (NET, TRAINED))]
         return [relative_error(model(fresh), target(fresh)) for model in models]
 
 
@@ -149,7 +149,7 @@ def test_units_change_nothing(kind, unit_x, unit_y, plain_errors):
     basis, options = ((FROZEN, SOLVED), (NET, TRAINED))[kind]
     (scale_x, shift_x), (scale_y, shift_y) = unit_x, unit_y
     x, fresh = inputs(), inputs(seed=7)
-    model = fit(basis, scale_x * x + shift_x, scale_y * target(x) + shift_y, **options)
+    model = fit(scale_x * x + shift_x, scale_y * target(x) + shift_y, basis, **options)
     answer = (model(scale_x * fresh + shift_x) - shift_y) / scale_y
     error = relative_error(answer, target(fresh))
     assert plain_errors[kind] / 2 <= error <= 2 * plain_errors[kind]
@@ -180,7 +180,7 @@ def test_odd_data_give_finite_answers(name, basis, options):
     n, arrange, values = ODD_DATA[name]
     x, fresh = arrange(inputs(n)), arrange(inputs(seed=7))
     y = values(x)
-    model = fit(basis, x, y, **options)
+    model = fit(x, y, basis, **options)
     assert np.all(np.isfinite(model(fresh)))
     assert np.all(np.isfinite(model.gradient(fresh)))
     assert np.all(np.isfinite(model.coefficients))
@@ -197,7 +197,7 @@ def test_odd_data_give_finite_answers(name, basis, options):
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_very_few_rows_choose_a_basis(n):
     x, y = inputs(n), target(inputs(n))
-    model = fit(None, x, y, max_steps=5)
+    model = fit(x, y, max_steps=5)
     assert np.all(np.isfinite(model(inputs(seed=7))))
     assert np.abs(model(inputs(seed=7))).max() <= 10 * np.abs(y).max()
 
@@ -207,7 +207,7 @@ def test_very_few_rows_choose_a_basis(n):
 
 def test_nothing_but_data_is_needed():
     x = np.linspace(0, 1, N)[:, None]
-    model = fit(None, x, np.sin(6 * x[:, 0]))
+    model = fit(x, np.sin(6 * x[:, 0]))
     fresh = inputs(d=1)
     error = np.sqrt(np.mean((model(fresh) - np.sin(6 * fresh[:, 0])) ** 2)) / np.std(np.sin(6 * x))
     assert error <= 1e-4
@@ -217,34 +217,34 @@ def test_nothing_but_data_is_needed():
 
 def test_restarts_are_candidates_best_first():
     x, y = inputs(), target(inputs())
-    model = fit(NET, x, y, n_restarts=3, **TRAINED)
-    alone = fit(NET, x, y, **TRAINED)
+    model = fit(x, y, NET, n_restarts=3, **TRAINED)
+    alone = fit(x, y, NET, **TRAINED)
     assert len(model.candidates) == 3
     assert len(alone.candidates) == 1
     assert len({candidate["what"] for candidate in model.candidates}) == 3
     assert model.history.loss.min() <= alone.history.loss.min()
-    held = fit(NET, x, y, n_restarts=3, validation=0.25, **TRAINED)
-    errors = [candidate["held_out"] for candidate in held.candidates]
+    held = fit(x, y, NET, n_restarts=3, validation=0.25, **TRAINED)
+    errors = [candidate["validation_error"] for candidate in held.candidates]
     assert errors == sorted(errors)
     assert len(set(errors)) == 3
     assert held.validation_error == errors[0]
-    frozen = fit(FROZEN, x, y, n_restarts=3, **SOLVED)
-    errors = [candidate["left_out"] for candidate in frozen.candidates]
+    frozen = fit(x, y, FROZEN, n_restarts=3, **SOLVED)
+    errors = [candidate["loo_error"] for candidate in frozen.candidates]
     assert len(errors) == 3
     assert errors == sorted(errors)
 
 
 def test_several_bases_are_compared():
     x, y = inputs(), target(inputs())
-    model = fit([FROZEN, NET], x, y, method="frozen")
+    model = fit(x, y, [FROZEN, NET], method="frozen")
     assert len(model.candidates) == 2
-    assert model.validation_error == model.candidates[0]["left_out"]
+    assert model.validation_error == model.candidates[0]["loo_error"]
 
 
 def test_an_open_scale_is_chosen_by_the_left_out_error():
     x, y = inputs(), target(inputs())
-    model = fit(FROZEN.replace(scale="auto"), x, y, method="frozen")
-    errors = {candidate["what"]: candidate["left_out"] for candidate in model.candidates}
+    model = fit(x, y, FROZEN.replace(scale="auto"), method="frozen")
+    errors = {candidate["what"]: candidate["loo_error"] for candidate in model.candidates}
     assert len(errors) >= 3
     assert model.validation_error == min(errors.values())
     assert isinstance(model.basis.scale, float)
@@ -253,7 +253,7 @@ def test_an_open_scale_is_chosen_by_the_left_out_error():
 @pytest.mark.parametrize("ridge", [0.0, 0.5])
 def test_the_left_out_error_is_that_of_refits(ridge):
     x, y = inputs(), target(inputs())
-    model = fit(FROZEN, x, y, method="frozen", ridge=ridge)
+    model = fit(x, y, FROZEN, method="frozen", ridge=ridge)
     phi, t = model.functions(x), (y - y.mean()) / y.std()
     below, left_out = np.sqrt(ridge) * np.eye(phi.shape[1]), []
     for i in range(N):
@@ -266,7 +266,7 @@ def test_the_left_out_error_is_that_of_refits(ridge):
 
 def test_given_validation_data_are_used():
     x, fresh = inputs(), inputs(40, seed=7)
-    model = fit(NET, x, target(x), validation=(fresh, target(fresh)), **TRAINED)
+    model = fit(x, target(x), NET, validation=(fresh, target(fresh)), **TRAINED)
     kept = np.sqrt(np.mean((model(fresh) - target(fresh)) ** 2)) / target(fresh).std()
     assert_close(model.validation_error, kept, 1e-8)
     assert model.validation_kind == "40 rows given for validation"
@@ -276,16 +276,16 @@ def test_given_validation_data_are_used():
 def test_noise_is_called_noise(seed):
     """An honest flag: nothing can be learnt of a target that knows nothing of X."""
     x, y = inputs(seed=seed), np.random.default_rng(seed + 100).normal(size=N)
-    model = fit(FROZEN, x, y, method="frozen", random_state=seed)
+    model = fit(x, y, FROZEN, method="frozen", random_state=seed)
     assert model.validation_error >= 0.95
     assert any("hardly better than the mean" in note for note in model.notes)
 
 
 def test_what_can_be_learnt_raises_no_doubt():
-    assert fit(FROZEN, inputs(), target(inputs()), method="frozen").notes == ()
-    constant = fit(FROZEN, inputs(), np.full(N, 3.0), method="frozen")
+    assert fit(inputs(), target(inputs()), FROZEN, method="frozen").notes == ()
+    constant = fit(inputs(), np.full(N, 3.0), FROZEN, method="frozen")
     assert any("constant" in note for note in constant.notes)
-    few = fit(FROZEN, inputs(5), target(inputs(5)), method="frozen")
+    few = fit(inputs(5), target(inputs(5)), FROZEN, method="frozen")
     assert Status.UNDERDETERMINED.advice in few.notes
 
 
@@ -294,16 +294,16 @@ def test_what_can_be_learnt_raises_no_doubt():
 
 def test_the_time_budget_is_kept_roughly():
     x, y = inputs(), target(inputs())
-    fit(NET, x, y, **TRAINED)  # compiled
+    fit(x, y, NET, **TRAINED)  # compiled
     for n_restarts in (1, 50):
         began = time.perf_counter()
         model = fit(
-            NET, x, y, method=LSGD(1e-2), max_steps=10**6, max_seconds=0.5, n_restarts=n_restarts
+            x, y, NET, method=LSGD(1e-2), max_steps=10**6, max_seconds=0.5, n_restarts=n_restarts
         )
         assert time.perf_counter() - began < 5.0
         assert model.stop_reason is StopReason.MAX_SECONDS
         assert np.all(np.isfinite(model(x)))
-    tiny = fit(NET, x, y, method=LSGD(1e-2), max_seconds=1e-9)
+    tiny = fit(x, y, NET, method=LSGD(1e-2), max_seconds=1e-9)
     assert np.all(np.isfinite(tiny(x)))
 
 
@@ -313,7 +313,7 @@ def test_an_interrupt_keeps_what_there_is():
             raise KeyboardInterrupt
 
     x, y = inputs(), target(inputs())
-    model = fit(NET, x, y, method=LSGD(1e-2), callbacks=[interrupt], n_restarts=3)
+    model = fit(x, y, NET, method=LSGD(1e-2), callbacks=[interrupt], n_restarts=3)
     assert model.stop_reason is StopReason.INTERRUPTED
     assert len(model.candidates) == 1
     assert len(model.history) == 21
@@ -322,21 +322,21 @@ def test_an_interrupt_keeps_what_there_is():
 
 def test_callbacks_and_tolerance_reach_the_training_loop():
     x, y = inputs(), target(inputs())
-    stopped = fit(NET, x, y, method=LSGD(1e-2), callbacks=[lambda progress: progress.step >= 20])
+    stopped = fit(x, y, NET, method=LSGD(1e-2), callbacks=[lambda progress: progress.step >= 20])
     assert stopped.stop_reason is StopReason.CALLBACK
     assert len(stopped.history) == 21
-    easy = fit(NET, x, y, method=LSGD(1e-2), tol=0.9)
+    easy = fit(x, y, NET, method=LSGD(1e-2), tol=0.9)
     assert easy.stop_reason is StopReason.TOLERANCE
     assert len(easy.history) == 1
 
 
 def test_verbose_shows_lines_without_a_terminal(capsys):
-    fit(NET, inputs(), target(inputs()), verbose=True, **TRAINED)
+    fit(inputs(), target(inputs()), NET, verbose=True, **TRAINED)
     shown = capsys.readouterr()
     assert "step 10" in shown.err
     assert "rms" in shown.err
     assert shown.out == ""
-    fit(NET, inputs(), target(inputs()), **TRAINED)
+    fit(inputs(), target(inputs()), NET, **TRAINED)
     assert capsys.readouterr() == ("", "")
 
 
@@ -347,12 +347,12 @@ def test_verbose_shows_lines_without_a_terminal(capsys):
 def test_the_same_seed_gives_the_same_bits(basis, options):
     x, y, options = inputs(), target(inputs()), options | {"validation": 0.25}
     np.random.seed(1)  # noqa: NPY002 (to show that it does not matter)
-    first = fit(basis, x, y, random_state=3, **options)
+    first = fit(x, y, basis, random_state=3, **options)
     np.random.seed(2)  # noqa: NPY002
-    second = fit(basis, x, y, random_state=3, **options)
+    second = fit(x, y, basis, random_state=3, **options)
     assert_same_bits(numbers(first), numbers(second))
     assert_same_bits(first(x), second(x))
-    other = fit(basis, x, y, random_state=4, **options)
+    other = fit(x, y, basis, random_state=4, **options)
     assert not np.array_equal(other.coefficients, first.coefficients)
 
 
@@ -360,23 +360,23 @@ def test_the_same_seed_gives_the_same_bits(basis, options):
 def test_containers_of_the_same_numbers_give_the_same_bits(basis, options):
     x = np.round(inputs(), 3).astype(np.float32)
     y = np.round(target(x), 2).astype(np.float32)
-    expected = numbers(fit(basis, x.astype(float), y.astype(float), **options))
+    expected = numbers(fit(x.astype(float), y.astype(float), basis, **options))
     for data in ((x, y), (x.tolist(), y.tolist()), (np.asfortranarray(x), y[::1])):
-        assert_same_bits(numbers(fit(basis, *data, **options)), expected)
+        assert_same_bits(numbers(fit(*data, basis, **options)), expected)
 
 
 @pytest.mark.plain_scope
 def test_float64_does_not_leak():
     assert not jax.config.jax_enable_x64
     x, y = inputs(), target(inputs())
-    models = [fit(FROZEN, x, y, **SOLVED), fit(NET, x, y, **TRAINED)]
+    models = [fit(x, y, FROZEN, **SOLVED), fit(x, y, NET, **TRAINED)]
     assert not jax.config.jax_enable_x64
     assert jax.numpy.ones(2).dtype == np.float32
     for model in models:
         leaves = [model.coefficients, model(x), *jax.tree.leaves(model.parameters)]
         assert all(type(leaf) is np.ndarray and leaf.dtype == np.float64 for leaf in leaves)
     with jax.enable_x64(True):
-        assert_same_bits(numbers(fit(FROZEN, x, y, **SOLVED)), numbers(models[0]))
+        assert_same_bits(numbers(fit(x, y, FROZEN, **SOLVED)), numbers(models[0]))
 
 
 @pytest.mark.plain_scope
@@ -385,7 +385,7 @@ def test_a_failed_fit_does_not_leak_either():
         raise RuntimeError("mine")
 
     with pytest.raises(RuntimeError, match="mine"):
-        fit(NET, inputs(), target(inputs()), callbacks=[fail], **TRAINED)
+        fit(inputs(), target(inputs()), NET, callbacks=[fail], **TRAINED)
     assert not jax.config.jax_enable_x64
 
 
@@ -393,10 +393,10 @@ def test_a_failed_fit_does_not_leak_either():
 def test_a_thread_computes_the_same_bits():
     x, y = inputs(), target(inputs())
     found = []
-    thread = threading.Thread(target=lambda: found.append(fit(FROZEN, x, y, **SOLVED)))
+    thread = threading.Thread(target=lambda: found.append(fit(x, y, FROZEN, **SOLVED)))
     thread.start()
     thread.join()
-    assert_same_bits(numbers(found[0]), numbers(fit(FROZEN, x, y, **SOLVED)))
+    assert_same_bits(numbers(found[0]), numbers(fit(x, y, FROZEN, **SOLVED)))
 
 
 # -- what is refused --------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def test_entries_that_are_not_finite_are_named_and_placed(name, place, value):
     data[name][place] = value
     where = ", ".join(map(str, place))
     with pytest.raises(ValueError, match=rf"fit\({name}\): 1 entries .* \[{where}\]"):
-        fit(FROZEN, data["X"], data["y"], sample_weight=data["sample_weight"])
+        fit(data["X"], data["y"], FROZEN, sample_weight=data["sample_weight"])
 
 
 shapes = st.lists(st.integers(0, 4), max_size=3).map(tuple)
@@ -425,7 +425,7 @@ def test_shapes_that_do_not_fit_are_named(shape_x, shape_y):
     if fits and 0 not in shape_y:
         return
     with pytest.raises(ValueError, match=r"fit\(X, y\): expected X of shape") as caught:
-        fit(FROZEN, np.zeros(shape_x), np.zeros(shape_y))
+        fit(np.zeros(shape_x), np.zeros(shape_y), FROZEN)
     assert str(shape_x) in str(caught.value)
     assert str(shape_y) in str(caught.value)
 
@@ -434,13 +434,13 @@ def test_shapes_that_do_not_fit_are_named(shape_x, shape_y):
 def test_negative_weights_are_refused(weight):
     weight = -np.abs(weight)
     with pytest.raises(ValueError, match=r"fit\(sample_weight\): weights must not be negative"):
-        fit(FROZEN, inputs(), target(inputs()), sample_weight=weight)
+        fit(inputs(), target(inputs()), FROZEN, sample_weight=weight)
 
 
 @given(st.integers(0, 2 * N).filter(lambda n: n != N))
 def test_weights_of_another_length_are_refused(n):
     with pytest.raises(ValueError, match=rf"fit\(sample_weight\): expected shape \({N},\)"):
-        fit(FROZEN, inputs(), target(inputs()), sample_weight=np.ones(n))
+        fit(inputs(), target(inputs()), FROZEN, sample_weight=np.ones(n))
 
 
 BAD_ARGUMENTS = {
@@ -483,15 +483,15 @@ def test_bad_arguments_are_named(words):
 @pytest.mark.parametrize("name", BAD_VALIDATION)
 def test_bad_validation_data_are_named(name):
     with pytest.raises(ValueError, match=r"fit\(.*validation"):
-        fit(NET, inputs(), target(inputs()), validation=BAD_VALIDATION[name], **TRAINED)
+        fit(inputs(), target(inputs()), NET, validation=BAD_VALIDATION[name], **TRAINED)
 
 
 def test_the_result_remembers_the_call():
-    model = fit(FROZEN, inputs(), target(inputs()), **SOLVED)
+    model = fit(inputs(), target(inputs()), FROZEN, **SOLVED)
     assert isinstance(model, Fitted)
-    assert model.settings["method"] == "frozen"
-    assert model.settings["ridge"] == 1e-3
-    assert model.settings["n_rows"] == N
+    assert model.record.asked.method == "frozen"
+    assert model.record.asked.ridge == 1e-3
+    assert model.record.n_rows == N
     assert_same_bits(model.box, np.stack([inputs().min(axis=0), inputs().max(axis=0)], axis=1))
     assert model.stop_reason is StopReason.SOLVED
     assert len(model.history) == 1

@@ -1,5 +1,6 @@
 """Figures show the numbers they are about, and leave the user's matplotlib alone."""
 
+import dataclasses
 import warnings
 
 import jax
@@ -11,13 +12,14 @@ from matplotlib.figure import Figure
 
 from adabasis import plots
 from adabasis.basis import FrozenFeatures, NeuralBasis
+from adabasis.models.record import Tried
 from adabasis.plots import style
 from adabasis.regression.api import fit
 from adabasis.train import History
 
 from .laws import assert_close, assert_same_bits
 from .registry import FUNCTIONS, fitted, points
-from .test_report import changed, small
+from .test_report import changed, recorded, small
 
 BASIS = FUNCTIONS["plain tanh"]
 
@@ -117,7 +119,7 @@ def test_dependence_on_one_input_is_the_mean_over_the_others():
     """Of a sum of functions of one input each, it is that function up to a constant."""
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, (400, 3))
-    three = fit(FrozenFeatures(64), x, np.sin(3 * x[:, 0]) + 2 * x[:, 1] ** 2, method="frozen")
+    three = fit(x, np.sin(3 * x[:, 0]) + 2 * x[:, 1] ** 2, FrozenFeatures(64), method="frozen")
     figure = plots.fitted(three, data=(x, None))
     expected = {"x1": lambda t: np.sin(3 * t), "x2": lambda t: 2 * t**2, "x3": np.zeros_like}
     drawn = {ax.get_xlabel(): curves(ax)[0].T for ax in figure.axes if ax.lines}
@@ -142,9 +144,9 @@ def test_a_column_of_categories_is_one_variable():
     kind, on = rng.integers(0, 3, 400), rng.integers(0, 2, 400)
     x = np.column_stack([rng.uniform(0, 1, 400), np.eye(3)[kind], on])
     y = x[:, 0] + np.array([3.0, 0.0, 1.0])[kind] - 2 * on
-    model = fit(FrozenFeatures(64), x, y, method="frozen")
+    model = fit(x, y, FrozenFeatures(64), method="frozen")
     names = ["length", "kind = cold", "kind = hot", "kind = mild", "on"]
-    model = changed(model, settings={**model.settings, "preparation": TABLE, "input_names": names})
+    model = recorded(model, preparation=TABLE, input_names=names)
     drawn = {ax.get_xlabel(): ax for ax in plots.fitted(model, data=(x, None)).axes if ax.lines}
     assert list(drawn) == ["kind", "on", "length"]
     assert [label.get_text() for label in drawn["kind"].get_xticklabels()] == [
@@ -215,7 +217,7 @@ def test_errors_of_zero_are_drawn_on_logarithmic_scales(model, data, tmp_path):
         model,
         history=zero,
         singular_values=np.zeros(8),
-        candidates=({"what": "a", "held_out": 0.0},),
+        record=dataclasses.replace(model.record, tried=(Tried("a", 0.0),)),
     )
     x, _ = data
     with warnings.catch_warnings():
@@ -225,8 +227,8 @@ def test_errors_of_zero_are_drawn_on_logarithmic_scales(model, data, tmp_path):
 
 
 def test_candidates_are_in_their_order(model):
-    tried = ({"what": "a", "held_out": 0.1}, {"what": "b"}, {"what": "c", "left_out": 0.3})
-    ax = plots.candidates(changed(model, candidates=tried)).axes[0]
+    tried = (Tried("a", 0.1), Tried("b"), Tried("c", None, 0.3))
+    ax = plots.candidates(recorded(model, tried=tried)).axes[0]
     assert [c.tolist() for c in curves(ax)] == [[[1, 0.1]], [[3, 0.3]]]
 
 
@@ -268,7 +270,7 @@ def test_the_functions_drawn_are_those_with_the_largest_share():
 
 @pytest.mark.parametrize("name", ["$", "a $x_1$ b", r"$\frac$", "two\nlines\tand tabs", "x" * 200])
 def test_any_name_can_be_drawn_as_it_is(model, data, tmp_path, name):
-    named = changed(model, settings={"input_names": [name] * 2, "output_names": [name] * 2})
+    named = recorded(model, input_names=[name] * 2, output_names=[name] * 2)
     x, y = data
     figures = [plots.fitted(named), plots.error_map(named, x, y), plots.parity(y, y, name)]
     for i, figure in enumerate(figures):
@@ -282,5 +284,5 @@ def test_any_name_can_be_drawn_as_it_is(model, data, tmp_path, name):
 def test_a_model_without_names_numbers_them(model):
     assert plots.names_of(model) == (["x1", "x2"], ["y1", "y2"])
     assert plots.names_of(small(1)) == (["x"], ["y"])
-    assert plots.names_of(changed(model, settings={"input_names": ["a", "b"]}))[0] == ["a", "b"]
+    assert plots.names_of(recorded(model, input_names=["a", "b"]))[0] == ["a", "b"]
     assert isinstance(BASIS, NeuralBasis)

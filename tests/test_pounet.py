@@ -94,7 +94,7 @@ def test_without_rows_held_out_training_counts():
     y = np.abs(x[:, 0] - 0.5) + 0.05 * np.random.default_rng(1).normal(size=80)
     found = fit_pounet(x, y, n_partitions=2, degree=1, validation=None)
     assert found.basis.n_partitions == 2
-    assert all(row["left_out"] is not None for row in found.candidates)
+    assert all(row["loo_error"] is not None for row in found.candidates)
 
 
 def test_what_no_border_of_its_kind_can_tell_apart_is_fitted_all_the_same():
@@ -167,7 +167,7 @@ def test_parts_that_own_nothing_are_reported():
     x = np.random.default_rng(0).random((60, 1))
     basis = PartitionBasis(8, 1, partition="network")
     method = LSGD(0.3)  # which empties parts
-    collapsed = fit(basis, x, bent(x), method=method, max_steps=60)
+    collapsed = fit(x, bent(x), basis, method=method, max_steps=60)
     owned = hard_assignment(basis.unity, collapsed.parameters.partition, collapsed.input_map(x))
     empty = 8 - len(np.unique(owned))
     assert empty > 0

@@ -34,7 +34,7 @@ def test_box_and_least_squares_on_a_sine():
         options = {"method": trainer, "max_steps": 2000, "standardize": False}
         loss[init] = np.log10(
             [
-                fit(basis, GRID, SINE, random_state=seed, **options).history.loss[[0, -1]]
+                fit(GRID, SINE, basis, random_state=seed, **options).history.loss[[0, -1]]
                 for seed in SEEDS
             ]
         )
@@ -59,7 +59,7 @@ def test_frozen_features_on_a_triangle_wave():
         rng = np.random.default_rng(seed)
         x, fresh = rng.random(1024), rng.random(4096)
         basis = FrozenFeatures(256, activation="relu")
-        model = fit(basis, x[:, None], triangle_wave(x), random_state=seed)
+        model = fit(x[:, None], triangle_wave(x), basis, random_state=seed)
         errors.append(relative_error(model(fresh[:, None]), triangle_wave(fresh)))
     print("\nrelative error of each seed:", np.array2string(np.array(errors), precision=4))
     assert np.all(np.array(errors) <= 1.2e-2)

@@ -10,7 +10,8 @@ import pytest
 from adabasis import report
 from adabasis.basis import FrozenFeatures
 from adabasis.evidence.verdict import Score, Verdict
-from adabasis.models.fitted import Fitted
+from adabasis.models.fitted import NO_RECORD, Fitted
+from adabasis.models.record import Tried
 from adabasis.plots import style
 from adabasis.regression.api import fit
 from adabasis.report import sections
@@ -28,11 +29,15 @@ def changed(model, **fields):
     return dataclasses.replace(model, **fields)
 
 
+def recorded(model, **fields):
+    return changed(model, record=dataclasses.replace(model.record, **fields))
+
+
 def small(n_inputs, n_rows=64):
     """Return a frozen model of a few functions."""
     x = np.random.default_rng(0).uniform(0, 1, (n_rows, n_inputs))
     x[0], x[1] = 0, 1
-    return fit(FrozenFeatures(8, scale=1.0), x, np.sin(x.sum(axis=1)), method="frozen")
+    return fit(x, np.sin(x.sum(axis=1)), FrozenFeatures(8, scale=1.0), method="frozen")
 
 
 class Page(html.parser.HTMLParser):
@@ -164,8 +169,10 @@ def test_figures_take_their_colours_from_the_page(page):
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=y>', "a & b"])
 def test_names_are_text_and_never_markup(tmp_path, model, name):
-    settings = {"input_names": [name, name], "output_names": [name, "b"], "method": name}
-    named = changed(model, settings=settings, notes=(name,), candidates=({"what": name},) * 2)
+    asked = dataclasses.replace(model.record.asked, method=name)
+    names = {"input_names": [name, name], "output_names": [name, "b"]}
+    tried = (Tried(name),) * 2
+    named = recorded(changed(model, notes=(name,)), asked=asked, tried=tried, **names)
     verdict = dataclasses.replace(VERDICT, sentence=name, advice=(name,))
     evidence = dataclasses.replace(evidence_of(named), label=name)
     page = page_of(tmp_path, named, evidence=evidence, verdict=verdict, provenance={name: name})
@@ -195,10 +202,10 @@ def test_a_row_is_described_in_the_words_of_its_table(model):
         {"name": "kind", "kind": "text", "categories": ["cold", "hot"]},
         {"name": "on", "kind": "bool", "categories": []},
     ]
-    settings = {"input_names": list("abcd"), "preparation": {"inputs": table}}
-    place = sections.place(changed(model, settings=settings), np.array([0.25, 0, 1, 1]))
+    about = {"input_names": list("abcd"), "preparation": {"inputs": table}}
+    place = sections.place(recorded(model, **about), np.array([0.25, 0, 1, 1]))
     assert place == "length = 0.25, kind = hot, on = true"
-    place = sections.place(changed(model, settings=settings), np.array([16600.0, 0, 0, 0]))
+    place = sections.place(recorded(model, **about), np.array([16600.0, 0, 0, 0]))
     assert place == "length = 16,600, kind = another, on = false"
 
 
@@ -237,7 +244,7 @@ def test_few_rows_of_evidence_are_enough(tmp_path, n_inputs, n_rows):
 
 def test_a_model_that_knows_little_of_itself_still_has_a_page(tmp_path, model):
     bare = changed(
-        model, initial_parameters=None, candidates=(), settings={}, notes=(),
+        model, initial_parameters=None, record=NO_RECORD, notes=(),
         validation_error=float("nan"), singular_values=np.full(8, np.nan),
     )  # fmt: skip
     page = page_of(tmp_path, bare)
@@ -249,7 +256,7 @@ def test_a_model_that_knows_little_of_itself_still_has_a_page(tmp_path, model):
 
 def test_many_outputs_are_cut_and_said_to_be(tmp_path):
     x = np.random.default_rng(0).uniform(0, 1, (40, 2))
-    model = fit(FrozenFeatures(8, scale=1.0), x, x @ np.ones((2, 9)), method="frozen")
+    model = fit(x, x @ np.ones((2, 9)), FrozenFeatures(8, scale=1.0), method="frozen")
     page = page_of(tmp_path, model)
     assert "The first 4 of 9 outputs are shown." in page.text
 

@@ -34,7 +34,7 @@ def parts(model):
     for name in ("history", "input_map", "output_map"):
         fields[name] = dataclasses.asdict(fields[name])
     basis, texts = fields.pop("basis"), {}
-    for name in ("validation_kind", "candidates", "settings", "notes", "status", "stop_reason"):
+    for name in ("validation_kind", "record", "notes", "status", "stop_reason"):
         texts[name] = fields.pop(name)
     return basis, texts, fields
 
@@ -151,7 +151,7 @@ def test_a_newer_format_is_refused_with_advice(tmp_path, monkeypatch):
     fitted(BASIS).save(path)
     load(path)
     monkeypatch.undo()
-    with pytest.raises(ModelFileError, match=r"format 2.*reads up to 1.*Upgrade"):
+    with pytest.raises(ModelFileError, match=r"format 3.*reads up to 2.*Upgrade"):
         load(path)
 
 

@@ -64,7 +64,7 @@ def _alone(name: str, trainer: Any) -> Method:
 
     def fit(problem: Problem, seed: int) -> Outcome:
         options = {"max_steps": STEPS, "ridge": RIDGE, "random_state": seed}
-        return _outcome(classify(NETWORK, problem.x, problem.y, method=trainer, **options))
+        return _outcome(classify(problem.x, problem.y, NETWORK, method=trainer, **options))
 
     return Method(name, fit)
 

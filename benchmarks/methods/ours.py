@@ -21,7 +21,7 @@ def by_fit(name: str, basis: Any = None, **options: Any) -> Method:
     """Return ``adabasis.fit`` as a method; the repeat is the seed."""
 
     def fit(problem: Problem, seed: int) -> Outcome:
-        fitted = fit_data(basis, problem.x, problem.y, random_state=seed, **options)
+        fitted = fit_data(problem.x, problem.y, basis, random_state=seed, **options)
         return fitted_outcome(fitted)
 
     return Method(name, fit)

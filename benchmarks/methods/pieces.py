@@ -50,7 +50,7 @@ def gaussians(name: str, count: int, degree: int) -> Method:
     def made(problem: Problem, seed: int) -> Outcome:
         basis = PartitionBasis(count, degree, partition="rbf-anisotropic")
         return fitted_outcome(
-            fit(basis, problem.x, problem.y, method=LSGN(), max_steps=60, random_state=seed)
+            fit(problem.x, problem.y, basis, method=LSGN(), max_steps=60, random_state=seed)
         )
 
     return Method(name, made)

@@ -11,7 +11,19 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ._runtime.registry import declare
+
 __version__ = "0.1.0"
+
+declare(
+    {
+        "plot": "adabasis.plots:fitted",
+        "report": "adabasis.report:of_model",
+        "model Fitted": "adabasis.models.fitted:Fitted",
+        "model Classifier": "adabasis.models.classifier:Classifier",
+        "model Solution": "adabasis.pde.solution:Solution",
+    }
+)
 
 # Public names by the module that holds them, in the order of the path: geometry, bases, operators,
 # rows, least squares, training, results, public functions.

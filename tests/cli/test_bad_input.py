@@ -195,7 +195,7 @@ def test_text_where_numbers_were_is_refused(capsys):
 def test_a_model_of_arrays_is_no_model_of_a_table(capsys):
     x = frame()[["a", "b"]].to_numpy()
     basis = adabasis.FrozenFeatures(8, scale=1.0)
-    adabasis.fit(basis, x, frame()["y"], method="frozen").save("m.adabasis")
+    adabasis.fit(x, frame()["y"], basis, method="frozen").save("m.adabasis")
     write(frame())
     assert "from arrays" in refused(capsys, "predict", "m.adabasis", "t.csv")
     assert run(capsys, "show", "m.adabasis")[0] == 0

@@ -33,7 +33,7 @@ def test_fit_writes_a_model_and_a_report_and_says_how_good_it_is(capsys):
     assert max(map(len, out.splitlines())) <= 80
     assert sorted(os.listdir()) == ["t.adabasis", "t.csv", "t.html"]
     model = adabasis.load("t.adabasis")
-    assert model.settings["provenance"]["command"].startswith("adabasis fit t.csv --target y")
+    assert model.record.provenance["command"].startswith("adabasis fit t.csv --target y")
     x = frame()[["a", "b"]].to_numpy()
     assert np.abs(model(x)[:, 0] - frame()["y"]).max() < 1e-3
     assert "<script src" not in pathlib.Path("t.html").read_text()
@@ -46,8 +46,8 @@ def test_pieces_are_found_on_request(capsys):
     code, out, _ = run(capsys, "fit", "t.csv", "--target", "y", *asked)
     assert code == 0
     assert "PartitionBasis" in out
-    settings = adabasis.load("t.adabasis").settings
-    assert (settings["method"], settings["n_partitions"], settings["degree"]) == ("pounet", 2, 1)
+    asked = adabasis.load("t.adabasis").record.asked
+    assert (asked.method, asked.n_partitions, asked.degree) == ("pounet", 2, 1)
     assert ">Partitions</h2>" in pathlib.Path("t.html").read_text("utf-8")
 
 
@@ -206,7 +206,7 @@ def test_weights_count_and_are_no_input(capsys):
     write(table)
     assert "9 rows of weight 0 left out" in fitted(capsys, "--weight", "w")
     model = adabasis.load("t.adabasis")
-    assert model.settings["input_names"] == ["a", "b"]
+    assert model.record.input_names == ("a", "b")
     assert np.abs(model(frame()[["a", "b"]].to_numpy())[:, 0] - frame()["y"]).max() < 1e-2
 
 
@@ -238,7 +238,7 @@ def test_without_held_out_rows_there_is_no_verdict(capsys):
     assert "No verdict: --holdout 0" in fitted(capsys, "--holdout", "0")
     assert "Verdict: " not in run(capsys, "show", "t.adabasis")[1]
     fitted(capsys, "--holdout", "0.5", "--force")
-    assert adabasis.load("t.adabasis").settings["verdict"]["rows_held_out"] == 30
+    assert adabasis.load("t.adabasis").record.verdict["rows_held_out"] == 30
 
 
 def test_names_are_printed_as_they_are_and_lines_stay_short(capsys):

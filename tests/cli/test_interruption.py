@@ -122,7 +122,7 @@ def test_ctrl_c_while_the_report_is_drawn_keeps_the_model(capsys, monkeypatch):
     assert "Written: t.adabasis" in out
     assert "No report: interrupted" in out
     assert sorted(os.listdir()) == ["t.adabasis", "t.csv"]
-    assert adabasis.load("t.adabasis").settings["verdict"]
+    assert adabasis.load("t.adabasis").record.verdict
 
 
 @pytest.mark.slow

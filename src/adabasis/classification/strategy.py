@@ -1,4 +1,8 @@
-"""The search behind :func:`adabasis.classify`: frozen functions, trained ones, the best of them."""
+"""What to try on classes, in what order: frozen functions, trained ones, the best of them.
+
+Newton's method solves the last layer. Scale and ridge of frozen features, the end of training and
+the winner are chosen by cross-entropy on held-out rows.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,22 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
 from .. import rows
 from .._runtime.compiled import quickly
+from .._runtime.errors import counted, listed
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
-from ..selection import linear as select
-from ..selection.search import NOTHING_LEARNT, SEARCH_ROWS, AbstractSearch, Candidate, total_weight
+from ..geometry.domains import AffineMap
+from ..lstsq import Status
+from ..models.classifier import Classifier, logits
+from ..models.record import Asked, Ridge
+from ..selection import linear
+from ..selection.data import Prepared, padded_term, some_rows
+from ..selection.search import Candidate, Search
+from ..selection.task import NOTHING_LEARNT, DataTask
 from ..train import (
     NGD,
     AbstractTrainer,
@@ -26,25 +39,32 @@ from ..train import (
     held_out_error,
     newton,
 )
+from ..train.last_layer import SEPARATED
 
+#: Ridges λ tried, from the strongest; each starts where the last one ended.
 RIDGES = np.logspace(0, -6, 7)
-"""Ridges λ tried, from the strongest; each starts where the last one ended."""
+#: λ where no rows are held out to choose it by.
 USUAL_RIDGE = 1e-2
-"""λ where no rows are held out to choose it by."""
+#: Width and depth of the networks that are trained by default.
 NETWORKS = ((32, 1), (32, 2))
-"""Width and depth of the networks that are trained by default."""
 WIDEST = 512
+#: Factors on the slopes of frozen features: classes meet along edges, so they may be steep.
 SCALES = (1.0, 4.0, 16.0)
-"""Factors on the slopes of frozen features: classes meet along edges, so they may be steep."""
+#: Draws averaged by default.
 MEMBERS = 5
-"""Draws averaged by default."""
+#: The strongest ridge is taken whose held-out cross-entropy, relative to that of the frequencies,
+#: is within this of the least: one row more or less in the held-out ones is worth more.
 INDIFFERENCE = 0.01
-"""The strongest ridge is taken whose held-out cross-entropy, relative to that of the frequencies,
-is within this of the least: one row more or less in the held-out ones is worth more."""
+#: Held-out cross-entropy, relative to that of the frequencies, that calls for no network.
 GOOD_ENOUGH = 5e-3
-"""Held-out cross-entropy, relative to that of the frequencies, that calls for no network."""
+#: Accuracy of the Newton solves that ridges are compared by.
 ROUGH = 1e-3
-"""Accuracy of the Newton solves that ridges are compared by."""
+#: Entries of Φ in the last solve: more rows than fit are left out of it (a random choice).
+SOLVED_NUMBERS = 10**8
+#: Calibration looks between these.
+TEMPERATURES = (0.05, 20.0)
+#: A class of fewer rows cannot be learnt and checked.
+FEW = 2
 
 
 def default_bases(
@@ -64,138 +84,234 @@ def default_bases(
     return [FrozenFeatures(widest, activation=activation), *networks]
 
 
-class ClassSearch(AbstractSearch):
-    """A search for functions that Newton's method fits to classes; its data are their indicators.
+class ClassificationTask(DataTask):
+    """Cross-entropy: p(y | x) = softmax(Φ(x; ξ) c) for rows whose values are class indicators.
 
-    Scale and ridge of frozen features, the end of training and the winner are chosen by
-    cross-entropy on held-out rows.
+    Attributes
+    ----------
+    classes : array, shape (K,)
     """
 
-    def run(
-        self, trainer: AbstractTrainer | str | None, bases: Sequence[AbstractBasis], members: int
+    def __init__(
+        self, asked: Asked, data: Prepared, classes: np.ndarray, joint: bool = False
     ) -> None:
-        """Try what the method asks for."""
-        if isinstance(trainer, AbstractTrainer):
-            self.descend(trainer, bases)
-            return
-        bases = bases or default_bases(min(len(self.data.x), SEARCH_ROWS), self.data.x.shape[1])
-        trainable = [basis for basis in bases if basis.trainable]
-        self.frozen([basis for basis in bases if not basis.trainable] or bases)
-        if trainer == "frozen" or not self.data.folds or self.max_steps == 0:
-            return
-        if self.cut_short is None and not self.best.held_out <= GOOD_ENOUGH:
-            self.descend(NGD(), trainable)
-        if members > 1 and self.cut_short is None:
-            self._average(members)
+        super().__init__(asked, data, joint)
+        self.classes = classes
 
-    def frozen(self, bases: Sequence[AbstractBasis]) -> None:
-        """Solve each kind of basis as drawn, with the ridge of least held-out cross-entropy."""
-        for restart, basis in itertools.product(range(self.n_restarts), bases):
-            drawn = select.draw(basis, self.data.key(restart), self.data.inner_box)
-            for scaled, parameters in _scaled(basis, drawn):
-                self.found.append(self._solved(scaled, parameters))
-                if self._late():
-                    return
+    def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> CrossEntropy:
+        """Return the mean cross-entropy and the ridge."""
+        return CrossEntropy(term, ridge / _total_weight(term), basis)
 
-    def _solved(
-        self, basis: AbstractBasis, parameters: Parameters, fold: int = 0, ridges: Any = RIDGES
+    def validation(self, term: rows.Term, basis: AbstractBasis) -> CrossEntropy:
+        """Return the mean cross-entropy alone."""
+        return CrossEntropy(term, 0.0, basis)
+
+    def unit(self, term: rows.Term) -> float:
+        """Return the cross-entropy of the class frequencies over all rows."""
+        share = self.data.weight @ self.data.t / self.data.weight.sum()
+        return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
+
+    @property
+    def usual_ridge(self) -> float:
+        """The user's λ, or the usual one."""
+        ridge = self.asked.fixed_ridge
+        return USUAL_RIDGE if ridge is None else ridge.value
+
+    def frozen(
+        self, basis: AbstractBasis, parameters: Parameters, fold: int = 0, ridges: Any = None
     ) -> Candidate:
+        """Solve functions as they are, with the ridge of least held-out cross-entropy.
+
+        Of ridges that do about as well the strongest is taken: one row more or less in the
+        held-out ones is worth more.
+        """
         kept, held_out = self.data.fold(fold)
-        term = self.data.term(self.some(kept))
-        candidate = Candidate(basis, parameters, parameters, select.describe(basis))
-        ridges = ridges if self.ridge == "auto" and held_out is not None else [self.usual_ridge]
-        tried, c = [], None
+        term = self.some(kept)
+        if ridges is None:
+            chosen = self.asked.fixed_ridge is None and held_out is not None
+            ridges = RIDGES if chosen else [self.usual_ridge]
+        tried: list[tuple[float, float]] = []
+        c = None
         for ridge in ridges:
             c = optimum(basis, parameters, term, ridge, c, tol=ROUGH).coefficients
-            tried.append((self._held_out(basis, parameters, c, fold), float(ridge)))
+            tried.append((self._error(basis, parameters, c, held_out), float(ridge)))
             if tried[-1][0] > min(tried)[0] + INDIFFERENCE:
                 break
         least = min(tried)[0]
-        good = [pair for pair in tried if pair[0] <= least + INDIFFERENCE]
-        candidate.held_out, candidate.penalty = good[0] if good else tried[0]
-        return candidate
+        error, ridge = next((pair for pair in tried if pair[0] <= least + INDIFFERENCE), tried[0])
+        label, ridge_taken = linear.describe(basis), Ridge(ridge, relative=False)
+        return Candidate(basis, parameters, parameters, label, error, ridge=ridge_taken)
 
-    def _held_out(self, basis: AbstractBasis, parameters: Parameters, c: Any, fold: int) -> float:
-        held_out = self.data.fold(fold)[1]
+    def _error(
+        self, basis: AbstractBasis, parameters: Parameters, c: Any, held_out: rows.Term | None
+    ) -> float:
         if held_out is None:
             return math.nan
-        objective = CrossEntropy(held_out, 0.0, select.canonical(basis))
-        return float(held_out_error(objective, parameters, c)) / self._entropy
+        validation = self.validation(held_out, linear.canonical(basis))
+        return float(held_out_error(validation, parameters, c)) / self.unit(held_out)
+
+    def finished(self, search: Search[Candidate]) -> Classifier:
+        """Solve the best candidate's coefficients on all rows and wrap it up.
+
+        Joint training has coefficients of its own: those are the result there.
+        """
+        data, best, ridge = self.data, search.best, search.best.ridge.value
+        model = best.basis, best.parameters
+        used, solved = solve_rows(model, data.z, data.t, data.weight, ridge, data.seed)
+        temperature = self._temperature(best) if self.asked.calibrate else 1.0
+        n_scores, status = solved.coefficients.shape[1], status_of(solved, ridge)
+        known = math.isfinite(best.validation_error)
+        own = best.run if best.run and self.joint else solved
+        return Classifier(
+            **search.described(float(solved.loss), int(solved.rank)),
+            coefficients=np.asarray(own.coefficients),
+            input_map=data.input_map,
+            output_map=AffineMap(np.zeros(n_scores), np.full(n_scores, 1 / temperature)),
+            box=data.box,
+            rank=int(solved.rank),
+            singular_values=np.asarray(solved.singular_values),
+            status=status,
+            validation_error=best.validation_error,
+            validation_kind=data.held_out_kind if known else "none",
+            record=search.record(data.n_rows, best.ridge),
+            notes=tuple(self._notes(best, status, len(used))),
+            flat_output=n_scores == 1,
+            classes=self.classes,
+            temperature=temperature,
+        )
+
+    def _temperature(self, best: Candidate) -> float:
+        """Return the temperature of least cross-entropy on the held-out rows.
+
+        ξ and c do not know those. It is that of the kept rows' coefficients; those of all rows
+        differ little.
+        """
+        kept, held_out = self.data.fold(0)
+        assert held_out is not None
+        term = self.some(kept)
+        c = optimum(best.basis, best.parameters, term, best.ridge.value).coefficients
+        scores = logits(np.asarray(held_out.design(best.basis, best.parameters) @ c))
+        weight, targets = np.asarray(held_out.points.weight), np.asarray(held_out.data)
+
+        def surprise(log_temperature: float) -> float:
+            likely = log_softmax(scores * math.exp(-log_temperature), axis=1)
+            return float(-weight @ np.sum(targets * likely, axis=1))
+
+        low, high = map(math.log, TEMPERATURES)
+        return math.exp(minimize_scalar(surprise, bounds=(low, high), method="bounded").x)
+
+    def _notes(self, best: Candidate, status: Status, n_used: int) -> Iterator[str]:
+        if best.validation_error >= NOTHING_LEARNT:
+            yield (
+                "The model is hardly better than the classes' frequencies (relative cross-entropy "
+                f"{best.validation_error:.2f} on rows it did not see): there may be nothing to "
+                "learn from these columns, or too few rows."
+            )
+        rare = self.classes[(self.data.t > 0).sum(axis=0) < FEW].tolist()
+        if rare:
+            yield (
+                f"Too few rows to learn and to check: {listed(rare)} "
+                f"({'has' if len(rare) == 1 else 'have'} fewer than {FEW}). Collect more, or merge "
+                "classes."
+            )
+        if status in (Status.SEPARABLE, Status.NON_FINITE):
+            yield status.advice
+        if n_used < len(self.data.x):
+            yield (
+                f"The coefficients were solved on {counted(n_used, 'row')} drawn from "
+                f"{len(self.data.x):,}: all would not fit into memory."
+            )
+
+
+class ClassificationStrategy:
+    """Ways to look for functions that Newton's method fits to classes."""
+
+    def __init__(self, search: Search[Candidate], task: ClassificationTask) -> None:
+        self.search, self.task = search, task
+        self.n_restarts = task.asked.restarts(1)
+
+    def automatic(self, bases: Sequence[AbstractBasis], members: int) -> None:
+        """Try frozen functions, then descent, then the mean of several draws of the best."""
+        search, task = self.search, self.task
+        self.frozen([basis for basis in bases if not basis.trainable] or bases)
+        if not task.data.folds or task.asked.max_steps == 0:
+            return
+        if search.cut_short is None and not search.best.validation_error <= GOOD_ENOUGH:
+            self.descend(NGD(), [basis for basis in bases if basis.trainable])
+        if members > 1 and search.cut_short is None:
+            self._average(members)
+
+    def frozen(self, bases: Sequence[AbstractBasis]) -> None:
+        """Solve each kind of basis as drawn, frozen features at each scale."""
+        for restart, basis in itertools.product(range(self.n_restarts), bases):
+            drawn = self.task.drawn(basis, restart)
+            for _, scaled, parameters in linear.over_scales(basis, drawn, SCALES):
+                self.search.add(self.task.frozen(scaled, parameters))
+                if self.search.late():
+                    return
 
     def descend(self, trainer: AbstractTrainer, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, with the ridge that suited frozen functions."""
-        chosen = self.best.penalty if self.found else None
-        penalty = self.usual_ridge if chosen is None else chosen
+        found = self.search.found
+        ridge = self.search.best.ridge.value if found else self.task.usual_ridge
         for basis, restart in itertools.product(bases, range(self.n_restarts)):
-            self.found.append(self._trained(trainer, basis, restart, 0, penalty))
-            if self._late():
+            trained = self.task.trained(self.search, trainer, basis, ridge, restart=restart)
+            self.search.add(trained)
+            if self.search.late():
                 return
-
-    def _trained(
-        self,
-        trainer: AbstractTrainer,
-        basis: AbstractBasis,
-        restart: int,
-        fold: int,
-        penalty: float,
-    ) -> Candidate:
-        """Train a basis without the rows of a fold."""
-        kept, held_out = self.data.fold(fold)
-        term = self.data.term(self.some(kept))
-        return self._descent(
-            trainer,
-            CrossEntropy(term, penalty / total_weight(term), basis),
-            select.draw(basis, self.data.key(restart), self.data.inner_box),
-            restart,
-            penalty,
-            CrossEntropy(held_out, 0.0, basis) if held_out else None,
-            self._entropy,
-        )
 
     def _average(self, members: int) -> None:
         """Draw more functions like the best ones, each without other rows, and average the scores.
 
         Cross-entropy is convex in the scores, so that the mean of the members' bounds their own.
         """
-        best = self.best
-        if not best.held_out <= NOTHING_LEARNT:
+        search, task, best = self.search, self.task, self.search.best
+        if not best.validation_error <= NOTHING_LEARNT:
             return
-        penalty = self.usual_ridge if best.penalty is None else best.penalty
+        ridge = best.ridge.value
 
         def another(number: int) -> Candidate:
             restart = self.n_restarts + number
-            if best.run is not None:
-                return self._trained(NGD(), best.basis, restart, number, penalty)
-            drawn = select.draw(best.basis, self.data.key(restart), self.data.inner_box)
-            return self._solved(best.basis, drawn, number, [penalty])
+            if best.run is None:
+                drawn = task.drawn(best.basis, restart)
+                return task.frozen(best.basis, drawn, number, [ridge])
+            return task.trained(search, NGD(), best.basis, ridge, restart=restart, fold=number)
 
-        self._join(best, members, another, penalty, _arithmetic_mean)
-
-    @property
-    def usual_ridge(self) -> float:
-        """The user's λ, or the usual one."""
-        return USUAL_RIDGE if isinstance(self.ridge, str) else float(self.ridge)
-
-    @property
-    def _entropy(self) -> float:
-        """Cross-entropy of the class frequencies: what a model that looks at nothing has."""
-        share = self.data.weight @ self.data.t / self.data.weight.sum()
-        return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
+        task.average(search, best, members, another, lambda errors: float(np.mean(errors)))
 
 
-def _scaled(basis: AbstractBasis, drawn: Parameters) -> Iterator[tuple[AbstractBasis, Parameters]]:
-    """Yield a basis as drawn; frozen features of no scale with each one that is tried."""
-    if not (isinstance(basis, FrozenFeatures) and basis.scale == "auto"):
-        yield basis, drawn
-    elif basis.activation == "relu":  # a scaled ReLU is but a scaled column
-        yield basis.replace(scale=1.0), drawn
-    else:
-        for scale in SCALES:
-            yield basis.replace(scale=scale), drawn.times(scale)
+def _total_weight(term: rows.Term) -> float:
+    return float(np.sum(np.asarray(term.points.weight)))
 
 
-def _arithmetic_mean(errors: list[float]) -> float:
-    return float(np.mean(errors))
+def solve_rows(
+    model: tuple[AbstractBasis, Parameters],
+    z: np.ndarray,
+    targets: np.ndarray,
+    weight: np.ndarray,
+    ridge: float,
+    seed: int,
+) -> tuple[np.ndarray, LastLayer]:
+    """Return the rows used, all that fit into memory, and the optimum there.
+
+    ``ridge`` is λ in the sum over all rows: it shrinks with the share of those used.
+    """
+    basis, parameters = model
+    most = max(64, SOLVED_NUMBERS // basis.size(z.shape[1]))
+    used = some_rows(np.arange(len(z)), most, seed)
+    term = padded_term(z[used], targets[used], weight[used])
+    share = weight[used].sum() / weight.sum()
+    return used, optimum(basis, parameters, term, ridge * share)
+
+
+def status_of(solved: LastLayer, ridge: float) -> Status:
+    """Return what a solve of the last layer has to say about itself."""
+    if not np.isfinite(solved.loss):
+        return Status.NON_FINITE
+    if ridge == 0 and float(solved.loss) < SEPARATED:
+        return Status.SEPARABLE
+    full = int(solved.rank) == len(solved.singular_values)
+    return Status.FULL_RANK if full else Status.RANK_DEFICIENT
 
 
 @quickly()
@@ -219,7 +335,7 @@ def optimum(
     """
     solved = []
     for part, inside in basis.parts(parameters):
-        part, share = select.canonical(part), jnp.asarray(ridge / total_weight(term))
+        part, share = linear.canonical(part), jnp.asarray(ridge / _total_weight(term))
         objective = CrossEntropy(term, share, part)
         if start is None:  # zeros of the same kind, so that both compile once
             start = np.zeros((part.size(term.points.x.shape[1]), objective.n_outputs))

@@ -217,7 +217,7 @@ def _reported(
     joint: History | None,
 ) -> bool:
     """Write the report; Ctrl-C leaves it out."""
-    verdict = model.settings["verdict"]
+    verdict = model.record.verdict
     try:
         with view.working("drawing the report"):
             report.write(
@@ -225,8 +225,8 @@ def _reported(
                 model,
                 evidence=evidence,
                 joint=joint,
-                verdict=verdict and Verdict.from_json(verdict),
-                provenance=model.settings["provenance"],
+                verdict=None if verdict is None else Verdict.from_json(verdict),
+                provenance=model.record.provenance,
             )
     except KeyboardInterrupt:
         return False
@@ -260,15 +260,15 @@ def _fitted(job: FitJob, data: TrainingData, kept: np.ndarray, view: Screen) -> 
 def _labelled(
     model: Fitted, preparation: Preparation, verdict: Verdict | None, provenance: dict[str, Any]
 ) -> Fitted:
-    settings = {
-        **model.settings,
-        "input_names": preparation.features,
-        "output_names": list(preparation.targets),
-        "preparation": preparation.to_json(),
-        "verdict": None if verdict is None else verdict.to_json(),
-        "provenance": provenance,
-    }
-    return dataclasses.replace(model, settings=settings)
+    record = dataclasses.replace(
+        model.record,
+        input_names=tuple(preparation.features),
+        output_names=tuple(preparation.targets),
+        preparation=preparation.to_json(),
+        verdict=None if verdict is None else verdict.to_json(),
+        provenance=provenance,
+    )
+    return dataclasses.replace(model, record=record)
 
 
 def _provenance(job: FitJob, digest: str, n_rows: int, interrupted: bool) -> dict[str, Any]:
@@ -302,11 +302,11 @@ def _summary(model: Fitted) -> dict[str, Any]:
             model.validation_error if math.isfinite(model.validation_error) else None
         ),
         "validation_kind": model.validation_kind,
-        "inputs": model.settings.get("input_names"),
-        "targets": model.settings.get("output_names"),
+        "inputs": list(model.record.input_names),
+        "targets": list(model.record.output_names),
         "classes": model.classes.tolist() if isinstance(model, Classifier) else None,
-        "verdict": model.settings.get("verdict"),
-        "provenance": model.settings.get("provenance"),
+        "verdict": model.record.verdict,
+        "provenance": model.record.provenance,
     }
 
 
@@ -341,11 +341,11 @@ def predict_table(
     if table.suffix == ".adabasis" and model_path.suffix != table.suffix:
         raise BadInput(f"The model comes first: adabasis predict {table} {model_path}")
     model = read_model(model_path)
-    if "preparation" not in model.settings:
+    if model.record.preparation is None:
         raise BadInput(
             f"{model_path} was fitted from arrays, not from a table: use adabasis.load in Python."
         )
-    preparation = Preparation.from_json(model.settings["preparation"])
+    preparation = Preparation.from_json(model.record.preparation)
     source = open_table(table)
     unused = preparation.check(source.names, table.name)
     columns = [column.name for column in preparation.inputs]

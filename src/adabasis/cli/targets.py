@@ -43,13 +43,13 @@ def fitted(
         If one class alone is among them.
     """
     if data.labels is None:
-        return fit(bases, data.x[kept], data.y[kept], **options)
+        return fit(data.x[kept], data.y[kept], bases, **options)
     if len(np.unique(data.labels[kept])) < 2:
         raise BadInput(
             "Only one class is left to learn from: all rows of the others were held out to judge "
             "the model. Collect more of them, or fit with --holdout 0."
         )
-    return classify(bases, data.x[kept], data.labels[kept], **options)
+    return classify(data.x[kept], data.labels[kept], bases, **options)
 
 
 def judged(model: Fitted, data: TrainingData, rows: tuple[np.ndarray, np.ndarray]) -> Verdict:

@@ -156,7 +156,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         by_class = compute_sample_weight(settings.pop("class_weight"), y)
         weight = by_class if weight is None else weight * by_class
         bases = self._bases(X, weight, default_bases)
-        self._remember(classify(bases, X, y, sample_weight=weight, **settings))
+        self._remember(classify(X, y, bases, sample_weight=weight, **settings))
         self.classes_ = self.fitted_.classes
         return self
 

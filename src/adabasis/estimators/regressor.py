@@ -20,7 +20,7 @@ from ..models.fitted import Fitted
 from ..regression.api import fit
 from ..regression.strategy import MEMBERS
 from ..selection import linear as select
-from ..selection.search import SEARCH_ROWS
+from ..selection.task import SEARCH_ROWS
 from ..train import GD, LSGD, AbstractTrainer
 
 Trainers = Mapping[str, Callable[[float], AbstractTrainer]]
@@ -274,7 +274,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         X, y, weight = self._rows(X, y, sample_weight)
         choices = functools.partial(select.default_bases, n_outputs=np.size(y) // len(y))
         bases = self._bases(X, weight, choices)
-        return self._remember(fit(bases, X, y, sample_weight=weight, **self._settings()))
+        return self._remember(fit(X, y, bases, sample_weight=weight, **self._settings()))
 
 
 def _seed(random_state: Any) -> int:

@@ -302,5 +302,5 @@ def _advice(model: Fitted, scores: list[Score], x: np.ndarray, n_out: int) -> It
         )
     if scores[0].relative > 0.05 and n_rows < 100 * n_inputs:
         yield f"More rows would help: {n_rows:,} are few for {n_inputs} inputs."
-    if model.settings.get("method") == "frozen" and scores[0].relative > 1e-3:
+    if model.record.asked.method == "frozen" and scores[0].relative > 1e-3:
         yield "Let the functions adapt: --model network or auto."

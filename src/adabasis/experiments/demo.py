@@ -85,7 +85,7 @@ class _Tour:
         self.say(f"   {len(kept):,} rows to fit, {len(out):,} held out; adabasis.fit(None, X, y)")
         began = time.perf_counter()
         with self._watching("fitting", None) as watch:
-            model = _whole(fit(None, x[kept], y[kept], callbacks=[watch]))
+            model = _whole(fit(x[kept], y[kept], callbacks=[watch]))
         self.say(
             f"   fitted in {time.perf_counter() - began:.0f} s: {select.describe(model.basis)}"
         )
@@ -102,14 +102,15 @@ class _Tour:
             "table SHA-256": source.sha256(),
             "held out": "a fifth: the first of numpy.random.default_rng(0).permutation(n)",
         }
-        settings = {
-            "input_names": data.preparation.features,
-            "output_names": [TARGET],
-            "preparation": data.preparation.to_json(),
-            "verdict": verdict.to_json(),
-            "provenance": provenance,
-        }
-        model = dataclasses.replace(model, settings={**model.settings, **settings})
+        record = dataclasses.replace(
+            model.record,
+            input_names=tuple(data.preparation.features),
+            output_names=(TARGET,),
+            preparation=data.preparation.to_json(),
+            verdict=verdict.to_json(),
+            provenance=provenance,
+        )
+        model = dataclasses.replace(model, record=record)
         model.save(self._file(MODEL, "the model of steam: adabasis.load reads it"))
         evidence = report.Evidence.of(model, x[out], y[out], f"the {len(out):,} rows held out")
         path = self._file("steam.html", "the report on it: open it in a browser")
@@ -197,9 +198,9 @@ def _fit_sine(init: str, trainer: AbstractTrainer, seed: int, watch: Callback) -
     x = np.linspace(0, 1, 256)
     basis = NeuralBasis(32, 8, activation="relu", residual=True, init=init, constant=False)
     return fit(
-        basis,
         x[:, None],
         np.sin(2 * np.pi * x),
+        basis,
         method=trainer,
         max_steps=STEPS,
         standardize=False,  # as published: the network sees x and sin 2πx themselves

@@ -50,6 +50,12 @@ class Classifier(Fitted):
         x = self._inputs(X, call)
         return logits(self(x).reshape(len(x), -1))
 
+    @classmethod
+    def _restored(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+        about = document["labels"]
+        classes = names.restored(dict(about["classes"]))
+        return {"classes": classes, "temperature": float(about["temperature"])}
+
     def _document(self) -> dict[str, Any]:
         about = {"classes": names.described(self.classes), "temperature": self.temperature}
         return {**super()._document(), "labels": about}
@@ -58,9 +64,3 @@ class Classifier(Fitted):
 def logits(scores: np.ndarray) -> np.ndarray:
     """Return one number for each class: of a single score (N, 1), the first class has 0."""
     return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
-
-
-def restored(*, labels: Mapping[str, Any], **fields: Any) -> Classifier:
-    """Return the classifier that a model file describes."""
-    classes = names.restored(dict(labels["classes"]))
-    return Classifier(**fields, classes=classes, temperature=float(labels["temperature"]))

@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from .._runtime.notation import AnyArray, Parameters
+from .._runtime.registry import provided
 from .._runtime.scope import double_precision
 from ..basis import BASES, AbstractBasis
 from ..basis.initialize import AbstractInitializer, initializer_config, initializer_from
@@ -23,6 +24,8 @@ from ..geometry.points import pad_points
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
+from .legacy import upgraded
+from .record import Asked, Record
 from .storage import ModelFileError, read_model, write_model
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 CHUNK_NUMBERS = 2**24
 """Entries of the design matrix in memory at once when a model is evaluated (128 MiB)."""
 PROBE_TOLERANCE = 1e-9
+#: Of a function that was put together by hand.
+NO_RECORD = Record(Asked("Fitted"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -65,10 +70,8 @@ class Fitted:
         How ``validation_error`` was measured.
     initial_parameters : pytree
         ξ before training.
-    candidates : tuple of mappings
-        What was tried and with what error, best first; restarts included.
-    settings : mapping
-        The arguments of the call, for the record.
+    record : Record
+        What was asked and tried, with what ridge the coefficients were solved.
     notes : tuple of str
         What the user should know: failures, doubts, advice.
     flat_output : bool
@@ -91,8 +94,7 @@ class Fitted:
     validation_error: float = math.nan
     validation_kind: str = "none"
     initial_parameters: Parameters = None
-    candidates: tuple[Mapping[str, Any], ...] = ()
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    record: Record = NO_RECORD
     notes: tuple[str, ...] = ()
     flat_output: bool = False
     snapshots: tuple[Snapshot, ...] = ()
@@ -101,6 +103,11 @@ class Fitted:
     def n_inputs(self) -> int:
         """D."""
         return len(self.box)
+
+    @property
+    def candidates(self) -> tuple[dict[str, Any], ...]:
+        """What was tried and with what error, best first, as rows of a table."""
+        return tuple(tried.row for tried in self.record.tried)
 
     @property
     def n_outputs(self) -> int:
@@ -185,9 +192,7 @@ class Fitted:
 
     def plot(self, ax: Any = None) -> Figure:
         """Draw the fitted function; see :func:`adabasis.plots.fitted`."""
-        from .. import plots
-
-        return plots.fitted(self, ax=ax)
+        return provided("plot")(self, ax=ax)
 
     def report(self, path: str | os.PathLike[str], X: Any = None, y: Any = None) -> None:
         """Write an HTML page about the model: how good it is, how it came about.
@@ -198,9 +203,7 @@ class Fitted:
         X, y : array-likes, shapes (n, D) and (n,) or (n, Q), optional
             Rows with known answers, best ones that the model was not fitted to.
         """
-        from .. import report
-
-        report.write(path, self, evidence=report.Evidence.of(self, X, y))
+        provided("report")(path, self, X, y)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, atomically; :func:`load` reads it.
@@ -214,6 +217,7 @@ class Fitted:
 
     def _document(self) -> dict[str, Any]:
         return {
+            "kind": type(self).__name__,
             "basis": _basis_description(self.basis),
             "n_inputs": self.n_inputs,
             "rank": self.rank,
@@ -221,12 +225,16 @@ class Fitted:
             "stop_reason": self.stop_reason.name,
             "validation_error": repr(float(self.validation_error)),
             "validation_kind": self.validation_kind,
-            "candidates": [dict(c) for c in self.candidates],
-            "settings": dict(self.settings),
+            "record": self.record.to_json(),
             "notes": list(self.notes),
             "flat_output": self.flat_output,
             "snapshots": [snapshot.step for snapshot in self.snapshots],
         }
+
+    @classmethod
+    def _restored(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attributes that this kind of model has besides those of every one."""
+        return {}
 
     def _tensors(self) -> dict[str, np.ndarray]:
         tensors = {
@@ -296,6 +304,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         If the file is damaged, not a model, from a newer version, or answers differently here.
     """
     document, tensors = read_model(path)
+    if document["format"] == 1:
+        document = upgraded(document)
     basis = _basis_from(document["basis"])
     shape = _parameters_shape(basis, document["n_inputs"])
     leaves, structure = jax.tree.flatten(shape)
@@ -305,10 +315,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             return None
         return jax.tree.unflatten(structure, [tensors[f"{name}.{i}"] for i in range(len(leaves))])
 
-    kind: Any = Fitted
-    if "labels" in document:
-        from .classifier import restored as kind
-    model: Fitted = kind(
+    kind: type[Fitted] = provided(f"model {document['kind']}")
+    model = kind(
         basis=basis,
         parameters=tree("parameters"),
         coefficients=tensors["coefficients"],
@@ -325,15 +333,14 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         validation_error=float(document["validation_error"]),
         validation_kind=document["validation_kind"],
         initial_parameters=tree("initial_parameters"),
-        candidates=tuple(document["candidates"]),
-        settings=document["settings"],
+        record=Record.from_json(document["record"]),
         notes=tuple(document["notes"]),
         flat_output=document["flat_output"],
         snapshots=tuple(
             Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
             for k, step in enumerate(document.get("snapshots", ()))
         ),
-        **({"labels": document["labels"]} if "labels" in document else {}),
+        **kind._restored(document),
     )
     now, then = model(_probe_points(model.box)), tensors["probe"]
     if not np.allclose(now, then, rtol=0, atol=PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)):

@@ -9,7 +9,9 @@ import numpy as np
 from .._runtime.errors import counted, listed
 
 
-def learn_classes(y: Any, used: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def learn_classes(
+    y: Any, used: np.ndarray | None = None, call: str = "classify"
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes, sorted, and which of them each row has.
 
     Parameters
@@ -18,6 +20,8 @@ def learn_classes(y: Any, used: np.ndarray | None = None) -> tuple[np.ndarray, n
         Strings, true and false, whole numbers or categories of a data frame.
     used : array of bool, shape (N,), optional
         Rows that count: classes of other rows alone are none. Their entry is −1.
+    call : str
+        The public function, for messages.
 
     Returns
     -------
@@ -29,24 +33,24 @@ def learn_classes(y: Any, used: np.ndarray | None = None) -> tuple[np.ndarray, n
     ValueError
         For missing labels, labels of several kinds, numbers that are not whole, or one class.
     """
-    labels = _checked(y)
+    labels = _checked(y, call)
     try:
         classes = np.unique(labels if used is None else labels[used])
     except TypeError as error:
         kinds = listed(sorted({type(label).__name__ for label in labels}))
         raise ValueError(
-            f"fit(y): labels of one kind are expected, got {kinds}. Turn all of them into strings."
+            f"{call}(y): labels of one kind are expected, got {kinds}. Turn all of them into strings."
         ) from error
     if len(classes) < 2:
         shown = listed(classes)
         raise ValueError(
-            f"fit(y): only one class, {shown}, is present in the rows that count: there is nothing "
+            f"{call}(y): only one class, {shown}, is present in the rows that count: there is nothing "
             "to tell apart. At least two classes are needed."
         )
     return classes, _positions(labels, classes)
 
 
-def index_of(y: Any, classes: np.ndarray) -> np.ndarray:
+def index_of(y: Any, classes: np.ndarray, call: str = "classify") -> np.ndarray:
     """Return which of the known classes each row has, −1 for labels never seen.
 
     Raises
@@ -54,7 +58,7 @@ def index_of(y: Any, classes: np.ndarray) -> np.ndarray:
     ValueError
         For missing labels.
     """
-    return _positions(_checked(y), classes)
+    return _positions(_checked(y, call), classes)
 
 
 def indicators(index: np.ndarray, n_classes: int) -> np.ndarray:
@@ -62,25 +66,25 @@ def indicators(index: np.ndarray, n_classes: int) -> np.ndarray:
     return (index[:, None] == np.arange(n_classes)).astype(float)
 
 
-def _checked(y: Any) -> np.ndarray:
+def _checked(y: Any, call: str = "classify") -> np.ndarray:
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise ValueError(f"fit(y): expected labels of shape (N,), got {labels.shape}.")
+        raise ValueError(f"{call}(y): expected labels of shape (N,), got {labels.shape}.")
     missing = labels != labels
     if labels.dtype == object:
         missing = np.array([label is None or label != label for label in labels], bool)
     if np.any(missing):
         count = counted(int(np.sum(missing)), "label is missing", "labels are missing")
         raise ValueError(
-            f"fit(y): {count} (NaN or None), the first in row {np.flatnonzero(missing)[0]}. Fill "
+            f"{call}(y): {count} (NaN or None), the first in row {np.flatnonzero(missing)[0]}. Fill "
             "them or drop those rows."
         )
     if labels.dtype.kind == "f" and np.any(labels != np.round(labels)):
         at = np.flatnonzero(labels != np.round(labels))[0]
         raise ValueError(
-            f"fit(y): Unknown label type: continuous. Classes are expected, but row {at} holds "
+            f"{call}(y): Unknown label type: continuous. Classes are expected, but row {at} holds "
             f"{labels[at]}. For values to predict use fit, or AdaptiveBasisRegressor."
         )
     return labels

@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "adabasis"
 _BLANK = "0" * 64
 
@@ -62,7 +62,9 @@ def write_model(
     path: str | os.PathLike[str], document: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> None:
     """Write a JSON document and named arrays as one checked file, atomically."""
-    text = json.dumps({"sha256": _BLANK, "format": FORMAT, **document})  # its digits come first
+    # Its digits come first. Numbers of NumPy among the arguments of a call become plain ones.
+    about = {"sha256": _BLANK, "format": FORMAT, **document}
+    text = json.dumps(about, default=lambda number: number.item())
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     content = safetensors.numpy.save(arrays, metadata={_KEY: text})
     digest = hashlib.sha256(content).hexdigest()

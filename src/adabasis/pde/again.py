@@ -265,5 +265,5 @@ def _certified(
         certificate=certificate,
         notes=(certificate.verdict,),
         trials=trials,
-        candidates=tuple(trial.summary for trial in trials),
+        record=dataclasses.replace(solution.record, tried=tuple(trial.summary for trial in trials)),
     )

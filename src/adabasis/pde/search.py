@@ -20,6 +20,7 @@ from ..basis import AbstractBasis, FrozenFeatures, WarpedBasis
 from ..geometry.samplers import AbstractSampler, default_sampler
 from ..lstsq import Status
 from ..lstsq.solve import RCOND
+from ..models.record import Tried
 from ..selection.linear import draw
 from ..train import History, StopReason
 from .newton import newton
@@ -96,17 +97,16 @@ class Trial:
         return self.found.score
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """The trial as a row of a table."""
-        return {
-            "what": self.label,
-            "held_out": self.score if np.isfinite(self.score) else None,
-            "left_out": None,
-            "functions": int(np.shape(self.coefficients)[0]),
-            "weight": self.weight,
-            "steps": 0 if self.run is None else len(self.run.history) - 1,
-            "seconds": round(self.seconds, 3),
-        }
+    def summary(self) -> Tried:
+        """The trial as a row of the record."""
+        return Tried(
+            self.label,
+            self.score if np.isfinite(self.score) else None,
+            steps=0 if self.run is None else len(self.run.history) - 1,
+            functions=int(np.shape(self.coefficients)[0]),
+            weight=self.weight,
+            seconds=round(self.seconds, 3),
+        )
 
 
 @dataclasses.dataclass
@@ -144,7 +144,7 @@ class FrozenSearch:
     @classmethod
     def like(cls, solution: Any) -> FrozenSearch:
         """Return a search under the conditions of the one that found a solution."""
-        key = jax.random.key(solution.settings["random_state"], impl="rbg")
+        key = jax.random.key(solution.record.asked.random_state, impl="rbg")
         return cls(solution.problem, solution.trial.rows.sampler, key, np.inf)
 
     @property

@@ -15,6 +15,7 @@ from ..basis import AbstractBasis, FrozenFeatures
 from ..geometry.domains import AffineMap
 from ..geometry.samplers import AbstractSampler
 from ..lstsq import Status
+from ..models.record import Asked, Record
 from ..train import AbstractTrainer, StopReason
 from .adapt import adapt, train_on
 from .certificate import certify, refinement, stability
@@ -77,14 +78,15 @@ def solve(
         equation needs.
     """
     trainer = _checked(problem, basis, method)
-    settings = {
-        "method": method if isinstance(method, str) else repr(method),
-        "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
-        "tol": tol,
-        "random_state": random_state,
-        "input_names": list(problem.domain.names),
-        "output_names": ["u"],
-    }
+    asked = Asked(
+        "solve",
+        str(method),
+        max_steps,
+        max_seconds,
+        tol,
+        n_restarts,
+        random_state=random_state,
+    )
     with numerics():
         key = jax.random.key(random_state, impl="rbg")
         deadline = time.perf_counter() + max_seconds
@@ -104,7 +106,7 @@ def solve(
                 if search.best.score > SMOOTH_FALL * before:
                     adapt(search, max_steps, n_restarts)
             search.grow()
-        return _finished(search, settings)
+        return _finished(search, asked)
 
 
 def _checked(
@@ -139,7 +141,7 @@ def _checked(
     return trainer
 
 
-def _finished(search: FrozenSearch, settings: dict[str, Any]) -> Solution:
+def _finished(search: FrozenSearch, asked: Asked) -> Solution:
     problem, trials = search.problem, best_first(search.trials)
     best = trials[0]
     found = spectrum_of(best) if problem.linear else {}
@@ -154,8 +156,13 @@ def _finished(search: FrozenSearch, settings: dict[str, Any]) -> Solution:
     return dataclasses.replace(
         solved_on(search, best),
         **found,
-        candidates=tuple(t.summary for t in trials),
-        settings={**settings, "n_rows": best.rows.n_rows},
+        record=Record(
+            asked,
+            best.rows.n_rows,
+            tried=tuple(t.summary for t in trials),
+            input_names=problem.domain.names,
+            output_names=("u",),
+        ),
         notes=(certificate.verdict,),
         certificate=certificate,
         trials=tuple(trials),

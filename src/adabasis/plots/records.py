@@ -102,8 +102,8 @@ def candidates(model: Fitted) -> Figure:
     """Draw the errors of everything that was tried, best first (as in ``model.candidates``)."""
     ax = new_axes()
     for key, marker, colour, label in (
-        ("held_out", "o", BLUE, "held-out rows"),
-        ("left_out", "D", ORANGE, "leave one out"),
+        ("validation_error", "o", BLUE, "held-out rows"),
+        ("loo_error", "D", ORANGE, "leave one out"),
     ):
         found = [(i, c[key]) for i, c in enumerate(model.candidates, 1) if c.get(key) is not None]
         if found:

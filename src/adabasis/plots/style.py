@@ -57,8 +57,8 @@ def names_of(model: Fitted) -> tuple[list[str], list[str]]:
     def numbered(letter: str, n: int) -> list[str]:
         return [f"{letter}{i + 1}" for i in range(n)] if n > 1 else [letter]
 
-    inputs = model.settings.get("input_names") or numbered("x", model.n_inputs)
-    return list(inputs), list(model.settings.get("output_names") or numbered("y", model.n_outputs))
+    inputs = model.record.input_names or numbered("x", model.n_inputs)
+    return list(inputs), list(model.record.output_names or numbered("y", model.n_outputs))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Column:
 def columns_of(model: Fitted) -> list[Column]:
     """Return the columns behind a model's inputs; every input is its own where none is known."""
     names = names_of(model)[0]
-    known = (model.settings.get("preparation") or {}).get("inputs", [])
+    known = (model.record.preparation or {}).get("inputs", [])
     if sum(len(c["categories"]) or 1 for c in known) != len(names):
         return [Column(name, (i,)) for i, name in enumerate(names)]
     columns, first = [], 0

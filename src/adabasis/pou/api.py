@@ -1,34 +1,27 @@
 """Fitting partition of unity networks without luck: a draft of the pieces, then Gauss–Newton.
 
 Random partitions rarely find many pieces: descent moves borders a little, but does not carry a part
-across another. So the pieces come first, as labels of points (:mod:`adabasis.pou`), and a
+across another. So the pieces come first, as labels of points (:mod:`adabasis.pou.drafts`), and a
 partition that tells the labels apart is where Gauss–Newton steps begin. What they add is what
 labels cannot say: borders between the points, smooth passages, polynomials that meet.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import numbers
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from .._runtime.scope import numerics
+from .._runtime.progress import Callback
 from ..basis import AbstractPartition, PartitionBasis
 from ..basis.pou.partition import PARTITIONS
 from ..models.fitted import Fitted
-from ..regression.api import finished
-from ..regression.strategy import Search
+from ..models.record import Asked
 from ..selection.data import Prepared
-from ..selection.options import check_budgets, shown
-from ..train import Callback
+from ..selection.search import Candidate, Search
 from .drafts import STARTS, Wanted
-from .strategy import PieceSearch
-
-STEPS = 60
-"""Gauss–Newton steps of a run by default."""
+from .strategy import PieceStrategy, PieceTask
 
 
 def fit_pounet(
@@ -44,6 +37,7 @@ def fit_pounet(
     max_steps: int | None = None,
     max_seconds: float = math.inf,
     tol: float = 0.0,
+    n_restarts: int | str = "auto",
     ridge: float | str = "auto",
     validation: Any = "auto",
     random_state: int = 0,
@@ -75,6 +69,9 @@ def fit_pounet(
         and three, cuts in more.
     sample_weight, max_steps, max_seconds, tol, ridge, validation, random_state, callbacks, verbose
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
+    n_restarts : int or "auto"
+        Nothing is drawn at random where pieces come from the data: one start serves (``"auto"``).
+        More are draws of a partition of a kind of your own.
 
     Returns
     -------
@@ -95,46 +92,37 @@ def fit_pounet(
     >>> model.basis.n_partitions, bool(abs(model([[0.3]])[0]) < 1e-9)
     (2, True)
     """
-    check_budgets("fit_pounet", max_steps, max_seconds, tol, 1, 1, ridge)
-    deadline = time.perf_counter() + max_seconds
+    asked = Asked(
+        "fit_pounet",
+        "pounet",
+        max_steps,
+        max_seconds,
+        tol,
+        n_restarts,
+        ridge=ridge,
+        validation="given" if isinstance(validation, tuple) else validation,
+        random_state=random_state,
+        n_partitions=_number("n_partitions", n_partitions, 1) or "auto",
+        degree=degree,
+        partition=partition if isinstance(partition, str) else repr(partition),
+        index_set=index_set,
+        start=start,
+    )
+    search: Search[Candidate] = Search(asked, callbacks, verbose)
     wanted = Wanted(
         count=_count(n_partitions, partition),
         degree=_number("degree", degree, 0),
         index_set=index_set,
         start=start,
         seed=random_state,
-        deadline=deadline,
+        deadline=search.deadline,
     )
-    data = Prepared(X, y, sample_weight, validation, random_state, True, split_by_default=True)
+    data = Prepared(
+        "fit_pounet", X, y, sample_weight, validation, random_state, split_by_default=True
+    )
     _check(wanted, partition, data)
-    settings = {
-        "method": "pounet",
-        "n_partitions": _shown(wanted.count),
-        "degree": _shown(wanted.degree),
-        "partition": partition if isinstance(partition, str) else repr(partition),
-        "index_set": index_set,
-        "start": start,
-        "max_steps": max_steps,
-        "max_seconds": max_seconds if math.isfinite(max_seconds) else None,
-        "tol": tol,
-        "ridge": ridge,
-        "random_state": random_state,
-        "n_rows": data.n_rows,
-    }
-    with numerics(), shown(verbose, max_steps) as lines:
-        steps = STEPS if max_steps is None else max_steps
-        search = PieceSearch(data, steps, tol, deadline, 1, ridge, (*callbacks, *lines))
-        try:
-            search.pieces(wanted, partition)
-        except KeyboardInterrupt:
-            search.interrupted()
-        model = finished(search, settings, refit=True)
-        notes = (*model.notes, *_notes(model, search))
-        return dataclasses.replace(model, notes=notes, snapshots=search.snapshots)
-
-
-def _shown(number: int | None) -> int | str:
-    return "auto" if number is None else number
+    task = PieceTask(asked, data)
+    return search.run(task, PieceStrategy(search, task, wanted, partition).run)
 
 
 def _number(name: str, value: Any, least: int) -> int | None:
@@ -188,18 +176,3 @@ def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
             f"{n_rows:,} distinct rows. Ask for fewer"
             + (", or for index_set='hyperbolic'." if other else ".")
         )
-
-
-def _notes(model: Fitted, search: Search) -> Iterator[str]:
-    assert isinstance(model.basis, PartitionBasis)
-    asked, count = model.settings.get("n_partitions"), model.basis.n_partitions
-    if not isinstance(asked, int) or asked <= count:
-        return
-    size = model.basis.size(model.n_inputs) // count
-    most = len(search.data.fold(0)[0]) // (2 * size)
-    why = (
-        f"each of {size} polynomials takes at least {2 * size} rows to be found"
-        if asked > most
-        else "more were not found in the rows"
-    )
-    yield f"{count} of the {asked} partitions asked for: {why}."

@@ -1,10 +1,10 @@
-"""The search among partition of unity networks: drafts of pieces, trained in all variants."""
+"""What to try among partition of unity networks: drafts of pieces, trained in all variants."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,240 +14,298 @@ from ..basis import AbstractBasis, AbstractPartition, PartitionBasis, Polynomial
 from ..basis.pou.partition import PARTITIONS, hard_assignment
 from ..basis.pou.partitioned import Cells
 from ..basis.pou.polynomial import dimension
-from ..regression.strategy import GOOD_ENOUGH, PRIOR, Search
-from ..selection import linear as select
-from ..selection.search import SEARCH_ROWS, Candidate
-from ..train import Snapshot, Snapshots, StopReason
+from ..geometry.domains import unit_box
+from ..models.fitted import Fitted
+from ..regression.strategy import GOOD_ENOUGH, PRIOR, RegressionStrategy, RegressionTask
+from ..selection import linear
+from ..selection.search import Candidate, Search
+from ..selection.task import SEARCH_ROWS
+from ..train import Run, Snapshots, StopReason
 from .borders import SHAPED, shaped, steepness
 from .drafts import Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
 
+#: Gauss–Newton steps of a run by default.
+STEPS = 60
+#: Degrees of the logits that are compared in more than one input.
 LOGIT_DEGREES = (1, 2, 4)
-"""Degrees of the logits that are compared in more than one input."""
+#: Held-out errors within this factor do not tell free borders from tied ones: ties are fewer
+#: degrees of freedom, and are taken.
 BY_CHANCE = 1.1
-"""Held-out errors within this factor do not tell free borders from tied ones: ties are fewer
-degrees of freedom, and are taken."""
+#: Rows for each function of a fixed partition whose number is to be chosen.
 GRID_ROWS = 2
-"""Rows for each function of a fixed partition whose number is to be chosen."""
+#: Rows for each coefficient of the logits, the least for degrees above 1.
 ROWS_PER_LOGIT = 40
-"""Rows for each coefficient of the logits, the least for degrees above 1."""
+#: Shares that points are left out in when degrees of logits are compared, and the most points for
+#: which that is done besides held-out rows.
 SHARES, FEW_POINTS = 5, 3000
-"""Shares that points are left out in when degrees of logits are compared, and the most points for
-which that is done besides held-out rows."""
+#: Relative held-out error below which no more is tried.
 EXACT = 1e-10
-"""Relative held-out error below which no more is tried."""
+#: Loss, relative to that of the best on held-out rows, of a fit that is preferred although its
+#: held-out error is up to so many times as large.
 NO_CHANCE, FEW_ROWS = 1e-8, 10.0
-"""Loss, relative to that of the best on held-out rows, of a fit that is preferred although its
-held-out error is up to so many times as large."""
+#: Slopes of logits at borders where they are to be sharp, and where points of both sides are to
+#: be shared so that they pull; over the mean distance of points.
 HARD, SOFT = 1e9, 4.0
-"""Slopes of logits at borders where they are to be sharp, and where points of both sides are to
-be shared so that they pull; over the mean distance of points."""
 TIED = {1: 1e4}
+#: Weights of the ties that make neighbouring polynomials meet, by the number of inputs.
 TIED_MORE = 1e2
-"""Weights of the ties that make neighbouring polynomials meet, by the number of inputs."""
+#: Points beyond the end of a piece within which it may meet the next, where data are noisy.
 SLACK = 8
-"""Points beyond the end of a piece within which it may meet the next, where data are noisy."""
 
 
-@dataclasses.dataclass
-class PieceSearch(Search):
-    """A search among partition of unity networks.
+class PieceTask(RegressionTask):
+    """Least squares on the functions of partition of unity networks.
 
     Attributes
     ----------
-    watched : list of (Candidate, Snapshots)
+    watched : list of (Run, Snapshots)
         What was seen of those that were trained.
     """
 
-    watched: list[tuple[Candidate, Snapshots]] = dataclasses.field(default_factory=list)
+    usual_steps = STEPS
 
-    @property
-    def snapshots(self) -> tuple[Snapshot, ...]:
-        """The best candidate on its way, before it became what it is."""
-        best = self.best
-        seen = [seen for candidate, seen in self.watched if candidate is best]
-        return seen[0].before(best.run.step) if seen and best.run else ()
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self.watched: list[tuple[Run, Snapshots]] = []
 
-    def pieces(self, wanted: Wanted, partition: str | AbstractPartition) -> None:
-        """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
-        if not _has_labels(partition):
-            self._without_labels(partition, wanted)
+    def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Return candidates, best first: exact fits and tied ones before those better by chance."""
+        own = sorted(found, key=lambda candidate: candidate.errors)
+        first = self.exact(own) or self._tied(own) or own[0]
+        return [first, *(candidate for candidate in own if candidate is not first)]
+
+    def exact(self, found: Sequence[Candidate]) -> Candidate | None:
+        """Return an exact fit that others beat by a few held-out rows at most.
+
+        A held-out row beside a jump may be on either side, and decides by itself what the error is:
+        that of a blurred border is a little less. But what fits many more rows than it has numbers
+        to choose, so much better than the best does, is no chance.
+        """
+        best, *others = sorted(found, key=lambda candidate: candidate.errors)
+        loss = NO_CHANCE * best.run.loss if best.run else 0.0
+        exact = [candidate for candidate in others if candidate.run and candidate.run.loss < loss]
+        few = exact and exact[0].validation_error <= FEW_ROWS * best.validation_error
+        return exact[0] if few else None
+
+    def _tied(self, own: Sequence[Candidate]) -> Candidate | None:
+        """Return the best tied candidate where free ones are better only by chance."""
+        tied = [candidate for candidate in own if candidate.run and candidate.basis.tie_weight]
+        alike = tied and tied[0].validation_error <= BY_CHANCE * own[0].validation_error
+        return tied[0] if alike else None
+
+    def trained(self, search: Search[Candidate], *about: Any, **named: Any) -> Candidate:
+        """Train, and keep snapshots."""
+        others, seen = search.callbacks, Snapshots()
+        search.callbacks = (*others, seen)
+        try:
+            candidate = super().trained(search, *about, **named)
+        finally:
+            search.callbacks = others
+        assert candidate.run is not None
+        self.watched.append((candidate.run, seen))
+        return candidate
+
+    def finished(self, search: Search[Candidate]) -> Fitted:
+        """Solve the best candidate's coefficients on all rows; add snapshots and notes."""
+        model, run = super().finished(search), search.best.run
+        notes = (*model.notes, *self._fewer(model))
+        seen = next((seen for other, seen in self.watched if other is run), None)
+        snapshots = seen.before(run.step) if seen and run else ()
+        return dataclasses.replace(model, notes=notes, snapshots=snapshots)
+
+    def _fewer(self, model: Fitted) -> Iterator[str]:
+        """Say why there are fewer partitions than were asked for."""
+        assert isinstance(model.basis, PartitionBasis)
+        asked, count = self.asked.n_partitions, model.basis.n_partitions
+        if not isinstance(asked, int) or asked <= count:
             return
-        kept, held_out = self.data.fold(0) if self.data.folds else (self.data.all_rows, None)
-        some = self.some(kept)
-        points = self.data.z[some], self.data.t[some], self.data.weight[some]
-        seen: HeldOut | None = None
-        if held_out is not None:
-            weight = np.asarray(held_out.points.weight)
-            true = weight > 0
-            z, t, w = (np.asarray(a)[true] for a in (held_out.points.x, held_out.data, weight))
-            seen = z, t, w
-        drafted = self._drafted(points, seen, wanted)
-        for draft in different(drafted):
-            done = self._train(draft, partition, seen, wanted)
-            if done or self.best.held_out <= GOOD_ENOUGH:
-                break
-        self._reseed(drafted[0], partition, wanted)
+        size = model.basis.size(model.n_inputs) // count
+        most = len(self.data.fold(0)[0]) // (2 * size)
+        why = (
+            f"each of {size} polynomials takes at least {2 * size} rows to be found"
+            if asked > most
+            else "more were not found in the rows"
+        )
+        yield f"{count} of the {asked} partitions asked for: {why}."
 
-    def _drafted(self, points: HeldOut, seen: HeldOut | None, wanted: Wanted) -> list[Draft]:
+
+class PieceStrategy(RegressionStrategy):
+    """Ways to look for partition of unity networks.
+
+    Attributes
+    ----------
+    wanted : Wanted
+    partition : str or AbstractPartition
+    """
+
+    def __init__(
+        self,
+        search: Search[Candidate],
+        task: PieceTask,
+        wanted: Wanted,
+        partition: str | AbstractPartition,
+    ) -> None:
+        super().__init__(search, task)
+        self.pieces, self.wanted, self.partition = task, wanted, partition
+        self.fold = 0 if task.data.folds else None
+        self.seen = _held_out(task.data.fold(0)[1])
+
+    def run(self) -> None:
+        """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
+        if not _has_labels(self.partition):
+            self._without_labels()
+            return
+        points = _held_out(self.task.some(self.task.data.fold(0)[0]))
+        assert points is not None
+        drafted = self._drafted(points)
+        for draft in different(drafted):
+            done = self._train(draft)
+            if done or self.search.best.validation_error <= GOOD_ENOUGH:
+                break
+        self._reseed(drafted[0])
+
+    def _drafted(self, points: HeldOut) -> list[Draft]:
         """Draft pieces; where that is interrupted, go on with what there is."""
         found: list[Draft] = []
         try:  # the list keeps what was drafted before an interrupt
-            found.extend(iter(drafts(*points, seen, wanted)))
+            found.extend(iter(drafts(*points, self.seen, self.wanted)))
         except KeyboardInterrupt:
-            self.cut_short = StopReason.INTERRUPTED
-        return ranked(found or [whole(*points, wanted)])
+            self.search.cut_short = StopReason.INTERRUPTED
+        return ranked(found or [whole(*points, self.wanted)])
 
-    def _without_labels(self, partition: AbstractPartition | str, wanted: Wanted) -> None:
+    def _without_labels(self) -> None:
         """Solve or train partitions that no labels say anything about, until it is late.
 
         Those that are fixed, in all numbers; and those of a kind that is not known here.
         """
-        n_rows, n_inputs = self.data.z.shape
-        box = jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
+        search, task, wanted = self.search, self.task, self.wanted
+        n_rows, n_inputs = task.data.z.shape
         for degree in wanted.degrees(n_rows, n_inputs):
             size = dimension(n_inputs, degree, wanted.index_set)
             rows = min(n_rows, SEARCH_ROWS)
-            most = min(rows // GRID_ROWS, select.MOST_NUMBERS // rows) // size
+            most = min(rows // GRID_ROWS, linear.MOST_NUMBERS // rows) // size
             counts = [2**k for k in range(16) if 2**k <= most] or [1]
             errors = [math.inf]
             for count in counts if wanted.count is None else [wanted.count]:
                 basis = PartitionBasis(
-                    count, degree, partition=partition, index_set=wanted.index_set
+                    count, degree, partition=self.partition, index_set=wanted.index_set
                 )
-                drawn = select.draw(basis, self.data.key(0), box)
-                drawn = basis.placed(drawn, jnp.asarray(self.data.z))
-                self.found.append(self._left_out(basis, drawn))
-                errors.append(self.found[-1].left_out)
-                if basis.trainable and self.max_steps != 0 and not self._late():
-                    fold = 0 if self.data.folds else None
-                    if fold == 0:
-                        self._hold_out(self.found[-1])
-                    self.found.append(self._trained(None, basis, 0, fold, self._penalty(), drawn))
-                if self._late() or self.best.left_out < EXACT:
+                drawn = linear.draw(basis, task.data.key(0), unit_box(n_inputs))
+                drawn = basis.placed(drawn, jnp.asarray(task.data.z))
+                solved = search.add(task.frozen(basis, drawn))
+                errors.append(solved.loo_error)
+                if basis.trainable and task.asked.max_steps != 0 and not search.late():
+                    if self.fold == 0:
+                        search.replace(solved, **task.held_out(solved))
+                    search.add(self._trained(basis, drawn, self._prior_ridge()))
+                if search.late() or search.best.loo_error < EXACT:
                     return
                 if errors[-1] > errors[-2] > min(errors):  # twice worse
                     break
 
-    def _train(
-        self,
-        draft: Draft,
-        partition: str | AbstractPartition,
-        seen: HeldOut | None,
-        wanted: Wanted,
-    ) -> bool:
+    def _trained(
+        self, basis: AbstractBasis, initial: Any, ridge: float, label: str = ""
+    ) -> Candidate:
+        """Train a basis from given parameters."""
+        return self.task.trained(
+            self.search,
+            self._steps(ridge),
+            basis,
+            ridge,
+            fold=self.fold,
+            initial=initial,
+            label=label,
+        )
+
+    def _train(self, draft: Draft) -> bool:
         """Train a draft in all variants; say whether to stop."""
-        penalty = self._prior(draft)
-        if draft.count == 1 or self.max_steps == 0 or self._late():
-            return self._solve(draft, partition, seen, wanted)
-        solved = len(self.found) if math.isfinite(self.deadline) else None
-        if solved is not None:  # there may be no time for more than the first, which has ties
-            self._solve(draft, partition, seen, wanted)
-        for basis, parameters in variants(draft, partition, seen, wanted, self.data.key(0)):
-            fold = 0 if self.data.folds else None
-            self.found.append(self._trained(None, basis, 0, fold, penalty, parameters))
-            self.found[-1].label += f", from {draft.start}"
-            if fold is None:
-                last = self.found[-1]
-                last.left_out = self._left_out(basis, last.parameters).left_out
-            if self._late():
+        search, task = self.search, self.task
+        ridge = self._prior(draft)
+        if draft.count == 1 or task.asked.max_steps == 0 or search.late():
+            return self._solve(draft)
+        # There may be no time for more than the first variant, which has ties.
+        first = len(search.found) if math.isfinite(search.deadline) else None
+        if first is not None:
+            self._solve(draft)
+        for basis, parameters in self._variants(draft):
+            candidate = self._trained(basis, parameters, ridge, f", from {draft.start}")
+            if self.fold is None:
+                error = task.frozen(basis, candidate.parameters).loo_error
+                candidate = dataclasses.replace(candidate, loo_error=error)
+            search.add(candidate)
+            if search.late():
                 return True
-            if solved is not None:  # the next begins there
-                del self.found[solved]
-                solved = None
+            if first is not None:  # the next begins there
+                del search.found[first]
+                first = None
             if self._error() < EXACT:
                 return True
-        if not self._prefer_exact(draft, seen, wanted):
-            self._prefer_ties()
+        self._redraw(draft)
         return False
 
-    def _prefer_ties(self) -> None:
-        """Put the best tied candidate first where free ones are better only by chance."""
-        best = self.best
-        if best.standing:
+    def _variants(self, draft: Draft) -> Iterator[tuple[PartitionBasis, Cells]]:
+        return variants(draft, self.partition, self.seen, self.wanted, self.task.data.key(0))
+
+    def _redraw(self, draft: Draft) -> None:
+        """Draw the borders of an exact fit anew, each held-out row in the piece that fits it."""
+        first = self.pieces.exact(self.search.found)
+        if self.seen is None or first is None or not _is_of(draft, first.basis):
             return
-        tied = [c for c in self.ranked if c.run and c.basis.tie_weight]
-        if tied and tied[0].held_out <= BY_CHANCE * best.held_out and tied[0] is not best:
-            tied[0].standing = best.order
-
-    def _prefer_exact(self, draft: Draft, seen: HeldOut | None, wanted: Wanted) -> bool:
-        """Put an exact fit of the draft first where others win by a few held-out rows at most.
-
-        A held-out row beside a jump may be on either side, and decides by itself what the error is:
-        that of a blurred border is a little less. But what fits many more rows than it has numbers
-        to choose, so much better than the others do, is no chance. Borders are then drawn anew with
-        the held-out rows, each in the piece that fits it. Say whether there was such a fit.
-        """
-        best = self.best
-        most = NO_CHANCE * best.run.loss if best.run else 0.0
-        exact = [c for c in self.ranked if c.run and c.run.loss < most and _is_of(draft, c.basis)]
-        if seen is None or not exact or exact[0].held_out > FEW_ROWS * best.held_out:
-            return False
-        first = exact[0]
-        first.standing = best.order
         assert isinstance(first.basis, PartitionBasis)
-        more = draft.extended(*seen)
+        more = draft.extended(*self.seen)
         if more.torn:
-            return True
-        made = variants(more, first.basis.unity, None, wanted, self.data.key(0))
+            return
+        made = variants(more, first.basis.unity, None, self.wanted, self.task.data.key(0))
         parameters = next(found for basis, found in made if not basis.continuity)
-        offers = [self._left_out(first.basis, p) for p in (first.parameters, parameters)]
-        if offers[1].left_out < offers[0].left_out:
-            first.parameters = parameters
-        return True
+        offers = [self.task.frozen(first.basis, p) for p in (first.parameters, parameters)]
+        if offers[1].loo_error < offers[0].loo_error:
+            self.search.replace(first, parameters=parameters)
 
-    def _solve(
-        self,
-        draft: Draft,
-        partition: str | AbstractPartition,
-        seen: HeldOut | None,
-        wanted: Wanted,
-    ) -> bool:
+    def _solve(self, draft: Draft) -> bool:
         """Solve a draft's polynomials where nothing is to be trained; say whether to stop."""
-        made = variants(draft, partition, seen, wanted, self.data.key(0))
-        basis, parameters = next(pair for pair in made if not pair[0].continuity)
-        candidate = self._left_out(basis, parameters)
-        if self.data.folds:
-            self._hold_out(candidate)
-        self.found.append(candidate)
-        return self._late()
-
-    def _descent(self, *about: Any) -> Candidate:
-        """Train, and keep snapshots."""
-        others, seen = self.callbacks, Snapshots()
-        self.callbacks = (*others, seen)
-        try:
-            candidate = super()._descent(*about)
-        finally:
-            self.callbacks = others
-        self.watched.append((candidate, seen))
-        return candidate
+        basis, parameters = next(pair for pair in self._variants(draft) if not pair[0].continuity)
+        candidate = self.task.frozen(basis, parameters)
+        if self.fold == 0:
+            candidate = dataclasses.replace(candidate, **self.task.held_out(candidate))
+        self.search.add(candidate)
+        return self.search.late()
 
     def _error(self) -> float:
         """Return the best candidate's error on held-out rows, or else on all rows."""
-        best = self.best
-        if best.run is None or math.isfinite(best.held_out):
-            return best.held_out
+        best = self.search.best
+        if best.run is None or math.isfinite(best.validation_error):
+            return best.validation_error
         return math.sqrt(best.run.loss)
 
     def _prior(self, draft: Draft) -> float:
         """Return λ: the user's, or what the noise that the draft shows calls for."""
-        if not isinstance(self.ridge, str):
-            return self.ridge
+        if self.task.asked.fixed_ridge is not None:
+            return self._fixed_ridge
         return PRIOR * draft.cloud.left_out(draft.labels) ** 2 * float(draft.cloud.weight.mean())
 
-    def _reseed(self, draft: Draft, partition: str | AbstractPartition, wanted: Wanted) -> None:
+    def _reseed(self, draft: Draft) -> None:
         """Where a number of parts was asked for and some own nothing, put these elsewhere."""
-        best = self.best
-        if self.cut_short or wanted.count is None:
+        best, count = self.search.best, self.wanted.count
+        if self.search.cut_short or count is None:
             return
         assert isinstance(best.basis, PartitionBasis)
         owned = hard_assignment(best.basis.unity, best.parameters.partition, draft.cloud.x)
-        if len(np.unique(owned)) >= wanted.count:
+        if len(np.unique(owned)) >= count:
             return
-        labels = reseeded(draft.cloud, owned, wanted.count, wanted.seed)
+        labels = reseeded(draft.cloud, owned, count, self.wanted.seed)
         again = dataclasses.replace(draft, labels=draft.cloud.settled(labels))
         if again.count > len(np.unique(owned)):
-            self._train(again, partition, None, wanted)
+            self.seen = None
+            self._train(again)
+
+
+def _held_out(term: Any) -> HeldOut | None:
+    """Return points, values and weights of a term's rows without its padding."""
+    if term is None:
+        return None
+    weight = np.asarray(term.points.weight)
+    z, t, w = (np.asarray(a)[weight > 0] for a in (term.points.x, term.data, weight))
+    return z, t, w
 
 
 def _is_of(draft: Draft, basis: AbstractBasis) -> bool:
@@ -288,7 +346,7 @@ def variants(
     )
     unity, box = plain.unity, jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
     assert isinstance(unity, SHAPED)
-    drawn = select.draw(unity, key, box)
+    drawn = linear.draw(unity, key, box)
     slack = 0 if draft.cloud.loss(draft.labels) < EXACT**2 else SLACK
     found = shaped(unity, drawn, cloud, draft.labels, slack)
     if draft.count == 1:

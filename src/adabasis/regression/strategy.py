@@ -1,4 +1,4 @@
-"""The search: candidates on frozen functions, candidates from training, the best of them.
+"""What to try on numbers, in what order: frozen functions, trained ones, averages.
 
 Frozen candidates are judged by leave-one-out error on all rows, which costs no rows. Where descent
 on ξ takes part, some rows are held out; the best frozen candidate is then solved again without
@@ -7,41 +7,180 @@ them, so that both kinds are judged by the same rows.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
-from .. import rows
+from .. import lstsq, rows
+from .._runtime.compiled import quickly
 from .._runtime.notation import Parameters
-from ..basis import AbstractBasis, ProjectedFeatures
-from ..selection import linear as select
-from ..selection.search import NOTHING_LEARNT, AbstractSearch, Candidate, total_weight
+from ..basis import AbstractBasis, PartitionBasis, ProjectedFeatures
+from ..basis.pou.partition import hard_assignment
+from ..models.fitted import CHUNK_NUMBERS, Fitted
+from ..models.record import Ridge
+from ..selection import linear
+from ..selection.data import padded_term
+from ..selection.search import Candidate, Search
+from ..selection.task import NOTHING_LEARNT, DataTask
 from ..train import LSGN, AbstractTrainer, Objective, held_out_error
 
+#: Relative error on rows not seen below which no more is tried.
 GOOD_ENOUGH = 1e-4
-"""Relative error on rows not seen below which no more is tried."""
+#: Networks averaged by default.
 MEMBERS = 10
-"""Networks averaged by default."""
+#: Ridge over the variance of the noise: coefficients of some six standard deviations of y are
+#: usual. The noise is guessed from the held-out error met so far, so that clean data get none.
 PRIOR = 1 / 40
-"""Ridge over the variance of the noise: coefficients of some six standard deviations of y are
-usual. The noise is guessed from the held-out error met so far, so that clean data get none."""
+#: Held-out errors within this factor are about the same: one fold tells no more.
 WORTH_AVERAGING = 1.5
-"""Held-out errors within this factor are about the same: one fold tells no more."""
+#: Relative error of a network below which its gradients tell directions from noise.
 CLEAR = 0.03
-"""Relative error of a network below which its gradients tell directions from noise."""
+#: Relative error met so far above which single precision does for the steps of descent.
 NOISY = 1e-3
-"""Relative error met so far above which single precision does for the steps of descent."""
+#: Relative residual at which directions are known: up to 200 steps beyond it made the error on
+#: unseen points smaller for one of four ridge functions, and larger for three.
 CONVERGED = 1e-8
-"""Relative residual at which directions are known: up to 200 steps beyond it made the error on
-unseen points smaller for one of four ridge functions, and larger for three."""
 ROUNDS = 2
 
 
-class Search(AbstractSearch):
-    """A search for functions that least squares fits to numbers."""
+class RegressionTask(DataTask):
+    """Least squares: y ≈ Φ(x; ξ) c for rows of numbers."""
+
+    def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
+        """Return the mean square of the rows' residual, the ties of the basis and the ridge."""
+        return Objective(rows.tied(term, basis), ridge / _total_weight(term), basis)
+
+    def validation(self, term: rows.Term, basis: AbstractBasis) -> Objective:
+        """Return the mean square of the residual alone."""
+        return Objective([term], 0.0, basis)
+
+    def unit(self, term: rows.Term) -> float:
+        """Return the spread of the values."""
+        return linear.spread(np.asarray(term.data), np.asarray(term.points.weight)) or 1.0
+
+    def frozen(self, basis: AbstractBasis, parameters: Parameters) -> Candidate:
+        """Solve functions as they are; their error is by leave-one-out on all rows."""
+        term = self.everything
+        ridge, fixed = self.asked.fixed_ridge, self._fixed(term)
+        chosen, error, _ = linear.linear_fit(basis, parameters, term, fixed)
+        # Repeated measurements are one row here: their scatter is no residual of it.
+        loo_error = math.hypot(error, math.sqrt(self.data.scatter)) / self.unit(term)
+        return Candidate(
+            basis,
+            parameters,
+            parameters,
+            linear.describe(basis),
+            loo_error=loo_error,
+            ridge=ridge or Ridge(chosen),
+        )
+
+    def held_out(self, candidate: Candidate) -> dict[str, Any]:
+        """Solve a candidate without the held-out rows, ridge chosen, and measure it on them.
+
+        Returns what changes about the candidate.
+        """
+        kept, out = self.data.fold(0)
+        assert out is not None
+        term = self.some(kept)
+        basis = linear.canonical(candidate.basis)
+        fixed = self._fixed(term)
+        chosen, _, c = linear.linear_fit(basis, candidate.parameters, term, fixed)
+        error = held_out_error(self.validation(out, basis), candidate.parameters, c)
+        ridge = self.asked.fixed_ridge or Ridge(chosen)
+        return {"validation_error": float(error) / self.unit(out), "ridge": ridge}
+
+    def _fixed(self, term: rows.Term) -> float | None:
+        """Return the user's λ for mean squares instead of sums; ``None`` if it is to be chosen."""
+        ridge = self.asked.fixed_ridge
+        return None if ridge is None else ridge.value / _total_weight(term)
+
+    def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Return candidates, best first.
+
+        Functions of trained directions have a leave-one-out error, too. Where that is small, over
+        all rows, they go first unless they are clearly the worse over the one fold.
+        """
+        own = super().ranked(found)
+        most = WORTH_AVERAGING * own[0].validation_error
+        for best in own:
+            if best.run and best.loo_error <= GOOD_ENOUGH and best.validation_error <= most:
+                return [best, *(other for other in own if other is not best)]
+        return own
+
+    def finished(self, search: Search[Candidate]) -> Fitted:
+        """Solve the best candidate's coefficients on all rows and wrap it up.
+
+        Joint training has coefficients of its own: those are the result there.
+        """
+        data, best = self.data, search.best
+        model = best.basis, best.parameters
+        solved = solve_rows(model, data.z, data.t, data.weight, best.ridge)
+        status = lstsq.Status(int(solved.status))
+        error, kind = best.validation_error, data.held_out_kind
+        if best.mean_of and len(data.folds) > 1:
+            kind += ", others for each member"
+        if not math.isfinite(error):
+            error, kind = best.loo_error, "leave-one-out"
+            if best.run is not None:
+                kind += ", of functions trained on all rows"
+        loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
+        own = best.run if best.run and self.joint else solved
+        return Fitted(
+            **search.described(loss, int(solved.rank)),
+            coefficients=np.asarray(own.coefficients),
+            input_map=data.input_map,
+            output_map=data.output_map,
+            box=data.box,
+            rank=int(solved.rank),
+            singular_values=np.asarray(solved.singular_values),
+            status=status,
+            validation_error=error,
+            validation_kind=kind if math.isfinite(error) else "none",
+            record=search.record(data.n_rows, best.ridge),
+            notes=(*self._notes(error, status), *self._idle(best)),
+            flat_output=data.flat,
+        )
+
+    def _notes(self, error: float, status: lstsq.Status) -> Iterator[str]:
+        if np.ptp(self.data.y, axis=0).max() == 0:
+            yield "The target is constant: so is the model."
+        elif error >= NOTHING_LEARNT:
+            yield (
+                f"The fit is hardly better than the mean (relative error {error:.2f} on rows it "
+                "did not see): there may be nothing to learn from these columns, or too few rows."
+            )
+        if status in (lstsq.Status.UNDERDETERMINED, lstsq.Status.NON_FINITE):
+            yield status.advice
+
+    def _idle(self, best: Candidate) -> Iterator[str]:
+        """Say how many partitions of a partition of unity network own no row."""
+        if not isinstance(best.basis, PartitionBasis):
+            return
+        owned = hard_assignment(best.basis.unity, best.parameters.partition, self.data.z)
+        counts = np.bincount(owned, minlength=best.basis.n_partitions)
+        empty = int(np.sum(counts == 0))
+        if empty:
+            chosen = self.asked.n_partitions == "auto"
+            choose = "" if chosen else ", or let fit_pounet choose (n_partitions='auto')"
+            yield (
+                f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
+                f"training has emptied them. Ask for {len(counts) - empty}{choose}."
+            )
+
+
+class RegressionStrategy:
+    """Ways to look for functions that least squares fits to numbers."""
+
+    def __init__(self, search: Search[Candidate], task: RegressionTask) -> None:
+        self.search, self.task = search, task
+        self.n_restarts = task.asked.restarts(1)
 
     def automatic(self, bases: Sequence[AbstractBasis], members: int) -> None:
         """Try frozen functions and one solve, then descent, each as far as the last fell short.
@@ -50,13 +189,15 @@ class Search(AbstractSearch):
         along few directions, features of those; where a network stays the best, some more like
         it are trained on other rows and averaged.
         """
+        search, task = self.search, self.task
         trainable = [basis for basis in bases if basis.trainable]
         self.frozen([basis for basis in bases if not basis.trainable] or bases)
-        if not (trainable and self.data.folds and self.max_steps != 0 and self._unfinished()):
+        steps = task.asked.max_steps
+        if not (trainable and task.data.folds and steps != 0 and self._unfinished()):
             return
-        self._hold_out(self.best)
+        search.replace(search.best, **task.held_out(search.best))
         self.descend(None, trainable)
-        if members > 1 and self.cut_short is None:
+        if members > 1 and search.cut_short is None:
             self._project()
         if members > 1 and self._unfinished():
             self._average(members)
@@ -66,35 +207,24 @@ class Search(AbstractSearch):
 
         That of a network over one fold may be luck: the rows at the edges of the data decide.
         """
-        left_out = self.best.left_out
-        return self.cut_short is None and not left_out <= GOOD_ENOUGH
+        return self.search.cut_short is None and not self.search.best.loo_error <= GOOD_ENOUGH
 
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
         """Fit each basis as drawn, in every restart, by leave-one-out error on all rows."""
-        term = self.data.term(self.some(self.data.all_rows))
+        task = self.task
         for restart in range(self.n_restarts):
-            key, ridge = self.data.key(restart), self._fixed_ridge(term)
-            for fit in select.linear_fits(bases, term, key, self.data.inner_box, ridge):
-                self.found.append(self._solved(fit, term))
-                if self._late():
-                    return
-
-    def _solved(self, fit: select.LinearFit, term: rows.Term) -> Candidate:
-        left_out = math.hypot(fit.left_out_error, math.sqrt(self.data.scatter)) / _spread(term)
-        return Candidate(
-            fit.basis,
-            fit.parameters,
-            fit.parameters,
-            select.describe(fit.basis),
-            left_out=left_out,
-            ridge=fit.ridge,
-        )
-
-    def _left_out(self, basis: AbstractBasis, parameters: Parameters) -> Candidate:
-        """Solve functions as they are, by leave-one-out error on all rows."""
-        term = self.data.term(self.some(self.data.all_rows))
-        fit = select.linear_fit(basis, parameters, term, self._fixed_ridge(term))
-        return self._solved(fit, term)
+            scales: Sequence[float] = linear.SCALES
+            for basis in bases:
+                drawn = linear.placed(basis, task.drawn(basis, restart), task.everything.points)
+                tried = {}
+                for scale, scaled, parameters in linear.over_scales(basis, drawn, scales):
+                    candidate = self.search.add(task.frozen(scaled, parameters))
+                    tried[scale] = candidate.loo_error
+                    if self.search.late():
+                        return
+                if len(tried) > 1:  # later bases try the best scale so far and its neighbours
+                    middle = min(tried, key=lambda scale: tried[scale])
+                    scales = [s for s in linear.SCALES if middle / 2 <= s <= 2 * middle]
 
     def descend(self, trainer: AbstractTrainer | None, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, until told to stop or out of time.
@@ -103,47 +233,31 @@ class Search(AbstractSearch):
         """
         for basis, restart in itertools.product(bases, range(self.n_restarts)):
             if trainer is None:
-                self.found.append(self._grown(basis, restart, 0))
+                self.search.add(self._grown(basis, restart, 0))
             else:
-                penalty = self._fixed_penalty
-                self.found.append(self._trained(trainer, basis, restart, 0, penalty))
-            if self._late():
+                ridge = self._fixed_ridge
+                self.search.add(
+                    self.task.trained(self.search, trainer, basis, ridge, restart=restart)
+                )
+            if self.search.late():
                 return
 
     def _grown(self, basis: AbstractBasis, restart: int, fold: int) -> Candidate:
         """Train a network of half the width, where there is one, and widen it."""
-        narrower, initial = select.narrower(basis), None
-        if narrower is not None and self.cut_short is None:
+        narrower, initial = linear.narrower(basis), None
+        if narrower is not None and self.search.cut_short is None:
             start = self._grown(narrower, restart, fold)
-            key = jax.random.fold_in(self.data.key(restart), 2)
-            initial = select.widen(basis, start.parameters, key, self.data.inner_box)
-        return self._trained(None, basis, restart, fold, self._penalty(), initial)
-
-    def _trained(
-        self,
-        trainer: AbstractTrainer | None,
-        basis: AbstractBasis,
-        restart: int,
-        fold: int | None,
-        penalty: float,
-        initial: Parameters = None,
-        tol: float = 0.0,
-    ) -> Candidate:
-        """Train a basis without the rows of a fold, or on all rows."""
-        kept, held_out = self.data.fold(fold) if fold is not None else (self.data.all_rows, None)
-        term = self.data.term(self.some(kept))
-        if initial is None:
-            drawn = select.draw(basis, self.data.key(restart), self.data.inner_box)
-            initial = select.placed(basis, drawn, term.points)
-        return self._descent(
-            trainer or self._steps(penalty),
-            Objective(rows.tied(term, basis), penalty / total_weight(term), basis),
-            initial,
-            restart,
-            penalty,
-            Objective([held_out], 0.0, basis) if held_out else None,
-            _spread(held_out) if held_out else 1.0,
-            tol,
+            key = jax.random.fold_in(self.task.data.key(restart), 2)
+            initial = linear.widen(basis, start.parameters, key, self.task.data.inner_box)
+        ridge = self._prior_ridge()
+        return self.task.trained(
+            self.search,
+            self._steps(ridge),
+            basis,
+            ridge,
+            restart=restart,
+            fold=fold,
+            initial=initial,
         )
 
     def _project(self) -> None:
@@ -154,114 +268,164 @@ class Search(AbstractSearch):
         that do well are taken, or those of least leave-one-out error. Among good ones that error
         is a matter of the few outermost rows, and beyond them smooth features err less.
         """
-        seen = min((c for c in self.found if c.run), key=lambda c: c.order, default=None)
-        if seen is None or not seen.held_out < CLEAR:
+        search, task = self.search, self.task
+        seen = min((c for c in search.found if c.run), key=lambda c: c.errors, default=None)
+        if seen is None or not seen.validation_error < CLEAR:
             return
-        term = self.data.term(self.some(self.data.fold(0)[0]))
+        term = task.some(task.data.fold(0)[0])
         z = np.asarray(term.points.x)[: np.count_nonzero(term.points.weight)]
         rank = z.shape[1]
         bases: list[ProjectedFeatures] = []
         for _ in range(ROUNDS):
-            assert seen.run is not None
-            axes, variation = select.directions(
-                seen.basis, seen.parameters, seen.run.coefficients, z
-            )
-            fewer = select.clear_rank(variation[:rank])
+            axes, variation = _directions(seen, z)
+            fewer = linear.clear_rank(variation[:rank])
             if not fewer:
                 break
-            rank, bases = fewer, select.projected_bases(len(z), z.shape[1], fewer)
+            rank, bases = fewer, linear.projected_bases(len(z), z.shape[1], fewer)
             if not bases:
                 return
             few = min(bases, key=lambda basis: basis.width)  # enough to find the directions
-            start = few.along(axes[:rank], z)
-            seen = self._trained(None, few, 0, 0, self._fixed_penalty, start, CONVERGED)
-            if self._late():
+            seen = self._along(few, axes[:rank], z, fold=0)
+            if search.late():
                 break
-        if bases and self.cut_short is None:
-            # Few parameters, no noise: where residuals vanish, not where a check ended the descent.
-            # From the axes anew, not from where the fewer features turned them to by chance.
-            assert seen.run is not None
-            axes, _ = select.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
-            start, penalty = bases[0].along(axes[:rank], z), self._fixed_penalty
-            last = self._trained(None, bases[0], 0, None, penalty, start, CONVERGED)
-            solved = []
-            for basis in bases:
-                solved.append(self._left_out(basis, last.parameters))
-                if solved[-1].left_out <= GOOD_ENOUGH:
-                    break
-            best = min(solved, key=lambda candidate: candidate.left_out)
-            best.initial, best.run = seen.initial, seen.run
-            best.label += ", trained"
-            self._hold_out(best)
-            if self._as_good(best):
-                best.standing = min(self.best.order, best.order)
-            self.found.append(best)
+        if not bases or search.cut_short is not None:
+            return
+        # Few parameters, no noise: where residuals vanish, not where a check ended the descent.
+        # From the axes anew, not from where the fewer features turned them to by chance.
+        last = self._along(bases[0], _directions(seen, z)[0][:rank], z, fold=None)
+        solved = []
+        for basis in bases:
+            solved.append(task.frozen(basis, last.parameters))
+            if solved[-1].loo_error <= GOOD_ENOUGH:
+                break
+        best = min(solved, key=lambda candidate: candidate.loo_error)
+        label = f"{best.label}, trained"
+        best = dataclasses.replace(best, initial=seen.initial, run=seen.run, label=label)
+        search.add(dataclasses.replace(best, **task.held_out(best)))
 
-    def _as_good(self, candidate: Candidate) -> bool:
-        """Whether an error over all rows is small, and over one fold not clearly the larger."""
-        enough = candidate.left_out <= GOOD_ENOUGH
-        return enough and candidate.held_out <= WORTH_AVERAGING * self.best.held_out
+    def _along(
+        self, basis: ProjectedFeatures, axes: np.ndarray, z: np.ndarray, fold: int | None
+    ) -> Candidate:
+        """Train features of some directions, from there."""
+        start, ridge = basis.along(axes, z), self._fixed_ridge
+        steps = self._steps(ridge)
+        return self.task.trained(
+            self.search, steps, basis, ridge, fold=fold, initial=start, tol=CONVERGED
+        )
 
     def _average(self, members: int) -> None:
         """Train more networks like a good one, each without other rows, and average them.
 
         The larger a network, the more of its error is chance that averaging takes away: the
-        largest of those that do about as well is taken. Against other candidates the mean stands
-        as the best single network.
+        largest of those that do about as well is taken.
         """
-        best = self.best
+        best = self.search.best
         if best.run is None or isinstance(best.basis, ProjectedFeatures):
             return
-        if best.held_out > NOTHING_LEARNT:
+        if best.validation_error > NOTHING_LEARNT:
             return
-        good = [c for c in self.found if c.run and c.held_out <= WORTH_AVERAGING * best.held_out]
-        first = max(good, key=lambda c: (_size(c.parameters), -c.held_out))
+        most = WORTH_AVERAGING * best.validation_error
+        good = [c for c in self.search.found if c.run and c.validation_error <= most]
+        first = max(good, key=lambda c: (_size(c.parameters), -c.validation_error))
 
         def another(number: int) -> Candidate:
             return self._grown(first.basis, self.n_restarts + number, number)
 
-        self._join(first, members, another, self._penalty(), _root_mean_square)
+        # The square of the error of a mean of networks is at most the mean of theirs.
+        self.task.average(
+            self.search, first, members, another, lambda e: math.sqrt(np.mean(np.square(e)))
+        )
 
-    def _hold_out(self, candidate: Candidate) -> None:
-        """Solve a candidate without the held-out rows, ridge chosen, and measure it on them."""
-        kept, held_out = self.data.fold(0)
-        assert held_out is not None
-        term = self.data.term(self.some(kept))
-        basis = select.canonical(candidate.basis)
-        fit = select.linear_fit(basis, candidate.parameters, term, self._fixed_ridge(term))
-        objective = Objective([held_out], 0.0, basis)
-        error = held_out_error(objective, candidate.parameters, fit.coefficients)
-        candidate.held_out, candidate.ridge = float(error) / _spread(held_out), fit.ridge
-
-    def _penalty(self) -> float:
+    def _prior_ridge(self) -> float:
         """Return λ in the sum over rows: the user's, or what the noise met so far calls for."""
-        if not isinstance(self.ridge, str):
-            return self.ridge
-        errors = [candidate.held_out for candidate in self.found if candidate.run]
+        if self.task.asked.fixed_ridge is not None:
+            return self._fixed_ridge
+        errors = [candidate.validation_error for candidate in self.search.found if candidate.run]
         return PRIOR * min(errors, default=0.0) ** 2
 
-    def _steps(self, penalty: float) -> LSGN:
+    def _steps(self, ridge: float) -> LSGN:
         """Return the steps for a ridge: where it stands for noise, directions lose digits to it."""
-        noisy = isinstance(self.ridge, str) and penalty > PRIOR * NOISY**2
+        noisy = self.task.asked.fixed_ridge is None and ridge > PRIOR * NOISY**2
         return LSGN(precision="single" if noisy else "double")
 
     @property
-    def _fixed_penalty(self) -> float:
-        return 0.0 if isinstance(self.ridge, str) else self.ridge
+    def _fixed_ridge(self) -> float:
+        ridge = self.task.asked.fixed_ridge
+        return 0.0 if ridge is None else ridge.value
 
-    def _fixed_ridge(self, term: rows.Term) -> float | None:
-        """Return the user's λ for mean squares instead of sums; ``None`` if it is to be chosen."""
-        return None if isinstance(self.ridge, str) else self.ridge / total_weight(term)
+
+def _directions(seen: Candidate, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    assert seen.run is not None
+    return linear.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
 
 
 def _size(parameters: Parameters) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(parameters))
 
 
-def _root_mean_square(errors: list[float]) -> float:
-    """Bound the error of the mean of networks: its square is at most the mean of theirs."""
-    return math.sqrt(np.mean(np.square(errors)))
+def _total_weight(term: rows.Term) -> float:
+    return float(np.sum(np.asarray(term.points.weight)))
 
 
-def _spread(term: rows.Term) -> float:
-    return select.spread(np.asarray(term.data), np.asarray(term.points.weight)) or 1.0
+def solve_rows(
+    model: tuple[AbstractBasis, Parameters],
+    z: np.ndarray,
+    t: np.ndarray,
+    weight: np.ndarray,
+    ridge: Ridge,
+) -> lstsq.Solution:
+    """Reduce rows chunk by chunk, in the model's units, and solve; members apart, then their mean.
+
+    Parameters
+    ----------
+    model : (AbstractBasis, pytree)
+        The functions.
+    z, t, weight : arrays, shapes (N, D), (N, Q) and (N,)
+    ridge : Ridge
+    """
+    basis, parameters = model
+    total = weight.sum()
+    shrink = jnp.asarray(ridge.value if ridge.relative else ridge.value / total)
+    solutions = []
+    for part, inside in basis.parts(parameters):
+        part = linear.canonical(part)
+        at_once = max(64, CHUNK_NUMBERS // part.size(z.shape[1]))
+        chunks = np.split(np.arange(len(z)), range(at_once, len(z), at_once))
+        reduced = [
+            _reduced(part, inside, padded_term(z[some], t[some], weight[some]), total)
+            for some in chunks
+        ]
+        reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
+        solutions.append(_solved(reduction, shrink, relative=ridge.relative))
+    return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
+
+
+@quickly()
+def _reduced(
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
+) -> lstsq.Reduction:
+    weight = jnp.asarray(term.points.weight)
+    data = lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
+    _, *ties = rows.tied(term, basis)
+    if not ties:
+        return data
+    root = jnp.sqrt(jnp.sum(weight) / total)  # the share of the rows that this chunk has
+    block = rows.assemble(ties, basis, parameters)
+    tied = lstsq.reduce(root * block.matrix, root * block.rhs)
+    return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
+
+
+@quickly(once=True)
+def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lstsq.Solution:
+    """Solve with a ridge, or one relative to the largest singular value of unit-norm columns.
+
+    Rank, singular values and status are those of the rows alone: a ridge hides them.
+    """
+    if relative:
+        norms = jnp.linalg.norm(reduction.triangle, axis=0)
+        scaled = reduction.triangle / jnp.where(norms > 0, norms, 1.0)
+        ridge = ridge * (jnp.linalg.norm(scaled, ord=2) * norms) ** 2
+    solution, plain = lstsq.solve(reduction, ridge=ridge), lstsq.solve(reduction)
+    return dataclasses.replace(
+        solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
+    )

@@ -5,7 +5,7 @@ What a page says comes from sections; each kind of result registers its own with
 """
 
 from . import classes, equations
-from .page import write
+from .page import of_model, write
 from .sections import Evidence
 
-__all__ = ["Evidence", "classes", "equations", "write"]
+__all__ = ["Evidence", "classes", "equations", "of_model", "write"]

@@ -58,14 +58,14 @@ def _verdict(subject: Subject) -> Iterator[Block]:
 
 
 def _facts(model: Classifier) -> Table:
-    what = (model.settings.get("output_names") or ["the class"])[0]
+    what = (model.record.output_names or ("the class",))[0]
     rows = [
         ("Predicts", f"{what}: {named([str(label) for label in model.classes])}"),
         ("from", named([column.name for column in columns_of(model)])),
-        ("Rows fitted", f"{model.settings['n_rows']:,}" if "n_rows" in model.settings else "–"),
+        ("Rows fitted", f"{model.record.n_rows:,}" if model.record.n_rows else "–"),
         ("Functions", f"{len(model.coefficients):,}, {model.rank:,} of them independent"),
         ("Basis", repr(model.basis)),
-        ("Ridge", number(model.settings.get("penalty"))),
+        ("Ridge", number(model.record.ridge.value)),
         ("Temperature", number(model.temperature)),
         ("Stopped because", str(model.stop_reason)),
     ]

@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._runtime.scope import numerics
 from ..models.classifier import Classifier
 from ..models.labels import index_of, indicators
 from ..selection.data import Prepared, some_rows
-from ..selection.search import SEARCH_ROWS, total_weight
+from ..selection.task import SEARCH_ROWS
 from ..train import GD, Budget, CrossEntropy, History, train
 
 RATE = 1e-2
@@ -44,13 +45,16 @@ def joint_descent(
     if steps < 1:
         return None
     targets = indicators(index_of(y, model.classes), len(model.classes))
-    seed = int(model.settings["random_state"])
-    data = Prepared(X, targets, sample_weight, "auto", seed, True, True, map_outputs=False)
+    seed = model.record.asked.random_state
+    data = Prepared(
+        "classify", X, targets, sample_weight, "auto", seed, split_by_default=True,
+        map_outputs=False,
+    )  # fmt: skip
     with numerics():
         initial = jax.tree.map(jnp.asarray, model.initial_parameters)
         basis, first = next(iter(model.basis.parts(initial)))
         term = data.term(some_rows(data.fold(0)[0], SEARCH_ROWS, seed))
-        ridge = float(model.settings["penalty"]) / total_weight(term)
+        ridge = model.record.ridge.value / float(np.sum(np.asarray(term.points.weight)))
         run = train(
             GD(RATE),
             CrossEntropy(term, ridge, basis),

@@ -59,6 +59,11 @@ def write(
     write_atomic(path, render(subject).encode())
 
 
+def of_model(path: str | os.PathLike[str], model: Any, X: Any = None, y: Any = None) -> None:
+    """Write a page about a model and rows with known answers; see :meth:`Fitted.report`."""
+    write(path, model, evidence=Evidence.of(model, X, y))
+
+
 def render(subject: Subject) -> str:
     """Return the page."""
     environment = jinja2.Environment(

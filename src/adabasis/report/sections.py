@@ -193,7 +193,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         [
             ("Predicts", named(outputs)),
             ("from", named(inputs)),
-            ("Rows fitted", f"{model.settings['n_rows']:,}" if "n_rows" in model.settings else "–"),
+            ("Rows fitted", f"{model.record.n_rows:,}" if model.record.n_rows else "–"),
             ("Functions", f"{len(model.coefficients):,}, {model.rank:,} of them independent"),
             ("Basis", repr(model.basis)),
             ("Stopped because", str(model.stop_reason)),
@@ -400,7 +400,8 @@ def _singular_values(subject: Subject) -> Iterator[Block]:
 @section(Fitted, "What was tried")
 def _candidates(subject: Subject) -> Iterator[Block]:
     tried = subject.model.candidates
-    known = [c for c in tried if c.get("held_out") is not None or c.get("left_out") is not None]
+    errors = ("validation_error", "loo_error")
+    known = [c for c in tried if any(c[name] is not None for name in errors)]
     if len(known) > 1:
         yield Picture(
             plots.candidates(subject.model),
@@ -413,10 +414,9 @@ def _candidates(subject: Subject) -> Iterator[Block]:
         if len(tried) > MOST_CANDIDATES:
             caption += f": {MOST_CANDIDATES} of {len(tried)}"
         rows = [
-            (str(i), str(c["what"]), number(c.get("held_out")), number(c.get("left_out")),
-             str(c.get("steps", "–")))
+            (str(i), c["what"], *(number(c[name]) for name in errors), str(c["steps"]))
             for i, c in enumerate(tried[:MOST_CANDIDATES], 1)
-        ]  # fmt: skip
+        ]
         head = ("rank", "candidate", "held-out error", "leave-one-out error", "steps")
         yield Table(caption, head, rows, folded=True)
 
@@ -426,6 +426,8 @@ def _provenance(subject: Subject) -> Iterator[Block]:
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     versions = f"{packages}, Python {platform.python_version()}"
     facts = {"versions": versions, **subject.provenance}
-    given = {k: v for k, v in subject.model.settings.items() if isinstance(v, str | int | float)}
-    facts["arguments of fit"] = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    asked = dataclasses.asdict(subject.model.record.asked)
+    call = asked.pop("call")
+    given = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
+    facts[f"arguments of {call}"] = given
     yield Table("Provenance", (), [(str(key), str(value)) for key, value in facts.items()])

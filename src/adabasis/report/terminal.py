@@ -120,7 +120,7 @@ def fit_done(
     """Say how good the model is, what it is, and what was done last."""
     screen.line()
     if verdict is not None:
-        judged(screen, verdict, model.settings["output_names"])
+        judged(screen, verdict, model.record.output_names)
     elif interrupted:
         screen.line("Interrupted: the best model so far is kept, not judged.")
     elif holdout == 0:
@@ -132,11 +132,12 @@ def fit_done(
             screen.line(f"  {note}", hang=2)
     functions = len(model.coefficients)
     screen.line(f"Model:   {select.describe(model.basis)}; rank {model.rank} of {functions}")
-    if functions > model.settings["n_rows"]:
+    n_rows = model.record.n_rows or 0
+    if functions > n_rows:
         screen.line("         fewer rows than functions: regularised, the smallest solution taken")
     screen.line(f"Stopped: {model.stop_reason}")
     if verdict is not None and not interrupted:
-        rows = counted(model.settings["n_rows"], "row")
+        rows = counted(n_rows, "row")
         screen.line(f"Refitted: the coefficients were then solved again with all {rows}.")
 
 
@@ -148,10 +149,10 @@ def fit_written(screen: Screen, out: Path, page: Path | None = None) -> None:
 
 def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     """Say what a model is and how it was made."""
-    settings = model.settings
+    record = model.record
     screen.line(f"{name}: {select.describe(model.basis)}")
     screen.line(f"  {counted(len(model.coefficients), 'function')}, rank {model.rank}")
-    inputs = settings.get("input_names") or [f"x{i + 1}" for i in range(model.n_inputs)]
+    inputs = record.input_names or [f"x{i + 1}" for i in range(model.n_inputs)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for head in ("input", "fitted from", "to"):
         table.add_column(head, justify="left" if head == "input" else "right")
@@ -161,17 +162,17 @@ def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     if len(inputs) > MOST_INPUTS:
         screen.line(f"  and {len(inputs) - MOST_INPUTS} more")
     classes = f": {listed(model.classes.tolist())}" if isinstance(model, Classifier) else ""
-    screen.line(f"Predicts: {listed(settings.get('output_names') or ['y'])}{classes}", hang=2)
+    screen.line(f"Predicts: {listed(record.output_names or ('y',))}{classes}", hang=2)
     screen.line(f"Stopped:  {model.stop_reason}")
     if math.isfinite(model.validation_error):
         of = "of the frequencies' cross-entropy" if isinstance(model, Classifier) else "relative"
         screen.line(f"Error:    {model.validation_error:.2g} {of} ({model.validation_kind})")
-    if settings.get("verdict"):
+    if record.verdict:
         screen.line()
-        judged(screen, Verdict.from_json(settings["verdict"]), settings["output_names"])
+        judged(screen, Verdict.from_json(record.verdict), record.output_names)
     for note in model.notes:
         screen.line(note)
-    if settings.get("provenance"):
+    if record.provenance:
         screen.line()
-        for key, value in settings["provenance"].items():
+        for key, value in record.provenance.items():
             screen.line(f"{key}: {value}", hang=2)

@@ -28,17 +28,19 @@ class Prepared:
 
     def __init__(
         self,
+        call: str,
         X: Any,
         y: Any,
         sample_weight: Any,
         validation: Any,
         seed: int,
-        standardize: bool,
-        split_by_default: bool,
         *,
+        split_by_default: bool,
+        standardize: bool = True,
         map_outputs: bool = True,
     ) -> None:
-        x, values, weight = checked_data(X, y, sample_weight)
+        self.call = call
+        x, values, weight = checked_data(call, X, y, sample_weight)
         self.n_rows = int(np.count_nonzero(weight))
         self.x, self.y, self.weight, about = merged(x, values, weight)
         self.flat, self.seed, self.split_by_default = np.ndim(y) == 1, seed, split_by_default
@@ -77,7 +79,7 @@ class Prepared:
             return []
         if isinstance(validation, str) or not 0 < validation < 1:
             raise ValueError(
-                f"fit(validation={validation!r}): a share between 0 and 1, a pair (X, y), "
+                f"{self.call}(validation={validation!r}): a share between 0 and 1, a pair (X, y), "
                 "'auto' or None."
             )
         order = np.random.default_rng(self.seed).permutation(len(self.x))
@@ -92,14 +94,15 @@ class Prepared:
 
     def _checked_validation(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         try:
-            x, values, weight = checked_data(X, y, None)
+            x, values, weight = checked_data(self.call, X, y, None)
         except ValueError as error:
-            raise ValueError(f"fit(validation=(X, y)): in these data, {error}") from error
+            raise ValueError(f"{self.call}(validation=(X, y)): in these data, {error}") from error
         for name, given, fitted in (("X", x, self.x), ("y", values, self.y)):
             if given.shape[1] != fitted.shape[1]:
                 raise ValueError(
-                    f"fit(validation=(X, y)): its {name} has {given.shape[1]} columns, that of "
-                    f"the data to fit {fitted.shape[1]}. Give the same columns in the same order."
+                    f"{self.call}(validation=(X, y)): its {name} has {given.shape[1]} columns, "
+                    f"that of the data to fit {fitted.shape[1]}. Give the same columns in the same "
+                    "order."
                 )
         return x, values, weight
 
@@ -148,28 +151,30 @@ def merged(
     return places, mean, total, weight @ (y - mean[at]) ** 2 / weight.sum()
 
 
-def checked_data(X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def checked_data(
+    call: str, X: Any, y: Any, sample_weight: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return X (N, D), y (N, Q) and weights (N,) in float64, or say what is wrong with them."""
     x, values = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
     if x.ndim != 2 or values.ndim not in (1, 2) or len(x) != len(values) or not x.size:
         raise ValueError(
-            "fit(X, y): expected X of shape (N, D) and y of shape (N,) or (N, Q) with N, D ≥ 1, "
-            f"got {x.shape} and {values.shape}."
+            f"{call}(X, y): expected X of shape (N, D) and y of shape (N,) or (N, Q) with N, D ≥ "
+            f"1, got {x.shape} and {values.shape}."
         )
     values = values.reshape(len(values), -1)
     weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     if weight.shape != (len(x),):
-        raise ValueError(f"fit(sample_weight): expected shape ({len(x)},), got {weight.shape}.")
+        raise ValueError(f"{call}(sample_weight): expected shape ({len(x)},), got {weight.shape}.")
     for name, array in (("X", x), ("y", values), ("sample_weight", weight)):
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             where = ", ".join(map(str, bad[0]))
             raise ValueError(
-                f"fit({name}): {len(bad)} entries are NaN or infinite, the first at [{where}]. "
+                f"{call}({name}): {len(bad)} entries are NaN or infinite, the first at [{where}]. "
                 "Fill them or drop those rows."
             )
     if (weight < 0).any() or not (weight > 0).any():
-        raise ValueError("fit(sample_weight): weights must not be negative and not all zero.")
+        raise ValueError(f"{call}(sample_weight): weights must not be negative and not all zero.")
     return x, values, weight
 
 

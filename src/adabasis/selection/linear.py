@@ -6,7 +6,6 @@ choice costs a few least-squares solves and needs no held-out rows.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -23,44 +22,33 @@ from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, Ensemble, FrozenFeatures, NeuralBasis, ProjectedFeatures
 from ..geometry.points import Points
 
+#: Ridges tried, relative to the largest singular value of the unit-norm columns, squared.
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
-"""Ridges tried, relative to the largest singular value of the unit-norm columns, squared."""
+#: The largest ridge whose left-out error is within this share of the least one is taken: it costs
+#: next to nothing on the data and keeps coefficients small in gaps between them.
 INDIFFERENCE = 0.1
-"""The largest ridge whose left-out error is within this share of the least one is taken: it costs
-next to nothing on the data and keeps coefficients small in gaps between them."""
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 WIDTHS = (64, 256)
 WIDEST = 1024
+#: Width and depth of networks to train: the first, and the last that is affordable.
 NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
-"""Width and depth of networks to train: the first, and the last that is affordable."""
+#: Multiplications of a Gauss–Newton step that a network trained by default may cost.
 MOST_WORK = 5e8
-"""Multiplications of a Gauss–Newton step that a network trained by default may cost."""
+#: Width from which networks are grown: half as wide as the final one at each stage, so that the
+#: stages before the last cost little.
 NARROWEST = 8
-"""Width from which networks are grown: half as wide as the final one at each stage, so that the
-stages before the last cost little."""
 PROJECTED_WIDTHS = (64, 128, 256)
 PROJECTED_SCALES = (1.0, 2.0)
 MOST_DIRECTIONS = 4
+#: How much the gradients may vary along directions that are left out, and how much more they must
+#: along the last that is not.
 SMALL_VARIATION, CLIFF = 1e-3, 30.0
-"""How much the gradients may vary along directions that are left out, and how much more they must
-along the last that is not."""
+#: Points whose gradients are looked at.
 DIRECTIONS_FROM = 2000
-"""Points whose gradients are looked at."""
+#: Points that drawn parameters are adjusted to.
 PLACED_ON = 1024
-"""Points that drawn parameters are adjusted to."""
+#: Entries of a design matrix the search will factorize: bounds memory at about 1 GB.
 MOST_NUMBERS = 3 * 10**7
-"""Entries of a design matrix the search will factorize: bounds memory at about 1 GB."""
-
-
-@dataclasses.dataclass(frozen=True)
-class LinearFit:
-    """A least-squares fit on fixed functions, its ridge chosen by leave-one-out error."""
-
-    basis: AbstractBasis
-    parameters: Parameters
-    coefficients: np.ndarray
-    ridge: float
-    left_out_error: float
 
 
 def describe(basis: AbstractBasis) -> str:
@@ -109,19 +97,30 @@ def _left_out_error(residual: Array) -> Array:
 
 def linear_fit(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: float | None = None
-) -> LinearFit:
+) -> tuple[float, float, np.ndarray]:
     """Fit the coefficients on given functions.
 
-    ``ridge`` is λ in the weighted mean square plus λ‖c‖²; ``None`` chooses one of
-    :data:`RIDGES` by leave-one-out error.
+    Parameters
+    ----------
+    basis : AbstractBasis
+    parameters : pytree
+    term : rows.Term
+    ridge : float, optional
+        λ in the weighted mean square plus λ‖c‖²; by default one of :data:`RIDGES` is chosen by
+        leave-one-out error.
+
+    Returns
+    -------
+    ridge, error : float
+        The ridge taken, and the root mean square of the leave-one-out residuals.
+    coefficients : array, shape (P, Q)
     """
     if ridge is None:
         error, best, c = _scores(canonical(basis), parameters, term)
-        chosen = float(RIDGES[int(best)])
+        ridge = float(RIDGES[int(best)])
     else:
         error, c = _score_with(canonical(basis), parameters, term, jnp.asarray(ridge))
-        chosen = ridge
-    return LinearFit(basis, parameters, np.asarray(c), chosen, float(error))
+    return ridge, float(error), np.asarray(c)
 
 
 def canonical(basis: AbstractBasis) -> AbstractBasis:
@@ -149,33 +148,18 @@ def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parame
     return basis.placed(parameters, jnp.asarray(x))
 
 
-def linear_fits(
-    templates: Sequence[AbstractBasis],
-    term: rows.Term,
-    key: RandomKey,
-    box: np.ndarray,
-    ridge: float | None = None,
-) -> Iterator[LinearFit]:
-    """Fit each template as drawn; frozen features over all scales where theirs is left open.
+def over_scales(
+    basis: AbstractBasis, drawn: Parameters, scales: Sequence[float]
+) -> Iterator[tuple[float, AbstractBasis, Parameters]]:
+    """Yield a scale, the basis and its parameters: frozen features over all scales if left open.
 
-    Every scale is tried for the first such template; later ones try the best so far and its
-    neighbours. Yields fits one by one, so that a caller can stop early.
+    A scaled ReLU is but a scaled column: of those there is one scale, as of all other bases.
     """
-    scales: Sequence[float] = SCALES
-    for template in templates:
-        drawn = placed(template, draw(template, key, box), term.points)
-        if isinstance(template, FrozenFeatures) and template.activation == "relu":
-            template = template.replace(scale=1.0)  # a scaled ReLU is but a scaled column
-        if not (isinstance(template, FrozenFeatures) and template.scale == "auto"):
-            yield linear_fit(template, drawn, term, ridge)
-            continue
-        tried = {}
-        for scale in scales:
-            fit = linear_fit(template.replace(scale=scale), drawn.times(scale), term, ridge)
-            tried[scale] = fit.left_out_error
-            yield fit
-        middle = min(tried, key=lambda s: tried[s])
-        scales = [s for s in SCALES if middle / 2 <= s <= 2 * middle]
+    if not isinstance(basis, FrozenFeatures) or basis.scale != "auto":
+        yield 1.0, basis, drawn
+        return
+    for scale in (1.0,) if basis.activation == "relu" else scales:
+        yield scale, basis.replace(scale=scale), drawn.times(scale)
 
 
 def widths_for(n_rows: int, n_inputs: int) -> list[int]:

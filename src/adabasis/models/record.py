@@ -1,0 +1,209 @@
+"""What was asked, tried and found: the record of a model, saved and read by field.
+
+Numbers that a model needs later (its ridge, its seed, how its columns were prepared) are fields
+here. Tables for people are made from the record, and nothing is read back from a table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+@dataclasses.dataclass(frozen=True)
+class Ridge:
+    """The ridge of a solve of the last layer.
+
+    Attributes
+    ----------
+    value : float
+    relative : bool
+        True: relative to the largest singular value of the unit-norm columns, squared. False: λ in
+        the sum over rows, in the model's units.
+    """
+
+    value: float = 0.0
+    relative: bool = True
+
+
+NO_RIDGE = Ridge()
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """The arguments of a call, checked; those that a function does not have are ``None``.
+
+    Attributes
+    ----------
+    call : str
+        The public function, for messages.
+    method : str
+        A name, or what a trainer prints as.
+    max_steps, max_seconds, tol, n_restarts, ensemble, ridge, validation, random_state
+        See :func:`adabasis.fit`.
+    standardize, calibrate, n_partitions, degree, partition, index_set, start
+        See :func:`adabasis.fit`, :func:`adabasis.classify` and :func:`adabasis.fit_pounet`.
+
+    Raises
+    ------
+    ValueError
+        For budgets that cannot be meant, all of them in one message.
+    """
+
+    call: str
+    method: str = "auto"
+    max_steps: int | None = None
+    max_seconds: float = math.inf
+    tol: float | None = 0.0
+    n_restarts: int | str = "auto"
+    ensemble: int | str | None = None
+    ridge: float | str = "auto"
+    validation: float | str | None = None
+    random_state: int = 0
+    standardize: bool | None = None
+    calibrate: bool | None = None
+    n_partitions: int | str | None = None
+    degree: int | str | None = None
+    partition: str | None = None
+    index_set: str | None = None
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name}={getattr(self, name)!r}: {what}"
+            for name, (sound, what) in _SOUND.items()
+            if not _holds(sound, getattr(self, name))
+        ]
+        if wrong:
+            raise ValueError(f"{self.call}({'; '.join(wrong)}).")
+
+    def restarts(self, usual: int) -> int:
+        """Return how many independent draws to make, ``usual`` where that is left open."""
+        return usual if isinstance(self.n_restarts, str) else self.n_restarts
+
+    @property
+    def fixed_ridge(self) -> Ridge | None:
+        """The user's ridge, or ``None`` where it is to be chosen."""
+        return None if isinstance(self.ridge, str) else Ridge(float(self.ridge), relative=False)
+
+
+# Every budget of every public function, and what it has to be.
+_SOUND: dict[str, tuple[Any, str]] = {
+    "max_steps": (lambda n: n is None or (_whole(n) and n >= 0), "at least 0"),
+    "max_seconds": (lambda s: s > 0, "positive"),
+    "tol": (lambda tol: tol is None or tol >= 0, "at least 0"),
+    "n_restarts": (lambda n: n == "auto" or (_whole(n) and n >= 1), "'auto' or at least 1"),
+    "ensemble": (lambda n: n in (None, "auto") or (_whole(n) and n >= 1), "'auto' or at least 1"),
+    "ridge": (lambda r: r == "auto" or 0 <= r < math.inf, "'auto' or a number of at least 0"),
+    "random_state": (lambda n: _whole(n) and n >= 0, "a whole number of at least 0"),
+}
+
+
+def _whole(number: Any) -> bool:
+    return not isinstance(number, bool | str) and float(number).is_integer()
+
+
+def _holds(sound: Any, value: Any) -> bool:
+    """Whether an argument is sound; one of a type that cannot be compared is not."""
+    try:
+        return bool(sound(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """A candidate of a search, for people.
+
+    Attributes
+    ----------
+    what : str
+    validation_error, loo_error : float or None
+        Relative, on held-out rows and by leave-one-out (of equations: residual on fresh points).
+    ridge : Ridge
+    steps : int
+    stop : str
+    functions : int or None
+        P, for equations.
+    weight : float or None
+        Boundary weight, for equations.
+    seconds : float or None
+        For equations.
+    """
+
+    what: str
+    validation_error: float | None = None
+    loo_error: float | None = None
+    ridge: Ridge = NO_RIDGE
+    steps: int = 0
+    stop: str = "SOLVED"
+    functions: int | None = None
+    weight: float | None = None
+    seconds: float | None = None
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The candidate as a row of a table: the ridge as a number, and what is known besides."""
+        found = dataclasses.asdict(self) | dataclasses.asdict(self.ridge)
+        found["ridge"] = found.pop("value")
+        always = ("validation_error", "loo_error")
+        return {name: v for name, v in found.items() if v is not None or name in always}
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """How a model came about.
+
+    Attributes
+    ----------
+    asked : Asked
+    n_rows : int or None
+        Rows of positive weight that its coefficients were solved on.
+    ridge : Ridge
+        Of that solve.
+    tried : tuple of Tried
+        All candidates, best first; restarts included.
+    input_names, output_names : tuple of str
+        Columns of the table, or coordinates; empty where they have no names.
+    preparation : mapping or None
+        How the columns of a table become inputs (``adabasis.tables.Preparation``, as JSON).
+    verdict : mapping or None
+        What the rows held out by the command line say (``adabasis.evidence``, as JSON).
+    provenance : mapping or None
+        Command, table, versions.
+    """
+
+    asked: Asked
+    n_rows: int | None = None
+    ridge: Ridge = NO_RIDGE
+    tried: tuple[Tried, ...] = ()
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
+    preparation: Mapping[str, Any] | None = None
+    verdict: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as mappings and lists of JSON: infinite budgets become ``None``."""
+        document = dataclasses.asdict(self)
+        if math.isinf(self.asked.max_seconds):
+            document["asked"]["max_seconds"] = None
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the record that :meth:`to_json` described."""
+        asked = dict(document["asked"])
+        if asked["max_seconds"] is None:
+            asked["max_seconds"] = math.inf
+        tried = (Tried(**{**one, "ridge": Ridge(**one["ridge"])}) for one in document["tried"])
+        changed = {
+            "asked": Asked(**asked),
+            "ridge": Ridge(**document["ridge"]),
+            "tried": tuple(tried),
+            "input_names": tuple(document["input_names"]),
+            "output_names": tuple(document["output_names"]),
+        }
+        return cls(**{**document, **changed})
