@@ -39,13 +39,14 @@ def learn_classes(
     except TypeError as error:
         kinds = listed(sorted({type(label).__name__ for label in labels}))
         raise ValueError(
-            f"{call}(y): labels of one kind are expected, got {kinds}. Turn all of them into strings."
+            f"{call}(y): labels of one kind are expected, got {kinds}. Turn all of them into "
+            "strings."
         ) from error
     if len(classes) < 2:
         shown = listed(classes)
         raise ValueError(
-            f"{call}(y): only one class, {shown}, is present in the rows that count: there is nothing "
-            "to tell apart. At least two classes are needed."
+            f"{call}(y): only one class, {shown}, is present in the rows that count: there is "
+            "nothing to tell apart. At least two classes are needed."
         )
     return classes, _positions(labels, classes)
 
@@ -78,8 +79,8 @@ def _checked(y: Any, call: str = "classify") -> np.ndarray:
     if np.any(missing):
         count = counted(int(np.sum(missing)), "label is missing", "labels are missing")
         raise ValueError(
-            f"{call}(y): {count} (NaN or None), the first in row {np.flatnonzero(missing)[0]}. Fill "
-            "them or drop those rows."
+            f"{call}(y): {count} (NaN or None), the first in row {np.flatnonzero(missing)[0]}. "
+            "Fill them or drop those rows."
         )
     if labels.dtype.kind == "f" and np.any(labels != np.round(labels)):
         at = np.flatnonzero(labels != np.round(labels))[0]
