@@ -128,7 +128,7 @@ def ridged(reduction: lstsq.Reduction) -> Array:
     """Return coefficients with the relative ridge :data:`RIDGE` on unit-norm columns."""
     norms, p = _norms(reduction), reduction.n_functions
     scaled = jnp.concatenate([reduction.triangle / norms, reduction.rotated], axis=1)
-    factor = lstsq.over_diagonal(scaled, jnp.full(p, RIDGE * p**0.5))
+    factor = lstsq.over_diagonal(scaled, jnp.full(p, RIDGE * p**0.5))[:p]
     return solve_triangular(factor[:, :p], factor[:, p:]) / norms[:, None]
 
 
