@@ -200,8 +200,7 @@ def _is_zero(ridge: float | Array) -> bool:
 
 
 def _cut_off(rcond: float | None, a: AnyArray) -> float:
-    eps = float(jnp.finfo(a.dtype).eps)
-    return max(RCOND, 100 * eps) if rcond is None else rcond
+    return max(RCOND, 100 * float(jnp.finfo(a.dtype).eps)) if rcond is None else rcond
 
 
 def average(solutions: Sequence[Solution]) -> Solution:
