@@ -18,7 +18,7 @@ basis.activations basis.initialize basis.base basis.neural basis.features
 basis.projected basis.ensemble basis.warped
 basis.pou.polynomial basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.terms rows
-lstsq.status lstsq.reduce lstsq.solve lstsq
+lstsq.reduce lstsq.solve lstsq
 train.steps train.project train.matrix_free train.gauss_newton train.locality
 train.schedule train.cross_entropy train.last_layer train.ngd train.record train.blocks
 train.loop train

@@ -62,7 +62,7 @@ def test_leverages_sum_to_the_rank(problem):
 def test_left_out_residuals_are_those_of_refits(problem, ridge):
     a, b = problem()
     norms = np.linalg.norm(a, axis=0)
-    got = lstsq.factorize(a).left_out(b, ridge)
+    got = lstsq.factorize(a).loo_residuals(b, ridge)
     assert got.shape == (N, K)
     for i in range(0, N, 7):
         c = ridge_solution(np.delete(a, i, axis=0), np.delete(b, i, axis=0), ridge, norms)
@@ -74,17 +74,54 @@ def test_rows_that_alone_hold_a_direction_count_for_nothing_while_they_are_few()
     a, b = random_problem()
     a[:, 0] = 0.0
     a[5, 0] = 1.0
-    got = np.asarray(lstsq.factorize(a).left_out(b))
+    got = np.asarray(lstsq.factorize(a).loo_residuals(b))
     assert not got[5].any()
     assert np.all(np.isfinite(got))
     assert np.count_nonzero(got) == (N - 1) * K
-    assert np.all(np.isinf(lstsq.factorize(a[:P]).left_out(b[:P])))
+    assert np.all(np.isinf(lstsq.factorize(a[:P]).loo_residuals(b[:P])))
+
+
+def test_rows_that_alone_hold_a_direction_may_count_with_their_values():
+    a, b = random_problem()
+    a[:, 0] = 0.0
+    a[5, 0] = 1.0
+    got = np.asarray(lstsq.factorize(a).loo_residuals(b, alone="itself"))
+    assert_close(got[5], b[5], 1e-14)
+    others = np.arange(N) != 5
+    assert_close(got[others], np.asarray(lstsq.factorize(a).loo_residuals(b))[others], 1e-14)
+    few = np.asarray(lstsq.factorize(a[:P]).loo_residuals(b[:P], alone="itself"))
+    assert_close(few, b[:P], 1e-14)
+    nearly = lstsq.factorize(a).leverages()[7]
+    assert_close(
+        lstsq.factorize(a).loo_residuals(b, alone="itself", least=1 - nearly + 1e-9)[7], b[7], 1e-14
+    )
+
+
+@each_problem
+@pytest.mark.parametrize("unit", [True, False])
+def test_numpys_arrays_are_factored_by_numpy(problem, unit):
+    a, b = problem()
+    got, expected = (lstsq.factorize(xp.asarray(a), 1e-12, unit=unit) for xp in (np, jnp))
+    assert_close(got.leverages(0.1), expected.leverages(0.1), 1e-12)
+    for name, options in (
+        ("solve", {}),
+        ("solve", {"ridge": 0.1}),
+        ("loo_residuals", {"ridge": 0.1}),
+        ("loo_residuals", {"alone": "itself"}),
+    ):
+        mine = getattr(got, name)(b, **options)
+        assert isinstance(mine, np.ndarray)
+        assert_close(mine, getattr(expected, name)(jnp.asarray(b), **options), 1e-11)
+    assert got.rank == expected.rank
+    norms = np.linalg.norm(a, axis=0) if unit else np.ones(P)
+    least = np.linalg.lstsq(a / norms, b, rcond=1e-12)[0] / norms[:, None]
+    assert_close(got.solve(b), least, 1e-12)
 
 
 def test_jit_and_eager_agree():
     a, b = random_problem()
-    compiled = jax.jit(lambda a, b: lstsq.factorize(a).left_out(b, 0.1))(a, b)
-    assert_close(compiled, lstsq.factorize(a).left_out(b, 0.1), 1e-13)
+    compiled = jax.jit(lambda a, b: lstsq.factorize(a).loo_residuals(b, 0.1))(a, b)
+    assert_close(compiled, lstsq.factorize(a).loo_residuals(b, 0.1), 1e-13)
 
 
 def test_float32_finds_the_rank_at_its_own_precision():

@@ -142,10 +142,28 @@ def test_a_triangle_over_a_diagonal_is_reduced_as_all_rows_are(n, panels):
     rng = np.random.default_rng(n)
     factor, diagonal = np.triu(rng.normal(size=(n, n + K))), rng.uniform(0.1, 1.0, n)
     found = lstsq.over_diagonal(jnp.asarray(factor), jnp.asarray(diagonal), panels)
-    below = np.pad(np.diag(diagonal), ((0, 0), (0, K)))
-    whole = lstsq.triangularize(jnp.asarray(np.vstack([factor, below])))[:n]
-    assert_same_rows(found[:, :n], whole[:, :n])
-    assert_close(found[:, :n].T @ found, whole[:, :n].T @ whole, 1e-13)
+    assert found.shape == (n + min(n, K), n + K)
+    assert not np.tril(found, -1).any()
+    assert_same_rows(found, np.vstack([factor, np.pad(np.diag(diagonal), ((0, 0), (0, K)))]))
+
+
+def test_a_ridge_in_panels_is_that_in_one(monkeypatch):
+    reduction = lstsq.reduce(*random_problem())
+    expected = lstsq.with_ridge(reduction, 0.1)
+    monkeypatch.setattr(REDUCE, "PANELLED", 1)
+    assert_same_rows(lstsq.with_ridge(reduction, 0.1).factor, expected.factor)
+
+
+def test_unit_columns_have_unit_norm_and_the_same_right_hand_sides():
+    a, b = random_problem()
+    a[:, 2] = 0.0
+    unit, norms = lstsq.unit_columns(lstsq.reduce(a, b))
+    expected = np.where(np.arange(P) == 2, 1.0, np.linalg.norm(a, axis=0))
+    assert_close(norms, expected, 1e-14)
+    assert_same_rows(unit.factor, np.concatenate([a / expected, b], axis=1))
+    assert_close(lstsq.column_norms(a), expected, 1e-14)
+    assert lstsq.column_norms(a, unseen=None)[2] == expected.max()
+    assert isinstance(lstsq.column_norms(a), np.ndarray)
 
 
 def test_jit_and_eager_agree():

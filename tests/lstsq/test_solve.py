@@ -189,12 +189,49 @@ def test_a_ridge_is_the_augmented_problem(problem, ridge):
     assert status(solution) is Status.FULL_RANK
 
 
-def test_scaling_columns_or_rows_changes_only_units():
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("problem", [random_problem, dependent, lambda: random_problem(n=3)])
+def test_a_relative_ridge_is_one_on_unit_columns(method, problem):
+    """In shares of σ₁² there, or of its bound P where no singular values are known."""
+    (a, b), share = problem(), 1e-3
+    norms = np.linalg.norm(a, axis=0)
+    size = P if method == "triangular" else np.linalg.norm(a / norms, ord=2) ** 2
+    expected = solved(a, b, ridge=share * size * norms**2)
+    got = solved(a, b, relative_ridge=share, method=method)
+    assert_close(got.coefficients, expected.coefficients, 1e-12)
+    assert_close(got.residual_norm, expected.residual_norm, 1e-12)
+    assert status(got) is Status.FULL_RANK
+    later = lstsq.orthonormalize(jnp.asarray(a), share)
+    assert later.q.shape == a.shape
+    if method == "triangular":
+        assert_close(later.solve(jnp.asarray(b)), got.coefficients, 1e-12)
+
+
+def test_a_tiny_relative_ridge_makes_back_substitution_safe_on_dependent_columns():
+    """Where the data are all but met, as those of equations are."""
+    a, _ = dependent()
+    b = a @ np.random.default_rng(1).normal(size=(P, K))
+    options = {"relative_ridge": 1e-26, "method": "triangular"}
+    got, expected = solved(a, b, **options), solved(a, b)
+    later = lstsq.orthonormalize(jnp.asarray(a), 1e-26).solve(jnp.asarray(b))
+    for c in (got.coefficients, later):
+        assert_close(a @ c, a @ expected.coefficients, 1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"relative_ridge": 1e-3}], ids=["plain", "relative"])
+def test_scaling_columns_or_rows_changes_only_units(options):
     a, b = with_condition(1e3)
-    c = np.asarray(solved(a, b).coefficients)
+    c = np.asarray(solved(a, b, **options).coefficients)
     units = np.logspace(-9, 9, P)
-    assert_close(units[:, None] * solved(a * units, b).coefficients, c, 1e-12)
-    assert_close(1e9 * np.asarray(solved(1e9 * a, b).coefficients), c, 1e-12)
+    assert_close(units[:, None] * solved(a * units, b, **options).coefficients, c, 1e-12)
+    assert_close(1e9 * np.asarray(solved(1e9 * a, b, **options).coefficients), c, 1e-12)
+
+
+def test_normal_equations_are_solved_from_their_triangle():
+    a, b = random_problem()
+    reduction = lstsq.reduce(a, b)
+    expected = np.linalg.solve(a.T @ a, a.T @ b)
+    assert_close(lstsq.solve_normal(reduction.triangle, jnp.asarray(a.T @ b)), expected, 1e-12)
 
 
 def test_the_cut_off_is_the_callers():

@@ -1,21 +1,45 @@
-"""Least squares by row reduction."""
+"""Least squares by row reduction: one reduction, one column scaling, one solve."""
 
-from .reduce import Reduction, combine, over_diagonal, reduce, triangularize, with_ridge
-from .solve import RCOND, Factorization, Solution, average, factorize, solve
-from .status import Status
+from .reduce import (
+    Reduction,
+    column_norms,
+    combine,
+    over_diagonal,
+    reduce,
+    triangularize,
+    unit_columns,
+    with_ridge,
+)
+from .solve import (
+    RCOND,
+    Factorization,
+    OrthonormalFactor,
+    Solution,
+    Status,
+    average,
+    factorize,
+    orthonormalize,
+    solve,
+    solve_normal,
+)
 
 __all__ = [
     "RCOND",
     "Factorization",
+    "OrthonormalFactor",
     "Reduction",
     "Solution",
     "Status",
     "average",
+    "column_norms",
     "combine",
     "factorize",
+    "orthonormalize",
     "over_diagonal",
     "reduce",
     "solve",
+    "solve_normal",
     "triangularize",
+    "unit_columns",
     "with_ridge",
 ]

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from .._runtime.notation import DesignMatrix, Values, Weights
+from .._runtime.notation import AnyArray, DesignMatrix, Values, Weights
 
+#: Rows of a block of a tall matrix: small enough for the cache, which halves the time.
 BLOCK_ROWS = 1000
-"""Rows of a block of a tall matrix: small enough for the cache, which halves the time."""
+#: Functions from which a ridge's triangle is reduced in panels: below, compiling costs more.
+PANELLED = 256
 
 
 @jax.tree_util.register_dataclass
@@ -40,20 +44,47 @@ class Reduction:
     @property
     def triangle(self) -> Array:
         """The factor of A alone, (P, P)."""
-        p = self.n_functions
-        return self.factor[:p, :p]
+        return self.factor[: self.n_functions, : self.n_functions]
 
     @property
     def rotated(self) -> Array:
         """Qᵀb, (P, K)."""
-        p = self.n_functions
-        return self.factor[:p, p:]
+        return self.factor[: self.n_functions, self.n_functions :]
 
     @property
     def remainder(self) -> Array:
         """The factor of the part of b outside the columns' span, (K, K)."""
-        p = self.n_functions
-        return self.factor[p:, p:]
+        return self.factor[self.n_functions :, self.n_functions :]
+
+
+def namespace(array: AnyArray) -> Any:
+    """Return the module that computes with an array: NumPy for its own, ``jax.numpy`` for others.
+
+    Pieces of points come in hundreds of small shapes: to compile a program for each would cost more
+    than all of their solves.
+    """
+    return np if isinstance(array, np.ndarray) else jnp
+
+
+def column_norms(a: AnyArray, unseen: float | None = 1.0) -> Any:
+    """Return what columns are divided by to have unit norm, (P,).
+
+    A column of zeros gets ``unseen``, or the largest norm of all where that is ``None``.
+    """
+    xp = namespace(a)
+    norms = xp.linalg.norm(a, axis=0)
+    return xp.where(norms > 0, norms, xp.max(norms) if unseen is None else unseen)
+
+
+def unit_columns(reduction: Reduction) -> tuple[Reduction, Array]:
+    """Return the reduction for columns of unit norm, and the norms (P,) they had.
+
+    Its coefficients, divided by the norms, are those of the reduction given.
+    """
+    norms = column_norms(reduction.triangle)
+    others = reduction.factor.shape[1] - reduction.n_functions
+    scale = jnp.pad(norms, (0, others), constant_values=1.0)
+    return dataclasses.replace(reduction, factor=reduction.factor / scale), norms
 
 
 def triangularize(rows: Array) -> Array:
@@ -132,15 +163,16 @@ def with_ridge(reduction: Reduction, ridge: float | Array) -> Reduction:
 
     An array ridge, shape (P,), gives each coefficient its own.
     """
-    p, columns = reduction.n_functions, reduction.factor.shape[1]
-    root = jnp.sqrt(jnp.asarray(ridge, reduction.factor.dtype))
-    rows = jnp.broadcast_to(root, (p,))[:, None] * jnp.eye(p, columns, dtype=root.dtype)
-    stacked = jnp.concatenate([reduction.factor, rows])
-    return Reduction(triangularize(stacked), reduction.n_rows, p)
+    factor, p = reduction.factor, reduction.n_functions
+    root = jnp.broadcast_to(jnp.sqrt(jnp.asarray(ridge, factor.dtype)), (p,))
+    rows = over_diagonal(factor[:p], root, panels=4 if p >= PANELLED else 1)
+    outside = triangularize(jnp.concatenate([rows[p:, p:], reduction.remainder]))
+    below = jnp.pad(outside, ((0, 0), (p, 0)))
+    return dataclasses.replace(reduction, factor=jnp.concatenate([rows[:p], below]))
 
 
 def over_diagonal(factor: Array, diagonal: Array, panels: int = 4) -> Array:
-    """Return the first P rows of the triangle of [R | B] with the rows [diag(d) | 0] below.
+    """Return the triangle of [R | B] with the rows [diag(d) | 0] below.
 
     Half of the entries of a triangle and of a diagonal are zero. Columns are reduced panel by
     panel, each without the rows that have nothing in it: 60 per cent of the work at two panels,
@@ -155,9 +187,9 @@ def over_diagonal(factor: Array, diagonal: Array, panels: int = 4) -> Array:
 
     Returns
     -------
-    array, shape (P, P + K)
+    array, shape (P + min(P, K), P + K)
     """
-    n, columns = factor.shape[0], factor.shape[1]
+    n, columns = factor.shape
     edges = sorted({n * k // panels for k in range(panels + 1)})
     left, done = jnp.zeros((0, columns), factor.dtype), []
     for start, end in itertools.pairwise(edges):
@@ -166,4 +198,4 @@ def over_diagonal(factor: Array, diagonal: Array, panels: int = 4) -> Array:
         rows = jnp.linalg.qr(stacked, mode="r")
         done.append(jnp.pad(rows[: end - start], ((0, 0), (start, 0))))
         left = rows[end - start :, end - start :]
-    return jnp.concatenate(done)
+    return jnp.concatenate([*done, jnp.pad(left, ((0, 0), (n, 0)))])

@@ -1,27 +1,80 @@
-"""Coefficients from a reduction: truncated SVD by default, back-substitution where it is safe."""
+"""Coefficients from a reduction: truncated SVD by default, back-substitution where it is safe.
+
+A ridge is one of two kinds. ``ridge`` λ acts on the coefficients as they are, λ‖c‖². A *relative*
+ridge μ acts on those of unit-norm columns, in shares of their largest singular value squared:
+μ σ₁² ‖diag(norms) c‖², which no choice of units changes.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.linalg import solve_triangular
 
-from .._runtime.notation import Coefficients, DesignMatrix, Values
-from .reduce import Reduction, with_ridge
-from .status import Status
+from .._runtime.notation import AnyArray, DesignMatrix, Values
+from .reduce import Reduction, column_norms, namespace, unit_columns, with_ridge
 
+#: Relative cut-off of singular values of the column-scaled factor. Machine epsilon lets noise
+#: through (coefficients of 1e13 explode between the data); 1e-6 costs a factor 60 in accuracy on
+#: differential equations.
 RCOND = 1e-13
-"""Relative cut-off of singular values of the column-scaled factor.
-
-Machine epsilon lets noise through (coefficients of 1e13 explode between the data); 1e-6 costs a
-factor 60 in accuracy on differential equations.
-"""
 GRAM_LIMIT = 1e6
 BACK_SUBSTITUTION_LIMIT = 1e8
 METHODS = ("auto", "svd", "triangular", "gram")
+
+
+class Status(enum.IntEnum):
+    """Outcome of a solve; ``status.advice`` says what to do about it."""
+
+    FULL_RANK = 0
+    RANK_DEFICIENT = 1
+    UNDERDETERMINED = 2
+    GRAM_REFUSED = 3
+    NON_FINITE = 4
+    SEPARABLE = 5
+
+    @property
+    def advice(self) -> str:
+        """One sentence: what happened and what to do."""
+        return _ADVICE[self]
+
+    @property
+    def solved(self) -> bool:
+        """Whether the coefficients can be used."""
+        return self is not Status.NON_FINITE
+
+
+_ADVICE = {
+    Status.FULL_RANK: "All functions are independent on the data; the solution is unique.",
+    Status.RANK_DEFICIENT: (
+        "Some functions are combinations of others on the data; directions below the cut-off were "
+        "dropped and the smallest solution taken. Usual on smooth bases; a narrower basis or "
+        "init='box' raises the share of independent functions."
+    ),
+    Status.UNDERDETERMINED: (
+        "There are fewer rows than functions; the smallest solution was taken. Use fewer "
+        "functions, more data or a ridge."
+    ),
+    Status.GRAM_REFUSED: (
+        "method='gram' squares the condition number and was refused above 1e6; the truncated SVD "
+        "answered instead. Use the default method."
+    ),
+    Status.NON_FINITE: (
+        "The rows hold NaN or infinite entries. Look at the data, at coefficient functions, and "
+        "for diverged parameters (a learning rate too large)."
+    ),
+    Status.SEPARABLE: (
+        "The functions separate the classes on the data: without a ridge the coefficients grow "
+        "without end, and Newton's method was stopped. Use a ridge for probabilities that mean "
+        "something."
+    ),
+}
 
 
 @jax.tree_util.register_dataclass
@@ -53,6 +106,7 @@ def solve(
     reduction: Reduction,
     *,
     ridge: float | Array = 0.0,
+    relative_ridge: float | Array = 0.0,
     rcond: float | None = None,
     method: str = "svd",
 ) -> Solution:
@@ -66,13 +120,18 @@ def solve(
     reduction : Reduction
     ridge : float or array, shape (P,)
         λ ≥ 0, on the unscaled coefficients; the number 0 costs nothing.
+    relative_ridge : float or scalar array
+        μ ≥ 0: adds μ σ₁² ‖diag(norms) c‖² with σ₁ the largest singular value of the columns scaled
+        to unit norm. ``"triangular"``, which knows no singular values, takes the sum of all their
+        squares, P, for σ₁².
     rcond : float, optional
         Default 1e-13 in float64, 100 machine epsilons in float32.
     method : {"svd", "auto", "triangular", "gram"}
         ``"auto"`` uses back-substitution where an upper bound of the scaled condition number is
         below 1e8 and the truncated SVD elsewhere. ``"triangular"`` always back-substitutes and is
-        unsafe on dependent columns. ``"gram"`` solves normal equations and falls back to the SVD,
-        saying so, above a condition number of 1e6.
+        unsafe on dependent columns without a ridge; with a relative one of 1e-26 it is as accurate
+        as the SVD and several times cheaper. ``"gram"`` solves normal equations and falls back to
+        the SVD, saying so, above a condition number of 1e6.
 
     Returns
     -------
@@ -85,48 +144,63 @@ def solve(
     """
     if method not in METHODS:
         raise ValueError(f"solve(method={method!r}): expected one of {', '.join(METHODS)}.")
-    if not (isinstance(ridge, float | int) and ridge == 0):
+    p, ridged = reduction.n_functions, not (_is_zero(ridge) and _is_zero(relative_ridge))
+    if not _is_zero(relative_ridge):
+        unit, norms = unit_columns(reduction)
+        largest = p**0.5 if method == "triangular" else jnp.linalg.norm(unit.triangle, ord=2)
+        ridge = ridge + relative_ridge * (largest * norms) ** 2
+    if ridged:
         reduction = with_ridge(reduction, ridge)
-    triangle, rotated = reduction.triangle, reduction.rotated
-    if rcond is None:
-        rcond = max(RCOND, 100 * float(jnp.finfo(triangle.dtype).eps))
-    norms = jnp.linalg.norm(triangle, axis=0)
-    norms = jnp.where(norms > 0, norms, 1.0)
-    scaled = triangle / norms
+    unit, norms = unit_columns(reduction)
+    scaled, rotated = unit.triangle, unit.rotated
+    cut_off = _cut_off(rcond, scaled)
 
-    def by_svd(_: None) -> tuple[Array, Array, Array, Array]:
-        return _truncated_svd(scaled, rotated, rcond)
+    def by_svd() -> tuple[Array, Array, Array, Array]:
+        factors = factorize(scaled, cut_off, unit=False)
+        dropped = 1.0 - factors.shares()
+        missed = dropped[:, None] * (factors.u.T @ rotated)
+        return factors.solve(rotated), factors.rank, factors.s, missed
 
-    def by_substitution(_: None) -> tuple[Array, Array, Array, Array]:
-        return _complete(scaled, jax.scipy.linalg.solve_triangular(scaled, rotated), rotated)
+    def complete(c: Array) -> tuple[Array, Array, Array, Array]:
+        return c, jnp.asarray(p), jnp.full((p,), jnp.nan, scaled.dtype), rotated - scaled @ c
 
-    def by_gram(_: None) -> tuple[Array, Array, Array, Array]:
+    def by_substitution() -> tuple[Array, Array, Array, Array]:
+        return complete(solve_triangular(scaled, rotated))
+
+    def by_gram() -> tuple[Array, Array, Array, Array]:
         gram = scaled.T @ scaled
-        c = jax.scipy.linalg.solve(gram, scaled.T @ rotated, assume_a="pos")
-        return _complete(scaled, c, rotated)
+        return complete(jax.scipy.linalg.solve(gram, scaled.T @ rotated, assume_a="pos"))
 
     status = jnp.asarray(int(Status.FULL_RANK))
     if method == "svd":
-        found = by_svd(None)
+        found = by_svd()
     elif method == "triangular":
-        found = by_substitution(None)
-        status = jnp.where(condition_bound(scaled) < 1 / rcond, status, int(Status.RANK_DEFICIENT))
+        found = by_substitution()
+        safe = condition_bound(scaled) < 1 / cut_off
+        status = jnp.where(safe, status, int(Status.RANK_DEFICIENT))
     else:
         limit = GRAM_LIMIT if method == "gram" else BACK_SUBSTITUTION_LIMIT
         safe = condition_bound(scaled) < limit
-        found = jax.lax.cond(safe, by_gram if method == "gram" else by_substitution, by_svd, None)
+        found = jax.lax.cond(safe, by_gram if method == "gram" else by_substitution, by_svd)
         if method == "gram":
             status = jnp.where(safe, status, int(Status.GRAM_REFUSED))
     c, rank, singular_values, missed = found
-    p = reduction.n_functions
     status = jnp.where((rank < p) & (status == 0), int(Status.RANK_DEFICIENT), status)
-    if isinstance(ridge, float | int) and ridge == 0:
+    if not ridged:
         status = jnp.where(reduction.n_rows < p, int(Status.UNDERDETERMINED), status)
     finite = jnp.all(jnp.isfinite(reduction.factor)) & jnp.all(jnp.isfinite(c))
     status = jnp.where(finite, status, int(Status.NON_FINITE))
-    outside = jnp.sum(reduction.remainder**2, axis=0)
-    residual_norm = jnp.sqrt(outside + jnp.sum(missed**2, axis=0))
-    return Solution(c / norms[:, None], rank, singular_values, residual_norm, status)
+    squares = jnp.sum(reduction.remainder**2, axis=0) + jnp.sum(missed**2, axis=0)
+    return Solution(c / norms[:, None], rank, singular_values, jnp.sqrt(squares), status)
+
+
+def _is_zero(ridge: float | Array) -> bool:
+    """Whether there is no ridge, known before anything is computed."""
+    return isinstance(ridge, float | int) and ridge == 0
+
+
+def _cut_off(rcond: float | None, a: AnyArray) -> float:
+    return max(RCOND, 100 * float(jnp.finfo(a.dtype).eps)) if rcond is None else rcond
 
 
 def average(solutions: Sequence[Solution]) -> Solution:
@@ -148,35 +222,23 @@ def average(solutions: Sequence[Solution]) -> Solution:
 def condition_bound(triangle: Array) -> Array:
     """Return ‖R‖_F ‖R⁻¹‖_F ≥ cond R, by one triangular inversion; infinite where singular."""
     eye = jnp.eye(triangle.shape[0], dtype=triangle.dtype)
-    inverse = jax.scipy.linalg.solve_triangular(triangle, eye)
+    inverse = solve_triangular(triangle, eye)
     bound = jnp.linalg.norm(triangle) * jnp.linalg.norm(inverse)
     return jnp.where(jnp.isfinite(bound), bound, jnp.inf)
 
 
-def _truncated_svd(
-    scaled: Array, rotated: Array, rcond: float
-) -> tuple[Array, Array, Array, Array]:
-    u, s, vt = jnp.linalg.svd(scaled, full_matrices=False)
-    kept = s > rcond * s[0]
-    inside = u.T @ rotated
-    c = vt.T @ (jnp.where(kept, 1 / jnp.where(kept, s, 1.0), 0.0)[:, None] * inside)
-    missed = jnp.where(kept, 0.0, 1.0)[:, None] * inside
-    return c, jnp.sum(kept), s, missed
-
-
-def _complete(scaled: Array, c: Array, rotated: Array) -> tuple[Array, Array, Array, Array]:
-    p = scaled.shape[0]
-    unknown = jnp.full((p,), jnp.nan, scaled.dtype)
-    return c, jnp.asarray(p), unknown, rotated - scaled @ c
+def solve_normal(triangle: Array, b: Array) -> Array:
+    """Return (RᵀR)⁻¹ b: to a few digits, enough for a correction or to precondition."""
+    return solve_triangular(triangle, solve_triangular(triangle, b, trans=1))
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Factorization:
-    """The thin orthonormal factor of A in its singular basis: A = U diag(s) Vᵀ diag(norms).
+    """The singular value decomposition of A (N, P) in scaled columns: U diag(s) Vᵀ diag(norms).
 
-    What R alone cannot do: solve for right-hand sides that arrive later at full accuracy, and
-    leverages. Holds N × P numbers.
+    What R alone cannot do: leverages, and all ridges at once. Of NumPy's arrays, its methods
+    compute with NumPy.
     """
 
     u: Array
@@ -188,44 +250,108 @@ class Factorization:
     @property
     def rank(self) -> Array:
         """Number of singular values above the cut-off."""
-        return jnp.sum(self.s > self.rcond * self.s[0])
+        return (self.s > self.rcond * self.s[:1]).sum()
 
-    def filter(self, ridge: float | Array = 0.0) -> Array:
-        """Return s²/(s² + ridge), zero below the cut-off: the share of each direction kept.
+    def gains(self, ridge: float | Array = 0.0) -> Array:
+        """Return s/(s² + ridge), zero below the cut-off.
 
         The ridge acts on the scaled coefficients: λ‖diag(norms) c‖².
         """
-        kept = self.s > self.rcond * self.s[0]
-        return jnp.where(kept, self.s**2 / jnp.where(kept, self.s**2 + ridge, 1.0), 0.0)
+        xp, kept = namespace(self.s), self.s > self.rcond * self.s[:1]
+        return xp.where(kept, self.s / xp.where(kept, self.s**2 + ridge, 1.0), 0.0)
 
-    def solve(self, b: Values, ridge: float | Array = 0.0) -> Coefficients:
-        """Return the coefficients for right-hand sides b (N, K)."""
-        share = self.filter(ridge) / jnp.where(self.s > 0, self.s, 1.0)
-        return (self.vt.T @ (share[:, None] * (self.u.T @ b))) / self.norms[:, None]
+    def shares(self, ridge: float | Array = 0.0) -> Array:
+        """Return s²/(s² + ridge), zero below the cut-off: how much is kept of each direction."""
+        return self.s * self.gains(ridge)
+
+    def solve(self, b: Values, ridge: float | Array = 0.0) -> Any:
+        """Return the coefficients (P, K) for right-hand sides b (N, K)."""
+        return (self.vt.T @ (self.gains(ridge)[:, None] * (self.u.T @ b))) / self.norms[:, None]
 
     def leverages(self, ridge: float | Array = 0.0) -> Array:
         """Return the diagonal of the hat matrix, (N,), between 0 and 1."""
-        return jnp.clip(self.u**2 @ self.filter(ridge), 0.0, 1.0)
+        return (self.u**2 @ self.shares(ridge)).clip(0.0, 1.0)
 
-    def left_out(self, b: Values, ridge: float | Array = 0.0) -> Values:
+    def loo_residuals(
+        self,
+        b: Values,
+        ridge: float | Array = 0.0,
+        *,
+        alone: str = "nothing",
+        least: float = 1e-12,
+    ) -> Any:
         """Return each row's residual when the fit leaves that row out (N, K), in closed form.
 
-        A row of leverage 1 (to 1e-12) alone determines some direction, and without it nothing is
-        known there. Such rows count for nothing (0), unless they are more than a tenth: then
-        nothing is known at all (infinite).
+        A row of leverage 1 alone determines some direction, and without it nothing is known there.
+
+        Parameters
+        ----------
+        b : array, shape (N, K)
+        ridge : float
+            On the scaled coefficients.
+        alone : {"nothing", "itself"}
+            What rows of leverage 1 count for: nothing (0), unless they are more than a tenth, for
+            then nothing is known at all (infinite); or their values themselves, as if 0 were
+            predicted.
+        least : float
+            1 minus a leverage below this counts as zero.
         """
-        residual = b - self.u @ (self.filter(ridge)[:, None] * (self.u.T @ b))
+        xp = namespace(self.u)
+        residual = b - self.u @ (self.shares(ridge)[:, None] * (self.u.T @ b))
         left = (1.0 - self.leverages(ridge))[:, None]
-        known = left > 1e-12
-        present = jnp.any(self.u != 0, axis=1, keepdims=True)
-        out = jnp.where(known, residual / jnp.where(known, left, 1.0), 0.0)
-        return jnp.where(10 * jnp.sum(~known) > jnp.sum(present), jnp.inf, out)
+        known = left > least
+        out = xp.where(known, residual / xp.where(known, left, 1.0), 0.0)
+        if alone == "itself":
+            return xp.where(known, out, b)
+        present = xp.any(self.u != 0, axis=1, keepdims=True)
+        return xp.where(10 * xp.sum(~known) > xp.sum(present), xp.inf, out)
 
 
-def factorize(a: DesignMatrix, rcond: float = RCOND) -> Factorization:
-    """Factor A (N, P) once, for leverages and for later right-hand sides."""
-    norms = jnp.linalg.norm(a, axis=0)
-    norms = jnp.where(norms > 0, norms, 1.0)
-    q, r = jnp.linalg.qr(a / norms)
-    u, s, vt = jnp.linalg.svd(r, full_matrices=False)
-    return Factorization(q @ u, s, vt, norms, max(rcond, 100 * float(jnp.finfo(s.dtype).eps)))
+def factorize(a: DesignMatrix, rcond: float | None = None, *, unit: bool = True) -> Factorization:
+    """Factor A (N, P) once, for leverages, several ridges and later right-hand sides.
+
+    Parameters
+    ----------
+    a : array, shape (N, P)
+        NumPy's are factored by NumPy.
+    rcond : float, optional
+        As in :func:`solve`.
+    unit : bool
+        Whether columns are scaled to unit norm first.
+    """
+    xp = namespace(a)
+    norms = column_norms(a) if unit else xp.ones(a.shape[1], a.dtype)
+    u, s, vt = xp.linalg.svd(a / norms, full_matrices=False)
+    return Factorization(u, s, vt, norms, _cut_off(rcond, a))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OrthonormalFactor:
+    """The orthonormal factor of [A S⁻¹; δ I], S the norms of A's columns: no singular values.
+
+    Right-hand sides that arrive later are solved at full accuracy, which R alone cannot do.
+
+    Attributes
+    ----------
+    q : array, shape (N, P)
+        Its rows that belong to A.
+    triangle : array, shape (P, P)
+    norms : array, shape (P,)
+    """
+
+    q: Array
+    triangle: Array
+    norms: Array
+
+    def solve(self, b: Values) -> Array:
+        """Return the coefficients (P, K) for right-hand sides b (N, K)."""
+        return solve_triangular(self.triangle, self.q.T @ b) / self.norms[:, None]
+
+
+def orthonormalize(a: DesignMatrix, relative_ridge: float) -> OrthonormalFactor:
+    """Factor A (N, P) with the ridge that ``solve(method="triangular")`` has."""
+    (n, p), norms = a.shape, column_norms(a)
+    ridge = (relative_ridge * p) ** 0.5 * jnp.eye(p, dtype=a.dtype)
+    q, triangle = jnp.linalg.qr(jnp.concatenate([a / norms, ridge]))
+    return OrthonormalFactor(q[:n], triangle, norms)

@@ -12,15 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.linalg import solve_triangular
 
-from .. import rows
+from .. import lstsq, rows
 from .._runtime.compiled import quickly
 from .._runtime.notation import Parameters
 from .._runtime.scope import numerics
 from ..basis import AbstractBasis
 from ..geometry.samplers import Sobol
-from ..lstsq import Status
 from ..operators import Identity
 from .certificate import CONTRADICTION, certify, runner_up, unmet
 from .conditions import Piece
@@ -47,11 +45,7 @@ class Factor:
     ----------
     roots : list of arrays
         √(ε w / Σ w) of the rows, a term each.
-    q : array, shape (N, P)
-        The upper part of the orthonormal factor of [A S; δ I], S making the columns of A one.
-    triangle : array, shape (P, P)
-    scale : array, shape (P,)
-        The diagonal of S.
+    factor : lstsq.OrthonormalFactor
     fresh : Rows
         Points that no solve has seen.
     unseen : list of arrays
@@ -61,9 +55,7 @@ class Factor:
     """
 
     roots: list[np.ndarray]
-    q: Array
-    triangle: Array
-    scale: Array
+    factor: lstsq.OrthonormalFactor
     fresh: Rows
     unseen: list[np.ndarray]
     phi: np.ndarray
@@ -77,7 +69,7 @@ class Factor:
         unseen, phi = _on_points(basis, xi, fresh.scaled(), x)
         return cls(
             [np.asarray(term.root_weights) for term in terms],
-            *_orthonormal(basis, xi, terms),
+            _orthonormal(basis, xi, terms),
             fresh,
             [np.asarray(rows) for rows in unseen],
             np.asarray(phi),
@@ -86,7 +78,7 @@ class Factor:
     def solve(self, data: Sequence[np.ndarray]) -> np.ndarray:
         """Return the coefficients (P, K) for K right-hand sides: (N_k, K) for each term."""
         right = np.concatenate([r[:, None] * d for r, d in zip(self.roots, data, strict=True)])
-        return np.asarray(_substituted(self.q, self.triangle, self.scale, jnp.asarray(right)))
+        return np.asarray(_substituted(self.factor, jnp.asarray(right)))
 
     def misfits(self, c: np.ndarray, data: Sequence[np.ndarray]) -> tuple[list[Misfit], np.ndarray]:
         """Return the misfits of K right-hand sides and u at the equation's points, (N, K).
@@ -110,19 +102,13 @@ class Factor:
 @quickly()
 def _orthonormal(
     basis: AbstractBasis, parameters: Parameters, terms: list[rows.Term]
-) -> tuple[Array, Array, Array]:
-    a = rows.design(terms, basis, parameters)
-    norms = jnp.linalg.norm(a, axis=0)
-    scale = 1 / jnp.where(norms > 0, norms, 1.0)
-    n, p = a.shape
-    ridge = RIDGE * p**0.5 * jnp.eye(p)  # that of system.ridged
-    q, triangle = jnp.linalg.qr(jnp.concatenate([a * scale, ridge]))
-    return q[:n], triangle, scale
+) -> lstsq.OrthonormalFactor:
+    return lstsq.orthonormalize(rows.design(terms, basis, parameters), RIDGE**2)
 
 
 @quickly(jax.jit)
-def _substituted(q: Array, triangle: Array, scale: Array, right: Array) -> Array:
-    return scale[:, None] * solve_triangular(triangle, q.T @ right)
+def _substituted(factor: lstsq.OrthonormalFactor, right: Array) -> Array:
+    return factor.solve(right)
 
 
 @quickly()
@@ -254,7 +240,7 @@ def _certified(
         known = dataclasses.replace(known, contradiction=float(unmet(alone)))
     changed = {} if first is solution.trial else spectrum_of(first)
     if known.undetermined:
-        changed["status"] = Status.UNDERDETERMINED
+        changed["status"] = lstsq.Status.UNDERDETERMINED
     rank = changed.get("rank", solution.rank)
     certificate = certify(problem, best, difference, best.factor.fresh, known, rank)
     return dataclasses.replace(

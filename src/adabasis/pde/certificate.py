@@ -119,8 +119,7 @@ def _free_functions(
     largest singular value of U R⁻¹ is the largest |u| for a residual of 1.
     """
     both = equation if conditions is None else lstsq.combine(equation, conditions)
-    norms = jnp.linalg.norm(both.triangle, axis=0)
-    norms = jnp.where(norms > 0, norms, jnp.max(norms))  # a function that no row sees is free
+    norms = lstsq.column_norms(both.triangle, unseen=None)  # a function that no row sees is free
     ridge = (RIDGE * norms) ** 2 * norms.shape[0]
     triangle = lstsq.with_ridge(both, ridge).triangle
     u = evaluate(Identity(), basis, parameters, x) / jnp.sqrt(x.shape[0])

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.linalg import solve_triangular
 
 from .. import lstsq, rows
 from .._runtime.compiled import quickly
@@ -121,20 +120,12 @@ def solved(
 ) -> tuple[Array, Array]:
     """Return coefficients (P, 1) and the triangle (P, P) of the columns scaled to unit norm."""
     reduction = reduced(basis, parameters, terms)
-    return ridged(reduction), reduction.triangle / _norms(reduction)
+    return ridged(reduction), lstsq.unit_columns(reduction)[0].triangle
 
 
 def ridged(reduction: lstsq.Reduction) -> Array:
-    """Return coefficients with the relative ridge :data:`RIDGE` on unit-norm columns."""
-    norms, p = _norms(reduction), reduction.n_functions
-    scaled = jnp.concatenate([reduction.triangle / norms, reduction.rotated], axis=1)
-    factor = lstsq.over_diagonal(scaled, jnp.full(p, RIDGE * p**0.5))
-    return solve_triangular(factor[:, :p], factor[:, p:]) / norms[:, None]
-
-
-def _norms(reduction: lstsq.Reduction) -> Array:
-    norms = jnp.linalg.norm(reduction.triangle, axis=0)
-    return jnp.where(norms > 0, norms, 1.0)
+    """Return coefficients with the relative ridge :data:`RIDGE`."""
+    return lstsq.solve(reduction, relative_ridge=RIDGE**2, method="triangular").coefficients
 
 
 @quickly()
@@ -142,8 +133,7 @@ def unit_triangle(
     basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
 ) -> Array:
     """Return the triangle (P, P) of the columns scaled to unit norm."""
-    reduction = reduced(basis, parameters, terms)
-    return reduction.triangle / _norms(reduction)
+    return lstsq.unit_columns(reduced(basis, parameters, terms))[0].triangle
 
 
 @quickly(jax.jit)

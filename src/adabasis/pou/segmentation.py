@@ -8,10 +8,14 @@ import functools
 import numpy as np
 from scipy.spatial import cKDTree
 
+from .. import lstsq
 from ..basis.pou.polynomial import multi_indices
 
 FLOOR = 1e-11
 """Relative residual that round-off leaves of an exact fit: smaller ones are no better."""
+RCOND = 1e-12
+"""Relative cut-off of singular values of a piece's rows, whose columns are not scaled: fits of
+least norm to few points are to be those of the polynomials as they are."""
 SWEEPS = 30
 """Most rounds of reassigning points; they settle in a few."""
 
@@ -89,7 +93,8 @@ class Cloud:
             if used is not None and np.sum(mine & used) >= 1.5 * rows.shape[1]:
                 mine &= used
             if mine.any():
-                out[piece] = np.linalg.lstsq(rows[mine], values[mine], rcond=1e-12)[0]
+                factors = lstsq.factorize(rows[mine], RCOND, unit=False)
+                out[piece] = factors.solve(values[mine])
         return out
 
     def errors(self, c: np.ndarray) -> np.ndarray:
@@ -111,12 +116,8 @@ class Cloud:
         for piece in range(int(labels.max()) + 1):
             mine = labels == piece
             root = np.sqrt(self.weight[mine])[:, None]
-            u, s, _ = np.linalg.svd(root * self.features[mine], full_matrices=False)
-            u = u[:, s > 1e-12 * s[0]] if len(s) else u
-            values = root * self.y[mine]
-            residual, left = values - u @ (u.T @ values), 1 - np.sum(u**2, axis=1, keepdims=True)
-            known = left > 1e-9
-            out = np.where(known, residual / np.where(known, left, 1.0), values)
+            factors = lstsq.factorize(root * self.features[mine], RCOND, unit=False)
+            out = factors.loo_residuals(root * self.y[mine], alone="itself", least=1e-9)
             total += float(np.sum(out**2))
         return float(np.sqrt(total / self.weight.sum() / self.y.shape[1]))
 

@@ -421,11 +421,9 @@ def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lsts
 
     Rank, singular values and status are those of the rows alone: a ridge hides them.
     """
-    if relative:
-        norms = jnp.linalg.norm(reduction.triangle, axis=0)
-        scaled = reduction.triangle / jnp.where(norms > 0, norms, 1.0)
-        ridge = ridge * (jnp.linalg.norm(scaled, ord=2) * norms) ** 2
-    solution, plain = lstsq.solve(reduction, ridge=ridge), lstsq.solve(reduction)
+    absolute, share = (0.0, ridge) if relative else (ridge, 0.0)
+    solution = lstsq.solve(reduction, ridge=absolute, relative_ridge=share)
+    plain = lstsq.solve(reduction)
     return dataclasses.replace(
         solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
     )

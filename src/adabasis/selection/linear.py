@@ -69,7 +69,7 @@ def _scores(
     ridges = jnp.asarray(RIDGES) * factors.s[0] ** 2
 
     def error(ridge: Array) -> Array:
-        return _left_out_error(factors.left_out(block.rhs, ridge))
+        return _left_out_error(factors.loo_residuals(block.rhs, ridge))
 
     errors = jax.lax.map(error, ridges)
     errors = jnp.where(jnp.isfinite(errors), errors, jnp.inf)
@@ -88,7 +88,7 @@ def _score_with(
     a = jnp.concatenate([block.matrix, jnp.sqrt(ridge) * jnp.eye(p, dtype=block.matrix.dtype)])
     b = jnp.concatenate([block.rhs, jnp.zeros((p, block.rhs.shape[1]), block.rhs.dtype)])
     factors = lstsq.factorize(a)
-    return _left_out_error(factors.left_out(b)[:n]), factors.solve(b)
+    return _left_out_error(factors.loo_residuals(b)[:n]), factors.solve(b)
 
 
 def _left_out_error(residual: Array) -> Array:

@@ -309,7 +309,7 @@ def _under(rows: Array, diagonal: Array) -> Array:
     """
     n = diagonal.shape[0]
     if rows.shape[0] == n + 1:
-        return lstsq.over_diagonal(rows[:n], diagonal, panels=2)
+        return lstsq.over_diagonal(rows[:n], diagonal, panels=2)[:n]
     below = jnp.pad(jnp.diag(diagonal), ((0, 0), (0, 1)))
     return lstsq.triangularize(jnp.concatenate([rows, below]))[:n]
 
