@@ -36,6 +36,13 @@ class Classifier(Fitted):
     classes: np.ndarray = None  # type: ignore[assignment]
     temperature: float = 1.0
 
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the scores at N points, as calling the model does: (N,) for two classes, (N, K).
+
+        Of two classes that is the log odds of the second.
+        """
+        return self(X)
+
     def probabilities(self, X: Any) -> np.ndarray:
         """Return the probability of each class at N points: (N, K), rows that sum to one."""
         scores = self._logits(X, "Classifier.probabilities(X)")

@@ -140,6 +140,10 @@ class Fitted:
         """
         return self._apply(Identity(), X, "Fitted(X)")
 
+    def predict(self, X: Any) -> np.ndarray:
+        """Evaluate at N points, as calling the model does; of a classifier, name the classes."""
+        return self._apply(Identity(), X, f"{type(self).__name__}.predict(X)")
+
     def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
         """Evaluate L[u] at N points for a linear operator L, in the user's units.
 
