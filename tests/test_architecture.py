@@ -25,7 +25,7 @@ train.loop train
 models.storage models.record models.legacy models.labels models.fitted models.classifier models
 evidence.verdict evidence.classes evidence
 selection.arguments selection.linear selection.data selection.search selection.task selection
-regression.strategy regression.api regression
+regression.bases regression.strategy regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.intervals pou.merging pou.cuts pou.insertion pou.borders pou.drafts
 pou.strategy pou.api pou

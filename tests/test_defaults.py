@@ -5,7 +5,7 @@ import pytest
 
 from adabasis.basis import Ensemble, NeuralBasis, ProjectedFeatures
 from adabasis.regression.api import fit, refit
-from adabasis.selection.linear import clear_rank, directions, projected_bases
+from adabasis.regression.bases import clear_rank, directions, projected_bases
 from adabasis.train import LSGN
 
 from .laws import assert_close, relative_error

@@ -16,16 +16,16 @@ from ..evidence.classes import judge_classes
 from ..evidence.verdict import Verdict, judge
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
+from ..regression import bases as regression_bases
 from ..regression.api import fit, refit
 from ..report.joint import joint_descent
-from ..selection import linear as select
 from ..tables import TrainingData
 from ..train import History
 
 
 def default_bases(data: TrainingData, n_rows: int) -> list[AbstractBasis]:
     """Return the bases that are compared for numbers, or for classes."""
-    kind = select if data.labels is None else class_search
+    kind = regression_bases if data.labels is None else class_search
     return kind.default_bases(n_rows, data.x.shape[1])
 
 

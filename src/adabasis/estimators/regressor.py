@@ -18,8 +18,8 @@ from ..basis import AbstractBasis, NeuralBasis
 from ..basis.initialize import AbstractInitializer
 from ..models.fitted import Fitted
 from ..regression.api import fit
+from ..regression.bases import default_bases
 from ..regression.strategy import MEMBERS
-from ..selection import linear as select
 from ..selection.task import SEARCH_ROWS
 from ..train import GD, LSGD, AbstractTrainer
 
@@ -272,7 +272,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
             For bad data (see :func:`adabasis.fit`) or parameters out of range.
         """
         X, y, weight = self._rows(X, y, sample_weight)
-        choices = functools.partial(select.default_bases, n_outputs=np.size(y) // len(y))
+        choices = functools.partial(default_bases, n_outputs=np.size(y) // len(y))
         bases = self._bases(X, weight, choices)
         return self._remember(fit(X, y, bases, sample_weight=weight, **self._settings()))
 

@@ -15,12 +15,12 @@ from ..basis import AbstractBasis
 from ..geometry.domains import bounding_box
 from ..models.fitted import Fitted
 from ..models.record import Asked
-from ..selection import linear
 from ..selection.arguments import basis_last, named_bases, resolved_trainer
 from ..selection.data import Prepared, checked_data, merged
 from ..selection.search import Candidate, Search
 from ..selection.task import SEARCH_ROWS
 from ..train import GD, LSGD, LSGN, AbstractTrainer, Callback
+from .bases import default_bases
 from .strategy import MEMBERS, RegressionStrategy, RegressionTask, solve_rows
 
 TRAINERS = {"gd": lambda: GD(1e-3), "lsgd": lambda: LSGD("auto"), "lsgn": lambda: LSGN()}
@@ -146,7 +146,7 @@ def fit(
     if trainer is None:
         usual = 1 if bases else MEMBERS
         n_rows, n_inputs = min(len(data.x), SEARCH_ROWS), data.x.shape[1]
-        bases = bases or linear.default_bases(n_rows, n_inputs, data.y.shape[1])
+        bases = bases or default_bases(n_rows, n_inputs, data.y.shape[1])
         members = usual if isinstance(ensemble, str) else ensemble
         return search.run(task, lambda: strategy.automatic(bases, members))
     if isinstance(trainer, str):

@@ -30,6 +30,7 @@ from ..selection.data import padded_term
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, DataTask
 from ..train import LSGN, AbstractTrainer, Objective, held_out_error
+from . import bases as proposals
 
 #: Relative error on rows not seen below which no more is tried.
 GOOD_ENOUGH = 1e-4
@@ -63,7 +64,9 @@ class RegressionTask(DataTask):
 
     def unit(self, term: rows.Term) -> float:
         """Return the spread of the values."""
-        return linear.spread(np.asarray(term.data), np.asarray(term.points.weight)) or 1.0
+        weight, y = np.asarray(term.points.weight), np.asarray(term.data)
+        share = weight / weight.sum()
+        return math.sqrt(max(float(np.mean(share @ (y - share @ y) ** 2)), 0.0)) or 1.0
 
     def frozen(self, basis: AbstractBasis, parameters: Parameters) -> Candidate:
         """Solve functions as they are; their error is by leave-one-out on all rows."""
@@ -244,11 +247,11 @@ class RegressionStrategy:
 
     def _grown(self, basis: AbstractBasis, restart: int, fold: int) -> Candidate:
         """Train a network of half the width, where there is one, and widen it."""
-        narrower, initial = linear.narrower(basis), None
+        narrower, initial = proposals.narrower(basis), None
         if narrower is not None and self.search.cut_short is None:
             start = self._grown(narrower, restart, fold)
             key = jax.random.fold_in(self.task.data.key(restart), 2)
-            initial = linear.widen(basis, start.parameters, key, self.task.data.inner_box)
+            initial = proposals.widen(basis, start.parameters, key, self.task.data.inner_box)
         ridge = self._prior_ridge()
         return self.task.trained(
             self.search,
@@ -278,10 +281,10 @@ class RegressionStrategy:
         bases: list[ProjectedFeatures] = []
         for _ in range(ROUNDS):
             axes, variation = _directions(seen, z)
-            fewer = linear.clear_rank(variation[:rank])
+            fewer = proposals.clear_rank(variation[:rank])
             if not fewer:
                 break
-            rank, bases = fewer, linear.projected_bases(len(z), z.shape[1], fewer)
+            rank, bases = fewer, proposals.projected_bases(len(z), z.shape[1], fewer)
             if not bases:
                 return
             few = min(bases, key=lambda basis: basis.width)  # enough to find the directions
@@ -356,7 +359,7 @@ class RegressionStrategy:
 
 def _directions(seen: Candidate, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     assert seen.run is not None
-    return linear.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
+    return proposals.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
 
 
 def _size(parameters: Parameters) -> int:

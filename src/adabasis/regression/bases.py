@@ -1,0 +1,138 @@
+"""Bases to try on numbers: feature counts, networks, features of the directions that data show."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .._runtime.compiled import quickly
+from .._runtime.notation import AnyArray, Parameters, RandomKey
+from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
+from ..selection.linear import MOST_NUMBERS
+
+WIDTHS = (64, 256)
+WIDEST = 1024
+#: Width and depth of networks to train: the first, and the last that is affordable.
+NETWORKS = ((16, 1), (8, 2), (12, 2), (16, 2), (24, 2))
+#: Multiplications of a Gauss–Newton step that a network trained by default may cost.
+MOST_WORK = 5e8
+#: Width from which networks are grown: half as wide as the final one at each stage, so that the
+#: stages before the last cost little.
+NARROWEST = 8
+PROJECTED_WIDTHS = (64, 128, 256)
+PROJECTED_SCALES = (1.0, 2.0)
+MOST_DIRECTIONS = 4
+#: How much the gradients may vary along directions that are left out, and how much more they must
+#: along the last that is not.
+SMALL_VARIATION, CLIFF = 1e-3, 30.0
+#: Points whose gradients are looked at.
+DIRECTIONS_FROM = 2000
+
+
+def widths_for(n_rows: int, n_inputs: int) -> list[int]:
+    """Return up to three feature counts for N rows: at most N/2 functions, within memory."""
+    most = min(n_rows // 2, MOST_NUMBERS // max(n_rows, 1)) - n_inputs - 1
+    widest = max(1, min(most, WIDEST))
+    return [w for w in WIDTHS if 2 * w <= widest] + [widest]
+
+
+def default_bases(
+    n_rows: int,
+    n_inputs: int,
+    n_outputs: int = 1,
+    *,
+    activation: Any = "tanh",
+    residual: bool = False,
+    init: Any = "box",
+) -> list[AbstractBasis]:
+    """Return the bases that the front doors compare when none is named.
+
+    Frozen features of a few widths that N rows can support, and two networks to train: a trained
+    function is worth many frozen ones.
+    """
+    frozen = [FrozenFeatures(w, activation=activation) for w in widths_for(n_rows, n_inputs)]
+    networks = [
+        NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
+        for width, depth in NETWORKS
+    ]
+    deep = [net for net in networks[1:] if _affordable(net, n_rows, n_inputs, n_outputs)]
+    return [*frozen, networks[0], *deep[-1:]]
+
+
+def narrower(basis: AbstractBasis) -> NeuralBasis | None:
+    """Return the network of half the width that is worth training first, if there is one."""
+    if not isinstance(basis, NeuralBasis) or basis.width < 2 * NARROWEST:
+        return None
+    return basis.replace(width=basis.width // 2)
+
+
+@quickly(once=True)
+def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
+    """Widen a trained network in one compiled call."""
+    assert isinstance(basis, NeuralBasis)
+    return basis.widened(narrow, key, jnp.asarray(box))
+
+
+def _affordable(basis: NeuralBasis, n_rows: int, n_inputs: int, n_outputs: int) -> bool:
+    """Whether there are rows enough for the hidden parameters, and steps by QR are short."""
+    parameters = basis.width * (n_inputs + 1 + (basis.depth - 1) * (basis.width + 1))
+    work = 2.0 * n_rows * (basis.width + 1 + n_outputs * parameters) ** 2
+    return parameters <= n_rows and work <= MOST_WORK
+
+
+@quickly()
+def _scatter_of_gradients(
+    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: AnyArray
+) -> Array:
+    """Return the covariance (D, D) of the gradients of all outputs at points x (N, D)."""
+    gradients = jax.vmap(jax.jacrev(lambda point: basis(point, parameters) @ c))(jnp.asarray(x))
+    about = gradients - jnp.mean(gradients, axis=0)
+    return jnp.einsum("nqi,nqj->ij", about, about) / x.shape[0]
+
+
+def directions(
+    basis: AbstractBasis, parameters: Parameters, c: AnyArray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return directions (D, D), and how much the gradient of a fitted function varies along each.
+
+    The gradient of u(x) = g(V x) + a·x varies within the rows of V, so its covariance has as many
+    eigenvalues that are not zero, here relative to the largest and descending.
+    """
+    few = x[:: max(1, len(x) // DIRECTIONS_FROM)][:DIRECTIONS_FROM]
+    values, vectors = np.linalg.eigh(np.asarray(_scatter_of_gradients(basis, parameters, c, few)))
+    largest = values[-1] if values[-1] > 0 else 1.0
+    return _turned(vectors[:, ::-1].T), values[::-1] / largest
+
+
+def _turned(vectors: np.ndarray) -> np.ndarray:
+    """Return eigenvectors (r, D) with their signs set, which round-off decides otherwise.
+
+    Not by the largest entry: of a difference of two inputs both are the largest.
+    """
+    falling = 0.618 ** np.arange(vectors.shape[1])
+    return np.where(vectors @ falling < 0, -1.0, 1.0)[:, None] * vectors
+
+
+def clear_rank(variation: np.ndarray) -> int:
+    """Return after how many directions the variation of the gradient falls off a cliff, or 0.
+
+    What follows the cliff is the noise of the fit's gradients, which its error does not tell.
+    """
+    ahead = variation[1 : MOST_DIRECTIONS + 1]
+    falls = np.maximum(variation[: len(ahead)], 1e-300) / np.maximum(ahead, 1e-300)
+    falls = np.where(ahead <= SMALL_VARIATION, falls, 0.0)
+    return int(np.argmax(falls)) + 1 if falls.max(initial=0.0) >= CLIFF else 0
+
+
+def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeatures]:
+    """Return features of r directions to compare, smoothest first."""
+    most = n_rows // 4 - n_inputs - 1
+    widths = [width for width in PROJECTED_WIDTHS if width <= most][-2:]
+    sizes = itertools.product(widths, PROJECTED_SCALES)
+    bases = [ProjectedFeatures(width, rank, scale=scale) for width, scale in sizes]
+    return sorted(bases, key=lambda basis: (basis.scale, -basis.width))
