@@ -13,7 +13,7 @@ from adabasis import LSGD, POUNetRegressor, fit, fit_pounet, load, plots, rows
 from adabasis.basis import PartitionBasis, PolynomialPartition
 from adabasis.basis.pou.partition import AbstractSoftmax, hard_assignment
 from adabasis.geometry.points import Points
-from adabasis.operators import Partial
+from adabasis.operators import Identity, Partial
 from adabasis.plots.partitions import breaks, pieces, shares
 from adabasis.pou.segmentation import Cloud
 from adabasis.train import LSGN, Budget, Objective, Snapshot, StopReason, train
@@ -308,7 +308,7 @@ def test_one_polynomial_has_no_ties():
     one = np.random.default_rng(0).normal(size=(6, 1))
     local = jax.vmap(lambda p: KINKS._local(p, parameters)[0])(x)
     target = np.asarray(local @ one)
-    design = np.asarray(rows.evaluate(rows.Identity(), KINKS, parameters, x))
+    design = np.asarray(rows.evaluate(Identity(), KINKS, parameters, x))
     c = np.linalg.lstsq(design, target)[0]
     ties = rows.TieTerm(Points(x, np.ones(len(x))), 1).design(KINKS, parameters)
     assert np.abs(ties).max() > 0.1
