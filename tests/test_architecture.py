@@ -19,8 +19,8 @@ basis.projected basis.ensemble basis.warped
 basis.pou.polynomial basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.terms rows
 lstsq.reduce lstsq.solve lstsq
-train.steps train.project train.matrix_free train.gauss_newton train.locality
-train.schedule train.cross_entropy train.last_layer train.ngd train.record train.blocks
+train.base train.steps train.matrix_free train.gauss_newton
+train.schedule train.last_layer train.ngd train.record
 train.loop train
 models.storage models.record models.legacy models.labels models.fitted models.classifier models
 evidence.verdict evidence.classes evidence

@@ -12,7 +12,7 @@ from adabasis.geometry.points import Points
 from adabasis.operators import Identity, Partial
 from adabasis.rows import Term
 from adabasis.train import LSGN, Objective, gauss_newton, matrix_free
-from adabasis.train.project import Spectrum
+from adabasis.train.base import Projection
 
 from ..laws import assert_close, assert_same_bits
 from ..registry import draw
@@ -91,11 +91,8 @@ def test_products_with_the_jacobian_are_those_of_its_matrix(ridge, basis):
     """K by its columns, Kᵀ by its rows, and their Gram matrix, that of the factored system."""
     problem, parameters = objective(basis, ridge=ridge), draw(basis)
     flat, unravel = ravel_pytree(parameters)
-    a, b = problem.design(parameters), problem.targets
-    spectrum = Spectrum.of(a, b)
-    weight = spectrum.weight(jnp.asarray(1e-8), ridge)
-    c, span = spectrum.coefficients(weight), spectrum.orthonormal(a, weight)
-    forward, backward = matrix_free._products(problem, parameters, unravel, c, span)
+    here = Projection.of(problem, parameters, jnp.asarray(1e-8))
+    forward, backward = matrix_free.products(problem, unravel, flat, here.c, here.span)
     columns = jax.vmap(forward)(jnp.eye(len(flat)))
     k = np.asarray(columns).reshape(len(flat), -1).T
     units = jnp.eye(k.shape[0]).reshape(-1, *columns.shape[1:])
@@ -108,7 +105,7 @@ def test_conjugate_gradients_solve_the_damped_problem(monkeypatch):
     monkeypatch.setattr(matrix_free, "ACCURACY", 1e-12)
     rng = np.random.default_rng(0)
     k, b = rng.normal(size=(40, 12)), rng.normal(size=(40, 1))
-    t, image = matrix_free._cgls(
+    t, image = matrix_free.cgls(
         lambda t: (k @ t)[:, None], lambda u: k.T @ u[:, 0], jnp.asarray(b), jnp.asarray(0.3)
     )
     below = np.concatenate([k, np.sqrt(0.3) * np.eye(12)])
@@ -120,7 +117,7 @@ def test_conjugate_gradients_solve_the_damped_problem(monkeypatch):
 def test_column_norms_are_guessed_within_a_factor():
     rng = np.random.default_rng(0)
     k = rng.normal(size=(200, 10)) * np.logspace(-3, 3, 10)
-    guessed = matrix_free._column_norms(lambda u: k.T @ u, (200,), np.float64)
+    guessed = matrix_free.column_norms(lambda u: k.T @ u, (200,), np.float64)
     ratio = np.asarray(guessed) / np.linalg.norm(k, axis=0)
     assert np.all((ratio > 0.25) & (ratio < 4))  # a mean of eight squares
 

@@ -248,16 +248,21 @@ class Factorization:
     rcond: float = dataclasses.field(default=RCOND, metadata={"static": True})
 
     @property
+    def kept(self) -> Array:
+        """Which singular values are above the cut-off, (P,)."""
+        return self.s > self.rcond * self.s[:1]
+
+    @property
     def rank(self) -> Array:
         """Number of singular values above the cut-off."""
-        return (self.s > self.rcond * self.s[:1]).sum()
+        return self.kept.sum()
 
     def gains(self, ridge: float | Array = 0.0) -> Array:
         """Return s/(s² + ridge), zero below the cut-off.
 
         The ridge acts on the scaled coefficients: λ‖diag(norms) c‖².
         """
-        xp, kept = namespace(self.s), self.s > self.rcond * self.s[:1]
+        xp, kept = namespace(self.s), self.kept
         return xp.where(kept, self.s / xp.where(kept, self.s**2 + ridge, 1.0), 0.0)
 
     def shares(self, ridge: float | Array = 0.0) -> Array:

@@ -25,7 +25,7 @@ from .._runtime.compiled import quickly
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
 from ..geometry.fields import coordinates
 from ..train import GD, LSGN, AbstractTrainer, Budget, Objective, train
-from ..train.project import FIRST_DAMPING
+from ..train.gauss_newton import FIRST_DAMPING
 from .conditions import Initial, coordinate_name
 from .newton import newton, train_in_rounds
 from .problem import LinearProblem

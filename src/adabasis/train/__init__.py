@@ -1,21 +1,30 @@
-"""Trainers and the loop that runs them."""
+"""Objectives, trainers and the loop that runs them."""
 
 from .._runtime.progress import Callback, Progress
-from .cross_entropy import CrossEntropy
+from .._runtime.scope import numerics
+from .base import (
+    AbstractObjective,
+    AbstractTrainer,
+    Budget,
+    CrossEntropy,
+    Evaluation,
+    Objective,
+    named_trainers,
+)
 from .gauss_newton import LSGN
 from .last_layer import LastLayer, average_layers, newton
-from .locality import Locality
-from .loop import Budget, held_out_error, train
+from .loop import Run, Tape, held_out_error, train
 from .ngd import NGD
-from .record import History, Run, Snapshot, Snapshots, StopReason, Tape
-from .schedule import TwoPhase
-from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective
+from .record import History, Snapshot, Snapshots, StopReason
+from .schedule import Locality, TwoPhase
+from .steps import GD, LSGD
 
 __all__ = [
     "GD",
     "LSGD",
     "LSGN",
     "NGD",
+    "AbstractObjective",
     "AbstractTrainer",
     "Budget",
     "Callback",
@@ -34,6 +43,8 @@ __all__ = [
     "TwoPhase",
     "average_layers",
     "held_out_error",
+    "named_trainers",
     "newton",
+    "numerics",
     "train",
 ]

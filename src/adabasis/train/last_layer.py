@@ -25,20 +25,20 @@ import jax.numpy as jnp
 from jax import Array
 
 from .. import lstsq
-from .cross_entropy import CrossEntropy
+from .base import CrossEntropy
 
+#: Most Newton steps, and most products with the Hessian in one of them.
 STEPS, PRODUCTS = 60, 1000
-"""Most Newton steps, and most products with the Hessian in one of them."""
-HALVINGS = 40
-ARMIJO = 1e-4
+#: Most halvings of a step; the share of the promised fall that it must keep (Armijo's rule).
+HALVINGS, ARMIJO = 40, 1e-4
+#: Multiplications of a reduction of the Hessian's rows above which products are used instead.
 DIRECT_WORK = 3e7
-"""Multiplications of a reduction of the Hessian's rows above which products are used instead."""
+#: Largest relative error of a step far from the optimum; it falls with the decrement.
 FORCING = 0.3
-"""Largest relative error of a step far from the optimum; it falls with the decrement."""
+#: Predicted relative fall of the loss that its round-off hides: there the gradient decides.
 ROUND_OFF = 1e-13
-"""Predicted relative fall of the loss that its round-off hides: there the gradient decides."""
+#: Mean cross-entropy that means, without a ridge, that the coefficients grow without end.
 SEPARATED = 1e-8
-"""Mean cross-entropy that means, without a ridge, that the coefficients grow without end."""
 
 
 @jax.tree_util.register_dataclass
@@ -118,12 +118,7 @@ class _Rotated:
         rows = rows.reshape(-1, self.functions.shape[1] * self.objective.n_outputs)
         ridge = jnp.sqrt(self.objective.ridge + least) * jnp.eye(rows.shape[1], dtype=p.dtype)
         triangle = lstsq.triangularize(jnp.concatenate([rows, ridge]))
-
-        def solve(g: Array) -> Array:
-            half = jax.scipy.linalg.solve_triangular(triangle, g.reshape(-1), trans=1)
-            return jax.scipy.linalg.solve_triangular(triangle, half).reshape(g.shape)
-
-        return solve
+        return lambda g: lstsq.solve_normal(triangle, g.reshape(-1)).reshape(g.shape)
 
     def _direct(self, shape: tuple[int, ...]) -> bool:
         columns = self.functions.shape[1] * self.objective.n_outputs
@@ -167,8 +162,8 @@ def newton(
     LastLayer
     """
     triangle = lstsq.triangularize(jnp.sqrt(objective.weight)[:, None] * phi)
-    _, s, vt = jnp.linalg.svd(triangle, full_matrices=False)
-    kept = s > lstsq.RCOND * s[0]
+    factors = lstsq.factorize(triangle, lstsq.RCOND, unit=False)
+    s, vt, kept = factors.s, factors.vt, factors.kept
     rotated = _Rotated(objective, jnp.where(kept, phi @ vt.T, 0.0), jnp.where(kept, s, 0.0))
     u = jnp.where(kept[:, None], vt @ start, 0.0)
     zero = jnp.asarray(0)
@@ -178,7 +173,7 @@ def newton(
     )
     gradient = jnp.linalg.norm(last.gradient)
     c = vt.T @ last.u
-    return LastLayer(c, last.loss, gradient, jnp.sum(kept), s, last.steps, last.products)
+    return LastLayer(c, last.loss, gradient, factors.rank, s, last.steps, last.products)
 
 
 def average_layers(layers: Sequence[LastLayer]) -> LastLayer:

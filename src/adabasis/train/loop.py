@@ -1,76 +1,244 @@
 """The training loop: budgets, stop reasons, history, the best iterate, callbacks.
 
 Steps run in compiled blocks whose length depends on the clock but whose arithmetic does not: the
-same run cut into other blocks gives the same bits. Held-out error is taken at fixed step counts.
+same run cut into other blocks gives the same bits. Held-out error is taken at fixed step counts. A
+trainer and an objective are taken apart into arrays and the rest once a run, not at every call of a
+block: a short run takes milliseconds, and so would that.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import numbers
 import time
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
-from .._runtime.notation import Parameters, RandomKey
+from .._runtime.compiled import quickly
+from .._runtime.notation import AnyArray, Parameters, RandomKey
 from .._runtime.progress import Callback, Progress
-from .blocks import BLOCK, AnyObjective, Work, advance, advance_few, begin, held_out_error
-from .record import Run, StopReason, Tape
-from .steps import AbstractTrainer, Evaluation
+from .._runtime.scope import check_precision
+from .base import AbstractObjective, AbstractTrainer, Budget, Evaluation, choose
+from .record import History, StopReason
 
+#: Most steps in one compiled block, the length of its history buffers.
+BLOCK = 100
+#: Blocks are cut to about this time, so that Ctrl-C and time limits act at once.
 BLOCK_SECONDS = 0.2
-"""Blocks are cut to about this time, so that Ctrl-C and time limits act at once."""
+#: Numbers in ξ times rows, or in the rows, with which the first block may be a whole one: where a
+#: step takes milliseconds at most, cutting costs more than it gives.
 SMALL = 10**6
-"""Numbers in ξ times rows, or in the rows, with which the first block may be a whole one: where a
-step takes milliseconds at most, cutting costs more than it gives."""
-
-
+#: Steps of a trainer's usual run up to which they are compiled quickly.
 FEW_STEPS = 300
-"""Steps of a trainer's usual run up to which they are compiled quickly."""
+#: Stands for an array among the leaves that are none.
+_ARRAY = object()
+
+
+class Static:
+    """What compiled code depends on and is no array; its hash is taken once."""
+
+    def __init__(self, leaves: tuple[Any, ...], structure: Any) -> None:
+        self.leaves, self.structure = leaves, structure
+        self._hash = hash((leaves, structure))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Static) and (
+            self is other or (self.leaves, self.structure) == (other.leaves, other.structure)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
-class Budget:
-    """When to stop.
+class Work:
+    """A trainer and an objective, taken apart once a run: every call of a block would otherwise."""
+
+    arrays: list[Array]
+    static: Static
+
+    @classmethod
+    def of(cls, trainer: AbstractTrainer, objective: AbstractObjective) -> Work:
+        """Take the arrays out, and keep all the rest beside them.
+
+        A ridge becomes an array, for code for one number to serve every other; no ridge at all
+        stays what it is, since that takes less work.
+        """
+        if isinstance(objective.ridge, numbers.Real) and objective.ridge:
+            dtype = jax.eval_shape(lambda: objective.targets).dtype
+            ridge = np.asarray(objective.ridge, dtype)
+            objective = dataclasses.replace(objective, ridge=ridge)
+        leaves, structure = jax.tree.flatten((trainer, objective))
+        arrays = _on_device([leaf for leaf in leaves if eqx.is_array(leaf)])
+        rest = tuple(_ARRAY if eqx.is_array(leaf) else leaf for leaf in leaves)
+        return cls(arrays, Static(rest, structure))
+
+
+@jax.jit
+def _on_device(arrays: list[AnyArray]) -> list[Array]:
+    """Return arrays as JAX's own, in a fifth of the time that ``device_put`` takes."""
+    return [jnp.asarray(array) for array in arrays]
+
+
+def _together(arrays: list[Array], static: Static) -> tuple[AbstractTrainer, AbstractObjective]:
+    rest = iter(arrays)
+    leaves = [next(rest) if leaf is _ARRAY else leaf for leaf in static.leaves]
+    trainer, objective = jax.tree.unflatten(static.structure, leaves)
+    return trainer, objective
+
+
+def _advance(
+    arrays: list[Array],
+    static: Static,
+    state: Any,
+    best: Evaluation,
+    steps: AnyArray,
+    tol: AnyArray,
+) -> tuple[Array, Array, Any, Evaluation, Evaluation]:
+    """Run ``steps`` ≤ BLOCK steps unless stuck or at the goal, keeping that of least loss.
+
+    Returns what the loop asks about (steps done, last and least loss, stuck, at the goal) as one
+    array, the record, state, best and last evaluation.
+    """
+    trainer, objective = _together(arrays, static)
+    dtype, goal = best.loss.dtype, objective.goal(tol)
+
+    def body(carry: Any) -> Any:
+        i, state, best, _, records = carry
+        state, now = trainer.step(objective, state)
+        best = choose(now.loss < best.loss, now, best)
+        entries = jnp.stack([now.loss, now.rank.astype(dtype), now.rate.astype(dtype)])
+        return i + 1, state, best, now, records.at[:, i].set(entries)
+
+    unstuck = dataclasses.replace(best, stuck=jnp.asarray(False))
+    carry = (jnp.zeros_like(steps), state, best, unstuck, jnp.zeros((3, BLOCK), dtype))
+    done, state, best, now, records = jax.lax.while_loop(
+        lambda c: (c[0] < steps) & ~c[3].stuck & (c[2].loss > goal), body, carry
+    )
+    asked = (done, now.loss, best.loss, now.stuck, best.loss <= goal)
+    return jnp.stack([a.astype(dtype) for a in asked]), records, state, best, now
+
+
+_jit = functools.partial(jax.jit, static_argnums=1)
+advance = _jit(_advance)
+#: The same for trainers that take few steps.
+advance_few = quickly(_jit)(_advance)
+
+
+@quickly(_jit, once=True)
+def begin(
+    arrays: list[Array], static: Static, parameters: Parameters, key: RandomKey
+) -> tuple[Any, Evaluation]:
+    """Return the first state, and an evaluation of infinite loss, the shape of a real one."""
+    trainer, objective = _together(arrays, static)
+    state = trainer.init(objective, parameters, key)
+    shape = jax.eval_shape(lambda: trainer.step(objective, state))[1]
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+    return state, dataclasses.replace(zeros, loss=jnp.full_like(zeros.loss, jnp.inf))
+
+
+@quickly(once=True)
+def held_out_error(objective: AbstractObjective, parameters: Parameters, c: AnyArray) -> Array:
+    """Return the error of given coefficients: root mean square, of classes cross-entropy."""
+    return objective.error(parameters, c)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tape:
+    """All that a run has done and needs to go on, as if it had never stopped.
 
     Attributes
     ----------
-    max_steps : int
-    max_seconds : float
-        Compile time included; checked between blocks of about 0.2 s.
-    tol : float
-        Stop when the root mean square residual falls to ``tol`` times that of the data.
-    check_every : int
-        Steps between measurements of the held-out error and calls of the callbacks.
-    patience : int
-        Stop after this many steps without the held-out error falling by one per cent.
+    state : pytree
+        The trainer's.
+    best, now : Evaluation
+        Of least loss, and the last.
+    step : int
+        Evaluations so far, one more than steps.
+    records, seconds : tuples of arrays
+        Loss, rank and rate, (3, n) a block; and the time of each.
+    checks : tuple of (step, held-out error)
+        Those that were due by the step count: a check because of a stop leaves no trace.
+    kept : (Evaluation, step, error) or None
+        The one of least held-out error among them.
     """
 
-    max_steps: int = 1000
-    max_seconds: float = float("inf")
-    tol: float = 0.0
-    check_every: int = 20
-    patience: int = 400
+    state: Any
+    best: Evaluation
+    now: Evaluation
+    step: int = 0
+    records: tuple[np.ndarray, ...] = ()
+    seconds: tuple[np.ndarray, ...] = ()
+    checks: tuple[tuple[int, float], ...] = ()
+    kept: tuple[Evaluation, int, float] | None = None
 
-    @classmethod
-    def of(cls, trainer: AbstractTrainer, max_steps: int | None = None, tol: float = 0.0) -> Budget:
-        """Return the trainer's own pace, with the caller's limit on steps if there is one."""
-        pace = trainer.pace
-        steps = pace.steps if max_steps is None else max_steps
-        return cls(steps, tol=tol, check_every=pace.check_every, patience=pace.patience)
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far."""
+        return float(self.seconds[-1][-1]) if self.seconds else 0.0
+
+    def checked(self, error: float) -> Tape:
+        """Add a held-out error, measured now."""
+        done = self.step - 1
+        kept = self.kept
+        if kept is None or error < kept[2]:
+            kept = (self.now, done, error)
+        return dataclasses.replace(self, checks=(*self.checks, (done, error)), kept=kept)
+
+    @property
+    def best_step(self) -> int:
+        """The step of least loss."""
+        losses = np.concatenate([np.zeros(0), *(r[0] for r in self.records)])
+        return int(np.where(np.isnan(losses), np.inf, losses).argmin()) if losses.size else 0
+
+    @property
+    def history(self) -> History:
+        """The record, one row per step."""
+        loss, rank, rate = np.concatenate([np.zeros((3, 0)), *self.records], axis=1)
+        checks = np.array(self.checks).reshape(-1, 2)
+        seconds = np.concatenate([np.zeros(0), *self.seconds])
+        return History(loss, rank, rate, seconds, checks[:, 0].astype(int), checks[:, 1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The end of a run: the best iterate, the record, and the tape to resume from."""
+
+    parameters: Parameters
+    coefficients: Array
+    loss: float
+    step: int
+    validation: float | None
+    history: History
+    stop_reason: StopReason
+    tape: Tape
+
+    @property
+    def state(self) -> Any:
+        """The trainer's last state."""
+        return self.tape.state
+
+    @property
+    def last(self) -> Evaluation:
+        """The last evaluation."""
+        return self.tape.now
 
 
 def train(
     trainer: AbstractTrainer,
-    objective: AnyObjective,
+    objective: AbstractObjective,
     parameters: Parameters,
     *,
     key: RandomKey,
     budget: Budget | None = None,
-    validation: AnyObjective | None = None,
+    validation: AbstractObjective | None = None,
     callbacks: Iterable[Callback] = (),
     resume: Run | None = None,
 ) -> Run:
@@ -79,13 +247,13 @@ def train(
     Parameters
     ----------
     trainer : AbstractTrainer
-    objective : Objective or CrossEntropy
+    objective : AbstractObjective
     parameters : pytree
         Initial ξ.
     key : random key
         For trainers that draw something (the last layer of joint training).
     budget : Budget, optional
-    validation : Objective, optional
+    validation : AbstractObjective, optional
         Rows the coefficients never see. When given, the best iterate is the one with the least
         held-out error among those checked; otherwise the one of least loss among all.
     callbacks : iterable of callables
@@ -103,35 +271,20 @@ def train(
     Raises
     ------
     TypeError
-        For arrays of different precision, which would lose the better one in silence.
+        For a trainer that cannot minimise the objective, and for arrays of different precision,
+        which would lose the better one in silence.
     """
-    _check_precision(objective, parameters if resume is None else resume.parameters)
+    if not isinstance(objective, trainer.minimizes):
+        raise TypeError(
+            f"train({trainer!r}): expected an objective of the kind {trainer.minimizes.__name__}, "
+            f"got {type(objective).__name__}. Use a trainer that minimises it."
+        )
+    check_precision("train", (objective, parameters if resume is None else resume.parameters))
     loop = _Loop(trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks))
     return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)
 
 
-def _check_precision(objective: AnyObjective, parameters: Parameters) -> None:
-    """Refuse single and double precision together, and double where JAX computes in single."""
-    # What JAX makes of an array of NumPy's depends on its scope, an array of its own stays.
-    leaves = [leaf for leaf in jax.tree.leaves((objective, parameters)) if eqx.is_array(leaf)]
-    kinds = {(leaf.dtype, isinstance(leaf, jax.Array)) for leaf in leaves}
-    found = {
-        dtype if own else jax.dtypes.canonicalize_dtype(dtype)
-        for dtype, own in kinds
-        if jnp.issubdtype(dtype, jnp.floating)
-    }
-    if len(found) > 1 or found - {jax.dtypes.canonicalize_dtype(dtype) for dtype in found}:
-        names = " and ".join(sorted(dtype.name for dtype in found))
-        scope = "on" if jax.config.read("jax_enable_x64") else "off"
-        raise TypeError(
-            f"train: expected arrays of one precision, got {names} with JAX's double precision "
-            f"{scope}. Make the parameters and the objective, and call train, inside "
-            "`with adabasis._runtime.scope.numerics():`."
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Seen:
+class _Seen(NamedTuple):
     """What the loop asks about after a block, as numbers."""
 
     loss: float
@@ -149,9 +302,9 @@ class _Loop:
     def __init__(
         self,
         trainer: AbstractTrainer,
-        objective: AnyObjective,
+        objective: AbstractObjective,
         budget: Budget,
-        validation: AnyObjective | None,
+        validation: AbstractObjective | None,
         callbacks: tuple[Callback, ...],
     ) -> None:
         self.objective, self.budget = objective, budget
@@ -196,20 +349,14 @@ class _Loop:
         return self._look()
 
     def _ended(self, reason: StopReason) -> Run:
-        tape = whole = self.tape
-        if self.final_check is not None:
-            whole = dataclasses.replace(tape, checks=(*tape.checks, self.final_check))
+        tape, whole = self.tape, dataclasses.replace(self.tape, checks=self._checks())
         chosen, step, error = self.final or tape.kept or (tape.best, tape.best_step, None)
-        return Run(
-            chosen.parameters,
-            chosen.coefficients,
-            float(chosen.loss),
-            step,
-            error,
-            whole.history,
-            reason,
-            tape,
-        )
+        loss, c = float(chosen.loss), chosen.coefficients
+        return Run(chosen.parameters, c, loss, step, error, whole.history, reason, tape)
+
+    def _checks(self) -> tuple[tuple[int, float], ...]:
+        last = () if self.final_check is None else (self.final_check,)
+        return (*self.tape.checks, *last)
 
     def _advance(self) -> None:
         tape = self.tape
@@ -273,16 +420,8 @@ class _Loop:
         if not self.callbacks:
             return False
         now, kept = self.tape.now, self.final or self.tape.kept
-        top = self.seen.least if kept is None else kept[2]
-        seen = Progress(
-            self.tape.step - 1,
-            self.seen.loss,
-            error,
-            top,
-            elapsed,
-            now.parameters,
-            now.coefficients,
-        )
+        top, step = self.seen.least if kept is None else kept[2], self.tape.step - 1
+        seen = Progress(step, self.seen.loss, error, top, elapsed, now.parameters, now.coefficients)
         answers = [callback(seen) for callback in self.callbacks]  # all of them are to see it
         return any(answers)
 
@@ -301,9 +440,7 @@ class _Loop:
         return error
 
     def _out_of_patience(self, done: int) -> bool:
-        checks = [*self.tape.checks, *([self.final_check] if self.final_check else [])]
-        if not checks or done < self.budget.patience:
-            return False
-        recent = [e for s, e in checks if s > done - self.budget.patience]
-        before = [e for s, e in checks if s <= done - self.budget.patience]
+        since = done - self.budget.patience
+        recent = [error for step, error in self._checks() if step > since]
+        before = [error for step, error in self._checks() if step <= since]
         return bool(before) and min(recent, default=np.inf) > 0.99 * min(before)

@@ -13,130 +13,30 @@ References
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.flatten_util import ravel_pytree
 
 from .._runtime.notation import Parameters
-from .project import FIRST_RIDGE, NO_PROGRESS, Spectrum, damped, lowered, projected_loss
-from .steps import Evaluation, Objective
+from .base import Objective
 
-ITERATIONS = 100
-ACCURACY = 1e-3
-"""Fall of the gradient of the damped linear problem at which its iteration ends."""
+#: Most iterations, and the fall of the gradient of the damped linear problem that ends them.
+ITERATIONS, ACCURACY = 100, 1e-3
+#: Random signs from which the norms of K's columns are estimated.
 PROBES = 8
-"""Random signs from which the norms of K's columns are estimated."""
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class MatrixFreeState:
-    """Everything a run needs to go on; see :class:`adabasis.train.gauss_newton.GaussNewtonState`.
-
-    There is no linear model to keep: after a rejected step it is made again at ``good``.
-    """
-
-    trial: Parameters
-    good: Array
-    loss: Array
-    ridge: Array
-    scale: Array
-    damping: Array
-    growth: Array
-    predicted: Array
-
-
-def start(parameters: Parameters, damping: float) -> MatrixFreeState:
-    """Return the state of a run that starts at ``parameters`` with that damping."""
-    flat, _ = ravel_pytree(parameters)
-
-    def number(value: float) -> Array:
-        return jnp.asarray(value, flat.dtype)
-
-    return MatrixFreeState(
-        trial=parameters,
-        good=flat,
-        loss=number(jnp.inf),
-        ridge=number(FIRST_RIDGE),
-        scale=jnp.zeros_like(flat),
-        damping=number(damping),
-        growth=number(2.0),
-        predicted=number(1.0),
-    )
-
-
-def step(objective: Objective, state: MatrixFreeState) -> tuple[MatrixFreeState, Evaluation]:
-    """Evaluate the trial, accept or reject it, and propose the next."""
-    trial = state.trial
-    flat, unravel = ravel_pytree(trial)
-    a, b = objective.design(trial), objective.targets
-    spectrum = Spectrum.of(a, b)
-    ridge = spectrum.weight(state.ridge, objective.ridge)
-    c = spectrum.coefficients(ridge)
-    loss = projected_loss(a @ c - b, c, ridge)
-    accepted, first = loss < state.loss, jnp.isinf(state.loss)
-    easier = damped(state.damping, (state.loss - loss) / state.predicted, first)
-    state = dataclasses.replace(
-        state,
-        good=jnp.where(accepted, flat, state.good),
-        ridge=jnp.where(accepted, lowered(state.ridge, first), state.ridge),
-        damping=jnp.where(accepted, easier, state.damping * state.growth),
-        growth=jnp.where(accepted, 2.0, 2 * state.growth),
-    )
-    state = _propose(objective, state, unravel, accepted)
-    stuck = ~(state.predicted > NO_PROGRESS * state.loss)
-    return state, Evaluation(loss, trial, c, spectrum.rank, state.damping, stuck)
-
-
-def _propose(
-    objective: Objective,
-    state: MatrixFreeState,
-    unravel: Callable[[Array], Parameters],
-    accepted: Array,
-) -> MatrixFreeState:
-    """Linearise at the good point, solve the damped problem there, and step to the next trial."""
-    parameters = unravel(state.good)
-    a, b = objective.design(parameters), objective.targets
-    spectrum = Spectrum.of(a, b)
-    ridge = spectrum.weight(state.ridge, objective.ridge)
-    c = spectrum.coefficients(ridge)
-    residual = a @ c - b
-    loss = projected_loss(residual, c, ridge)
-    outputs = b.shape[1]
-    rho = jnp.concatenate([residual, jnp.sqrt(ridge) * c]) / jnp.sqrt(1.0 * outputs)
-    forward, backward = _products(objective, parameters, unravel, c, spectrum.orthonormal(a, ridge))
-    norms = _column_norms(backward, rho.shape, rho.dtype)
-    scale = jnp.where(accepted, jnp.maximum(state.scale, norms), state.scale)
-    unit = jnp.where(scale > 0, scale, 1.0)
-    t, image = _cgls(lambda t: forward(t / unit), lambda u: backward(u) / unit, -rho, state.damping)
-    predicted = jnp.sum(image**2) + 2 * state.damping * jnp.sum(t**2)
-    return dataclasses.replace(
-        state,
-        trial=unravel(state.good + t / unit),
-        loss=jnp.where(accepted, loss, state.loss),
-        scale=scale,
-        predicted=predicted,
-    )
-
-
-def _products(
-    objective: Objective,
-    parameters: Parameters,
-    unravel: Callable[[Array], Parameters],
-    c: Array,
-    span: Array,
+def products(
+    objective: Objective, unravel: Callable[[Array], Parameters], flat: Array, c: Array, span: Array
 ) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-    """Return s ↦ K s and u ↦ Kᵀu at ``parameters``; ``span`` (N + P, P) is what is projected off.
+    """Return s ↦ K s and u ↦ Kᵀu at a flat ξ; ``span`` (N + P, P) is what is projected off.
 
     The last P rows are those of the ridge, where J is zero.
     """
-    predicted = objective.predictions(parameters, c)
-    flat, _ = ravel_pytree(parameters)
+    predicted = objective.predictions(unravel(flat), c)
     value, tangent = jax.linearize(lambda flat: predicted(unravel(flat)), flat)
     cotangent = jax.linear_transpose(tangent, flat)
     n_rows, outputs = value.shape
@@ -155,7 +55,7 @@ def _products(
     return forward, backward
 
 
-def _column_norms(
+def column_norms(
     backward: Callable[[Array], Array], shape: tuple[int, ...], dtype: jnp.dtype
 ) -> Array:
     """Estimate ‖K e_j‖ for all j: E (Kᵀz)² = diag KᵀK for random signs z."""
@@ -164,7 +64,19 @@ def _column_norms(
     return jnp.sqrt(jnp.mean(squares, axis=0))
 
 
-def _cgls(
+def damped_step(
+    forward: Callable[[Array], Array],
+    backward: Callable[[Array], Array],
+    rho: Array,
+    scale: Array,
+    damping: Array,
+) -> tuple[Array, Array]:
+    """Return s that minimises ‖K s + ρ‖² + damping ‖D s‖², and the fall of ‖K s + ρ‖² by it."""
+    t, image = cgls(lambda t: forward(t / scale), lambda u: backward(u) / scale, -rho, damping)
+    return t / scale, jnp.sum(image**2) + 2 * damping * jnp.sum(t**2)
+
+
+def cgls(
     forward: Callable[[Array], Array],
     backward: Callable[[Array], Array],
     b: Array,

@@ -17,7 +17,7 @@ References
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -29,16 +29,24 @@ from jax.flatten_util import ravel_pytree
 from .. import rows
 from .._runtime.notation import Parameters, RandomKey
 from ..geometry.points import Points
-from .cross_entropy import CrossEntropy
+from .base import (
+    AbstractTrainer,
+    CrossEntropy,
+    Evaluation,
+    Pace,
+    Rate,
+    check_positive,
+    choose,
+    rate_at,
+)
 from .last_layer import ARMIJO, LastLayer, newton
-from .steps import AbstractTrainer, Evaluation, Pace, Rate, check_rate, choose, rate_at
 
+#: Pairs of steps and gradients that L-BFGS keeps.
 MEMORY = 20
-"""Pairs of steps and gradients that L-BFGS keeps."""
+#: Share of the loss that a Newton step must promise to be followed by another, in training.
 ACCURACY = 1e-6
-"""Share of the loss that a Newton step must promise to be followed by another, in training."""
+#: Predicted relative fall of the loss below which the run has converged.
 NO_PROGRESS = 1e-12
-"""Predicted relative fall of the loss below which the run has converged."""
 
 
 @jax.tree_util.register_dataclass
@@ -91,11 +99,13 @@ class NGD(AbstractTrainer):
         For a rate that is not positive, or a batch without one.
     """
 
+    name: ClassVar[str] = "ngd"
+    minimizes: ClassVar[type] = CrossEntropy
     learning_rate: Rate | str = eqx.field(static=True, default="auto")
     batch: int | None = eqx.field(static=True, default=None, kw_only=True)
 
     def __check_init__(self) -> None:
-        check_rate("NGD", self.learning_rate, allowed=("auto",))
+        check_positive("NGD", allowed=("auto",), learning_rate=self.learning_rate)
         if self.batch is not None and (self.batch < 1 or self.learning_rate == "auto"):
             raise ValueError(
                 f"NGD({self.learning_rate!r}, batch={self.batch}): a batch of at least 1 row, and "

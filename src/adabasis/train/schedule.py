@@ -1,22 +1,132 @@
-"""Training in two phases: first with a ridge on the coefficients that fades, then without."""
+"""Training in two phases: with a ridge on the coefficients that fades, then without.
+
+What keeps the parts of a partition of unity alive, and makes them local, belongs to the first.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .._runtime.notation import Parameters, RandomKey
-from .locality import Locality
-from .steps import GD, LSGD, AbstractTrainer, Evaluation, Objective, Pace
+from .._runtime.notation import AnyArray, Parameters, RandomKey, Scalar
+from ..basis import PartitionBasis
+from ..basis.pou.partition import AbstractSoftmax
+from .base import AbstractTrainer, Evaluation, Objective, Pace, choose
 
+#: Of logits: the smallest factor looked for, and steps of the search.
+LEAST_FACTOR, HALVINGS = 1e-9, 40
+#: A relative fall of the loss below which a step counts as standing still.
 LEAST_FALL = 1e-3
-"""A relative fall of the loss below which a step counts as standing still."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Locality:
+    r"""A term of the loss that favours partitions whose parts are all used, and hardly overlap.
+
+    .. math::
+
+        -\frac{b}{N} \sum_\alpha \log(N \bar\varphi_\alpha)
+        + s\, t^2\, \frac{\overline{H}}{\log N},
+        \qquad \overline{H} = -\frac{1}{n} \sum_i \sum_\alpha \varphi_\alpha(x_i)
+        \log \varphi_\alpha(x_i)
+
+    with N parts, φ̄_α the mean of φ_α over the points, and t the share of the phase that is over.
+    The first term is a barrier: a part that shrinks to nothing costs without bound, and even
+    shares cost nothing. The second is the mean entropy of the shares, which is zero where every
+    point belongs to one part; it grows with t, as in deterministic annealing [1]_, so that
+    borders find their places while they are soft. Mutual information of points and parts, which
+    discriminative clustering maximises [2]_, is a barrier and an entropy, too.
+
+    Parameters
+    ----------
+    balance, sharpness : float
+        b and s, for a loss that is a mean square of standardised values.
+    release : float
+        Mean of max φ that phase 2 begins with, where it is lower than that of the parts found:
+        all logits are made smaller by one factor, which leaves every border where it is. Where
+        parts are sharp, the loss has no slope in ξ, and descent would need long to soften them.
+
+    Raises
+    ------
+    ValueError
+        For a negative weight, or a release that is no share.
+
+    References
+    ----------
+    .. [1] Rose, "Deterministic annealing for clustering, compression, classification, regression,
+       and related optimization problems", Proc. IEEE 86 (1998).
+    .. [2] Krause, Perona, Gomes, "Discriminative clustering by regularized information
+       maximization", NeurIPS 2010.
+    """
+
+    balance: float = 0.3
+    sharpness: float = 2.0
+    release: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not (self.balance >= 0 and self.sharpness >= 0 and 0 < self.release <= 1):
+            raise ValueError(
+                f"Locality(balance={self.balance!r}, sharpness={self.sharpness!r}, "
+                f"release={self.release!r}): expected two numbers of at least 0 and a share, "
+                "0 < release ≤ 1."
+            )
+
+    def check(self, objective: Objective) -> None:
+        """Refuse a basis that has no logits.
+
+        Raises
+        ------
+        ValueError
+        """
+        basis = objective.basis
+        if not (isinstance(basis, PartitionBasis) and isinstance(basis.unity, AbstractSoftmax)):
+            raise ValueError(
+                f"Locality: expected a PartitionBasis whose partition is trained, got {basis!r}."
+            )
+
+    def __call__(self, objective: Objective, parameters: Parameters, over: AnyArray) -> Scalar:
+        """Return the term at ξ, ``over`` being the share of the phase that is over."""
+        basis, means, logits = _logits(objective, parameters)
+        log_phi, count = jax.nn.log_softmax(logits, axis=1), basis.n_partitions
+        mean_log = jax.nn.logsumexp(log_phi + jnp.log(means)[:, None], axis=0)
+        barrier = -jnp.mean(mean_log) - jnp.log(1.0 * count)
+        entropy: Array = -means @ jnp.sum(jnp.exp(log_phi) * log_phi, axis=1)
+        scale = jnp.log(1.0 * max(count, 2))
+        return self.balance * barrier + self.sharpness * over**2 * entropy / scale
+
+    def released(self, objective: Objective, parameters: Parameters) -> Parameters:
+        """Return ξ with all logits so much smaller that the mean of max φ is ``release``."""
+        basis, means, logits = _logits(objective, parameters)
+
+        def halved(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+            low, high = bounds
+            middle = (low + high) / 2
+            phi = jax.nn.softmax(jnp.exp(middle) * logits, axis=1)
+            soft = means @ jnp.max(phi, axis=1) < self.release
+            return jnp.where(soft, middle, low), jnp.where(soft, high, middle)
+
+        bounds = jnp.asarray(math.log(LEAST_FACTOR), logits.dtype), jnp.zeros((), logits.dtype)
+        _, high = jax.lax.fori_loop(0, HALVINGS, halved, bounds)
+        softer = basis.unity.sharpened(parameters.partition, jnp.exp(high))
+        return parameters._replace(partition=softer)
+
+
+def _logits(objective: Objective, parameters: Parameters) -> tuple[PartitionBasis, Array, Array]:
+    """Return the basis, the weights of the points as shares (N,), and their logits (N, N_part)."""
+    basis = objective.basis
+    assert isinstance(basis, PartitionBasis)
+    unity = basis.unity
+    assert isinstance(unity, AbstractSoftmax)
+    points = objective.terms[0].points
+    x, weight = jnp.asarray(points.x), jnp.asarray(points.weight)
+    logits = jax.vmap(lambda point: unity.logits(point, parameters.partition))(x)
+    return basis, weight / jnp.sum(weight), logits
 
 
 @jax.tree_util.register_dataclass
@@ -79,6 +189,7 @@ class TwoPhase(AbstractTrainer):
         another trainer than LSGD or without a trained partition.
     """
 
+    sets_ridge: ClassVar[bool] = True
     trainer: AbstractTrainer = eqx.field(static=True)
     lam: float = eqx.field(static=True, default=0.1)
     rho: float = eqx.field(static=True, default=0.99)
@@ -88,12 +199,12 @@ class TwoPhase(AbstractTrainer):
     locality: Locality | None = eqx.field(static=True, default=None, kw_only=True)
 
     def __check_init__(self) -> None:
-        if isinstance(self.trainer, GD | TwoPhase):
+        if self.trainer.joint or self.trainer.sets_ridge:
             raise ValueError(
                 f"TwoPhase({self.trainer!r}): expected a trainer that solves for the coefficients, "
                 "LSGD or LSGN."
             )
-        if self.locality is not None and not isinstance(self.trainer, LSGD):
+        if self.locality is not None and not self.trainer.takes_prior:
             raise ValueError(
                 f"TwoPhase({self.trainer!r}, locality={self.locality!r}): the term is no sum of "
                 "squares, so it needs LSGD."
@@ -134,7 +245,7 @@ class TwoPhase(AbstractTrainer):
         ridged = dataclasses.replace(objective, ridge=ridge)
         inner, now = self._inner_step(ridged, state)
         better = now.loss < state.least
-        best = _choose(better, now.parameters, state.best)
+        best = choose(better, now.parameters, state.best)
         fell = now.loss < (1 - LEAST_FALL) * state.least
         still, count = jnp.where(fell, 0, state.still + 1), state.count + 1
         pretraining = state.count < self.pre_steps
@@ -142,7 +253,7 @@ class TwoPhase(AbstractTrainer):
         starts = count == self.pre_steps
         start = self._start(objective, now, best, starts)
         fresh = self.trainer.init(objective, start, jax.random.key(0))
-        inner = _choose(starts | (fades & now.stuck), fresh, inner)
+        inner = choose(starts | (fades & now.stuck), fresh, inner)
         lam = jnp.where(fades, self.rho * state.lam, state.lam)
         changed = fades | starts
         state = TwoPhaseState(
@@ -167,7 +278,6 @@ class TwoPhase(AbstractTrainer):
     def _inner_step(self, objective: Objective, state: TwoPhaseState) -> tuple[Any, Evaluation]:
         if self.locality is None:
             return self.trainer.step(objective, state.inner)
-        assert isinstance(self.trainer, LSGD)
         term, over = self.locality, state.count / max(self.pre_steps, 1)
 
         def prior(parameters: Parameters) -> Array:
@@ -177,13 +287,11 @@ class TwoPhase(AbstractTrainer):
                 lambda: jnp.zeros((), over.dtype),
             )
 
-        return self.trainer.step_with(objective, state.inner, prior)
+        # Only trainers that take a prior are let in beside one.
+        taking: Any = self.trainer
+        return taking.step(objective, state.inner, prior)
 
 
 def _total(objective: Objective) -> Array:
     """Return the number of rows, by their weights: λ is to be one of sums, rows are means."""
     return jnp.sum(jnp.stack([jnp.sum(jnp.asarray(t.points.weight)) for t in objective.terms]))
-
-
-def _choose(condition: Array, yes: Any, no: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

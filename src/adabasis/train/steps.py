@@ -1,8 +1,4 @@
-"""Training steps: what happens to ξ once the coefficients are known.
-
-A trainer makes a state from initial parameters and advances it by one step. Every step *first*
-evaluates the loss at the parameters it was given (with the coefficients that belong to them) and
-then moves, so that entry 0 of a history is the loss before the first step.
+"""Adam's steps: on coefficients and hidden parameters jointly, or on the latter alone.
 
 References
 ----------
@@ -12,11 +8,9 @@ References
 
 from __future__ import annotations
 
-import abc
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -24,135 +18,23 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from .. import lstsq, rows
-from .._runtime.notation import AnyArray, Coefficients, Parameters, RandomKey, Scalar
-from ..basis.base import AbstractBasis
+from .. import lstsq
+from .._runtime.notation import Parameters, RandomKey
+from .base import (
+    AbstractObjective,
+    AbstractTrainer,
+    Evaluation,
+    Objective,
+    Rate,
+    check_positive,
+    choose,
+    rate_at,
+)
 
-Rate = float | Callable[[Array], Array]
-"""A learning rate, or an Optax schedule of the step count."""
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Objective:
-    """The loss ‖A(ξ) c − b‖²/Q + ridge ‖c‖² of a basis under the terms of a problem."""
-
-    terms: Sequence[rows.AbstractTerm]
-    ridge: float | Array
-    basis: AbstractBasis
-
-    @property
-    def smoothness(self) -> float:
-        """Order of the highest continuous derivative of A(ξ) in ξ, taken to be that in x."""
-        return self.basis.smoothness - max(term.order for term in self.terms)
-
-    def design(self, parameters: Parameters) -> Array:
-        """Return the weighted rows A(ξ)."""
-        return rows.design(self.terms, self.basis, parameters)
-
-    def jacobian(self, parameters: Parameters, c: Coefficients) -> Array:
-        """Return ∂(A(ξ) c)/∂ξ at fixed c, flat in ξ: (N, Q, n)."""
-        return rows.jacobian(self.terms, self.basis, parameters, c)
-
-    def predictions(self, parameters: Parameters, c: Coefficients) -> Callable[[Parameters], Array]:
-        """Return ξ ↦ A(ξ) c at fixed c, to be linearised at ``parameters``."""
-        return rows.predictions(self.terms, self.basis, parameters, c)
-
-    def predicted(self, parameters: Parameters, c: Coefficients) -> Array:
-        """Return A(ξ) c, or what stands in its place where an operator is not linear."""
-        if all(term.linear for term in self.terms):
-            return self.design(parameters) @ c
-        return self.predictions(parameters, c)(parameters)
-
-    @property
-    def targets(self) -> Array:
-        """The weighted right-hand sides b."""
-        return rows.targets(self.terms)
-
-    @property
-    def n_outputs(self) -> int:
-        """Q, the columns of c."""
-        return self.targets.shape[1]
-
-    def value(self, predicted: Array, c: Array) -> Scalar:
-        """Return the loss for the rows A c."""
-        return self.loss(predicted - self.targets, c)
-
-    def error(self, parameters: Parameters, c: AnyArray) -> Scalar:
-        """Return the root mean square of the rows' residual."""
-        residual = self.design(parameters) @ c - self.targets
-        return jnp.sqrt(jnp.sum(residual**2) / residual.shape[1])
-
-    def goal(self, tol: AnyArray | float) -> Scalar:
-        """Return the loss at which training may stop: ``tol``² times the data's mean square."""
-        return jnp.asarray(tol) ** 2 * jnp.sum(self.targets**2) / self.targets.shape[1]
-
-    def loss(self, residual: Array, c: Array) -> Scalar:
-        """Return the loss for the rows' residual A c − b."""
-        outputs = residual.shape[1]
-        return jnp.sum(residual**2) / outputs + self.ridge * jnp.sum(c**2) / outputs
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """A loss, and the parameters, coefficients and rank it belongs to.
-
-    ``rate`` is the learning rate or damping; ``stuck`` says that no step would lower the loss.
-    """
-
-    loss: Array
-    parameters: Parameters
-    coefficients: Coefficients
-    rank: Array
-    rate: Array
-    stuck: Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Pace:
-    """Numbers of steps: in a run, between checks, and without progress before giving up."""
-
-    steps: int = 1000
-    check_every: int = 20
-    patience: int = 400
-
-
-class AbstractTrainer(eqx.Module):
-    """A way of moving ξ; hyperparameters only, so that it may be closed over by compiled code."""
-
-    @property
-    def pace(self) -> Pace:
-        """How many steps a run takes and how often it is looked at, where nobody says."""
-        return Pace()
-
-    @abc.abstractmethod
-    def init(self, objective: Any, parameters: Parameters, key: RandomKey) -> Any:
-        """Return the state that holds everything a run needs to go on, at ``parameters``."""
-
-    @abc.abstractmethod
-    def step(self, objective: Any, state: Any) -> tuple[Any, Evaluation]:
-        """Evaluate the state's parameters, then move them once."""
-
-
-def check_rate(name: str, rate: Any, allowed: tuple[str, ...] = ()) -> None:
-    """Refuse what is no learning rate."""
-    if callable(rate) or rate in allowed:
-        return
-    if isinstance(rate, str) or not 0 < rate < math.inf:
-        words = "".join(f", or {word!r}" for word in allowed)
-        raise ValueError(
-            f"{name}(learning_rate={rate!r}): a positive number or a schedule of the step{words}."
-        )
-
-
+#: Adam's ε where nobody says: that of the libraries.
 EPSILON = 1e-8
-"""Adam's ε where nobody says: that of the libraries."""
-
-
-def _check_epsilon(name: str, epsilon: Any) -> None:
-    if isinstance(epsilon, str) or not 0 < epsilon < math.inf:
-        raise ValueError(f"{name}(epsilon={epsilon!r}): expected a positive number, Adam's ε.")
+#: Where the controlled rate starts: the control finds its own level within some tens of steps.
+FIRST_RATE = 1e-3
 
 
 class GD(AbstractTrainer):
@@ -167,18 +49,25 @@ class GD(AbstractTrainer):
         Adam's ε, see :class:`LSGD`.
     """
 
+    name: ClassVar[str] = "gd"
+    minimizes: ClassVar[type] = AbstractObjective
+    joint: ClassVar[bool] = True
     learning_rate: Rate = eqx.field(static=True)
     epsilon: float = eqx.field(static=True, default=EPSILON, kw_only=True)
 
     def __check_init__(self) -> None:
-        check_rate("GD", self.learning_rate)
-        _check_epsilon("GD", self.epsilon)
+        check_positive("GD", learning_rate=self.learning_rate, epsilon=self.epsilon)
+
+    @classmethod
+    def usual(cls) -> GD:
+        """Return the trainer at the rate 1e-3."""
+        return cls(1e-3)
 
     @property
     def _adam(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate, eps=self.epsilon)
 
-    def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
+    def init(self, objective: AbstractObjective, parameters: Parameters, key: RandomKey) -> Any:
         """Draw the last layer and start Adam."""
         design = jax.eval_shape(objective.design, parameters)
         shape = (design.shape[1], objective.n_outputs)
@@ -187,7 +76,7 @@ class GD(AbstractTrainer):
         variables = (parameters, c)
         return variables, self._adam.init(variables), jnp.asarray(0)
 
-    def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
+    def step(self, objective: AbstractObjective, state: Any) -> tuple[Any, Evaluation]:
         """One Adam step on (ξ, c)."""
         variables, moments, count = state
 
@@ -200,10 +89,8 @@ class GD(AbstractTrainer):
         moved = optax.apply_updates(variables, updates)
         parameters, c = variables
         rate = rate_at(self.learning_rate, count, value.dtype)
-        evaluation = Evaluation(
-            value, parameters, c, jnp.asarray(c.shape[0]), rate, jnp.asarray(False)
-        )
-        return (moved, moments, count + 1), evaluation
+        now = Evaluation(value, parameters, c, jnp.asarray(c.shape[0]), rate, jnp.asarray(False))
+        return (moved, moments, count + 1), now
 
 
 class LSGD(AbstractTrainer):
@@ -235,14 +122,21 @@ class LSGD(AbstractTrainer):
         it. It is not better everywhere: where descent is slow already, it becomes slower.
     """
 
+    name: ClassVar[str] = "lsgd"
+    takes_prior: ClassVar[bool] = True
     learning_rate: Rate | str = eqx.field(static=True)
     solver: str = eqx.field(static=True, default="auto", kw_only=True)
     rcond: float | None = eqx.field(static=True, default=None, kw_only=True)
     epsilon: float = eqx.field(static=True, default=EPSILON, kw_only=True)
 
     def __check_init__(self) -> None:
-        check_rate("LSGD", self.learning_rate, allowed=("auto",))
-        _check_epsilon("LSGD", self.epsilon)
+        rate = self.learning_rate
+        check_positive("LSGD", allowed=("auto",), learning_rate=rate, epsilon=self.epsilon)
+
+    @classmethod
+    def usual(cls) -> LSGD:
+        """Return the trainer that controls its rate."""
+        return cls("auto")
 
     @property
     def _adam(self) -> optax.GradientTransformation:
@@ -254,22 +148,21 @@ class LSGD(AbstractTrainer):
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start Adam at ``parameters``; the key is not used."""
         del key
-        if self.learning_rate == "auto":
-            moments = self._adam.init(parameters)
-            still = jax.tree.map(jnp.zeros_like, parameters)
-            infinite = jnp.full((), jnp.inf, _dtype(parameters))
-            first_rate = jnp.full((), FIRST_RATE, _dtype(parameters))
-            return parameters, moments, (parameters, still, infinite), first_rate
-        return parameters, self._adam.init(parameters), jnp.asarray(0)
+        moments = self._adam.init(parameters)
+        if self.learning_rate != "auto":
+            return parameters, moments, jnp.asarray(0)
+        dtype = jax.tree.leaves(parameters)[0].dtype
+        still = jax.tree.map(jnp.zeros_like, parameters)
+        infinite, first_rate = jnp.full((), jnp.inf, dtype), jnp.full((), FIRST_RATE, dtype)
+        return parameters, moments, (parameters, still, infinite), first_rate
 
-    def step(self, objective: Objective, state: Any) -> tuple[Any, Evaluation]:
-        """Solve, evaluate, and take one Adam step on ξ."""
-        return self.step_with(objective, state, None)
-
-    def step_with(
-        self, objective: Objective, state: Any, prior: Callable[[Parameters], Array] | None
+    def step(
+        self,
+        objective: Objective,
+        state: Any,
+        prior: Callable[[Parameters], Array] | None = None,
     ) -> tuple[Any, Evaluation]:
-        """Take a step on the sum of the loss and a term in ξ alone."""
+        """Solve, evaluate, and take one Adam step on ξ: on the loss, and a term in ξ alone."""
         parameters = state[0]
         a, pull_back = jax.vjp(objective.design, parameters)
         b = objective.targets
@@ -306,21 +199,3 @@ class LSGD(AbstractTrainer):
         direction, moments = adam.update(good_gradient, moments)
         trial = jax.tree.map(lambda p, d: p - rate * d, good, direction)
         return (trial, moments, (good, good_gradient, good_value), rate), rate
-
-
-FIRST_RATE = 1e-3
-"""Where the controlled rate starts: the control finds its own level within some tens of steps."""
-
-
-def _dtype(parameters: Parameters) -> Any:
-    return jax.tree.leaves(parameters)[0].dtype
-
-
-def rate_at(rate: Any, count: Array, dtype: Any) -> Array:
-    """Return the rate of a step."""
-    return jnp.asarray(rate(count) if callable(rate) else rate, dtype)
-
-
-def choose(condition: Array, yes: Any, no: Any) -> Any:
-    """Return one of two pytrees."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
