@@ -54,7 +54,7 @@ MOST_NUMBERS = 3 * 10**7
 def describe(basis: AbstractBasis) -> str:
     """Return a basis's kind and its numbers in a few words."""
     if isinstance(basis, Ensemble):
-        return f"mean of {basis.members}: {describe(basis.member)}"
+        return f"mean of {basis.n_members}: {describe(basis.inner)}"
     numbers = {k: v for k, v in basis.config().items() if type(v) in (int, float)}
     return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
@@ -116,16 +116,11 @@ def linear_fit(
     coefficients : array, shape (P, Q)
     """
     if ridge is None:
-        error, best, c = _scores(canonical(basis), parameters, term)
+        error, best, c = _scores(basis.canonical(), parameters, term)
         ridge = float(RIDGES[int(best)])
     else:
-        error, c = _score_with(canonical(basis), parameters, term, jnp.asarray(ridge))
+        error, c = _score_with(basis.canonical(), parameters, term, jnp.asarray(ridge))
     return ridge, float(error), np.asarray(c)
-
-
-def canonical(basis: AbstractBasis) -> AbstractBasis:
-    """Return an equal basis that compiles once: the scale of frozen features enters only ξ."""
-    return basis.replace(scale=1.0) if isinstance(basis, FrozenFeatures) else basis
 
 
 @quickly(once=True)
@@ -136,7 +131,7 @@ def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
 
 def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Parameters:
     """Adjust drawn parameters to points, or to a fixed number of them, padding left out."""
-    if type(basis).placed is AbstractBasis.placed:
+    if not basis.needs_points:
         return parameters
     x = np.asarray(points.x)[np.asarray(points.weight) > 0]
     some = np.linspace(0, len(x) - 1, PLACED_ON).round().astype(int)
@@ -151,15 +146,9 @@ def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parame
 def over_scales(
     basis: AbstractBasis, drawn: Parameters, scales: Sequence[float]
 ) -> Iterator[tuple[float, AbstractBasis, Parameters]]:
-    """Yield a scale, the basis and its parameters: frozen features over all scales if left open.
-
-    A scaled ReLU is but a scaled column: of those there is one scale, as of all other bases.
-    """
-    if not isinstance(basis, FrozenFeatures) or basis.scale != "auto":
-        yield 1.0, basis, drawn
-        return
-    for scale in (1.0,) if basis.activation == "relu" else scales:
-        yield scale, basis.replace(scale=scale), drawn.times(scale)
+    """Yield a scale, the basis and its parameters: over all scales where its own is left open."""
+    for scaled in basis.with_slopes(scales):
+        yield scaled.slope, scaled, drawn if scaled is basis else scaled.sloped(drawn)
 
 
 def widths_for(n_rows: int, n_inputs: int) -> list[int]:
@@ -192,17 +181,9 @@ def default_bases(
     return [*frozen, networks[0], *deep[-1:]]
 
 
-def narrower(basis: AbstractBasis) -> NeuralBasis | None:
-    """Return the network of half the width that is worth training first, if there is one."""
-    if not isinstance(basis, NeuralBasis) or basis.width < 2 * NARROWEST:
-        return None
-    return basis.replace(width=basis.width // 2)
-
-
 @quickly(once=True)
 def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
     """Widen a trained network in one compiled call."""
-    assert isinstance(basis, NeuralBasis)
     return basis.widened(narrow, key, jnp.asarray(box))
 
 
