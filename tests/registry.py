@@ -13,7 +13,7 @@ from adabasis import rows
 from adabasis.basis import (
     ACTIVATIONS,
     INITIALIZERS,
-    Box,
+    BoxInit,
     Ensemble,
     FanScaled,
     FrozenFeatures,
@@ -76,7 +76,7 @@ STARTS = {
         for name in INITIALIZERS
         if name != "box"
     },
-    "Box object": NeuralBasis(WIDTH, DEPTH, activation="relu", init=Box(max_slope=5.0)),
+    "Box object": NeuralBasis(WIDTH, DEPTH, activation="relu", init=BoxInit(max_slope=5.0)),
     "FanScaled object": NeuralBasis(
         WIDTH, DEPTH, activation="relu", init=FanScaled(gain=2.0, normal=True)
     ),

@@ -14,8 +14,7 @@ ORDER = """
 _runtime.errors _runtime.registry _runtime.notation _runtime.scope _runtime.compiled
 _runtime.progress _runtime
 geometry.domains geometry.points geometry.samplers geometry.fields geometry
-basis.activations basis.initialize basis.base basis.neural basis.features
-basis.projected basis.ensemble basis.warped
+basis.activations basis.initialize basis.base basis.neural basis.features basis.wrappers
 basis.pou.polynomial basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.terms rows
 lstsq.reduce lstsq.solve lstsq

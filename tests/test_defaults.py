@@ -100,7 +100,7 @@ def noisy():
 def test_noise_is_averaged_away(noisy):
     x, y, model = noisy
     assert isinstance(model.basis, Ensemble)
-    assert model.basis.members == 3
+    assert model.basis.n_members == 3
     assert model.coefficients.shape == (27, 1)
     assert model.validation_kind == "30 of 300 distinct rows held out, others for each member"
     alone = fit(x, y, [NeuralBasis(8, 1)], max_steps=20)

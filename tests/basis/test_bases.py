@@ -12,7 +12,7 @@ from adabasis.basis import (
     BASES,
     INITIALIZERS,
     AbstractPartition,
-    Box,
+    BoxInit,
     Ensemble,
     FrozenFeatures,
     GridPartition,
@@ -88,7 +88,7 @@ def test_size_is_the_number_of_functions(name):
     basis = REGISTRY[name]
     for n_inputs in (1, 2, 10):
         if isinstance(basis, Ensemble):
-            assert basis.size(n_inputs) == basis.members * basis.member.size(n_inputs)
+            assert basis.size(n_inputs) == basis.n_members * basis.inner.size(n_inputs)
         elif isinstance(basis, NeuralBasis):
             assert basis.size(n_inputs) == basis.width + basis.constant
         elif isinstance(basis, AbstractPartition):
@@ -109,7 +109,7 @@ def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
     assert hash(copy) == hash(basis)
     assert copy.config() == basis.config()
     assert not jax.tree.leaves(basis), "a recipe holds no arrays"
-    name = next(n for n in ("n_partitions", "members", "width") if n in basis.config())
+    name = next(n for n in ("n_partitions", "n_members", "width") if n in basis.config())
     size = getattr(basis, name)
     wider = basis.replace(**{name: size + 1})
     assert wider != basis
@@ -179,8 +179,8 @@ def test_smoothness_is_that_of_the_activation():
         (lambda: ProjectedFeatures(8, 0), ["ProjectedFeatures", "rank=0"]),
         (lambda: ProjectedFeatures(8, 1, scale=0.0), ["scale=0.0", "positive"]),
         (lambda: ProjectedFeatures(8, 1, activation="rellu"), ["activation='rellu'"]),
-        (lambda: Ensemble(NeuralBasis(8, 1), 0), ["Ensemble", "members=0"]),
-        (lambda: Box(variant="eq17"), ["variant='eq17'", "eq16", "alg3"]),
+        (lambda: Ensemble(NeuralBasis(8, 1), 0), ["Ensemble", "n_members=0"]),
+        (lambda: BoxInit(variant="eq17"), ["variant='eq17'", "eq16", "alg3"]),
     ],
 )
 def test_bad_arguments_are_named(make, words):
@@ -222,7 +222,7 @@ def test_a_kink_is_averaged_over_the_gap_between_points():
 def test_an_ensemble_is_its_members_side_by_side():
     basis, x = FUNCTIONS["three nets"], jnp.asarray([0.2, 0.7])
     parameters = draw(basis)
-    apart = [part(x, inside) for part, inside in basis.parts(parameters)]
+    apart = [part(x, inside) for part, inside in basis.members(parameters)]
     assert_close(basis(x, parameters), np.concatenate(apart), 1e-15)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adabasis import rows
-from adabasis.basis import ACTIVATIONS, Box, NeuralBasis
+from adabasis.basis import ACTIVATIONS, BoxInit, NeuralBasis
 from adabasis.basis import initialize as initialize_module
 from adabasis.basis.initialize import Architecture, cut_planes, initializer_named, layer_image
 from adabasis.operators import Identity
@@ -22,10 +22,10 @@ pytestmark = pytest.mark.strict_promotion
 
 DEPTH = 3  # the first at which the bounds of residual layers differ from each other
 VARIANTS = {
-    "default": Box(),
-    "independent": Box(stratified=False),
-    "eq16": Box(variant="eq16"),
-    "alg3": Box(variant="alg3"),
+    "default": BoxInit(),
+    "independent": BoxInit(stratified=False),
+    "eq16": BoxInit(variant="eq16"),
+    "alg3": BoxInit(variant="alg3"),
 }
 NETS = {
     "plain relu": Architecture(WIDTH, DEPTH, ACTIVATIONS["relu"], residual=False),
@@ -143,7 +143,7 @@ def test_stratified_points_hit_each_slice_once(box, monkeypatch):
         return cut_planes(p, *rest)
 
     monkeypatch.setattr(initialize_module, "cut_planes", spy)
-    for variant in (Box(), Box(stratified=False)):
+    for variant in (BoxInit(), BoxInit(stratified=False)):
         variant(key(), jnp.asarray(box), NETS["plain relu"])
     slices = np.floor(seen[0] * WIDTH)
     assert np.array_equal(np.sort(slices, axis=0), np.tile(np.arange(WIDTH)[:, None], len(box)))
@@ -229,7 +229,7 @@ def test_the_image_of_an_interval_is_exact(name):
 def test_a_layers_image_holds_every_value_and_is_attained(name):
     activation, box = ACTIVATIONS[name], BOXES["unit 2-D"]
     net = Architecture(WIDTH, 1, activation, residual=False)
-    (layer,) = Box()(key(), jnp.asarray(box), net)
+    (layer,) = BoxInit()(key(), jnp.asarray(box), net)
     image = np.asarray(layer_image(layer, jnp.asarray(box), activation))
     side = np.linspace(0, 1, 65)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

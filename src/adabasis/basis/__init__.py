@@ -1,10 +1,12 @@
 """Bases: a recipe each, with parameters drawn by ``init`` and passed to every call."""
 
+import warnings
+from typing import Any
+
 from .activations import ACTIVATIONS, Activation
-from .base import AbstractBasis
-from .ensemble import Ensemble
-from .features import FrozenFeatures
-from .initialize import INITIALIZERS, AbstractInitializer, Box, FanScaled
+from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
+from .features import FrozenFeatures, ProjectedFeatures
+from .initialize import INITIALIZERS, AbstractInitializer, BoxInit, FanScaled
 from .neural import NeuralBasis
 from .pou.partition import (
     PARTITIONS,
@@ -15,21 +17,7 @@ from .pou.partition import (
     RBFPartition,
 )
 from .pou.partitioned import PartitionBasis
-from .projected import ProjectedFeatures
-from .warped import WarpedBasis
-
-BASES: dict[str, type[AbstractBasis]] = {
-    "NeuralBasis": NeuralBasis,
-    "FrozenFeatures": FrozenFeatures,
-    "ProjectedFeatures": ProjectedFeatures,
-    "Ensemble": Ensemble,
-    "PartitionBasis": PartitionBasis,
-    "RBFPartition": RBFPartition,
-    "PolynomialPartition": PolynomialPartition,
-    "NetworkPartition": NetworkPartition,
-    "GridPartition": GridPartition,
-}
-"""Kinds of basis a model file can name; every law is run over all of them."""
+from .wrappers import Ensemble, MappedBasis, WarpedBasis
 
 __all__ = [
     "ACTIVATIONS",
@@ -39,12 +27,14 @@ __all__ = [
     "AbstractBasis",
     "AbstractInitializer",
     "AbstractPartition",
+    "AbstractWrapper",
     "Activation",
-    "Box",
+    "BoxInit",
     "Ensemble",
     "FanScaled",
     "FrozenFeatures",
     "GridPartition",
+    "MappedBasis",
     "NetworkPartition",
     "NeuralBasis",
     "PartitionBasis",
@@ -52,4 +42,13 @@ __all__ = [
     "ProjectedFeatures",
     "RBFPartition",
     "WarpedBasis",
+    "in_model_files",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Box":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = "adabasis.basis.Box is now BoxInit; adabasis.Box is a domain."
+    warnings.warn(message, FutureWarning, stacklevel=2)
+    return BoxInit

@@ -7,8 +7,10 @@ of the next layer's (exactly, for these functions).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +21,23 @@ Interval = tuple[Array, Array]
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-    """A scalar function σ, its image of an interval, and its smoothness."""
+    """A scalar function σ and what is known of it.
+
+    Attributes
+    ----------
+    function : callable
+    image : callable
+        Of the bounds of an interval: the bounds of σ over it.
+    smoothness : float
+        Order of the highest continuous derivative.
+    homogeneous : bool
+        Whether σ(s z) = s σ(z) for s > 0: then a factor on its argument is but one on a column.
+    """
 
     function: Callable[[Array], Array]
     image: Callable[[Array, Array], Interval]
     smoothness: float = math.inf
+    homogeneous: bool = False
 
     def __call__(self, z: Array) -> Array:
         """Apply σ entry by entry."""
@@ -37,31 +51,18 @@ class Activation:
         return self.function(still) + jax.lax.stop_gradient(slope) * (z - still)
 
 
-def _increasing(function: Callable[[Array], Array], smoothness: float = math.inf) -> Activation:
-    return Activation(function, lambda lo, hi: (function(lo), function(hi)), smoothness)
+def _increasing(function: Callable[[Array], Array], **known: Any) -> Activation:
+    return Activation(function, lambda lo, hi: (function(lo), function(hi)), **known)
 
 
-def _one_valley(function: Callable[[Array], Array], bottom: float) -> Activation:
-    """Describe a function that falls up to ``bottom`` and rises after it."""
-
+def _turning(function: Callable[[Array], Array], at: float) -> Activation:
+    # A function that is monotone on either side of one point.
     def image(lo: Array, hi: Array) -> Interval:
-        lowest = function(jnp.clip(jnp.full_like(lo, bottom), lo, hi))
-        return lowest, jnp.maximum(function(lo), function(hi))
+        turn = function(jnp.clip(jnp.full_like(lo, at), lo, hi))
+        low, high = function(lo), function(hi)
+        return jnp.minimum(turn, jnp.minimum(low, high)), jnp.maximum(turn, jnp.maximum(low, high))
 
     return Activation(function, image)
-
-
-def _gelu(z: Array) -> Array:
-    return jax.nn.gelu(z, approximate=False)
-
-
-def _gaussian(z: Array) -> Array:
-    return jnp.exp(-(z**2))
-
-
-def _gaussian_image(lo: Array, hi: Array) -> Interval:
-    highest = _gaussian(jnp.clip(jnp.zeros_like(lo), lo, hi))
-    return jnp.minimum(_gaussian(lo), _gaussian(hi)), highest
 
 
 def _sine_image(lo: Array, hi: Array) -> Interval:
@@ -74,15 +75,15 @@ def _sine_image(lo: Array, hi: Array) -> Interval:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": _increasing(jax.nn.relu, smoothness=0),
+    "relu": _increasing(jax.nn.relu, smoothness=0, homogeneous=True),
     "tanh": _increasing(jnp.tanh),
     "sine": Activation(jnp.sin, _sine_image),
-    "gelu": _one_valley(_gelu, -0.7517915246935645),
-    "silu": _one_valley(jax.nn.silu, -1.2784645427610738),
+    "gelu": _turning(functools.partial(jax.nn.gelu, approximate=False), -0.7517915246935645),
+    "silu": _turning(jax.nn.silu, -1.2784645427610738),
     "softplus": _increasing(jax.nn.softplus),
     "sigmoid": _increasing(jax.nn.sigmoid),
     "elu": _increasing(jax.nn.elu, smoothness=1),
-    "gaussian": Activation(_gaussian, _gaussian_image),
+    "gaussian": _turning(lambda z: jnp.exp(-(z**2)), 0.0),
 }
 
 

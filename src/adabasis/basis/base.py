@@ -1,16 +1,22 @@
-"""What a basis is: a recipe for P functions of one point with parameters ξ."""
+"""What a basis is: a recipe for P functions of one point with parameters ξ; and one around it."""
 
 from __future__ import annotations
 
 import abc
+import dataclasses
 import inspect
-from collections.abc import Callable
-from typing import Any, Self, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jax import Array
 
 from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
+from ..geometry.domains import unit_box
+from .activations import Activation, activation_named
+from .initialize import AbstractInitializer, initializer_config, initializer_from
 
 OnePointBasis: TypeAlias = Callable[[PointX, Parameters], Functions]
 
@@ -21,6 +27,9 @@ class AbstractBasis(eqx.Module):
     A basis holds hyperparameters only, all of them static, so it is hashable and may be closed
     over by compiled code. Its parameters are a pytree made by :meth:`init` and passed to every
     call. It sees one point; ``adabasis.rows`` maps it over many.
+
+    A member added here is one that :class:`AbstractWrapper` has to hand on; a law of the tests
+    says so.
     """
 
     @abc.abstractmethod
@@ -35,6 +44,19 @@ class AbstractBasis(eqx.Module):
     @abc.abstractmethod
     def smoothness(self) -> float:
         """Order of the highest derivative that is continuous; ``inf`` for analytic functions."""
+
+    @property
+    def trainable(self) -> bool:
+        """Whether descent may move ξ; a frozen basis answers no."""
+        return True
+
+    def size(self, n_inputs: int) -> int:
+        """Return P, the number of functions, for D = ``n_inputs``."""
+        box = jax.ShapeDtypeStruct((n_inputs, 2), float)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        point = jax.ShapeDtypeStruct((n_inputs,), float)
+        functions = jax.eval_shape(lambda k, b, x: self(x, self.init(k, b)), key, box, point)
+        return functions.shape[0]
 
     def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
         """Return (x, ξ) ↦ Φ with the derivative in ξ that a Gauss–Newton step wants.
@@ -51,7 +73,12 @@ class AbstractBasis(eqx.Module):
         del x
         return parameters
 
-    def parts(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
+    @property
+    def needs_points(self) -> bool:
+        """Whether :meth:`placed` does anything."""
+        return type(self).placed is not AbstractBasis.placed
+
+    def members(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
         """Return the bases whose coefficients are solved apart: here, this one."""
         return [(self, parameters)]
 
@@ -65,17 +92,34 @@ class AbstractBasis(eqx.Module):
         raise NotImplementedError(f"{type(self).__name__} ties no coefficients.")
 
     @property
-    def trainable(self) -> bool:
-        """Whether descent may move ξ; a frozen basis answers no."""
-        return True
+    def slope(self) -> float:
+        """The factor between the parameters that :meth:`canonical` draws and those drawn here."""
+        return 1.0
 
-    def size(self, n_inputs: int) -> int:
-        """Return P, the number of functions, for D = ``n_inputs``."""
-        box = jax.ShapeDtypeStruct((n_inputs, 2), float)
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        point = jax.ShapeDtypeStruct((n_inputs,), float)
-        functions = jax.eval_shape(lambda k, b, x: self(x, self.init(k, b)), key, box, point)
-        return functions.shape[0]
+    def canonical(self) -> AbstractBasis:
+        """Return a basis of the same values that compiles once for all slopes."""
+        return self
+
+    def sloped(self, drawn: Parameters) -> Parameters:
+        """Return the parameters that this basis draws where :meth:`canonical` draws these."""
+        return drawn if self.slope == 1 else jax.tree.map(lambda leaf: self.slope * leaf, drawn)
+
+    def with_slopes(self, tried: Sequence[float]) -> list[AbstractBasis]:
+        """Return this basis with each slope that is worth a try, where its own is left open."""
+        del tried
+        return [self]
+
+    def narrower(self, least: int) -> AbstractBasis | None:
+        """Return a basis half as wide and at least ``least``, which :meth:`widened` goes on from.
+
+        ``None`` where there is none.
+        """
+        del least
+        return None
+
+    def widened(self, narrower: Parameters, key: RandomKey, box: BoxBounds) -> Parameters:
+        """Return parameters with the functions of a narrower basis among their functions."""
+        raise NotImplementedError(f"{type(self).__name__} has no narrower kind.")
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that construct this basis."""
@@ -83,9 +127,182 @@ class AbstractBasis(eqx.Module):
         field = {"init": "initializer"}
         return {name: getattr(self, field.get(name, name)) for name in names if name != "self"}
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Construct a basis from what :meth:`config` returned, now or in an older version."""
+        return cls(**config)
+
     def replace(self, **changes: Any) -> Self:
         """Return the same kind of basis with some arguments changed."""
         return type(self)(**(self.config() | changes))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+
+class AbstractActivated(AbstractBasis):
+    """A basis whose functions are as smooth as its activation.
+
+    Raises
+    ------
+    ValueError
+        For an unknown activation.
+    """
+
+    activation: eqx.AbstractVar[str | Callable[[Array], Array]]
+
+    def __check_init__(self) -> None:
+        activation_named(self.activation)
+
+    @property
+    def sigma(self) -> Activation:
+        """σ, and what is known of it."""
+        return activation_named(self.activation)
+
+    @property
+    def smoothness(self) -> float:
+        """Order of the highest continuous derivative, that of the activation."""
+        return self.sigma.smoothness
+
+
+def _of_inner(name: str) -> Any:
+    return property(lambda self: getattr(self.inner, name), doc=f"The {name} of the inner basis.")
+
+
+class AbstractWrapper(AbstractBasis):
+    """The functions of another basis, as functions of other points.
+
+    Every member is that of the inner basis, points and boxes being mapped on the way; a subclass
+    says only what it changes.
+    """
+
+    inner: eqx.AbstractVar[AbstractBasis]
+    smoothness = _of_inner("smoothness")
+    trainable = _of_inner("trainable")
+    needs_points = _of_inner("needs_points")
+    tie_weight = _of_inner("tie_weight")
+    slope = _of_inner("slope")
+
+    def to_inner(self, x: PointX) -> Array:
+        """Return the point at which the inner basis is evaluated."""
+        return x
+
+    def box_to_inner(self, box: BoxBounds) -> BoxBounds:
+        """Return a box of the inner basis's inputs that holds the image of ``box``."""
+        return box
+
+    def with_inner(self, inner: AbstractBasis) -> Self:
+        """Return the same wrapper around another basis."""
+        return dataclasses.replace(self, inner=inner)
+
+    def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
+        """Draw the inner parameters, for the image of the box."""
+        return self.inner.init(key, self.box_to_inner(box))
+
+    def __call__(self, x: PointX, parameters: Parameters) -> Functions:
+        """Evaluate the inner functions at the image of the point."""
+        return self.inner(self.to_inner(x), parameters)
+
+    def size(self, n_inputs: int) -> int:
+        """Return that of the inner basis, for its number of inputs."""
+        return self.inner.size(len(self.box_to_inner(jnp.asarray(unit_box(n_inputs)))))
+
+    def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
+        """Return that of the inner basis, or this one if it is the inner basis itself."""
+        smooth = self.inner.linearizable(parameters, jax.vmap(self.to_inner)(x))
+        if smooth is self.inner:
+            return self
+        return lambda point, parameters: smooth(self.to_inner(point), parameters)
+
+    def placed(self, parameters: Parameters, x: PointsX) -> Parameters:
+        """Adjust the inner parameters to the images of the points."""
+        return self.inner.placed(parameters, jax.vmap(self.to_inner)(x))
+
+    def members(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
+        """Return the inner members, each as functions of the same points as this basis."""
+        return [(self.with_inner(one), xi) for one, xi in self.inner.members(parameters)]
+
+    def ties(self, x: PointX, parameters: Parameters) -> Functions:
+        """Return the row that the inner basis ties near the image of x."""
+        return self.inner.ties(self.to_inner(x), parameters)
+
+    def canonical(self) -> AbstractBasis:
+        """Return the same wrapper around the inner basis's."""
+        return self.with_inner(self.inner.canonical())
+
+    def with_slopes(self, tried: Sequence[float]) -> list[AbstractBasis]:
+        """Return the same wrapper around each of the inner basis's."""
+        return [self.with_inner(inner) for inner in self.inner.with_slopes(tried)]
+
+    def narrower(self, least: int) -> AbstractBasis | None:
+        """Return the same wrapper around the inner basis's."""
+        inner = self.inner.narrower(least)
+        return None if inner is None else self.with_inner(inner)
+
+    def widened(self, narrower: Parameters, key: RandomKey, box: BoxBounds) -> Parameters:
+        """Widen the inner basis."""
+        return self.inner.widened(narrower, key, self.box_to_inner(box))
+
+
+#: Kinds of basis that a model file can name; every law is run over all of them.
+BASES: dict[str, type[AbstractBasis]] = {}
+
+Kind = TypeVar("Kind", bound=type[AbstractBasis])
+
+
+def in_model_files(kind: Kind) -> Kind:
+    """Let model files name this class of basis, whose arguments are plain values or bases."""
+    BASES[kind.__name__] = kind
+    return kind
+
+
+def description(basis: AbstractBasis) -> dict[str, Any]:
+    """Describe a basis as model files do: its kind and the arguments that construct it.
+
+    Raises
+    ------
+    ValueError
+        For a class that is not in :data:`BASES`, or an argument that no file can hold.
+    """
+    if BASES.get(type(basis).__name__) is not type(basis):
+        raise ValueError(
+            f"Fitted.save: {basis!r} is of no registered kind, so no file can hold it. Decorate "
+            "its class by adabasis.basis.in_model_files. Coordinates learned for one problem are "
+            "arrays, which no recipe holds: solve again where the solution is needed."
+        )
+    config = basis.config()
+    for name, value in config.items():
+        if isinstance(value, AbstractInitializer):
+            config[name] = initializer_config(value)
+        elif isinstance(value, AbstractBasis):
+            config[name] = description(value)
+        elif callable(value):
+            raise ValueError(
+                f"Fitted.save: {name}={value!r} has no registered name, so no file can hold it. "
+                "Use a named activation, or register yours in adabasis.basis.ACTIVATIONS."
+            )
+    return {"kind": type(basis).__name__, "config": config}
+
+
+def from_description(described: Any) -> Any:
+    """Return the basis or initialiser that a mapping describes, or the value itself."""
+    if not isinstance(described, Mapping):
+        return described
+    if described["kind"] not in BASES:
+        return initializer_from(described)
+    config = {name: from_description(value) for name, value in described["config"].items()}
+    return BASES[described["kind"]].from_config(config)
+
+
+def require_positive(basis: AbstractBasis, *names: str) -> None:
+    """Refuse a basis whose named counts and factors are not all positive.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name in names:
+        value = getattr(basis, name)
+        if not value > 0:
+            least = "at least 1" if isinstance(value, int) else "positive"
+            raise ValueError(f"{type(basis).__name__}({name}={value!r}): must be {least}.")

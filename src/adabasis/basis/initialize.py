@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._runtime.notation import BoxBounds, RandomKey
+from ..geometry.domains import unit_box
 from .activations import Activation
 
 
@@ -63,6 +64,20 @@ class AbstractInitializer(abc.ABC):
         """Return ``net.depth`` layers for inputs in ``box`` (D, 2)."""
 
 
+def sides(box: BoxBounds) -> Array:
+    """Return the lengths (D,) of the sides of a box, 1 for a side of no length."""
+    return jnp.where(box[:, 1] > box[:, 0], box[:, 1] - box[:, 0], 1.0)
+
+
+def stratified(
+    point_key: RandomKey, order_key: RandomKey, shape: tuple[int, int], dtype: jnp.dtype
+) -> Array:
+    """Draw a Latin hypercube in [0, w]^D of ``shape`` (w, D): one point in each unit slice."""
+    u = jax.random.uniform(point_key, shape, dtype)
+    slices = jnp.argsort(jax.random.uniform(order_key, shape, dtype), axis=0)
+    return slices.astype(u.dtype) + u
+
+
 def cut_planes(p: Array, n: Array, box: BoxBounds, bound: float, max_slope: float) -> Affine:
     """Return the layer whose i-th unit is k (x − p_i)·n_i, with maximum ``bound`` over the box.
 
@@ -79,12 +94,11 @@ def cut_planes(p: Array, n: Array, box: BoxBounds, bound: float, max_slope: floa
         Cap on k in units of ``bound`` per side. Only D = 1 needs one: there the uncapped slope
         has infinite mean. A capped unit stays below ``bound``.
     """
-    lower, upper = box[:, 0], box[:, 1]
-    side = jnp.where(upper > lower, upper - lower, 1.0)
+    side = sides(box)
     reach = jnp.sum((jnp.where(n > 0, 1.0, 0.0) - p) * n, axis=1)
     slope = jnp.minimum(bound / reach, max_slope * bound)
     weight = slope[:, None] * n / side
-    return Affine(weight, -jnp.sum(weight * (lower + p * side), axis=1))
+    return Affine(weight, -jnp.sum(weight * (box[:, 0] + p * side), axis=1))
 
 
 def random_normals(key: RandomKey, count: int, box: BoxBounds) -> Array:
@@ -102,7 +116,7 @@ def layer_image(layer: Affine, box: BoxBounds, activation: Activation) -> BoxBou
 
 
 @dataclasses.dataclass(frozen=True)
-class Box(AbstractInitializer):
+class BoxInit(AbstractInitializer):
     """Box initialisation for plain and residual networks.
 
     Plain networks: every layer has maximum 1 over the image of the layer before. Residual ones:
@@ -129,7 +143,7 @@ class Box(AbstractInitializer):
     def __post_init__(self) -> None:
         if self.variant not in {"default", "eq16", "alg3"}:
             raise ValueError(
-                f"Box(variant={self.variant!r}): expected 'default', 'eq16' or 'alg3'."
+                f"BoxInit(variant={self.variant!r}): expected 'default', 'eq16' or 'alg3'."
             )
 
     def __call__(self, key: RandomKey, box: BoxBounds, net: Architecture) -> list[Affine]:
@@ -147,27 +161,23 @@ class Box(AbstractInitializer):
         """Return the box that layer ``level`` draws its points in, and its maximum."""
         if level == 1 or not net.residual:
             return box, 1.0
-        depth = net.depth
+        depth, cube = net.depth, jnp.asarray(unit_box(net.width), box.dtype)
         if self.variant == "eq16":
             side = (1 + 1 / depth) ** (level - 1)
-            return _cube(side, net.width, box.dtype), side / depth
+            return side * cube, side / depth
         if self.variant == "alg3":
-            return _cube((1 + 1 / (depth - 1)) ** level, net.width, box.dtype), 1 / (depth - 1)
+            return (1 + 1 / (depth - 1)) ** level * cube, 1 / (depth - 1)
         return box, (1 + 1 / (depth - 1)) ** (level - 2) / (depth - 1)
 
     def _draw(self, key: RandomKey, box: Array, bound: float, width: int, first: bool) -> Affine:
         point_key, normal_key, shuffle_key = jax.random.split(key, 3)
-        inputs = box.shape[0]
-        p = jax.random.uniform(point_key, (width, inputs), box.dtype)
+        shape = (width, box.shape[0])
         if first and self.stratified:
-            slices = jnp.argsort(jax.random.uniform(shuffle_key, p.shape, box.dtype), axis=0)
-            p = (slices.astype(p.dtype) + p) / width
+            p = stratified(point_key, shuffle_key, shape, box.dtype) / width
+        else:
+            p = jax.random.uniform(point_key, shape, box.dtype)
         n = random_normals(normal_key, width, box)
-        return cut_planes(p, n, box, bound, self.max_slope if inputs == 1 else math.inf)
-
-
-def _cube(side: float, size: int, dtype: jnp.dtype) -> Array:
-    return jnp.tile(jnp.array([0.0, side], dtype), (size, 1))
+        return cut_planes(p, n, box, bound, self.max_slope if len(box) == 1 else math.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,10 +223,10 @@ class FanScaled(AbstractInitializer):
 
 
 INITIALIZERS: dict[str, AbstractInitializer] = {
-    "box": Box(),
-    "box-independent": Box(stratified=False),
-    "box-eq16": Box(variant="eq16"),
-    "box-alg3": Box(variant="alg3"),
+    "box": BoxInit(),
+    "box-independent": BoxInit(stratified=False),
+    "box-eq16": BoxInit(variant="eq16"),
+    "box-alg3": BoxInit(variant="alg3"),
     "he": FanScaled(gain=2.0),
     "he-uniform-bias": FanScaled(gain=2.0, uniform_bias=True),
     "glorot": FanScaled(gain=1.0, fan="average"),
@@ -243,23 +253,32 @@ def initializer_named(init: str | AbstractInitializer) -> AbstractInitializer:
     return INITIALIZERS[init]
 
 
+#: Kinds of initialiser that a model file can name; "Box" is the name of BoxInit in those of 0.1.
+INITIALIZER_KINDS: dict[str, type[AbstractInitializer]] = {
+    "BoxInit": BoxInit,
+    "Box": BoxInit,
+    "FanScaled": FanScaled,
+}
+
+
 def initializer_config(initializer: AbstractInitializer) -> dict[str, Any]:
     """Describe an initialiser object by its class's name and fields.
 
     Raises
     ------
     ValueError
-        For a class of the user's own, which no file can name.
+        For a class that is not in :data:`INITIALIZER_KINDS`.
     """
-    if not isinstance(initializer, Box | FanScaled):
+    if type(initializer) not in INITIALIZER_KINDS.values():
         raise ValueError(
-            f"Fitted.save: init={initializer!r} is not one of adabasis' initialisers, so no file "
-            "can hold it. Use Box, FanScaled or a name of adabasis.basis.INITIALIZERS."
+            f"Fitted.save: init={initializer!r} is of no registered kind, so no file can hold it. "
+            "Use BoxInit, FanScaled or a name of adabasis.basis.INITIALIZERS, or register its "
+            "class in adabasis.basis.initialize.INITIALIZER_KINDS."
         )
-    return {"kind": type(initializer).__name__, **dataclasses.asdict(initializer)}
+    return {"kind": type(initializer).__name__, **vars(initializer)}
 
 
 def initializer_from(config: Mapping[str, Any]) -> AbstractInitializer:
     """Make the initialiser that :func:`initializer_config` described."""
-    kinds = {"Box": Box, "FanScaled": FanScaled}
-    return kinds[config["kind"]](**{k: v for k, v in config.items() if k != "kind"})
+    fields = dict(config)
+    return INITIALIZER_KINDS[fields.pop("kind")](**fields)

@@ -11,14 +11,19 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._runtime.notation import BoxBounds, Functions, PointsX, PointX, RandomKey
-from .activations import activation_named
-from .base import AbstractBasis, OnePointBasis
+from .base import (
+    AbstractActivated,
+    AbstractBasis,
+    OnePointBasis,
+    in_model_files,
+    require_positive,
+)
 from .initialize import AbstractInitializer, Affine, Architecture, initializer_named
 
+#: Hidden layers unrolled in one compiled block: deeper networks compile as a loop of such.
 UNROLL = 16
-"""Hidden layers unrolled in one compiled block: deeper networks compile as a loop of such."""
+#: Mean gaps between the points' pre-activations over which a kink is averaged: 1 to 4 do alike.
 GAPS = 2.0
-"""Mean gaps between the points' pre-activations over which a kink is averaged: 1 to 4 do alike."""
 
 
 class Network(NamedTuple):
@@ -28,7 +33,8 @@ class Network(NamedTuple):
     hidden: Affine | None
 
 
-class NeuralBasis(AbstractBasis):
+@in_model_files
+class NeuralBasis(AbstractActivated):
     r"""The last hidden layer of a network, seen as ``width`` basis functions.
 
     Plain:    Φ = σ∘T_L∘ … ∘σ∘T_1.
@@ -80,25 +86,24 @@ class NeuralBasis(AbstractBasis):
         init: str | AbstractInitializer = "box",
         constant: bool = True,
     ) -> None:
-        if width < 1 or depth < 1:
-            raise ValueError(f"NeuralBasis(width={width}, depth={depth}): both must be at least 1.")
-        activation_named(activation)
-        initializer_named(init)
         self.width, self.depth = int(width), int(depth)
         self.activation, self.residual = activation, bool(residual)
         self.initializer, self.constant = init, bool(constant)
 
-    @property
-    def smoothness(self) -> float:
-        """Order of the highest continuous derivative, that of the activation."""
-        return activation_named(self.activation).smoothness
+    def __check_init__(self) -> None:
+        require_positive(self, "width", "depth")
+        initializer_named(self.initializer)
 
     def init(self, key: RandomKey, box: BoxBounds) -> Network:
         """Draw the layers for inputs in ``box`` (D, 2)."""
-        net = Architecture(self.width, self.depth, activation_named(self.activation), self.residual)
+        net = Architecture(self.width, self.depth, self.sigma, self.residual)
         first, *rest = initializer_named(self.initializer)(key, box, net)
         hidden = jax.tree.map(lambda *layers: jnp.stack(layers), *rest) if rest else None
         return Network(first, hidden)
+
+    def narrower(self, least: int) -> AbstractBasis | None:
+        """Return the network of half the width."""
+        return None if self.width < 2 * least else self.replace(width=self.width // 2)
 
     def widened(self, narrower: Network, key: RandomKey, box: BoxBounds) -> Network:
         """Return parameters with the functions of a narrower network among their functions.
@@ -145,10 +150,8 @@ class NeuralBasis(AbstractBasis):
         return functions
 
     def _functions(self, x: Array, parameters: Network, gaps: Array | None) -> Array:
-        activation = activation_named(self.activation)
-
         def sigma(z: Array, gap: Array | None) -> Array:
-            return activation(z) if gap is None else activation.averaged(z, gap)
+            return self.sigma(z) if gap is None else self.sigma.averaged(z, gap)
 
         def layer(h: Array, layer: tuple[Affine, Array | None]) -> tuple[Array, None]:
             affine, gap = layer
@@ -164,14 +167,13 @@ class NeuralBasis(AbstractBasis):
 
     def _pre_activations(self, x: Array, parameters: Network) -> Array:
         """Return what every unit's activation is applied to: (depth, width)."""
-        activation = activation_named(self.activation)
 
         def layer(h: Array, affine: Affine) -> tuple[Array, Array]:
             z = affine(h)
-            return (h + activation(z) if self.residual else activation(z)), z
+            return (h + self.sigma(z) if self.residual else self.sigma(z)), z
 
         first = parameters.first(x)
         if parameters.hidden is None:
             return first[None]
-        _, rest = jax.lax.scan(layer, activation(first), parameters.hidden)
+        _, rest = jax.lax.scan(layer, self.sigma(first), parameters.hidden)
         return jnp.concatenate([first[None], rest])

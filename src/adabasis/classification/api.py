@@ -18,7 +18,7 @@ from ..selection.arguments import basis_last, named_bases, resolved_trainer
 from ..selection.data import Prepared, checked_data, merged
 from ..selection.search import Candidate, Search
 from ..selection.task import SEARCH_ROWS
-from ..train import GD, NGD, AbstractTrainer, Callback
+from ..train import AbstractTrainer, Callback, CrossEntropy
 from .strategy import (
     MEMBERS,
     ClassificationStrategy,
@@ -27,8 +27,6 @@ from .strategy import (
     solve_rows,
     status_of,
 )
-
-TRAINERS = {"gd": lambda: GD(1e-3), "ngd": lambda: NGD()}
 
 
 @basis_last
@@ -120,14 +118,7 @@ def classify(
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     bases = named_bases(basis)
-    trainer = resolved_trainer(
-        "classify",
-        method,
-        bases,
-        TRAINERS,
-        (GD, NGD),
-        "GD(1e-3); least-squares trainers do not minimise cross-entropy",
-    )
+    trainer = resolved_trainer("classify", method, bases, CrossEntropy)
     classes, index = _classes(y, sample_weight)
     targets = indicators(index, len(classes))
     if isinstance(validation, tuple):
@@ -149,7 +140,9 @@ def classify(
             "classify(calibrate=True): no rows are held out to calibrate on. Give a validation "
             "share such as 0.1, or more than 40 distinct rows with method='auto'."
         )
-    task = ClassificationTask(asked, data, classes, joint=isinstance(trainer, GD))
+    task = ClassificationTask(
+        asked, data, classes, joint=isinstance(trainer, AbstractTrainer) and trainer.joint
+    )
     strategy = ClassificationStrategy(search, task)
     if isinstance(trainer, AbstractTrainer):
         return search.run(task, lambda: strategy.descend(trainer, bases))

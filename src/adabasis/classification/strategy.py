@@ -147,7 +147,7 @@ class ClassificationTask(DataTask):
     ) -> float:
         if held_out is None:
             return math.nan
-        validation = self.validation(held_out, linear.canonical(basis))
+        validation = self.validation(held_out, basis.canonical())
         return float(held_out_error(validation, parameters, c)) / self.unit(held_out)
 
     def finished(self, search: Search[Candidate]) -> Classifier:
@@ -334,8 +334,8 @@ def optimum(
     Parts of a basis are solved apart, and the scores are their mean.
     """
     solved = []
-    for part, inside in basis.parts(parameters):
-        part, share = linear.canonical(part), jnp.asarray(ridge / _total_weight(term))
+    for part, inside in basis.members(parameters):
+        part, share = part.canonical(), jnp.asarray(ridge / _total_weight(term))
         objective = CrossEntropy(term, share, part)
         if start is None:  # zeros of the same kind, so that both compile once
             start = np.zeros((part.size(term.points.x.shape[1]), objective.n_outputs))

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import rows
 from .._runtime.scope import numerics
-from ..basis import AbstractBasis, Box
+from ..basis import AbstractBasis, BoxInit
 from ..geometry.points import Points
 from ..train import LSGN, AbstractTrainer, Budget, Objective, train
 from .kept import kept
@@ -23,7 +23,7 @@ from .registry import Record
 POINTS = np.linspace(0, 1, 256)[:, None]
 VALUES = np.sin(2 * np.pi * POINTS)
 BOX = np.array([[0.0, 1.0]])
-PUBLISHED_BOX = Box(variant="eq16", stratified=False)
+PUBLISHED_BOX = BoxInit(variant="eq16", stratified=False)
 """Box initialization as the papers have it; what the package draws by default starts better."""
 EPSILON = 1e-6
 """Adam's ε in LSGD, which the papers do not state. With the usual 1e-8 a constant rate has steps

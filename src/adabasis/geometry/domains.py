@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -55,7 +56,7 @@ class AffineMap:
         shift = middle + mean * reach
         return cls(shift, _nonzero(spread, shift))
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Any) -> Any:
         """Map user units to the model's."""
         return (x - self.shift) / self.scale
 

@@ -14,19 +14,16 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
-_BINARY = {
-    "add": np.add,
-    "subtract": np.subtract,
-    "multiply": np.multiply,
-    "divide": np.true_divide,
-    "power": np.power,
-}
+_SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Field:
+class Field(NDArrayOperatorsMixin):
     """An expression in the coordinates of a domain.
+
+    Python's operators are those of NumPy: ``x + y`` is ``np.add(x, y)``.
 
     Attributes
     ----------
@@ -52,48 +49,14 @@ class Field:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Field) and self._key == other._key
 
+    __ne__ = object.__ne__
+
     def __hash__(self) -> int:
         return hash(self._key)
 
     @property
     def _key(self) -> tuple[Any, ...]:
         return (type(self).__name__, self.kind, self.arguments)
-
-    def __add__(self, other: Any) -> Any:
-        return _combined("add", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return _combined("add", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return _combined("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return _combined("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return _combined("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return _combined("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return _combined("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _combined("divide", other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return _combined("power", self, other)
-
-    def __lt__(self, other: Any) -> Any:
-        return _combined("less", self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return _combined("greater", self, other)
-
-    def __neg__(self) -> Field:
-        return Field("negative", (self,))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Let NumPy's functions build expressions: ``np.sin(x)``."""
@@ -108,9 +71,8 @@ class Field:
             return str(self.arguments[0])
         if self.kind == "function":
             return getattr(self.arguments[0], "__name__", "function")
-        signs = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
-        if self.kind in signs:
-            return f"({self.arguments[0]!r} {signs[self.kind]} {self.arguments[1]!r})"
+        if self.kind in _SIGNS:
+            return f"({self.arguments[0]!r} {_SIGNS[self.kind]} {self.arguments[1]!r})"
         return f"{self.kind}({', '.join(map(repr, self.arguments))})"
 
 

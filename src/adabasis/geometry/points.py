@@ -61,3 +61,11 @@ def padded(x: np.ndarray, weight: np.ndarray | None = None) -> Points:
     """Return the points padded to :func:`bucket` rows, the padding with weight zero."""
     weight = np.ones(len(x)) if weight is None else weight
     return Points(pad_points(x), pad_rows(weight, bucket(len(x))))
+
+
+def tensor_grid(*axes: np.ndarray) -> np.ndarray:
+    """Return the points of a grid with these coordinates along its D axes, (n₁ ⋯ n_D, D).
+
+    The last coordinate varies fastest.
+    """
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))

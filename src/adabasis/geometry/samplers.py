@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from .points import Points
+from .points import Points, tensor_grid
 
 
 class AbstractSampler(abc.ABC):
@@ -109,6 +109,4 @@ def default_sampler(n_inputs: int) -> AbstractSampler:
 
 
 def _tensor(nodes: np.ndarray, weights: np.ndarray, n_inputs: int) -> Points:
-    x = np.stack(np.meshgrid(*[nodes] * n_inputs, indexing="ij"), axis=-1).reshape(-1, n_inputs)
-    w = np.stack(np.meshgrid(*[weights] * n_inputs, indexing="ij"), axis=-1)
-    return Points(x, w.reshape(-1, n_inputs).prod(axis=1))
+    return Points(tensor_grid(*[nodes] * n_inputs), tensor_grid(*[weights] * n_inputs).prod(axis=1))

@@ -17,8 +17,8 @@ from jax import Array
 from .._runtime.notation import AnyArray, Parameters
 from .._runtime.registry import provided
 from .._runtime.scope import double_precision
-from ..basis import BASES, AbstractBasis
-from ..basis.initialize import AbstractInitializer, initializer_config, initializer_from
+from ..basis import AbstractBasis
+from ..basis.base import description, from_description
 from ..geometry.domains import AffineMap
 from ..geometry.points import pad_points
 from ..lstsq import Status
@@ -222,7 +222,7 @@ class Fitted:
     def _document(self) -> dict[str, Any]:
         return {
             "kind": type(self).__name__,
-            "basis": _basis_description(self.basis),
+            "basis": description(self.basis),
             "n_inputs": self.n_inputs,
             "rank": self.rank,
             "status": self.status.name,
@@ -310,7 +310,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     document, tensors = read_model(path)
     if document["format"] == 1:
         document = upgraded(document)
-    basis = _basis_from(document["basis"])
+    basis = from_description(document["basis"])
     shape = _parameters_shape(basis, document["n_inputs"])
     leaves, structure = jax.tree.flatten(shape)
 
@@ -368,31 +368,3 @@ def _probe_points(box: np.ndarray) -> np.ndarray:
     """Return five fixed points of the box, off any grid a user would choose."""
     fraction = (np.arange(1, 6)[:, None] * 0.618033988749895 * np.arange(1, len(box) + 1)) % 1.0
     return box[:, 0] + fraction * (box[:, 1] - box[:, 0])
-
-
-def _basis_description(basis: AbstractBasis) -> dict[str, Any]:
-    config = basis.config()
-    for name, value in config.items():
-        if isinstance(value, AbstractInitializer):
-            config[name] = initializer_config(value)
-        elif isinstance(value, AbstractBasis):
-            config[name] = _basis_description(value)
-        elif callable(value):
-            raise ValueError(
-                f"Fitted.save: {name}={value!r} has no registered name, so no file can hold it. "
-                "Use a named activation, or register yours in adabasis.basis.ACTIVATIONS."
-            )
-    return {"kind": type(basis).__name__, "config": config}
-
-
-def _basis_from(description: Mapping[str, Any]) -> AbstractBasis:
-    return BASES[description["kind"]](
-        **{name: _described(value) for name, value in description["config"].items()}
-    )
-
-
-def _described(value: Any) -> Any:
-    """Return the basis or initialiser that a mapping describes, or the value itself."""
-    if not isinstance(value, Mapping):
-        return value
-    return _basis_from(value) if value["kind"] in BASES else initializer_from(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -16,29 +16,50 @@ from ..geometry.fields import Field, as_field, at_point, symbolic, unknown_names
 
 
 class AbstractOperator(eqx.Module):
-    """A linear map of functions: ``operator(u)`` is again a function of one point."""
+    """A linear map of functions: ``operator(u)`` is again a function of one point.
 
-    @property
-    @abc.abstractmethod
-    def order(self) -> int:
-        """The highest derivative the operator takes."""
+    Operators made of others hold them in their fields: what :meth:`bind` and :meth:`facing` do to
+    such an operator, its order and whether it is linear follow from them.
+    """
 
     @abc.abstractmethod
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return Lu."""
 
     @property
+    def order(self) -> int:
+        """The highest derivative the operator takes; one made of no others states it."""
+        return max(operator.order for operator in self.operands)
+
+    @property
     def linear(self) -> bool:
         """Whether the operator is known to be linear."""
-        return True
+        return all(operator.linear for operator in self.operands)
+
+    @property
+    def operands(self) -> list[AbstractOperator]:
+        """The operators this one is made of."""
+        leaves = jax.tree.leaves(self, is_leaf=self._is_operand)
+        return [leaf for leaf in leaves if isinstance(leaf, AbstractOperator)]
 
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Return the operator with names of coordinates replaced by their numbers."""
-        return self
+        return self._over(lambda operator: operator.bind(names))
 
     def facing(self, normal: Sequence[float]) -> AbstractOperator:
         """Return the operator on a face with this outward normal."""
-        return self
+        return self._over(lambda operator: operator.facing(normal))
+
+    def _over(self, function: Callable[[AbstractOperator], AbstractOperator]) -> Self:
+        """Return the operator made of the images of the operators that this one is made of."""
+
+        def image(leaf: Any) -> Any:
+            return function(leaf) if isinstance(leaf, AbstractOperator) else leaf
+
+        return jax.tree.map(image, self, is_leaf=self._is_operand)
+
+    def _is_operand(self, node: Any) -> bool:
+        return isinstance(node, AbstractOperator) and node is not self
 
     def __add__(self, other: AbstractOperator) -> AbstractOperator:
         if not isinstance(other, AbstractOperator):
@@ -46,12 +67,13 @@ class AbstractOperator(eqx.Module):
         return Sum((self, other))
 
     def __sub__(self, other: AbstractOperator) -> AbstractOperator:
-        if not isinstance(other, AbstractOperator):
-            return NotImplemented
-        return Sum((self, -1.0 * other))
+        return self + -1.0 * other
 
     def __neg__(self) -> AbstractOperator:
         return -1.0 * self
+
+    # NumPy's numbers and expressions in the coordinates leave products with operators to these.
+    __array_ufunc__ = None
 
     def __rmul__(self, coefficient: Any) -> AbstractOperator:
         field = as_field(coefficient)
@@ -68,10 +90,7 @@ class AbstractOperator(eqx.Module):
 class Identity(AbstractOperator):
     """Lu = u: regression is the linear problem with this operator."""
 
-    @property
-    def order(self) -> int:
-        """Zero."""
-        return 0
+    order = 0
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return u itself."""
@@ -84,37 +103,19 @@ class Identity(AbstractOperator):
 class Sum(AbstractOperator):
     """Lu = Σ L_i u."""
 
-    parts: tuple[AbstractOperator, ...]
+    summands: tuple[AbstractOperator, ...]
 
-    def __init__(self, parts: Sequence[AbstractOperator]) -> None:
-        flat = [p.parts if isinstance(p, Sum) else (p,) for p in parts]
-        self.parts = tuple(p for group in flat for p in group)
-
-    @property
-    def order(self) -> int:
-        """The highest of the parts'."""
-        return max(p.order for p in self.parts)
-
-    @property
-    def linear(self) -> bool:
-        """Whether all parts are."""
-        return all(p.linear for p in self.parts)
-
-    def bind(self, names: Sequence[str]) -> AbstractOperator:
-        """Bind the parts."""
-        return Sum([p.bind(names) for p in self.parts])
-
-    def facing(self, normal: Sequence[float]) -> AbstractOperator:
-        """Face the parts."""
-        return Sum([p.facing(normal) for p in self.parts])
+    def __init__(self, summands: Sequence[AbstractOperator]) -> None:
+        flat = [s.summands if isinstance(s, Sum) else (s,) for s in summands]
+        self.summands = tuple(s for group in flat for s in group)
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return the sum of the images of u."""
-        images = [p(u) for p in self.parts]
+        images = [operator(u) for operator in self.summands]
         return lambda x: sum((image(x) for image in images[1:]), start=images[0](x))
 
     def __repr__(self) -> str:
-        return " + ".join(map(repr, self.parts))
+        return " + ".join(map(repr, self.summands))
 
 
 class Scaled(AbstractOperator):
@@ -137,16 +138,6 @@ class Scaled(AbstractOperator):
                 f"Scaled({self.coefficient!r}, ...): write coefficient * operator instead."
             )
 
-    @property
-    def order(self) -> int:
-        """That of the operator."""
-        return self.operator.order
-
-    @property
-    def linear(self) -> bool:
-        """Whether the operator is."""
-        return self.operator.linear
-
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Bind coefficient and operator."""
         missing = unknown_names(self.coefficient, names)
@@ -157,10 +148,6 @@ class Scaled(AbstractOperator):
             )
         field = symbolic(self.coefficient, names)
         return Scaled(field, self.operator.bind(names), tuple(names))
-
-    def facing(self, normal: Sequence[float]) -> AbstractOperator:
-        """Face the operator."""
-        return Scaled(self.coefficient, self.operator.facing(normal), self.names)
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return x ↦ a(x) (Mu)(x)."""
@@ -204,19 +191,6 @@ class Composed(AbstractOperator):
         """The sum of both."""
         return self.outer.order + self.inner.order
 
-    @property
-    def linear(self) -> bool:
-        """Whether both are."""
-        return self.outer.linear and self.inner.linear
-
-    def bind(self, names: Sequence[str]) -> AbstractOperator:
-        """Bind both."""
-        return Composed(self.outer.bind(names), self.inner.bind(names))
-
-    def facing(self, normal: Sequence[float]) -> AbstractOperator:
-        """Face both."""
-        return Composed(self.outer.facing(normal), self.inner.facing(normal))
-
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return A(B(u))."""
         return self.outer(self.inner(u))
@@ -236,15 +210,6 @@ class Shifted(AbstractOperator):
 
     shift: tuple[float, ...] = eqx.field(static=True)
     operator: AbstractOperator
-
-    @property
-    def order(self) -> int:
-        """That of the operator."""
-        return self.operator.order
-
-    def bind(self, names: Sequence[str]) -> AbstractOperator:
-        """Bind the operator."""
-        return Shifted(self.shift, self.operator.bind(names))
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return x ↦ (Mu)(x + s)."""
@@ -278,8 +243,8 @@ class UserOperator(AbstractOperator):
     """
 
     function: Callable[[OnePointFunction, PointX], Array] = eqx.field(static=True)
-    times: int = eqx.field(static=True)
-    is_linear: bool = eqx.field(static=True)
+    order: int = eqx.field(static=True, default=0)
+    linear: bool = eqx.field(static=True, default=True)
 
     def __init__(
         self,
@@ -288,17 +253,7 @@ class UserOperator(AbstractOperator):
         *,
         linear: bool = True,
     ) -> None:
-        self.function, self.times, self.is_linear = function, int(order), bool(linear)
-
-    @property
-    def order(self) -> int:
-        """As stated."""
-        return self.times
-
-    @property
-    def linear(self) -> bool:
-        """As stated."""
-        return self.is_linear
+        self.function, self.order, self.linear = function, int(order), bool(linear)
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return x ↦ function(u, x)."""
@@ -328,11 +283,7 @@ class Linearised(AbstractOperator):
 
     operator: AbstractOperator
     at: OnePointFunction
-
-    @property
-    def order(self) -> int:
-        """That of the operator."""
-        return self.operator.order
+    linear = True
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return Lu; of many functions in one reverse pass."""

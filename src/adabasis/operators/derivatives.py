@@ -7,6 +7,7 @@ first two orders, as a Taylor series above.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,8 +19,8 @@ from .._runtime.notation import OnePointFunction, PointX
 from ..geometry.fields import Field
 from .base import AbstractOperator
 
+#: A coordinate by number, by name, or as made by :func:`adabasis.pde.coordinates`.
 Coordinate = int | str | Field
-"""A coordinate by number, by name, or as made by :func:`adabasis.pde.coordinates`."""
 
 
 class Partial(AbstractOperator):
@@ -39,26 +40,21 @@ class Partial(AbstractOperator):
     """
 
     index: int | str = eqx.field(static=True)
-    times: int = eqx.field(static=True)
+    order: int = eqx.field(static=True, default=1)
 
     def __init__(self, index: Coordinate, order: int = 1) -> None:
-        self.index, self.times = _coordinate("Partial", index), _order("Partial", order)
-
-    @property
-    def order(self) -> int:
-        """The number k of derivatives."""
-        return self.times
+        self.index, self.order = _coordinate("Partial", index), _order("Partial", order)
 
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Replace the coordinate's name by its number."""
-        return Partial(_number("Partial", self.index, names), self.times)
+        return Partial(_number("Partial", self.index, names), self.order)
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return the derivative of u along coordinate ``index``."""
-        return lambda x: _derivative(u, x, _axis(x, self.index), self.times)
+        return lambda x: _derivative(u, x, _axis(x, self.index), self.order)
 
     def __repr__(self) -> str:
-        return f"u_{str(self.index) * self.times}"
+        return f"u_{str(self.index) * self.order}"
 
 
 class Directional(AbstractOperator):
@@ -73,16 +69,11 @@ class Directional(AbstractOperator):
     """
 
     direction: tuple[float, ...] = eqx.field(static=True)
-    times: int = eqx.field(static=True)
+    order: int = eqx.field(static=True, default=1)
 
     def __init__(self, direction: Sequence[float], order: int = 1) -> None:
         self.direction = tuple(float(v) for v in direction)
-        self.times = _order("Directional", order)
-
-    @property
-    def order(self) -> int:
-        """The number k of derivatives."""
-        return self.times
+        self.order = _order("Directional", order)
 
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Check the number of components."""
@@ -95,14 +86,25 @@ class Directional(AbstractOperator):
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return the derivative of u along the direction."""
-        return lambda x: _derivative(u, x, jnp.asarray(self.direction, x.dtype), self.times)
+        return lambda x: _derivative(u, x, jnp.asarray(self.direction, x.dtype), self.order)
 
     def __repr__(self) -> str:
-        power = "" if self.times == 1 else f"^{self.times}"
+        power = "" if self.order == 1 else f"^{self.order}"
         return f"({', '.join(f'{v:g}' for v in self.direction)})·∇{power} u"
 
 
-class Laplacian(AbstractOperator):
+class AbstractOverCoordinates(AbstractOperator):
+    """An operator that takes derivatives along the coordinates named, or along all."""
+
+    coordinates: eqx.AbstractVar[tuple[int | str, ...]]
+
+    def bind(self, names: Sequence[str]) -> AbstractOperator:
+        """Replace names by numbers."""
+        kind: Any = type(self)
+        return kind(*(_number(kind.__name__, c, names) for c in self.coordinates))
+
+
+class Laplacian(AbstractOverCoordinates):
     """Lu = Σ ∂²u/∂x_i², over the coordinates named, or all.
 
     Parameters
@@ -112,18 +114,10 @@ class Laplacian(AbstractOperator):
     """
 
     coordinates: tuple[int | str, ...] = eqx.field(static=True)
+    order = 2
 
     def __init__(self, *coordinates: Coordinate) -> None:
         self.coordinates = tuple(_coordinate("Laplacian", c) for c in coordinates)
-
-    @property
-    def order(self) -> int:
-        """Two."""
-        return 2
-
-    def bind(self, names: Sequence[str]) -> AbstractOperator:
-        """Replace names by numbers."""
-        return Laplacian(*(_number("Laplacian", c, names) for c in self.coordinates))
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return the sum of second derivatives."""
@@ -138,7 +132,7 @@ class Laplacian(AbstractOperator):
         return f"Δ{''.join(map(str, self.coordinates))} u"
 
 
-class Biharmonic(AbstractOperator):
+class Biharmonic(AbstractOverCoordinates):
     r"""Lu = Δ²u, over the coordinates named, or all.
 
     Mixed derivatives come from pure ones along the diagonals, so that each is one Taylor series:
@@ -150,18 +144,10 @@ class Biharmonic(AbstractOperator):
     """
 
     coordinates: tuple[int | str, ...] = eqx.field(static=True)
+    order = 4
 
     def __init__(self, *coordinates: Coordinate) -> None:
         self.coordinates = tuple(_coordinate("Biharmonic", c) for c in coordinates)
-
-    @property
-    def order(self) -> int:
-        """Four."""
-        return 4
-
-    def bind(self, names: Sequence[str]) -> AbstractOperator:
-        """Replace names by numbers."""
-        return Biharmonic(*(_number("Biharmonic", c, names) for c in self.coordinates))
 
     def __call__(self, u: OnePointFunction) -> OnePointFunction:
         """Return the sum of fourth derivatives."""
@@ -187,10 +173,7 @@ class Biharmonic(AbstractOperator):
 class NormalDerivative(AbstractOperator):
     """Lu = ∂u/∂n on a boundary: the direction comes from the face it is applied on."""
 
-    @property
-    def order(self) -> int:
-        """One."""
-        return 1
+    order = 1
 
     def facing(self, normal: Sequence[float]) -> AbstractOperator:
         """Return the derivative along the face's outward normal."""

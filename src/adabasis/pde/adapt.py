@@ -23,7 +23,7 @@ import numpy as np
 from .. import lstsq
 from .._runtime.compiled import quickly
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
-from ..geometry.fields import coordinates
+from ..geometry import coordinates, unit_box
 from ..train import GD, LSGN, AbstractTrainer, Budget, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
 from .conditions import Initial, coordinate_name
@@ -68,7 +68,7 @@ def train_on(
     for restart in range(n_restarts):
         began = time.perf_counter()
         key = jax.random.fold_in(search.key, restart)
-        initial = held.init(key, jnp.tile(jnp.array([0.0, 1.0]), (search.n_inputs, 1)))
+        initial = basis.init(key, jnp.asarray(unit_box(search.n_inputs)))
         objective = Objective(found.weighted(1.0), 0.0, held)
         left = max(search.deadline - began, 1.0)
         budget = dataclasses.replace(Budget.of(chosen, max_steps), max_seconds=left)
@@ -107,9 +107,9 @@ def along_characteristics(search: FrozenSearch, max_steps: int | None, n_restart
         for slope in SLOPES:
             outer = FrozenFeatures(width, scale=slope)
             label = f"{width} frozen tanh along characteristics, slope {slope:g}"
-            search.add(warp.with_outer(outer), 1.0, label)
+            search.add(warp.with_inner(outer), 1.0, label)
     if not search.good(FRACTION_SOLVED):
-        moved = warp.with_outer(NeuralBasis(MOVED, 1, activation="relu"))
+        moved = warp.with_inner(NeuralBasis(MOVED, 1, activation="relu"))
         # Functions of ξ solve the equation wherever their kinks are: its residual does not jump.
         train_on(search, moved, LSGN(damping=FIRST_DAMPING), max_steps, n_restarts)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..geometry import tensor_grid
 from ..models.storage import replacing
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ CELLS = {1: "line", 2: "quad", 3: "hexahedron"}
 def grid(bounds: np.ndarray, per_side: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the points (per_side^D, D) of a grid on a box and its cells' corners."""
     d = len(bounds)
-    axes = [np.linspace(lower, upper, per_side) for lower, upper in bounds]
-    x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
+    x = tensor_grid(*(np.linspace(lower, upper, per_side) for lower, upper in bounds))
     number = np.arange(per_side**d).reshape((per_side,) * d)
     low, high = slice(None, -1), slice(1, None)
     square = [(low, low), (high, low), (high, high), (low, high)]

@@ -16,7 +16,8 @@ import jax
 import numpy as np
 
 from .._runtime.notation import Parameters
-from ..basis import AbstractBasis, FrozenFeatures, WarpedBasis
+from ..basis import AbstractBasis, FrozenFeatures
+from ..geometry import unit_box
 from ..geometry.samplers import AbstractSampler, default_sampler
 from ..lstsq import Status
 from ..lstsq.solve import RCOND
@@ -216,8 +217,8 @@ class FrozenSearch:
     def add(self, basis: AbstractBasis, weight: float, label: str) -> Trial:
         """Draw, solve, judge."""
         began = time.perf_counter()
-        canonical, slope = without_slope(basis)
-        parameters = jax.tree.map(lambda leaf: slope * leaf, self._drawn(canonical))
+        canonical = basis.canonical()
+        parameters = basis.sloped(self._drawn(canonical))
         held = on_domain(self.problem, canonical)
         rows = self._rows(basis.size(self.n_inputs))
         triangle = None
@@ -236,7 +237,7 @@ class FrozenSearch:
     def _drawn(self, canonical: AbstractBasis) -> Parameters:
         """Draw parameters, once for all slopes."""
         if self.last_drawn is None or self.last_drawn[0] != canonical:
-            box = np.tile([0.0, 1.0], (self.n_inputs, 1))
+            box = unit_box(self.n_inputs)
             self.last_drawn = canonical, draw(canonical, self.key, box)
         return self.last_drawn[1]
 
@@ -269,20 +270,9 @@ class FrozenSearch:
                 self.keep(changed)
 
 
-def without_slope(basis: AbstractBasis) -> tuple[AbstractBasis, float]:
-    """Return an equal basis that compiles once for all slopes, and the factor on its parameters."""
-    if isinstance(basis, WarpedBasis):
-        outer, slope = without_slope(basis.outer)
-        return basis.with_outer(outer), slope
-    if isinstance(basis, FrozenFeatures):
-        scale = basis.scale
-        return basis.replace(scale=1.0), 1.0 if isinstance(scale, str) else scale
-    return basis, 1.0
-
-
-def on_domain_without_slope(trial: Trial) -> OnDomain:
+def on_domain_without_slope(trial: Trial) -> AbstractBasis:
     """Return a trial's basis on the domain, compiled once for all slopes."""
-    return dataclasses.replace(trial.basis, inner=without_slope(trial.basis.inner)[0])
+    return trial.basis.canonical()
 
 
 def sampler_for(problem: LinearProblem, points: AbstractSampler | None) -> AbstractSampler:

@@ -16,7 +16,7 @@ from ..geometry.domains import AffineMap
 from ..geometry.samplers import AbstractSampler
 from ..lstsq import Status
 from ..models.record import Asked, Record
-from ..train import AbstractTrainer, StopReason
+from ..train import AbstractTrainer, Objective, StopReason, named_trainers
 from .adapt import adapt, train_on
 from .certificate import certify, refinement, stability
 from .problem import LinearProblem, unit_map
@@ -112,20 +112,20 @@ def solve(
 def _checked(
     problem: LinearProblem, basis: AbstractBasis | None, method: Any
 ) -> AbstractTrainer | None:
-    from ..regression.api import TRAINERS
 
     if not isinstance(problem, LinearProblem):
         raise TypeError(
             f"solve(problem={problem!r}): expected a LinearProblem; pde.catalog.problem(name) has "
             "examples."
         )
+    trainers = named_trainers(Objective)
     trainer = method if isinstance(method, AbstractTrainer) else None
-    if isinstance(method, str) and method in TRAINERS:
-        trainer = TRAINERS[method]()
+    if isinstance(method, str) and method in trainers:
+        trainer = trainers[method]()
     elif trainer is None and method not in ("auto", "frozen"):
         raise ValueError(
             f"solve(method={method!r}): expected 'auto', 'frozen', "
-            f"{', '.join(map(repr, TRAINERS))} or a trainer such as LSGD(1e-3)."
+            f"{', '.join(map(repr, trainers))} or a trainer such as LSGD(1e-3)."
         )
     if basis is not None and basis.smoothness < problem.order - 1:
         raise ValueError(

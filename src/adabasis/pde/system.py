@@ -12,9 +12,9 @@ from jax import Array
 
 from .. import lstsq, rows
 from .._runtime.compiled import quickly
-from .._runtime.notation import AnyArray, BoxBounds, Functions, Parameters, PointX, RandomKey
+from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
-from ..geometry.domains import AffineMap
+from ..basis import MappedBasis as OnDomain
 from ..geometry.samplers import AbstractSampler, Sobol
 from ..operators import Identity
 from .problem import LinearProblem, Part, unit_map
@@ -24,26 +24,6 @@ RIDGE = 1e-13
 ROWS_PER_FUNCTION = 2.0
 FRESH_SEED = 7_919
 FRESH_POINTS = 2048
-
-
-class OnDomain(AbstractBasis):
-    """A basis of the unit box, as functions of a domain's points in the user's units."""
-
-    inner: AbstractBasis
-    map: AffineMap
-
-    def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
-        """Draw parameters for the unit box."""
-        return self.inner.init(key, box)
-
-    def __call__(self, x: PointX, parameters: Parameters) -> Functions:
-        """Evaluate the functions at one point of the domain."""
-        return self.inner((x - self.map.shift) / self.map.scale, parameters)
-
-    @property
-    def smoothness(self) -> float:
-        """That of the basis."""
-        return self.inner.smoothness
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from scipy.spatial import ConvexHull, QhullError
 
+from ..geometry import tensor_grid
 from ..models.fitted import Fitted
 from .dependence import dependence
 from .style import (
@@ -74,8 +75,7 @@ def fitted(model: Fitted, *, ax: Axes | None = None, data: Any = None, output: i
 def grid(box: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the two axes of a grid on a 2-D box, and its points (n², 2), x varying fastest."""
     first, second = (np.linspace(lower, upper, n) for lower, upper in box)
-    a, b = np.meshgrid(first, second)
-    return first, second, np.stack([a.ravel(), b.ravel()], axis=1)
+    return first, second, tensor_grid(second, first)[:, ::-1]
 
 
 def _curve(model: Fitted, ax: Axes, data: Any, output: int) -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from .._runtime.scope import double_precision
 from ..basis import PartitionBasis
 from ..models.fitted import Fitted
+from .functions import grid
 from .style import BLUE, COLOURMAP, GREEN, HEIGHT, INK, ORANGE, RED, WIDTH, names_of, styled
 
 POINTS = 2001
@@ -114,9 +115,8 @@ def _curves(model: Fitted, output: int) -> Figure:
 
 
 def _maps(model: Fitted) -> Figure:
-    sides = [np.linspace(low, high, SIDE) for low, high in model.box]
-    grid = np.stack(np.meshgrid(*sides, indexing="xy"), axis=-1)
-    phi = shares(model, grid.reshape(-1, 2)).reshape(SIDE, SIDE, -1)
+    *sides, x = grid(model.box, SIDE)
+    phi = shares(model, x).reshape(SIDE, SIDE, -1)
     owner, overlap = np.argmax(phi, axis=2), 1 - phi.max(axis=2)
     figure = Figure(figsize=(2 * WIDTH, 1.2 * HEIGHT), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)

@@ -12,8 +12,8 @@ from scipy.optimize import brentq
 
 from ..basis import NetworkPartition, PolynomialPartition, RBFPartition
 from ..basis.initialize import Affine
-from ..basis.pou.partition import AbstractSoftmax, Bumps
-from ..basis.pou.polynomial import multi_indices
+from ..basis.pou.partition import AbstractSoftmax, RBFParams
+from ..basis.pou.polynomial import multi_indices, products
 from .segmentation import Cloud, features
 
 SHAPED = (RBFPartition, PolynomialPartition, NetworkPartition)
@@ -102,8 +102,7 @@ def logit_features(x: np.ndarray, degree: int) -> np.ndarray:
     """Return the features that a PolynomialPartition's logits are linear in, (N, F)."""
     indices = multi_indices(x.shape[1], degree)
     norms = np.sqrt(np.prod(2 * indices + 1, axis=1))
-    table = np.polynomial.legendre.legvander(x, degree)
-    return norms * np.prod([table[:, i, orders] for i, orders in enumerate(indices.T)], axis=0)
+    return norms * products(x, indices, orthonormal=False)
 
 
 def shaped(
@@ -130,13 +129,13 @@ def shaped(
     return drawn._replace(readout=Affine(jnp.asarray(weights[:, 1:]), jnp.asarray(weights[:, 0])))
 
 
-def _bumps(x: np.ndarray, labels: np.ndarray, drawn: Bumps) -> Bumps:
+def _bumps(x: np.ndarray, labels: np.ndarray, drawn: RBFParams) -> RBFParams:
     centre = np.stack([x[labels == k].mean(axis=0) for k in range(len(drawn.centre))])
     spread = np.stack([x[labels == k].std(axis=0) for k in range(len(drawn.centre))])
     if drawn.sharpness.shape[1] == 1:
         spread = spread.mean(axis=1, keepdims=True)
     least = 1e-3 * np.maximum(x.std(axis=0).max(), 1e-12)
-    return Bumps(jnp.asarray(centre), jnp.asarray(1 / np.maximum(spread, least)))
+    return RBFParams(jnp.asarray(centre), jnp.asarray(1 / np.maximum(spread, least)))
 
 
 def steepness(partition: AbstractSoftmax, parameters: Any, x: np.ndarray) -> float:

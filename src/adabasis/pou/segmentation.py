@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .. import lstsq
-from ..basis.pou.polynomial import multi_indices
+from ..basis.pou.polynomial import multi_indices, products
 
 FLOOR = 1e-11
 """Relative residual that round-off leaves of an exact fit: smaller ones are no better."""
@@ -27,11 +27,7 @@ own is offered to it too, and taken where the error is so many times less."""
 def features(x: np.ndarray, degree: int, index_set: str = "total") -> np.ndarray:
     """Return products of Legendre polynomials of points in the unit box, (N, dim V)."""
     indices = multi_indices(x.shape[1], degree, index_set)
-    table = np.polynomial.legendre.legvander(2 * x - 1, max(degree, 0))
-    out = np.ones((len(x), len(indices)))
-    for i, orders in enumerate(indices.T):
-        out *= table[:, i, orders]
-    return out
+    return products(2 * x - 1, indices, orthonormal=False)
 
 
 @dataclasses.dataclass(frozen=True)

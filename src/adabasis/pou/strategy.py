@@ -12,7 +12,7 @@ import numpy as np
 
 from ..basis import AbstractBasis, AbstractPartition, PartitionBasis, PolynomialPartition
 from ..basis.pou.partition import PARTITIONS, hard_assignment
-from ..basis.pou.partitioned import Cells
+from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
 from ..geometry.domains import unit_box
 from ..models.fitted import Fitted
@@ -243,7 +243,7 @@ class PieceStrategy(RegressionStrategy):
         self._redraw(draft)
         return False
 
-    def _variants(self, draft: Draft) -> Iterator[tuple[PartitionBasis, Cells]]:
+    def _variants(self, draft: Draft) -> Iterator[tuple[PartitionBasis, PartitionParams]]:
         return variants(draft, self.partition, self.seen, self.wanted, self.task.data.key(0))
 
     def _redraw(self, draft: Draft) -> None:
@@ -328,7 +328,7 @@ def variants(
     seen: HeldOut | None,
     wanted: Wanted,
     key: Any,
-) -> Iterator[tuple[PartitionBasis, Cells]]:
+) -> Iterator[tuple[PartitionBasis, PartitionParams]]:
     """Yield bases and parameters that begin where the draft ends.
 
     Borders as sharp as can be, with polynomials that meet there and without; and soft ones, which
@@ -344,7 +344,7 @@ def variants(
         index_set=wanted.index_set,
         reach=reach,
     )
-    unity, box = plain.unity, jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
+    unity, box = plain.unity, jnp.asarray(unit_box(n_inputs))
     assert isinstance(unity, SHAPED)
     drawn = linear.draw(unity, key, box)
     slack = 0 if draft.cloud.loss(draft.labels) < EXACT**2 else SLACK

@@ -19,11 +19,9 @@ from ..selection.arguments import basis_last, named_bases, resolved_trainer
 from ..selection.data import Prepared, checked_data, merged
 from ..selection.search import Candidate, Search
 from ..selection.task import SEARCH_ROWS
-from ..train import GD, LSGD, LSGN, AbstractTrainer, Callback
+from ..train import AbstractTrainer, Callback, Objective
 from .bases import default_bases
 from .strategy import MEMBERS, RegressionStrategy, RegressionTask, solve_rows
-
-TRAINERS = {"gd": lambda: GD(1e-3), "lsgd": lambda: LSGD("auto"), "lsgn": lambda: LSGN()}
 
 AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
@@ -130,7 +128,7 @@ def fit(
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     bases = named_bases(basis)
-    trainer = resolved_trainer("fit", method, bases, TRAINERS, (AbstractTrainer,), "LSGD(1e-3)")
+    trainer = resolved_trainer("fit", method, bases, Objective)
     data = Prepared(
         "fit",
         X,
@@ -141,7 +139,7 @@ def fit(
         split_by_default=trainer is None,
         standardize=standardize,
     )
-    task = RegressionTask(asked, data, joint=isinstance(trainer, GD))
+    task = RegressionTask(asked, data, joint=isinstance(trainer, AbstractTrainer) and trainer.joint)
     strategy = RegressionStrategy(search, task)
     if trainer is None:
         usual = 1 if bases else MEMBERS

@@ -64,17 +64,9 @@ def default_bases(
     return [*frozen, networks[0], *deep[-1:]]
 
 
-def narrower(basis: AbstractBasis) -> NeuralBasis | None:
-    """Return the network of half the width that is worth training first, if there is one."""
-    if not isinstance(basis, NeuralBasis) or basis.width < 2 * NARROWEST:
-        return None
-    return basis.replace(width=basis.width // 2)
-
-
 @quickly(once=True)
 def widen(basis: AbstractBasis, narrow: Parameters, key: RandomKey, box: AnyArray) -> Parameters:
     """Widen a trained network in one compiled call."""
-    assert isinstance(basis, NeuralBasis)
     return basis.widened(narrow, key, jnp.asarray(box))
 
 

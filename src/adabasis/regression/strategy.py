@@ -92,7 +92,7 @@ class RegressionTask(DataTask):
         kept, out = self.data.fold(0)
         assert out is not None
         term = self.some(kept)
-        basis = linear.canonical(candidate.basis)
+        basis = candidate.basis.canonical()
         fixed = self._fixed(term)
         chosen, _, c = linear.linear_fit(basis, candidate.parameters, term, fixed)
         error = held_out_error(self.validation(out, basis), candidate.parameters, c)
@@ -247,7 +247,7 @@ class RegressionStrategy:
 
     def _grown(self, basis: AbstractBasis, restart: int, fold: int) -> Candidate:
         """Train a network of half the width, where there is one, and widen it."""
-        narrower, initial = proposals.narrower(basis), None
+        narrower, initial = basis.narrower(proposals.NARROWEST), None
         if narrower is not None and self.search.cut_short is None:
             start = self._grown(narrower, restart, fold)
             key = jax.random.fold_in(self.task.data.key(restart), 2)
@@ -390,8 +390,8 @@ def solve_rows(
     total = weight.sum()
     shrink = jnp.asarray(ridge.value if ridge.relative else ridge.value / total)
     solutions = []
-    for part, inside in basis.parts(parameters):
-        part = linear.canonical(part)
+    for part, inside in basis.members(parameters):
+        part = part.canonical()
         at_once = max(64, CHUNK_NUMBERS // part.size(z.shape[1]))
         chunks = np.split(np.arange(len(z)), range(at_once, len(z), at_once))
         reduced = [

@@ -52,7 +52,7 @@ def joint_descent(
     )  # fmt: skip
     with numerics():
         initial = jax.tree.map(jnp.asarray, model.initial_parameters)
-        basis, first = next(iter(model.basis.parts(initial)))
+        basis, first = next(iter(model.basis.members(initial)))
         term = data.term(some_rows(data.fold(0)[0], SEARCH_ROWS, seed))
         ridge = model.record.ridge.value / float(np.sum(np.asarray(term.points.weight)))
         run = train(

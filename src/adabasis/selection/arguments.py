@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..basis import AbstractBasis
-from ..train import AbstractTrainer
+from ..train import AbstractObjective, AbstractTrainer, named_trainers
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -51,9 +51,7 @@ def resolved_trainer(
     call: str,
     method: str | AbstractTrainer,
     bases: Sequence[AbstractBasis],
-    named: Mapping[str, Callable[[], AbstractTrainer]],
-    kinds: tuple[type[AbstractTrainer], ...],
-    example: str,
+    objective: type[AbstractObjective],
 ) -> AbstractTrainer | str | None:
     """Return the trainer asked for, ``"frozen"``, or ``None`` where the method is open.
 
@@ -63,12 +61,8 @@ def resolved_trainer(
         The public function, for messages.
     method : str or AbstractTrainer
     bases : sequence of AbstractBasis
-    named : mapping
-        Trainers by the names of methods.
-    kinds : tuple of types
-        Those that can run here.
-    example : str
-        One of them, for the message.
+    objective : type
+        What the trainer has to minimise.
 
     Raises
     ------
@@ -77,22 +71,22 @@ def resolved_trainer(
     """
     if isinstance(method, str) and method == "auto":
         return None
-    trainer = method
-    if isinstance(method, str) and method in named:
-        trainer = named[method]()
-    elif method != "frozen" and not isinstance(method, kinds):
+    named = named_trainers(objective)
+    own = isinstance(method, AbstractTrainer) and issubclass(objective, method.minimizes)
+    if not own and method not in ("frozen", *named):
         raise ValueError(
             f"{call}(method={method!r}): expected 'auto', 'frozen', "
-            f"{', '.join(map(repr, named))} or a trainer such as {example}."
+            f"{', '.join(map(repr, named))} or a trainer that minimises {objective.title}, such "
+            "as GD(1e-3)."
         )
     if not bases:
         raise ValueError(
             f"{call}(basis=None, method={method!r}): only method='auto' chooses a basis."
         )
     frozen = [basis for basis in bases if not basis.trainable]
-    if trainer != "frozen" and frozen:
+    if method != "frozen" and frozen:
         raise ValueError(
             f"{call}({frozen[0]!r}, method={method!r}): these functions are frozen. Use "
             "method='frozen', or a NeuralBasis to train."
         )
-    return trainer
+    return named[method]() if isinstance(method, str) and method in named else method

@@ -16,7 +16,7 @@ from jax import Array
 from .. import lstsq, rows
 from .._runtime.compiled import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
-from ..basis import AbstractBasis, Ensemble, FrozenFeatures
+from ..basis import AbstractBasis, Ensemble
 from ..geometry.points import Points
 
 #: Ridges tried, relative to the largest singular value of the unit-norm columns, squared.
@@ -34,7 +34,7 @@ MOST_NUMBERS = 3 * 10**7
 def describe(basis: AbstractBasis) -> str:
     """Return a basis's kind and its numbers in a few words."""
     if isinstance(basis, Ensemble):
-        return f"mean of {basis.members}: {describe(basis.member)}"
+        return f"mean of {basis.n_members}: {describe(basis.inner)}"
     numbers = {k: v for k, v in basis.config().items() if type(v) in (int, float)}
     return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
@@ -96,16 +96,11 @@ def linear_fit(
     coefficients : array, shape (P, Q)
     """
     if ridge is None:
-        error, best, c = _scores(canonical(basis), parameters, term)
+        error, best, c = _scores(basis.canonical(), parameters, term)
         ridge = float(RIDGES[int(best)])
     else:
-        error, c = _score_with(canonical(basis), parameters, term, jnp.asarray(ridge))
+        error, c = _score_with(basis.canonical(), parameters, term, jnp.asarray(ridge))
     return ridge, float(error), np.asarray(c)
-
-
-def canonical(basis: AbstractBasis) -> AbstractBasis:
-    """Return an equal basis that compiles once: the scale of frozen features enters only ξ."""
-    return basis.replace(scale=1.0) if isinstance(basis, FrozenFeatures) else basis
 
 
 @quickly(once=True)
@@ -116,7 +111,7 @@ def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
 
 def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Parameters:
     """Adjust drawn parameters to points, or to a fixed number of them, padding left out."""
-    if type(basis).placed is AbstractBasis.placed:
+    if not basis.needs_points:
         return parameters
     x = np.asarray(points.x)[np.asarray(points.weight) > 0]
     some = np.linspace(0, len(x) - 1, PLACED_ON).round().astype(int)
@@ -131,12 +126,6 @@ def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parame
 def over_scales(
     basis: AbstractBasis, drawn: Parameters, scales: Sequence[float]
 ) -> Iterator[tuple[float, AbstractBasis, Parameters]]:
-    """Yield a scale, the basis and its parameters: frozen features over all scales if left open.
-
-    A scaled ReLU is but a scaled column: of those there is one scale, as of all other bases.
-    """
-    if not isinstance(basis, FrozenFeatures) or basis.scale != "auto":
-        yield 1.0, basis, drawn
-        return
-    for scale in (1.0,) if basis.activation == "relu" else scales:
-        yield scale, basis.replace(scale=scale), drawn.times(scale)
+    """Yield a scale, the basis and its parameters: over all scales where its own is left open."""
+    for scaled in basis.with_slopes(scales):
+        yield scaled.slope, scaled, drawn if scaled is basis else scaled.sloped(drawn)

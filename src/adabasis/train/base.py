@@ -35,10 +35,13 @@ class AbstractObjective(abc.ABC):
 
     Attributes
     ----------
+    title : str
+        What it is called in messages.
     ridge : float
     basis : AbstractBasis
     """
 
+    title: ClassVar[str]
     ridge: float | Array
     basis: AbstractBasis
 
@@ -82,6 +85,7 @@ class Objective(AbstractObjective):
     data's mean square.
     """
 
+    title: ClassVar[str] = "least squares"
     terms: Sequence[rows.AbstractTerm]
     ridge: float | Array
     basis: AbstractBasis
@@ -151,6 +155,7 @@ class CrossEntropy(AbstractObjective):
     basis : AbstractBasis
     """
 
+    title: ClassVar[str] = "cross-entropy"
     term: rows.Term
     ridge: float | Array
     basis: AbstractBasis

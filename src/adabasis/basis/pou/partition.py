@@ -8,6 +8,7 @@ border sharper and leaves it where it is.
 from __future__ import annotations
 
 import abc
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,22 +20,24 @@ import numpy as np
 from jax import Array
 
 from ..._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
-from ..activations import activation_named
-from ..base import AbstractBasis
-from ..initialize import Affine
+from ..base import AbstractActivated, AbstractBasis, in_model_files, require_positive
+from ..initialize import Affine, sides, stratified
 from ..neural import Network, NeuralBasis
 from .polynomial import multi_indices, products
 
+#: Random points of the box that stand for the data where there are none yet.
 SAMPLE = 512
-"""Random points of the box that stand for the data where there are none yet."""
+#: How often a drawn partition's logits change by one on the way to the next centre.
 CROWDING = 2.0
-"""How often a drawn partition's logits change by one on the way to the next centre."""
 
 
 class AbstractPartition(AbstractBasis):
     """A partition of unity: a basis of N_part functions that are non-negative and sum to one."""
 
     n_partitions: eqx.AbstractVar[int]
+
+    def __check_init__(self) -> None:
+        require_positive(self, "n_partitions")
 
     @abc.abstractmethod
     def sharpened(self, parameters: Parameters, factor: float | Array) -> Parameters:
@@ -56,31 +59,21 @@ class AbstractSoftmax(AbstractPartition):
         return jax.nn.softmax(jnp.clip(logits, -most, most))
 
 
-def _checked(kind: str, n_partitions: int) -> int:
-    if n_partitions < 1:
-        raise ValueError(f"{kind}(n_partitions={n_partitions}): must be at least 1.")
-    return int(n_partitions)
-
-
-def _sides(box: BoxBounds) -> Array:
-    return jnp.where(box[:, 1] > box[:, 0], box[:, 1] - box[:, 0], 1.0)
-
-
 def sample_of(key: RandomKey, box: BoxBounds, count: int = SAMPLE) -> Array:
     """Draw points of a box, (count, D), one in each of ``count`` slices of every side."""
     point_key, order_key = jax.random.split(key)
-    u = jax.random.uniform(point_key, (count, box.shape[0]), box.dtype)
-    slices = jnp.argsort(jax.random.uniform(order_key, u.shape, box.dtype), axis=0)
-    return box[:, 0] + _sides(box) * (slices.astype(u.dtype) + u) / count
+    drawn = stratified(point_key, order_key, (count, box.shape[0]), box.dtype)
+    return box[:, 0] + sides(box) * drawn / count
 
 
-class Bumps(NamedTuple):
+class RBFParams(NamedTuple):
     """Centres (N_part, D), and inverse widths (N_part, D), or (N_part, 1) for round ones."""
 
     centre: Array
     sharpness: Array
 
 
+@in_model_files
 class RBFPartition(AbstractSoftmax):
     """Gaussians divided by their sum, ℓ_α = −Σ_d (s_αd (x_d − μ_αd))² (slides eq. 19).
 
@@ -101,43 +94,35 @@ class RBFPartition(AbstractSoftmax):
         For no partitions or a width that is not positive.
     """
 
-    n_partitions: int = eqx.field(static=True)
-    anisotropic: bool = eqx.field(static=True, kw_only=True)
-    width: float | None = eqx.field(static=True, kw_only=True)
+    n_partitions: int = eqx.field(static=True, converter=int)
+    anisotropic: bool = eqx.field(static=True, kw_only=True, default=False, converter=bool)
+    width: float | None = eqx.field(static=True, kw_only=True, default=None)
+    smoothness = math.inf
 
-    def __init__(
-        self, n_partitions: int, *, anisotropic: bool = False, width: float | None = None
-    ) -> None:
-        if width is not None and not width > 0:
-            raise ValueError(f"RBFPartition(width={width!r}): must be positive.")
-        self.n_partitions = _checked("RBFPartition", n_partitions)
-        self.anisotropic, self.width = bool(anisotropic), width
+    def __check_init__(self) -> None:
+        if self.width is not None:
+            require_positive(self, "width")
 
-    @property
-    def smoothness(self) -> float:
-        """Analytic."""
-        return math.inf
-
-    def init(self, key: RandomKey, box: BoxBounds) -> Bumps:
+    def init(self, key: RandomKey, box: BoxBounds) -> RBFParams:
         """Draw centres spread over the box."""
-        n_inputs, sides = box.shape[0], _sides(box)
-        reach = sides if self.anisotropic else jnp.mean(sides, keepdims=True)
+        reach = sides(box) if self.anisotropic else jnp.mean(sides(box), keepdims=True)
         if self.width is None:
-            sharpness = CROWDING * self.n_partitions ** (1 / n_inputs) / reach
+            sharpness = CROWDING * self.n_partitions ** (1 / len(box)) / reach
         else:
             sharpness = 2 / (self.width * reach)
         centre = sample_of(key, box, self.n_partitions)
-        return Bumps(centre, jnp.tile(sharpness, (self.n_partitions, 1)))
+        return RBFParams(centre, jnp.tile(sharpness, (self.n_partitions, 1)))
 
-    def logits(self, x: PointX, parameters: Bumps) -> Functions:
+    def logits(self, x: PointX, parameters: RBFParams) -> Functions:
         """Return minus the squared distances from the centres."""
         return -jnp.sum((parameters.sharpness * (x - parameters.centre)) ** 2, axis=1)
 
-    def sharpened(self, parameters: Bumps, factor: float | Array) -> Bumps:
+    def sharpened(self, parameters: RBFParams, factor: float | Array) -> RBFParams:
         """Narrow all bumps by √factor."""
         return parameters._replace(sharpness=factor**0.5 * parameters.sharpness)
 
 
+@in_model_files
 class PolynomialPartition(AbstractSoftmax):
     """Softmax of polynomials of the inputs: affine ones give a power diagram.
 
@@ -155,24 +140,16 @@ class PolynomialPartition(AbstractSoftmax):
         For no partitions or degree 0.
     """
 
-    n_partitions: int = eqx.field(static=True)
-    degree: int = eqx.field(static=True)
+    n_partitions: int = eqx.field(static=True, converter=int)
+    degree: int = eqx.field(static=True, default=1, converter=int)
+    smoothness = math.inf
 
-    def __init__(self, n_partitions: int, degree: int = 1) -> None:
-        if degree < 1:
-            raise ValueError(f"PolynomialPartition(degree={degree}): must be at least 1.")
-        self.n_partitions = _checked("PolynomialPartition", n_partitions)
-        self.degree = int(degree)
-
-    @property
-    def smoothness(self) -> float:
-        """Analytic."""
-        return math.inf
+    def __check_init__(self) -> None:
+        require_positive(self, "degree")
 
     def init(self, key: RandomKey, box: BoxBounds) -> Array:
         """Return the Voronoi cells of points spread over the box: weights (N_part, features)."""
-        n_inputs = box.shape[0]
-        sharpness = CROWDING * self.n_partitions ** (1 / n_inputs) / _sides(box)
+        sharpness = CROWDING * self.n_partitions ** (1 / len(box)) / sides(box)
         return self.voronoi(sample_of(key, box, self.n_partitions), sharpness)
 
     def voronoi(self, centres: Array, sharpness: Array) -> Array:
@@ -196,21 +173,15 @@ class PolynomialPartition(AbstractSoftmax):
         return factor * parameters
 
 
-class Classifier(NamedTuple):
-    """A network and the affine map from its last hidden layer to the logits."""
+class NetworkParams(NamedTuple):
+    """A network, and the affine map from its last hidden layer to the logits."""
 
     hidden: Network
     readout: Affine
 
-    def normalised(self, values: Array, gain: float) -> Classifier:
-        """Return the one whose logits have mean 0 and deviation ``gain``, now being ``values``."""
-        mean, deviation = jnp.mean(values, axis=0), jnp.std(values, axis=0)
-        factor = gain / jnp.where(deviation > 0, deviation, 1.0)
-        weight, bias = self.readout
-        return self._replace(readout=Affine(factor[:, None] * weight, factor * (bias - mean)))
 
-
-class NetworkPartition(AbstractSoftmax):
+@in_model_files
+class NetworkPartition(AbstractSoftmax, AbstractActivated):
     """Softmax of a network's outputs: the deep architecture of the slides.
 
     Logits are centred and scaled on the data at first. Without that, some partitions own nothing
@@ -233,28 +204,17 @@ class NetworkPartition(AbstractSoftmax):
         For sizes below 1, a gain that is not positive or an unknown activation.
     """
 
-    n_partitions: int = eqx.field(static=True)
-    width: int | None = eqx.field(static=True, kw_only=True)
-    depth: int = eqx.field(static=True, kw_only=True)
-    activation: str | Callable[[Array], Array] = eqx.field(static=True, kw_only=True)
-    residual: bool = eqx.field(static=True, kw_only=True)
-    gain: float = eqx.field(static=True, kw_only=True)
+    n_partitions: int = eqx.field(static=True, converter=int)
+    width: int | None = eqx.field(static=True, kw_only=True, default=None)
+    depth: int = eqx.field(static=True, kw_only=True, default=2, converter=int)
+    activation: str | Callable[[Array], Array] = eqx.field(
+        static=True, kw_only=True, default="tanh"
+    )
+    residual: bool = eqx.field(static=True, kw_only=True, default=False, converter=bool)
+    gain: float = eqx.field(static=True, kw_only=True, default=2.0, converter=float)
 
-    def __init__(
-        self,
-        n_partitions: int,
-        *,
-        width: int | None = None,
-        depth: int = 2,
-        activation: str | Callable[[Array], Array] = "tanh",
-        residual: bool = False,
-        gain: float = 2.0,
-    ) -> None:
-        if not gain > 0:
-            raise ValueError(f"NetworkPartition(gain={gain!r}): must be positive.")
-        self.n_partitions = _checked("NetworkPartition", n_partitions)
-        self.width, self.depth = width, int(depth)
-        self.activation, self.residual, self.gain = activation, bool(residual), float(gain)
+    def __check_init__(self) -> None:
+        require_positive(self, "gain")
         _ = self.hidden  # checks the other arguments
 
     @property
@@ -268,29 +228,29 @@ class NetworkPartition(AbstractSoftmax):
             constant=False,
         )
 
-    @property
-    def smoothness(self) -> float:
-        """That of the activation."""
-        return activation_named(self.activation).smoothness
-
-    def init(self, key: RandomKey, box: BoxBounds) -> Classifier:
+    def init(self, key: RandomKey, box: BoxBounds) -> NetworkParams:
         """Draw the network by Box and a random readout, normalised over the box."""
         hidden_key, readout_key, sample_key = jax.random.split(key, 3)
         hidden = self.hidden.init(hidden_key, box)
         shape = (self.n_partitions, self.hidden.width)
         weight = jax.random.normal(readout_key, shape, box.dtype)
-        drawn = Classifier(hidden, Affine(weight, jnp.zeros(self.n_partitions, box.dtype)))
+        drawn = NetworkParams(hidden, Affine(weight, jnp.zeros(self.n_partitions, box.dtype)))
         return self.placed(drawn, sample_of(sample_key, box))
 
-    def placed(self, parameters: Classifier, x: PointsX) -> Classifier:
-        """Centre and scale the logits on points (N, D)."""
-        return parameters.normalised(_logits_at(self, x, parameters), self.gain)
+    def placed(self, parameters: NetworkParams, x: PointsX) -> NetworkParams:
+        """Centre the logits on points (N, D) and scale them to the deviation ``gain``."""
+        logits = _logits_at(self, x, parameters)
+        mean, deviation = jnp.mean(logits, axis=0), jnp.std(logits, axis=0)
+        factor = self.gain / jnp.where(deviation > 0, deviation, 1.0)
+        weight, bias = parameters.readout
+        readout = Affine(factor[:, None] * weight, factor * (bias - mean))
+        return parameters._replace(readout=readout)
 
-    def logits(self, x: PointX, parameters: Classifier) -> Functions:
+    def logits(self, x: PointX, parameters: NetworkParams) -> Functions:
         """Evaluate the network."""
         return parameters.readout(self.hidden(x, parameters.hidden))
 
-    def sharpened(self, parameters: Classifier, factor: float | Array) -> Classifier:
+    def sharpened(self, parameters: NetworkParams, factor: float | Array) -> NetworkParams:
         """Multiply the readout."""
         return parameters._replace(readout=parameters.readout.times(factor))
 
@@ -301,6 +261,7 @@ def _logits_at(partition: AbstractSoftmax, x: PointsX, parameters: Parameters) -
     return jax.vmap(lambda point: partition.logits(point, parameters))(x)
 
 
+@in_model_files
 class GridPartition(AbstractPartition):
     """Characteristic functions of the equal cells of the box: nothing to train.
 
@@ -318,25 +279,14 @@ class GridPartition(AbstractPartition):
         For no partitions.
     """
 
-    n_partitions: int = eqx.field(static=True)
-
-    def __init__(self, n_partitions: int) -> None:
-        self.n_partitions = _checked("GridPartition", n_partitions)
-
-    @property
-    def smoothness(self) -> float:
-        """The functions jump."""
-        return -1
-
-    @property
-    def trainable(self) -> bool:
-        """Nothing moves."""
-        return False
+    n_partitions: int = eqx.field(static=True, converter=int)
+    smoothness = -1  # the functions jump
+    trainable = False
 
     def init(self, key: RandomKey, box: BoxBounds) -> BoxBounds:
         """Return the lower corner and the sides of the box, (D, 2); nothing is drawn."""
         del key
-        return jnp.stack([box[:, 0], _sides(box)], axis=1)
+        return jnp.stack([box[:, 0], sides(box)], axis=1)
 
     def __call__(self, x: PointX, parameters: BoxBounds) -> Functions:
         """Evaluate φ at one point: one for the cell that it is in, zero elsewhere."""
@@ -376,17 +326,17 @@ def hard_assignment(partition: AbstractPartition, parameters: Any, x: np.ndarray
     return np.asarray(jnp.argmax(values, axis=1))
 
 
+#: Kinds of partition by name, made for a number of parts; "resnet" is the slides' deep one.
 PARTITIONS: dict[str, Callable[[int], AbstractPartition]] = {
     "rbf": RBFPartition,
-    "rbf-anisotropic": lambda n: RBFPartition(n, anisotropic=True),
+    "rbf-anisotropic": functools.partial(RBFPartition, anisotropic=True),
     "affine": PolynomialPartition,
-    "quadratic": lambda n: PolynomialPartition(n, 2),
-    "quartic": lambda n: PolynomialPartition(n, 4),
+    "quadratic": functools.partial(PolynomialPartition, degree=2),
+    "quartic": functools.partial(PolynomialPartition, degree=4),
     "network": NetworkPartition,
-    "resnet": lambda n: NetworkPartition(n, depth=8, activation="relu", residual=True),
+    "resnet": functools.partial(NetworkPartition, depth=8, activation="relu", residual=True),
     "grid": GridPartition,
 }
-"""Kinds of partition by name; ``"resnet"`` is the slides' deep one."""
 
 
 def partition_named(partition: Any, n_partitions: int) -> AbstractPartition:

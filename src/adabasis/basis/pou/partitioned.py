@@ -11,19 +11,18 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
-from ..base import AbstractBasis
+from ..base import AbstractBasis, in_model_files, require_positive
 from .partition import AbstractPartition, AbstractSoftmax, partition_named, sample_of
 from .polynomial import MOST_FUNCTIONS, check_space, dimension, multi_indices, products
 
+#: Smallest local scale, as a share of the spread of all points: a partition may own one point.
 LEAST_SCALE = 1e-3
-"""Smallest local scale, as a share of the spread of all points: a partition may own one point."""
-
+#: Share of the largest number that products of local coordinates stay below: of coefficients and
+#: norms there is room for.
 OVERFLOW = 1e-9
-"""Share of the largest number that products of local coordinates stay below: of coefficients and
-norms there is room for."""
 
 
-class Cells(NamedTuple):
+class PartitionParams(NamedTuple):
     """Parameters of a :class:`PartitionBasis`.
 
     Attributes
@@ -40,6 +39,7 @@ class Cells(NamedTuple):
     scale: Array
 
 
+@in_model_files
 class PartitionBasis(AbstractBasis):
     r"""A POUnet's functions Φ_{αβ}(x; ξ) = φ_α(x; ξ) P_β(x) (slides eq. 16 and 17).
 
@@ -82,37 +82,21 @@ class PartitionBasis(AbstractBasis):
     (24,)
     """
 
-    n_partitions: int = eqx.field(static=True)
-    degree: int = eqx.field(static=True)
-    partition: str | AbstractPartition = eqx.field(static=True, kw_only=True)
-    index_set: str = eqx.field(static=True, kw_only=True)
-    continuity: float = eqx.field(static=True, kw_only=True)
-    reach: float = eqx.field(static=True, kw_only=True)
+    n_partitions: int = eqx.field(static=True, converter=int)
+    degree: int = eqx.field(static=True, converter=int)
+    partition: str | AbstractPartition = eqx.field(static=True, kw_only=True, default="rbf")
+    index_set: str = eqx.field(static=True, kw_only=True, default="total")
+    continuity: float = eqx.field(static=True, kw_only=True, default=0.0, converter=float)
+    reach: float = eqx.field(static=True, kw_only=True, default=0.02, converter=float)
 
-    def __init__(
-        self,
-        n_partitions: int,
-        degree: int,
-        *,
-        partition: str | AbstractPartition = "rbf",
-        index_set: str = "total",
-        continuity: float = 0.0,
-        reach: float = 0.02,
-    ) -> None:
-        if n_partitions < 1 or degree < 0:
+    def __check_init__(self) -> None:
+        require_positive(self, "n_partitions", "reach")
+        if self.degree < 0 or not 0 <= self.continuity < math.inf:
             raise ValueError(
-                f"PartitionBasis(n_partitions={n_partitions}, degree={degree}): expected at least "
-                "1 and at least 0."
+                f"PartitionBasis(degree={self.degree}, continuity={self.continuity!r}): expected "
+                "two numbers of at least 0."
             )
-        check_space(degree, index_set)
-        if not (0 <= continuity < math.inf and reach > 0):
-            raise ValueError(
-                f"PartitionBasis(continuity={continuity!r}, reach={reach!r}): expected a number of "
-                "at least 0 and a positive one."
-            )
-        self.n_partitions, self.degree = int(n_partitions), int(degree)
-        self.partition, self.index_set = partition, index_set
-        self.continuity, self.reach = float(continuity), float(reach)
+        check_space(self.degree, self.index_set)
         _ = self.unity  # checks the name
 
     @property
@@ -142,7 +126,7 @@ class PartitionBasis(AbstractBasis):
             changes["partition"] = partition.replace(n_partitions=wanted)
         return super().replace(**changes)
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Cells:
+    def init(self, key: RandomKey, box: BoxBounds) -> PartitionParams:
         """Draw the partition, with local coordinates that suit points all over the box."""
         n_inputs = box.shape[0]
         if self.size(n_inputs) > MOST_FUNCTIONS:
@@ -156,11 +140,11 @@ class PartitionBasis(AbstractBasis):
         drawn = self.unity.init(partition_key, box)
         return self.recentred(drawn, sample_of(sample_key, box))
 
-    def placed(self, parameters: Cells, x: PointsX) -> Cells:
+    def placed(self, parameters: PartitionParams, x: PointsX) -> PartitionParams:
         """Adjust the partition and its local coordinates to the points (N, D)."""
         return self.recentred(self.unity.placed(parameters.partition, x), x)
 
-    def recentred(self, partition: Parameters, x: PointsX) -> Cells:
+    def recentred(self, partition: Parameters, x: PointsX) -> PartitionParams:
         """Return a partition with the local coordinates of the points that each part owns.
 
         Centre and scale are the mean and √3 standard deviations under the weights φ_α: a uniform
@@ -175,14 +159,14 @@ class PartitionBasis(AbstractBasis):
         squares = phi.T @ (x - middle) ** 2 - (mass - 1.0) * (centre - middle) ** 2
         variance = (jnp.maximum(squares, 0.0) + LEAST_SCALE * spread**2) / mass
         scale = math.sqrt(3.0) * jnp.maximum(jnp.sqrt(variance), LEAST_SCALE * spread)
-        return Cells(partition, centre, scale)
+        return PartitionParams(partition, centre, scale)
 
-    def __call__(self, x: PointX, parameters: Cells) -> Functions:
+    def __call__(self, x: PointX, parameters: PartitionParams) -> Functions:
         """Evaluate the P functions at one point; ValueError if it has another number of inputs."""
         local = self._local(x, parameters)
         return (self.unity(x, parameters.partition)[:, None] * local).reshape(-1)
 
-    def pieces(self, x: PointX, parameters: Cells, c: Array) -> Array:
+    def pieces(self, x: PointX, parameters: PartitionParams, c: Array) -> Array:
         """Return the local polynomials at one point for coefficients (P, Q): (N_part, Q)."""
         local = self._local(x, parameters)
         return jnp.einsum("ab,abq->aq", local, c.reshape(*local.shape, -1))
@@ -193,7 +177,7 @@ class PartitionBasis(AbstractBasis):
         soft = isinstance(self.unity, AbstractSoftmax) and self.n_partitions > 1
         return self.continuity if soft else 0.0
 
-    def ties(self, x: PointX, parameters: Cells) -> Functions:
+    def ties(self, x: PointX, parameters: PartitionParams) -> Functions:
         r"""Return the row whose product with c is the jump at the border nearest to x, (P,).
 
         With i and j the two largest logits at x and g = ℓ_i − ℓ_j, the border is near
@@ -221,7 +205,7 @@ class PartitionBasis(AbstractBasis):
         weight = jnp.where(near, 1 - jnp.where(near, distance, 0.0), 0.0)
         return (weight * signs[:, None] * local).reshape(-1)
 
-    def _local(self, x: Array, parameters: Cells) -> Array:
+    def _local(self, x: Array, parameters: PartitionParams) -> Array:
         """Return the polynomials of all parts at one point, (N_part, dim V)."""
         centre, scale = jax.lax.stop_gradient((parameters.centre, parameters.scale))
         if centre.shape[-1] != x.shape[0]:
@@ -229,11 +213,8 @@ class PartitionBasis(AbstractBasis):
                 f"{self!r}: parameters of {centre.shape[-1]} inputs, evaluated at a point of "
                 f"{x.shape[0]}. Draw them by init(key, box) with a box of {x.shape[0]} sides."
             )
-        indices = self._indices(x.shape[0])
+        indices = multi_indices(x.shape[0], self.degree, self.index_set)
         # Of points so far away that polynomials overflow, 0 · ∞ would be NaN.
         order = int(indices.sum(axis=1).max())
         furthest = (float(jnp.finfo(x.dtype).max) * OVERFLOW) ** (1 / (order + 1))
         return products(jnp.clip((x - centre) / scale, -furthest, furthest), indices)
-
-    def _indices(self, n_inputs: int) -> Any:
-        return multi_indices(n_inputs, self.degree, self.index_set)

@@ -10,14 +10,14 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 INDEX_SETS = ("total", "tensor", "hyperbolic")
+#: Functions of a space that is still made; a solve with so many takes minutes and gigabytes.
 MOST_FUNCTIONS = 20_000
-"""Functions of a space that is still made; a solve with so many takes minutes and gigabytes."""
 
 
 def check_space(degree: int, index_set: str) -> None:
@@ -112,22 +112,28 @@ def _orders(
                 yield ((i, k), *rest)
 
 
-def legendre(t: Array, degree: int) -> Array:
+def legendre(t: Any, degree: int, *, orthonormal: bool = True) -> Any:
     """Return √(2k+1) L_k(t), k = 0 … degree, along a new last axis: orthonormal on [−1, 1].
 
-    (k+1) L_{k+1} = (2k+1) t L_k − k L_{k−1}.
+    (k+1) L_{k+1} = (2k+1) t L_k − k L_{k−1}. Of NumPy arrays the result is one, too; without
+    ``orthonormal`` the factors are left out.
     """
-    values = [jnp.ones_like(t), t]
-    for k in range(1, degree):
-        values.append(((2 * k + 1) * t * values[k] - k * values[k - 1]) / (k + 1))
-    table = jnp.stack(values[: degree + 1], axis=-1)
-    return table * jnp.asarray(np.sqrt(2 * np.arange(degree + 1) + 1), t.dtype)
+    if isinstance(t, np.ndarray):
+        table: Any = np.polynomial.legendre.legvander(t, degree)
+    else:
+        values = [jnp.ones_like(t), t]
+        for k in range(1, degree):
+            values.append(((2 * k + 1) * t * values[k] - k * values[k - 1]) / (k + 1))
+        table = jnp.stack(values[: degree + 1], axis=-1)
+    factors = np.sqrt(2 * np.arange(degree + 1) + 1) if orthonormal else np.ones(degree + 1)
+    return table * factors.astype(t.dtype)
 
 
-def products(t: Array, indices: np.ndarray) -> Array:
-    """Return ∏_i √(2β_i+1) L_{β_i}(t_i) for every β: (…, D) → (…, dim V)."""
-    table = legendre(t, int(indices.max(initial=0)))
-    out = jnp.ones((*t.shape[:-1], len(indices)), t.dtype)
+def products(t: Any, indices: np.ndarray, *, orthonormal: bool = True) -> Any:
+    """Return ∏_i √(2β_i+1) L_{β_i}(t_i) for every β: (…, D) → (…, dim V), as :func:`legendre`."""
+    table = legendre(t, int(indices.max(initial=0)), orthonormal=orthonormal)
+    xp = np if isinstance(t, np.ndarray) else jnp
+    out = xp.ones((*t.shape[:-1], len(indices)), t.dtype)
     for i, orders in enumerate(indices.T):
         if orders.any():
             out = out * table[..., i, orders]
