@@ -23,7 +23,7 @@ train.schedule train.last_layer train.ngd train.record
 train.loop train
 models.storage models.record models.legacy models.labels models.fitted models.classifier models
 evidence.verdict evidence.classes evidence
-selection.arguments selection.linear selection.data selection.search selection.task selection
+selection.search selection.task selection.ridge selection
 regression.bases regression.strategy regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.intervals pou.merging pou.cuts pou.insertion pou.borders pou.drafts

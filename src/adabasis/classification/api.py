@@ -14,10 +14,8 @@ from ..models.classifier import Classifier
 from ..models.labels import index_of, indicators, learn_classes
 from ..models.record import Asked
 from ..regression.api import solved_again
-from ..selection.arguments import basis_last, named_bases, resolved_trainer
-from ..selection.data import Prepared, checked_data, merged
-from ..selection.search import Candidate, Search
-from ..selection.task import SEARCH_ROWS
+from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
+from ..selection.task import SEARCH_ROWS, Prepared, checked_data, merged
 from ..train import AbstractTrainer, Callback, CrossEntropy
 from .strategy import (
     MEMBERS,

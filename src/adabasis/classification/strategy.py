@@ -26,10 +26,9 @@ from ..geometry.domains import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
 from ..models.record import Asked, Ridge
-from ..selection import linear
-from ..selection.data import Prepared, padded_term, some_rows
+from ..selection.ridge import over_scales
 from ..selection.search import Candidate, Search
-from ..selection.task import NOTHING_LEARNT, DataTask
+from ..selection.task import NOTHING_LEARNT, DataTask, Prepared, describe, padded_term, some_rows
 from ..train import (
     NGD,
     AbstractTrainer,
@@ -139,7 +138,7 @@ class ClassificationTask(DataTask):
                 break
         least = min(tried)[0]
         error, ridge = next((pair for pair in tried if pair[0] <= least + INDIFFERENCE), tried[0])
-        label, ridge_taken = linear.describe(basis), Ridge(ridge, relative=False)
+        label, ridge_taken = describe(basis), Ridge(ridge, relative=False)
         return Candidate(basis, parameters, parameters, label, error, ridge=ridge_taken)
 
     def _error(
@@ -245,7 +244,7 @@ class ClassificationStrategy:
         """Solve each kind of basis as drawn, frozen features at each scale."""
         for restart, basis in itertools.product(range(self.n_restarts), bases):
             drawn = self.task.drawn(basis, restart)
-            for _, scaled, parameters in linear.over_scales(basis, drawn, SCALES):
+            for _, scaled, parameters in over_scales(basis, drawn, SCALES):
                 self.search.add(self.task.frozen(scaled, parameters))
                 if self.search.late():
                     return

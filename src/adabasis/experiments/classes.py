@@ -12,8 +12,7 @@ from ..basis import AbstractBasis
 from ..geometry.domains import AffineMap, bounding_box, unit_box
 from ..models.classifier import logits
 from ..models.labels import indicators
-from ..selection import linear as select
-from ..selection.data import padded_term
+from ..selection.task import draw, padded_term
 from ..train import AbstractTrainer, Budget, CrossEntropy, train
 from .spirals import spirals
 
@@ -55,7 +54,7 @@ def run(
         term = padded_term(scaled(x), indicators(y, int(y.max()) + 1), np.ones(len(x)))
         objective = CrossEntropy(term, ridge / len(x), basis)
         key = jax.random.key(seed, impl="rbg")
-        initial = select.draw(basis, key, unit_box(x.shape[1]))
+        initial = draw(basis, key, unit_box(x.shape[1]))
         trained = train(
             trainer, objective, initial, key=jax.random.fold_in(key, 1), budget=Budget(steps)
         )

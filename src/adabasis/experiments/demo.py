@@ -20,7 +20,7 @@ from ..evidence.verdict import judge
 from ..models.fitted import Fitted
 from ..models.storage import replacing
 from ..regression.api import fit
-from ..selection import linear as select
+from ..selection.task import describe
 from ..tables import learn, open_table, steam_table
 from ..train import GD, LSGD, AbstractTrainer, Callback, Progress, StopReason
 
@@ -86,9 +86,7 @@ class _Tour:
         began = time.perf_counter()
         with self._watching("fitting", None) as watch:
             model = _whole(fit(x[kept], y[kept], callbacks=[watch]))
-        self.say(
-            f"   fitted in {time.perf_counter() - began:.0f} s: {select.describe(model.basis)}"
-        )
+        self.say(f"   fitted in {time.perf_counter() - began:.0f} s: {describe(model.basis)}")
         verdict = judge(model, x, data.y, None, (kept, out), PEERS)
         self.say("   relative error on the held-out rows (root mean square over the spread):")
         for score in verdict.scores:

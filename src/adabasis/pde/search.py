@@ -22,7 +22,7 @@ from ..geometry.samplers import AbstractSampler, default_sampler
 from ..lstsq import Status
 from ..lstsq.solve import RCOND
 from ..models.record import Tried
-from ..selection.linear import draw
+from ..selection.task import draw
 from ..train import History, StopReason
 from .newton import newton
 from .problem import LinearProblem

@@ -18,8 +18,8 @@ from ..basis import AbstractPartition, PartitionBasis
 from ..basis.pou.partition import PARTITIONS
 from ..models.fitted import Fitted
 from ..models.record import Asked
-from ..selection.data import Prepared
 from ..selection.search import Candidate, Search
+from ..selection.task import Prepared
 from .drafts import STARTS, Wanted
 from .strategy import PieceStrategy, PieceTask
 

@@ -17,9 +17,9 @@ from ..basis.pou.polynomial import dimension
 from ..geometry.domains import unit_box
 from ..models.fitted import Fitted
 from ..regression.strategy import GOOD_ENOUGH, PRIOR, RegressionStrategy, RegressionTask
-from ..selection import linear
+from ..selection.ridge import MOST_NUMBERS
 from ..selection.search import Candidate, Search
-from ..selection.task import SEARCH_ROWS
+from ..selection.task import SEARCH_ROWS, draw
 from ..train import Run, Snapshots, StopReason
 from .borders import SHAPED, shaped, steepness
 from .drafts import Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
@@ -183,14 +183,14 @@ class PieceStrategy(RegressionStrategy):
         for degree in wanted.degrees(n_rows, n_inputs):
             size = dimension(n_inputs, degree, wanted.index_set)
             rows = min(n_rows, SEARCH_ROWS)
-            most = min(rows // GRID_ROWS, linear.MOST_NUMBERS // rows) // size
+            most = min(rows // GRID_ROWS, MOST_NUMBERS // rows) // size
             counts = [2**k for k in range(16) if 2**k <= most] or [1]
             errors = [math.inf]
             for count in counts if wanted.count is None else [wanted.count]:
                 basis = PartitionBasis(
                     count, degree, partition=self.partition, index_set=wanted.index_set
                 )
-                drawn = linear.draw(basis, task.data.key(0), unit_box(n_inputs))
+                drawn = draw(basis, task.data.key(0), unit_box(n_inputs))
                 drawn = basis.placed(drawn, jnp.asarray(task.data.z))
                 solved = search.add(task.frozen(basis, drawn))
                 errors.append(solved.loo_error)
@@ -346,7 +346,7 @@ def variants(
     )
     unity, box = plain.unity, jnp.asarray(unit_box(n_inputs))
     assert isinstance(unity, SHAPED)
-    drawn = linear.draw(unity, key, box)
+    drawn = draw(unity, key, box)
     slack = 0 if draft.cloud.loss(draft.labels) < EXACT**2 else SLACK
     found = shaped(unity, drawn, cloud, draft.labels, slack)
     if draft.count == 1:

@@ -15,10 +15,8 @@ from ..basis import AbstractBasis
 from ..geometry.domains import bounding_box
 from ..models.fitted import Fitted
 from ..models.record import Asked
-from ..selection.arguments import basis_last, named_bases, resolved_trainer
-from ..selection.data import Prepared, checked_data, merged
-from ..selection.search import Candidate, Search
-from ..selection.task import SEARCH_ROWS
+from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
+from ..selection.task import SEARCH_ROWS, Prepared, checked_data, merged
 from ..train import AbstractTrainer, Callback, Objective
 from .bases import default_bases
 from .strategy import MEMBERS, RegressionStrategy, RegressionTask, solve_rows

@@ -13,7 +13,7 @@ from jax import Array
 from .._runtime.compiled import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
-from ..selection.linear import MOST_NUMBERS
+from ..selection.ridge import MOST_NUMBERS
 
 WIDTHS = (64, 256)
 WIDEST = 1024

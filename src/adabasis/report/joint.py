@@ -12,8 +12,7 @@ import numpy as np
 from .._runtime.scope import numerics
 from ..models.classifier import Classifier
 from ..models.labels import index_of, indicators
-from ..selection.data import Prepared, some_rows
-from ..selection.task import SEARCH_ROWS
+from ..selection.task import SEARCH_ROWS, Prepared, some_rows
 from ..train import GD, Budget, CrossEntropy, History, train
 
 RATE = 1e-2

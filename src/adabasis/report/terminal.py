@@ -20,7 +20,7 @@ from ..evidence.verdict import Verdict
 from ..lstsq import Status
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
-from ..selection import linear as select
+from ..selection.task import describe
 from ..tables import TrainingData
 
 MOST_INPUTS = 30
@@ -131,7 +131,7 @@ def fit_done(
         if note != Status.UNDERDETERMINED.advice:  # said below, in words of the command line
             screen.line(f"  {note}", hang=2)
     functions = len(model.coefficients)
-    screen.line(f"Model:   {select.describe(model.basis)}; rank {model.rank} of {functions}")
+    screen.line(f"Model:   {describe(model.basis)}; rank {model.rank} of {functions}")
     n_rows = model.record.n_rows or 0
     if functions > n_rows:
         screen.line("         fewer rows than functions: regularised, the smallest solution taken")
@@ -150,7 +150,7 @@ def fit_written(screen: Screen, out: Path, page: Path | None = None) -> None:
 def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     """Say what a model is and how it was made."""
     record = model.record
-    screen.line(f"{name}: {select.describe(model.basis)}")
+    screen.line(f"{name}: {describe(model.basis)}")
     screen.line(f"  {counted(len(model.coefficients), 'function')}, rank {model.rank}")
     inputs = record.input_names or [f"x{i + 1}" for i in range(model.n_inputs)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

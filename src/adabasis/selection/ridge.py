@@ -1,4 +1,4 @@
-"""Choices made from the data without training: ridge, feature scale, number of features.
+"""Choices made from the data without training: ridge and feature scale.
 
 One factorization of the rows gives the leave-one-out residuals of every ridge in closed form, so a
 choice costs a few least-squares solves and needs no held-out rows.
@@ -15,9 +15,8 @@ from jax import Array
 
 from .. import lstsq, rows
 from .._runtime.compiled import quickly
-from .._runtime.notation import AnyArray, Parameters, RandomKey
-from ..basis import AbstractBasis, Ensemble
-from ..geometry.points import Points
+from .._runtime.notation import Parameters
+from ..basis import AbstractBasis
 
 #: Ridges tried, relative to the largest singular value of the unit-norm columns, squared.
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
@@ -25,18 +24,8 @@ RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
 #: next to nothing on the data and keeps coefficients small in gaps between them.
 INDIFFERENCE = 0.1
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-#: Points that drawn parameters are adjusted to.
-PLACED_ON = 1024
 #: Entries of a design matrix the search will factorize: bounds memory at about 1 GB.
 MOST_NUMBERS = 3 * 10**7
-
-
-def describe(basis: AbstractBasis) -> str:
-    """Return a basis's kind and its numbers in a few words."""
-    if isinstance(basis, Ensemble):
-        return f"mean of {basis.n_members}: {describe(basis.inner)}"
-    numbers = {k: v for k, v in basis.config().items() if type(v) in (int, float)}
-    return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
 
 @quickly(once=True)
@@ -101,26 +90,6 @@ def linear_fit(
     else:
         error, c = _score_with(basis.canonical(), parameters, term, jnp.asarray(ridge))
     return ridge, float(error), np.asarray(c)
-
-
-@quickly(once=True)
-def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
-    """Draw the parameters of a basis in one compiled call."""
-    return basis.init(key, jnp.asarray(box))
-
-
-def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Parameters:
-    """Adjust drawn parameters to points, or to a fixed number of them, padding left out."""
-    if not basis.needs_points:
-        return parameters
-    x = np.asarray(points.x)[np.asarray(points.weight) > 0]
-    some = np.linspace(0, len(x) - 1, PLACED_ON).round().astype(int)
-    return _placed(basis, parameters, x[some])
-
-
-@quickly(once=True)
-def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parameters:
-    return basis.placed(parameters, jnp.asarray(x))
 
 
 def over_scales(
