@@ -24,7 +24,7 @@ from ..regression.strategy import Search
 from ..selection.data import Prepared
 from ..selection.options import check_budgets, shown
 from ..train import Callback
-from .drafts import STARTS, Wanted
+from .starts import STARTS, SegmentationOptions
 from .strategy import PieceSearch
 
 STEPS = 60
@@ -97,7 +97,7 @@ def fit_pounet(
     """
     check_budgets("fit_pounet", max_steps, max_seconds, tol, 1, 1, ridge)
     deadline = time.perf_counter() + max_seconds
-    wanted = Wanted(
+    wanted = SegmentationOptions(
         count=_count(n_partitions, partition),
         degree=_number("degree", degree, 0),
         index_set=index_set,
@@ -161,7 +161,7 @@ def _count(asked: Any, partition: Any) -> int | None:
     return partition.n_partitions
 
 
-def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
+def _check(wanted: SegmentationOptions, partition: Any, data: Prepared) -> None:
     """Refuse what cannot be meant or cannot be fitted to these rows."""
     n_rows, n_inputs = data.x.shape
     if wanted.start not in ("auto", *STARTS):

@@ -19,7 +19,8 @@ from ..selection import linear as select
 from ..selection.search import SEARCH_ROWS, Candidate
 from ..train import Snapshot, Snapshots, StopReason
 from .borders import SHAPED, shaped, steepness
-from .drafts import Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
+from .candidates import HeldOut, Segmentation, different, ranked, segmentations, whole
+from .starts import SegmentationOptions, reseeded
 
 LOGIT_DEGREES = (1, 2, 4)
 """Degrees of the logits that are compared in more than one input."""
@@ -67,8 +68,8 @@ class PieceSearch(Search):
         seen = [seen for candidate, seen in self.watched if candidate is best]
         return seen[0].before(best.run.step) if seen and best.run else ()
 
-    def pieces(self, wanted: Wanted, partition: str | AbstractPartition) -> None:
-        """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
+    def pieces(self, wanted: SegmentationOptions, partition: str | AbstractPartition) -> None:
+        """Segment the points, train the best, and give parts that own nothing a new place."""
         if not _has_labels(partition):
             self._without_labels(partition, wanted)
             return
@@ -88,16 +89,20 @@ class PieceSearch(Search):
                 break
         self._reseed(drafted[0], partition, wanted)
 
-    def _drafted(self, points: HeldOut, seen: HeldOut | None, wanted: Wanted) -> list[Draft]:
-        """Draft pieces; where that is interrupted, go on with what there is."""
-        found: list[Draft] = []
+    def _drafted(
+        self, points: HeldOut, seen: HeldOut | None, wanted: SegmentationOptions
+    ) -> list[Segmentation]:
+        """Segment the points; where that is interrupted, go on with what there is."""
+        found: list[Segmentation] = []
         try:  # the list keeps what was drafted before an interrupt
-            found.extend(iter(drafts(*points, seen, wanted)))
+            found.extend(iter(segmentations(*points, seen, wanted)))
         except KeyboardInterrupt:
             self.cut_short = StopReason.INTERRUPTED
         return ranked(found or [whole(*points, wanted)])
 
-    def _without_labels(self, partition: AbstractPartition | str, wanted: Wanted) -> None:
+    def _without_labels(
+        self, partition: AbstractPartition | str, wanted: SegmentationOptions
+    ) -> None:
         """Solve or train partitions that no labels say anything about, until it is late.
 
         Those that are fixed, in all numbers; and those of a kind that is not known here.
@@ -130,10 +135,10 @@ class PieceSearch(Search):
 
     def _train(
         self,
-        draft: Draft,
+        draft: Segmentation,
         partition: str | AbstractPartition,
         seen: HeldOut | None,
-        wanted: Wanted,
+        wanted: SegmentationOptions,
     ) -> bool:
         """Train a draft in all variants; say whether to stop."""
         penalty = self._prior(draft)
@@ -169,7 +174,9 @@ class PieceSearch(Search):
         if tied and tied[0].held_out <= BY_CHANCE * best.held_out and tied[0] is not best:
             tied[0].standing = best.order
 
-    def _prefer_exact(self, draft: Draft, seen: HeldOut | None, wanted: Wanted) -> bool:
+    def _prefer_exact(
+        self, draft: Segmentation, seen: HeldOut | None, wanted: SegmentationOptions
+    ) -> bool:
         """Put an exact fit of the draft first where others win by a few held-out rows at most.
 
         A held-out row beside a jump may be on either side, and decides by itself what the error is:
@@ -197,10 +204,10 @@ class PieceSearch(Search):
 
     def _solve(
         self,
-        draft: Draft,
+        draft: Segmentation,
         partition: str | AbstractPartition,
         seen: HeldOut | None,
-        wanted: Wanted,
+        wanted: SegmentationOptions,
     ) -> bool:
         """Solve a draft's polynomials where nothing is to be trained; say whether to stop."""
         made = variants(draft, partition, seen, wanted, self.data.key(0))
@@ -229,31 +236,33 @@ class PieceSearch(Search):
             return best.held_out
         return math.sqrt(best.run.loss)
 
-    def _prior(self, draft: Draft) -> float:
+    def _prior(self, draft: Segmentation) -> float:
         """Return λ: the user's, or what the noise that the draft shows calls for."""
         if not isinstance(self.ridge, str):
             return self.ridge
-        return PRIOR * draft.cloud.left_out(draft.labels) ** 2 * float(draft.cloud.weight.mean())
+        return PRIOR * draft.fits.loo_error(draft.labels) ** 2 * float(draft.fits.weight.mean())
 
-    def _reseed(self, draft: Draft, partition: str | AbstractPartition, wanted: Wanted) -> None:
+    def _reseed(
+        self, draft: Segmentation, partition: str | AbstractPartition, wanted: SegmentationOptions
+    ) -> None:
         """Where a number of parts was asked for and some own nothing, put these elsewhere."""
         best = self.best
         if self.cut_short or wanted.count is None:
             return
         assert isinstance(best.basis, PartitionBasis)
-        owned = hard_assignment(best.basis.unity, best.parameters.partition, draft.cloud.x)
+        owned = hard_assignment(best.basis.unity, best.parameters.partition, draft.fits.x)
         if len(np.unique(owned)) >= wanted.count:
             return
-        labels = reseeded(draft.cloud, owned, wanted.count, wanted.seed)
-        again = dataclasses.replace(draft, labels=draft.cloud.settled(labels))
+        labels = reseeded(draft.fits, owned, wanted.count, wanted.seed)
+        again = dataclasses.replace(draft, labels=draft.fits.settled(labels))
         if again.count > len(np.unique(owned)):
             self._train(again, partition, None, wanted)
 
 
-def _is_of(draft: Draft, basis: AbstractBasis) -> bool:
+def _is_of(draft: Segmentation, basis: AbstractBasis) -> bool:
     """Whether a basis has as many pieces as a draft, of its degree."""
     return isinstance(basis, PartitionBasis) and (
-        (basis.n_partitions, basis.degree) == (draft.count, draft.cloud.degree)
+        (basis.n_partitions, basis.degree) == (draft.count, draft.fits.degree)
     )
 
 
@@ -265,10 +274,10 @@ def _has_labels(partition: str | AbstractPartition) -> bool:
 
 
 def variants(
-    draft: Draft,
+    draft: Segmentation,
     partition: str | AbstractPartition,
     seen: HeldOut | None,
-    wanted: Wanted,
+    wanted: SegmentationOptions,
     key: Any,
 ) -> Iterator[tuple[PartitionBasis, Cells]]:
     """Yield bases and parameters that begin where the draft ends.
@@ -276,7 +285,7 @@ def variants(
     Borders as sharp as can be, with polynomials that meet there and without; and soft ones, which
     points of both sides pull.
     """
-    cloud, n_inputs = draft.cloud, draft.cloud.x.shape[1]
+    cloud, n_inputs = draft.fits, draft.fits.x.shape[1]
     spacing = len(cloud.x) ** (-1 / n_inputs)
     reach = 10 * spacing if n_inputs == 1 else min(0.15, 2 * spacing)
     plain = PartitionBasis(
@@ -289,7 +298,7 @@ def variants(
     unity, box = plain.unity, jnp.asarray(np.tile([0.0, 1.0], (n_inputs, 1)))
     assert isinstance(unity, SHAPED)
     drawn = select.draw(unity, key, box)
-    slack = 0 if draft.cloud.loss(draft.labels) < EXACT**2 else SLACK
+    slack = 0 if draft.fits.loss(draft.labels) < EXACT**2 else SLACK
     found = shaped(unity, drawn, cloud, draft.labels, slack)
     if draft.count == 1:
         yield plain, plain.recentred(found, jnp.asarray(cloud.x))
@@ -302,31 +311,31 @@ def variants(
 
 
 def _of_size(
-    partition: str | AbstractPartition, draft: Draft, seen: HeldOut | None
+    partition: str | AbstractPartition, draft: Segmentation, seen: HeldOut | None
 ) -> str | AbstractPartition:
     """Return a partition into as many parts as the draft has."""
     if isinstance(partition, AbstractPartition):
         return partition.replace(n_partitions=draft.count)
     if partition != "auto":
         return partition
-    if draft.cloud.x.shape[1] == 1 or draft.count == 1:
+    if draft.fits.x.shape[1] == 1 or draft.count == 1:
         return "affine"
     names = {1: "affine", 2: "quadratic", 4: "quartic"}
-    rows, n_inputs = draft.cloud.x.shape
+    rows, n_inputs = draft.fits.x.shape
     most = rows / (ROWS_PER_LOGIT * (draft.count - 1))
     degrees = [q for q in LOGIT_DEGREES if q == 1 or dimension(n_inputs, q) <= most]
     errors = {q: _classified(draft, q, seen) for q in degrees} if len(degrees) > 1 else {1: 0.0}
     return names[min(errors, key=lambda q: errors[q])]
 
 
-def _classified(draft: Draft, degree: int, seen: HeldOut | None) -> float:
+def _classified(draft: Segmentation, degree: int, seen: HeldOut | None) -> float:
     """Return the squared error on points not seen with pieces told apart by such logits.
 
     Where there are few held-out rows one of them would decide: a share of the draft's own points
     after another is left out, too.
     """
-    cloud, labels = draft.cloud, draft.labels
-    c, unity = cloud.fit(labels), PolynomialPartition(draft.count, degree)
+    cloud, labels = draft.fits, draft.labels
+    c, unity = cloud.coefficients(labels), PolynomialPartition(draft.count, degree)
 
     def wrong(kept: np.ndarray, points: HeldOut) -> float:
         z, t, w = points
