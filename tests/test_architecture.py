@@ -26,7 +26,7 @@ evidence.verdict evidence.classes evidence
 selection.search selection.task selection.ridge selection
 regression.bases regression.strategy regression.api regression
 classification.strategy classification.api classification
-pou.segmentation pou.intervals pou.merging pou.cuts pou.insertion pou.borders pou.drafts
+pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou
 pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
 pde.again pde.solution pde.study pde.export pde.solving pde

@@ -15,7 +15,7 @@ from adabasis.basis.pou.partition import AbstractSoftmax, hard_assignment
 from adabasis.geometry.points import Points
 from adabasis.operators import Identity, Partial
 from adabasis.plots.partitions import breaks, pieces, shares
-from adabasis.pou.segmentation import Cloud
+from adabasis.pou.segmentation import LocalFits
 from adabasis.train import LSGN, Budget, Objective, Snapshot, StopReason, train
 
 from .laws import assert_close, assert_same_bits
@@ -175,13 +175,13 @@ def test_parts_that_own_nothing_are_reported():
 
 
 def test_a_part_that_has_lost_its_rows_is_given_a_new_place(bent_data, monkeypatch):
-    cloud_settled, calls = Cloud.settled, []
+    cloud_settled, calls = LocalFits.settled, []
 
     def two_at_first(cloud, labels):
         calls.append(labels)
         return np.minimum(cloud_settled(cloud, labels), 1 if len(calls) == 1 else 2)
 
-    monkeypatch.setattr(Cloud, "settled", two_at_first)
+    monkeypatch.setattr(LocalFits, "settled", two_at_first)
     again = fit_pounet(*bent_data, n_partitions=3, degree=1, start="merging")
     assert again.basis.n_partitions == 3
     assert_close(again([[0.2], [0.8]])[:, 0], bent(np.array([0.2, 0.8])), 1e-9)
@@ -193,7 +193,7 @@ def test_drafts_stop_in_time_and_an_interrupt_keeps_them(monkeypatch):
     late = fit_pounet(x, y, max_seconds=1e-6)
     assert late.stop_reason == StopReason.MAX_SECONDS
     assert np.all(np.isfinite(late(x)))
-    calls, settled = [], Cloud.settled
+    calls, settled = [], LocalFits.settled
 
     def interrupted(cloud, labels):
         calls.append(labels)
@@ -201,7 +201,7 @@ def test_drafts_stop_in_time_and_an_interrupt_keeps_them(monkeypatch):
             raise KeyboardInterrupt
         return settled(cloud, labels)
 
-    monkeypatch.setattr(Cloud, "settled", interrupted)
+    monkeypatch.setattr(LocalFits, "settled", interrupted)
     kept = fit_pounet(x, y, degree=1, start="merging")
     assert kept.stop_reason == StopReason.INTERRUPTED
     assert kept.basis.n_partitions == 2

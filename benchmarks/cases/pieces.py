@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from adabasis import LSGN, PartitionBasis, TwoPhase
-from adabasis.pou.drafts import STARTS
+from adabasis.pou.starts import STARTS
 
 from ..data import steam_split
 from ..fitting import Method, Problem, compare

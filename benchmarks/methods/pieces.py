@@ -10,8 +10,8 @@ from scipy.interpolate import make_smoothing_spline
 from scipy.optimize import least_squares
 
 from adabasis import LSGN, FrozenFeatures, PartitionBasis, fit, fit_pounet
-from adabasis.pou.intervals import segment
-from adabasis.pou.segmentation import Cloud, features
+from adabasis.pou.segmentation import LocalFits, features
+from adabasis.pou.starts import segment
 
 from ..fitting import Method, Outcome, Problem
 from .classical import PROCESS
@@ -76,8 +76,8 @@ def _segmented(problem: Problem, degree: int) -> tuple[np.ndarray, np.ndarray, n
     order = np.argsort(problem.x[:, 0])
     x, y = problem.x[order, 0], problem.y[order]
     found = segment(x, y[:, None], degree, MOST_SEGMENTS)
-    cloud = Cloud(x[:, None], y[:, None] / y.std(), np.ones(len(x)), degree)
-    return x, y, min(found, key=lambda starts: cloud.criterion(_labels(len(x), starts)))
+    fits = LocalFits(x[:, None], y[:, None] / y.std(), np.ones(len(x)), degree)
+    return x, y, min(found, key=lambda starts: fits.criterion(_labels(len(x), starts)))
 
 
 def _labels(n: int, starts: np.ndarray) -> np.ndarray:
@@ -87,8 +87,8 @@ def _labels(n: int, starts: np.ndarray) -> np.ndarray:
 def _segments(problem: Problem, degree: int) -> Outcome:
     """Fit discontinuous segments, each apart; they end half way between points."""
     x, y, starts = _segmented(problem, degree)
-    cloud = Cloud(x[:, None], y[:, None], np.ones(len(x)), degree)
-    c = cloud.fit(_labels(len(x), starts))
+    fits = LocalFits(x[:, None], y[:, None], np.ones(len(x)), degree)
+    c = fits.coefficients(_labels(len(x), starts))
     breaks = (x[starts[1:] - 1] + x[starts[1:]]) / 2
 
     def predict(points: np.ndarray) -> np.ndarray:

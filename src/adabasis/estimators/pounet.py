@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..basis import PARTITIONS, AbstractPartition, PartitionBasis
 from ..basis.pou.polynomial import INDEX_SETS
 from ..pou.api import fit_pounet
-from ..pou.drafts import STARTS
+from ..pou.starts import STARTS
 from .regressor import BUDGETS, AbstractRegressor
 
 

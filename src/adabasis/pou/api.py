@@ -20,7 +20,7 @@ from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..selection.search import Candidate, Search
 from ..selection.task import Prepared
-from .drafts import STARTS, Wanted
+from .starts import STARTS, SegmentationOptions
 from .strategy import PieceStrategy, PieceTask
 
 
@@ -109,7 +109,7 @@ def fit_pounet(
         start=start,
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
-    wanted = Wanted(
+    wanted = SegmentationOptions(
         count=_count(n_partitions, partition),
         degree=_number("degree", degree, 0),
         index_set=index_set,
@@ -149,7 +149,7 @@ def _count(asked: Any, partition: Any) -> int | None:
     return partition.n_partitions
 
 
-def _check(wanted: Wanted, partition: Any, data: Prepared) -> None:
+def _check(wanted: SegmentationOptions, partition: Any, data: Prepared) -> None:
     """Refuse what cannot be meant or cannot be fitted to these rows."""
     n_rows, n_inputs = data.x.shape
     if wanted.start not in ("auto", *STARTS):

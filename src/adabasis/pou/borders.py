@@ -14,63 +14,60 @@ from ..basis import NetworkPartition, PolynomialPartition, RBFPartition
 from ..basis.initialize import Affine
 from ..basis.pou.partition import AbstractSoftmax, RBFParams
 from ..basis.pou.polynomial import multi_indices, products
-from .segmentation import Cloud, features
+from .segmentation import LocalFits, features
 
+#: Kinds of partition whose parameters can be had from labels.
 SHAPED = (RBFPartition, PolynomialPartition, NetworkPartition)
-"""Kinds of partition whose parameters can be had from labels."""
 SQRT3 = np.sqrt(3.0)
+#: Mean square of a fit by which points may fit worse where a border passes over them: of jumps of
+#: three standard deviations.
 BY_NOISE = 9.0
-"""Mean square of a fit by which points may fit worse where a border passes over them: of jumps of
-three standard deviations."""
+#: Inverse ridge of the logistic regression: a border in the middle of the gap between segments.
 STIFFNESS = 1e6
-"""Inverse ridge of the logistic regression: a border in the middle of the gap between pieces."""
 
 
-def breakpoints(cloud: Cloud, labels: np.ndarray, slack: int = 0) -> np.ndarray:
-    """Return where each piece of one-dimensional data ends, (M − 1,).
+def breakpoints(fits: LocalFits, labels: np.ndarray, slack: int = 0) -> np.ndarray:
+    """Return where each segment of one-dimensional data ends, (M − 1,).
 
     That is where the polynomials of both sides meet, if they do so between the last point of one
     and the first of the other; else half way. With noise it may be up to ``slack`` points further,
-    inside these two pieces, if the points in between fit the other piece as well but for the noise.
+    inside these two segments, if the points in between fit the other one as well but for the noise.
     """
-    labels, order = cloud.runs(labels), np.argsort(cloud.x[:, 0], kind="stable")
-    c, x = cloud.fit(labels), cloud.x[order, 0]
-    errors, noise = cloud.errors(c)[order], cloud.loss(labels)
+    labels, order = fits.runs(labels), fits.order
+    c, x = fits.coefficients(labels), fits.x[order, 0]
+    errors, noise = fits.errors(c)[order], fits.loss(labels)
     ends = np.flatnonzero(np.diff(labels[order]))
     bounds = np.concatenate([[0], ends, [len(x) - 1]])
     found = []
     for k, last in enumerate(ends):
         left, right = labels[order[last]], labels[order[last + 1]]
         apart, middle = c[left] - c[right], 0.5 * (x[last] + x[last + 1])
-        near = _meeting(cloud, apart, x[last], x[last + 1], middle)
+        near = _meeting(fits, apart, x[last], x[last + 1], middle)
         first = max(last - slack, bounds[k] + 1 if k else 0)
         final = min(last + 1 + slack, bounds[k + 2])
-        far = _meeting(cloud, apart, x[first], x[final], near)
+        far = _meeting(fits, apart, x[first], x[final], near)
         moved = (x > min(near, far)) & (x <= max(near, far))
         worse = (errors[moved, right] - errors[moved, left]) * (1 if far < near else -1)
-        taken = np.mean(worse) <= BY_NOISE * noise if moved.any() else True
-        found.append(far if taken else near)
+        found.append(near if moved.any() and np.mean(worse) > BY_NOISE * noise else far)
     return np.array(found)
 
 
-def _meeting(cloud: Cloud, apart: np.ndarray, low: float, high: float, middle: float) -> float:
-    """Return the root in [low, high] of the output that differs most, or the middle."""
+def _meeting(fits: LocalFits, apart: np.ndarray, low: float, high: float, middle: float) -> float:
+    # The root in [low, high] of the output that differs most, or the middle.
+    def gap(*x: float) -> np.ndarray:
+        return features(np.array(x)[:, None], fits.degree) @ apart
 
-    def gap(x: float) -> np.ndarray:
-        return (features(np.array([[x]]), cloud.degree) @ apart)[0]
-
-    ends = np.abs(gap(low)) + np.abs(gap(high))
-    q = int(np.argmax(ends))
-    if not gap(low)[q] * gap(high)[q] < 0:
+    ends = gap(low, high)
+    q = int(np.argmax(np.abs(ends).sum(axis=0)))
+    if not ends[0, q] * ends[1, q] < 0:
         return middle
-    return float(brentq(lambda x: gap(x)[q], low, high, xtol=1e-300, rtol=1e-15))
+    return float(brentq(lambda x: gap(x)[0, q], low, high, xtol=1e-300, rtol=1e-15))
 
 
 def interval_weights(breaks: np.ndarray, sharpness: float) -> np.ndarray:
     """Return affine logits (M, 2) of intervals: neighbours differ by sharpness · (x − break)."""
-    slopes = sharpness * np.arange(len(breaks) + 1.0)
     offsets = -sharpness * np.append(0.0, np.cumsum(breaks))
-    return np.stack([offsets, slopes / SQRT3], axis=1)
+    return np.stack([offsets, sharpness * np.arange(len(offsets)) / SQRT3], axis=1)
 
 
 def labelled_weights(
@@ -98,43 +95,37 @@ def labelled_weights(
     return np.concatenate([-whole, whole]) / 2 if count == 2 else whole
 
 
-def logit_features(x: np.ndarray, degree: int) -> np.ndarray:
-    """Return the features that a PolynomialPartition's logits are linear in, (N, F)."""
-    indices = multi_indices(x.shape[1], degree)
-    norms = np.sqrt(np.prod(2 * indices + 1, axis=1))
-    return norms * products(x, indices, orthonormal=False)
-
-
 def shaped(
-    partition: AbstractSoftmax, drawn: Any, cloud: Cloud, labels: np.ndarray, slack: int = 0
+    partition: AbstractSoftmax, drawn: Any, fits: LocalFits, labels: np.ndarray, slack: int = 0
 ) -> Any:
     """Return parameters of a partition that tell the labels of points apart.
 
     ``drawn`` are some parameters of it: of networks the hidden layers are kept. The polynomial
     logits of an interval have their borders where neighbouring polynomials meet.
     """
-    x, count = cloud.x, partition.n_partitions
+    x = fits.x
     if isinstance(partition, RBFPartition):
         return _bumps(x, labels, drawn)
     if isinstance(partition, PolynomialPartition):
         if x.shape[1] == 1 and partition.degree == 1:
-            return jnp.asarray(interval_weights(breakpoints(cloud, labels, slack), 1.0))
-        rows = logit_features(x, partition.degree)
-        return jnp.asarray(labelled_weights(rows, labels, cloud.weight))
+            return jnp.asarray(interval_weights(breakpoints(fits, labels, slack), 1.0))
+        indices = multi_indices(x.shape[1], partition.degree)
+        rows = np.sqrt(np.prod(2 * indices + 1, axis=1)) * products(x, indices, orthonormal=False)
+        return jnp.asarray(labelled_weights(rows, labels, fits.weight))
     assert isinstance(partition, NetworkPartition)
     hidden = jax.vmap(lambda point: partition.hidden(point, drawn.hidden))(jnp.asarray(x))
     rows = np.concatenate([np.ones((len(x), 1)), np.asarray(hidden)], axis=1)
-    weights = labelled_weights(rows, labels, cloud.weight)
-    assert len(weights) == count
+    weights = labelled_weights(rows, labels, fits.weight)
     return drawn._replace(readout=Affine(jnp.asarray(weights[:, 1:]), jnp.asarray(weights[:, 0])))
 
 
 def _bumps(x: np.ndarray, labels: np.ndarray, drawn: RBFParams) -> RBFParams:
-    centre = np.stack([x[labels == k].mean(axis=0) for k in range(len(drawn.centre))])
-    spread = np.stack([x[labels == k].std(axis=0) for k in range(len(drawn.centre))])
+    segments = [x[labels == k] for k in range(len(drawn.centre))]
+    spread = np.stack([segment.std(axis=0) for segment in segments])
     if drawn.sharpness.shape[1] == 1:
         spread = spread.mean(axis=1, keepdims=True)
     least = 1e-3 * np.maximum(x.std(axis=0).max(), 1e-12)
+    centre = np.stack([segment.mean(axis=0) for segment in segments])
     return RBFParams(jnp.asarray(centre), jnp.asarray(1 / np.maximum(spread, least)))
 
 

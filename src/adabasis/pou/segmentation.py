@@ -1,4 +1,4 @@
-"""Data cut into pieces: labels of points, a polynomial for each label, the points' neighbours."""
+"""Data in segments: labels of points, a polynomial for each segment, the points' neighbours."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ from scipy.spatial import cKDTree
 from .. import lstsq
 from ..basis.pou.polynomial import multi_indices, products
 
+#: Relative residual that round-off leaves of an exact fit: smaller ones are no better.
 FLOOR = 1e-11
-"""Relative residual that round-off leaves of an exact fit: smaller ones are no better."""
+#: Relative cut-off of singular values of a segment's rows, whose columns are not scaled: fits of
+#: least norm to few points are to be those of the polynomials as they are.
 RCOND = 1e-12
-"""Relative cut-off of singular values of a piece's rows, whose columns are not scaled: fits of
-least norm to few points are to be those of the polynomials as they are."""
+#: Most rounds of reassigning points; they settle in a few.
 SWEEPS = 30
-"""Most rounds of reassigning points; they settle in a few."""
-
+#: Squared error, in medians, of a point that no segment around it fits: every segment that touches
+#: its own is offered to it too, and taken where the error is so many times less.
 STRAY = 100.0
-"""Squared error, in medians, of a point that no piece around it fits: every piece that touches its
-own is offered to it too, and taken where the error is so many times less."""
 
 
 def features(x: np.ndarray, degree: int, index_set: str = "total") -> np.ndarray:
     """Return products of Legendre polynomials of points in the unit box, (N, dim V)."""
-    indices = multi_indices(x.shape[1], degree, index_set)
-    return products(2 * x - 1, indices, orthonormal=False)
+    return products(2 * x - 1, multi_indices(x.shape[1], degree, index_set), orthonormal=False)
 
 
 @dataclasses.dataclass(frozen=True)
-class Cloud:
-    """Points with values and weights, and what pieces of them are fitted with.
+class LocalFits:
+    """Points with values and weights, and the polynomials that are fitted to segments of them.
 
     Attributes
     ----------
@@ -50,7 +48,7 @@ class Cloud:
     degree: int
     index_set: str = "total"
 
-    def at(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Cloud:
+    def at(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> LocalFits:
         """Return other points with the same polynomials."""
         return dataclasses.replace(self, x=x, y=y, weight=weight)
 
@@ -61,111 +59,115 @@ class Cloud:
 
     @property
     def size(self) -> int:
-        """V, the number of polynomials of a piece."""
+        """V, the number of polynomials of a segment."""
         return self.features.shape[1]
+
+    @functools.cached_property
+    def rows(self) -> np.ndarray:
+        """The rows [A | b] of least squares, weights in them: (N, V + Q)."""
+        return np.sqrt(self.weight)[:, None] * np.concatenate([self.features, self.y], axis=1)
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """The points in ascending order of their first input."""
+        return np.argsort(self.x[:, 0], kind="stable")
 
     @functools.cached_property
     def neighbours(self) -> np.ndarray:
         """The nearest points of each point, itself first: (N, k)."""
         n, n_inputs = self.x.shape
         if n_inputs == 1:  # on both sides, however wide the gaps
-            order = np.argsort(self.x[:, 0], kind="stable")
             around = np.clip(np.arange(n)[:, None] + [0, -1, 1, -2, 2, -3, 3], 0, n - 1)
-            return order[around[np.argsort(order)]]
+            return self.order[around[np.argsort(self.order)]]
         count = min(n, 2 * n_inputs + 5)
         return cKDTree(self.x).query(self.x, count)[1].reshape(n, count)
 
-    def fit(self, labels: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
-        """Return the coefficients (M, V, Q) of least squares on every piece.
+    def coefficients(self, labels: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
+        """Return the coefficients (M, V, Q) of least squares on every segment.
 
         Those on few points are of least norm: they fit there and stay tame elsewhere.
         """
-        root = np.sqrt(self.weight)[:, None]
-        rows, values = root * self.features, root * self.y
-        count = int(labels.max()) + 1
-        out = np.zeros((count, rows.shape[1], values.shape[1]))
-        for piece in range(count):
-            mine = labels == piece
-            if used is not None and np.sum(mine & used) >= 1.5 * rows.shape[1]:
+        a, b = np.split(self.rows, [self.size], axis=1)
+        out = np.zeros((int(labels.max()) + 1, a.shape[1], b.shape[1]))
+        for k in range(len(out)):
+            mine = labels == k
+            if used is not None and np.sum(mine & used) >= 1.5 * self.size:
                 mine &= used
             if mine.any():
-                factors = lstsq.factorize(rows[mine], RCOND, unit=False)
-                out[piece] = factors.solve(values[mine])
+                out[k] = lstsq.factorize(a[mine], RCOND, unit=False).solve(b[mine])
         return out
 
     def errors(self, c: np.ndarray) -> np.ndarray:
-        """Return every piece's squared error at every point, (N, M)."""
+        """Return every segment's squared error at every point, (N, M)."""
         predicted = np.einsum("nv,mvq->nmq", self.features, c)
         return np.sum((predicted - self.y[:, None, :]) ** 2, axis=2)
 
-    def loss(self, labels: np.ndarray) -> float:
-        """Return the weighted mean square of the residuals, each piece fitted by itself."""
-        errors = self.errors(self.fit(labels))[np.arange(len(labels)), labels]
-        return float(self.weight @ errors / self.weight.sum())
+    def mean_square(self, c: np.ndarray, labels: np.ndarray) -> float:
+        """Return the weighted mean square of the residuals of polynomials on their segments."""
+        return float(self.weight @ picked(self.errors(c), labels) / self.weight.sum())
 
-    def left_out(self, labels: np.ndarray) -> float:
+    def loss(self, labels: np.ndarray) -> float:
+        """Return the weighted mean square of the residuals, each segment fitted by itself."""
+        return self.mean_square(self.coefficients(labels), labels)
+
+    def loo_error(self, labels: np.ndarray) -> float:
         """Return the root mean square of residuals of fits that leave each point out in turn.
 
         Labels count as known. Points that alone determine a coefficient count with their values.
         """
+        a, b = np.split(self.rows, [self.size], axis=1)
         total = 0.0
-        for piece in range(int(labels.max()) + 1):
-            mine = labels == piece
-            root = np.sqrt(self.weight[mine])[:, None]
-            factors = lstsq.factorize(root * self.features[mine], RCOND, unit=False)
-            out = factors.loo_residuals(root * self.y[mine], alone="itself", least=1e-9)
+        for k in range(int(labels.max()) + 1):
+            factors = lstsq.factorize(a[labels == k], RCOND, unit=False)
+            out = factors.loo_residuals(b[labels == k], alone="itself", least=1e-9)
             total += float(np.sum(out**2))
         return float(np.sqrt(total / self.weight.sum() / self.y.shape[1]))
 
     def criterion(self, labels: np.ndarray, *, left_out: bool = False) -> float:
-        """Return Schwarz's criterion for pieces of an interval: their number against their fit.
+        """Return Schwarz's criterion for segments of an interval: their number against their fit.
 
-        Of residuals, or of those where each point is left out: without noise, pieces of hardly more
-        points than coefficients win by fitting those.
+        Of residuals, or of those where each point is left out: without noise, segments of hardly
+        more points than coefficients win by fitting those.
         """
         n, count = len(labels), int(labels.max()) + 1
         parameters = count * self.size * self.y.shape[1] + count - 1
-        square = self.left_out(labels) ** 2 if left_out else self.loss(labels)
+        square = self.loo_error(labels) ** 2 if left_out else self.loss(labels)
         return n * self.y.shape[1] * np.log(square + FLOOR**2) + parameters * np.log(n)
 
     def settled(self, labels: np.ndarray) -> np.ndarray:
-        """Give points at borders to the neighbouring piece that fits them best, again and again.
+        """Give points at borders to the neighbouring segment that fits them best, again and again.
 
-        Pieces are fitted to their inner points, those without neighbours of other pieces, so that
-        strays at the border do not count; of the labels met on the way the best are returned.
+        Segments are fitted to their inner points, those without neighbours of other segments, so
+        that strays at the border do not count; of the labels met on the way the best are returned.
         """
-        labels = compact(labels) if self.x.shape[1] > 1 else self.runs(labels)
-        best, least = labels, self.loss(labels)
+        along = self.x.shape[1] == 1
+        move = self._moved_ends if along else self._reassigned
+        seen = [self.runs(labels) if along else compact(labels)]
         for _ in range(SWEEPS):
+            labels = seen[-1]
             inner = np.all(labels[self.neighbours] == labels[:, None], axis=1)
-            errors = self.errors(self.fit(labels, inner))
-            moved = self._reassigned(labels, errors)
+            moved = move(labels, self.errors(self.coefficients(labels, inner)))
             if np.array_equal(moved, labels):
                 break
-            labels = compact(moved)
-            loss = self.loss(labels)
-            if loss < least:
-                best, least = labels, loss
-        return best
+            seen.append(compact(moved))
+        return min(seen, key=self.loss)
 
     def runs(self, labels: np.ndarray) -> np.ndarray:
-        """Return labels of an interval in order; a piece in several runs becomes several."""
-        order = np.argsort(self.x[:, 0], kind="stable")
-        out = np.empty_like(labels)
-        out[order] = np.cumsum(np.append(0, np.diff(labels[order]) != 0))
+        """Return labels of an interval in order; a segment in several runs becomes several."""
+        return self.from_starts(np.flatnonzero(np.diff(labels[self.order], prepend=-1)))
+
+    def from_starts(self, starts: np.ndarray) -> np.ndarray:
+        """Return labels of runs of an interval that start at these places of its order."""
+        out = np.empty(len(self.order), dtype=int)
+        out[self.order] = np.searchsorted(starts[1:], np.arange(len(out)), side="right")
         return out
 
     def _reassigned(self, labels: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """Return labels after one round: point by point, but whole runs of an interval.
-
-        In a corner of a piece, a few points may have none but points of another for neighbours.
-        """
-        if self.x.shape[1] == 1:
-            return self._moved_ends(labels, errors)
+        # One round, point by point. In a corner of a segment, a few points may have none but points
+        # of another for neighbours.
         around = labels[self.neighbours]
         moved, error = best_of(around, errors)
-        typical = max(float(np.median(errors[np.arange(len(labels)), labels])), FLOOR**2)
-        stray = error > STRAY * typical
+        stray = error > STRAY * max(float(np.median(picked(errors, labels))), FLOOR**2)
         touching = np.zeros((errors.shape[1],) * 2, dtype=bool)
         touching[around, labels[:, None]] = True
         beside = np.where(touching[labels[stray]], errors[stray], np.inf)
@@ -174,27 +176,29 @@ class Cloud:
         return moved
 
     def _moved_ends(self, labels: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """Return runs whose ends are the best for the given polynomials, one end after another."""
-        order = np.argsort(self.x[:, 0], kind="stable")
-        cost = (self.weight[:, None] * errors)[order]
-        starts = np.append(np.searchsorted(labels[order], np.arange(labels.max() + 1)), len(order))
+        # One round of an interval: runs whose ends are the best for the given polynomials.
+        cost = (self.weight[:, None] * errors)[self.order]
+        starts = np.searchsorted(labels[self.order], np.arange(labels.max() + 2))
         for k in range(1, len(starts) - 1):
             a, b = starts[k - 1], starts[k + 1]
             left, right = np.cumsum(cost[a:b, k - 1]), np.cumsum(cost[a:b, k])
             starts[k] = a + 1 + np.argmin((left - right)[:-1]) if b - a > 1 else starts[k]
-        out = np.empty_like(labels)
-        out[order] = np.searchsorted(starts[1:-1], np.arange(len(order)), side="right")
-        return out
+        return self.from_starts(starts[:-1])
+
+
+def picked(table: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return each row's entry (N,) in the column that is named for it."""
+    return table[np.arange(len(table)), columns]
 
 
 def best_of(offered: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the piece of the offered (N, k) that fits each point best, and its error: (N,) twice.
+    """Return the segment, of those offered (N, k), that fits each point best, and its error.
 
-    ``errors`` are those of all pieces, (N, M).
+    ``errors`` are those of all segments, (N, M).
     """
     found = np.take_along_axis(errors, offered, axis=1)
-    rows, best = np.arange(len(found)), np.argmin(found, axis=1)
-    return offered[rows, best], found[rows, best]
+    best = np.argmin(found, axis=1)
+    return picked(offered, best), picked(found, best)
 
 
 def compact(labels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What to try among partition of unity networks: drafts of pieces, trained in all variants."""
+"""What to try among partition of unity networks: segmentations of the points, trained in all variants."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from ..selection.search import Candidate, Search
 from ..selection.task import SEARCH_ROWS, draw
 from ..train import Run, Snapshots, StopReason
 from .borders import SHAPED, shaped, steepness
-from .drafts import Draft, HeldOut, Wanted, different, drafts, ranked, reseeded, whole
+from .candidates import HeldOut, Segmentation, different, ranked, segmentations, whole
+from .starts import SegmentationOptions, reseeded
 
 #: Gauss–Newton steps of a run by default.
 STEPS = 60
@@ -134,7 +135,7 @@ class PieceStrategy(RegressionStrategy):
 
     Attributes
     ----------
-    wanted : Wanted
+    wanted : SegmentationOptions
     partition : str or AbstractPartition
     """
 
@@ -142,7 +143,7 @@ class PieceStrategy(RegressionStrategy):
         self,
         search: Search[Candidate],
         task: PieceTask,
-        wanted: Wanted,
+        wanted: SegmentationOptions,
         partition: str | AbstractPartition,
     ) -> None:
         super().__init__(search, task)
@@ -151,24 +152,24 @@ class PieceStrategy(RegressionStrategy):
         self.seen = _held_out(task.data.fold(0)[1])
 
     def run(self) -> None:
-        """Draft pieces, train the best drafts, and give parts that own nothing a new place."""
+        """Segment the points, train the best, and give parts that own nothing a new place."""
         if not _has_labels(self.partition):
             self._without_labels()
             return
         points = _held_out(self.task.some(self.task.data.fold(0)[0]))
         assert points is not None
-        drafted = self._drafted(points)
-        for draft in different(drafted):
-            done = self._train(draft)
+        segmented = self._segmented(points)
+        for segmentation in different(segmented):
+            done = self._train(segmentation)
             if done or self.search.best.validation_error <= GOOD_ENOUGH:
                 break
-        self._reseed(drafted[0])
+        self._reseed(segmented[0])
 
-    def _drafted(self, points: HeldOut) -> list[Draft]:
-        """Draft pieces; where that is interrupted, go on with what there is."""
-        found: list[Draft] = []
-        try:  # the list keeps what was drafted before an interrupt
-            found.extend(iter(drafts(*points, self.seen, self.wanted)))
+    def _segmented(self, points: HeldOut) -> list[Segmentation]:
+        """Segmentation pieces; where that is interrupted, go on with what there is."""
+        found: list[Segmentation] = []
+        try:  # the list keeps what was segmented before an interrupt
+            found.extend(iter(segmentations(*points, self.seen, self.wanted)))
         except KeyboardInterrupt:
             self.search.cut_short = StopReason.INTERRUPTED
         return ranked(found or [whole(*points, self.wanted)])
@@ -217,18 +218,18 @@ class PieceStrategy(RegressionStrategy):
             label=label,
         )
 
-    def _train(self, draft: Draft) -> bool:
-        """Train a draft in all variants; say whether to stop."""
+    def _train(self, segmentation: Segmentation) -> bool:
+        """Train a segmentation in all variants; say whether to stop."""
         search, task = self.search, self.task
-        ridge = self._prior(draft)
-        if draft.count == 1 or task.asked.max_steps == 0 or search.late():
-            return self._solve(draft)
+        ridge = self._prior(segmentation)
+        if segmentation.count == 1 or task.asked.max_steps == 0 or search.late():
+            return self._solve(segmentation)
         # There may be no time for more than the first variant, which has ties.
         first = len(search.found) if math.isfinite(search.deadline) else None
         if first is not None:
-            self._solve(draft)
-        for basis, parameters in self._variants(draft):
-            candidate = self._trained(basis, parameters, ridge, f", from {draft.start}")
+            self._solve(segmentation)
+        for basis, parameters in self._variants(segmentation):
+            candidate = self._trained(basis, parameters, ridge, f", from {segmentation.start}")
             if self.fold is None:
                 error = task.frozen(basis, candidate.parameters).loo_error
                 candidate = dataclasses.replace(candidate, loo_error=error)
@@ -240,19 +241,21 @@ class PieceStrategy(RegressionStrategy):
                 first = None
             if self._error() < EXACT:
                 return True
-        self._redraw(draft)
+        self._redraw(segmentation)
         return False
 
-    def _variants(self, draft: Draft) -> Iterator[tuple[PartitionBasis, PartitionParams]]:
-        return variants(draft, self.partition, self.seen, self.wanted, self.task.data.key(0))
+    def _variants(
+        self, segmentation: Segmentation
+    ) -> Iterator[tuple[PartitionBasis, PartitionParams]]:
+        return variants(segmentation, self.partition, self.seen, self.wanted, self.task.data.key(0))
 
-    def _redraw(self, draft: Draft) -> None:
+    def _redraw(self, segmentation: Segmentation) -> None:
         """Draw the borders of an exact fit anew, each held-out row in the piece that fits it."""
         first = self.pieces.exact(self.search.found)
-        if self.seen is None or first is None or not _is_of(draft, first.basis):
+        if self.seen is None or first is None or not _is_of(segmentation, first.basis):
             return
         assert isinstance(first.basis, PartitionBasis)
-        more = draft.extended(*self.seen)
+        more = segmentation.extended(*self.seen)
         if more.torn:
             return
         made = variants(more, first.basis.unity, None, self.wanted, self.task.data.key(0))
@@ -261,9 +264,11 @@ class PieceStrategy(RegressionStrategy):
         if offers[1].loo_error < offers[0].loo_error:
             self.search.replace(first, parameters=parameters)
 
-    def _solve(self, draft: Draft) -> bool:
-        """Solve a draft's polynomials where nothing is to be trained; say whether to stop."""
-        basis, parameters = next(pair for pair in self._variants(draft) if not pair[0].continuity)
+    def _solve(self, segmentation: Segmentation) -> bool:
+        """Solve a segmentation's polynomials where nothing is to be trained; say whether to stop."""
+        basis, parameters = next(
+            pair for pair in self._variants(segmentation) if not pair[0].continuity
+        )
         candidate = self.task.frozen(basis, parameters)
         if self.fold == 0:
             candidate = dataclasses.replace(candidate, **self.task.held_out(candidate))
@@ -277,23 +282,27 @@ class PieceStrategy(RegressionStrategy):
             return best.validation_error
         return math.sqrt(best.run.loss)
 
-    def _prior(self, draft: Draft) -> float:
-        """Return λ: the user's, or what the noise that the draft shows calls for."""
+    def _prior(self, segmentation: Segmentation) -> float:
+        """Return λ: the user's, or what the noise that the segmentation shows calls for."""
         if self.task.asked.fixed_ridge is not None:
             return self._fixed_ridge
-        return PRIOR * draft.cloud.left_out(draft.labels) ** 2 * float(draft.cloud.weight.mean())
+        return (
+            PRIOR
+            * segmentation.fits.loo_error(segmentation.labels) ** 2
+            * float(segmentation.fits.weight.mean())
+        )
 
-    def _reseed(self, draft: Draft) -> None:
+    def _reseed(self, segmentation: Segmentation) -> None:
         """Where a number of parts was asked for and some own nothing, put these elsewhere."""
         best, count = self.search.best, self.wanted.count
         if self.search.cut_short or count is None:
             return
         assert isinstance(best.basis, PartitionBasis)
-        owned = hard_assignment(best.basis.unity, best.parameters.partition, draft.cloud.x)
+        owned = hard_assignment(best.basis.unity, best.parameters.partition, segmentation.fits.x)
         if len(np.unique(owned)) >= count:
             return
-        labels = reseeded(draft.cloud, owned, count, self.wanted.seed)
-        again = dataclasses.replace(draft, labels=draft.cloud.settled(labels))
+        labels = reseeded(segmentation.fits, owned, count, self.wanted.seed)
+        again = dataclasses.replace(segmentation, labels=segmentation.fits.settled(labels))
         if again.count > len(np.unique(owned)):
             self.seen = None
             self._train(again)
@@ -308,10 +317,10 @@ def _held_out(term: Any) -> HeldOut | None:
     return z, t, w
 
 
-def _is_of(draft: Draft, basis: AbstractBasis) -> bool:
-    """Whether a basis has as many pieces as a draft, of its degree."""
+def _is_of(segmentation: Segmentation, basis: AbstractBasis) -> bool:
+    """Whether a basis has as many pieces as a segmentation, of its degree."""
     return isinstance(basis, PartitionBasis) and (
-        (basis.n_partitions, basis.degree) == (draft.count, draft.cloud.degree)
+        (basis.n_partitions, basis.degree) == (segmentation.count, segmentation.fits.degree)
     )
 
 
@@ -323,80 +332,82 @@ def _has_labels(partition: str | AbstractPartition) -> bool:
 
 
 def variants(
-    draft: Draft,
+    segmentation: Segmentation,
     partition: str | AbstractPartition,
     seen: HeldOut | None,
-    wanted: Wanted,
+    wanted: SegmentationOptions,
     key: Any,
 ) -> Iterator[tuple[PartitionBasis, PartitionParams]]:
-    """Yield bases and parameters that begin where the draft ends.
+    """Yield bases and parameters that begin where the segmentation ends.
 
     Borders as sharp as can be, with polynomials that meet there and without; and soft ones, which
     points of both sides pull.
     """
-    cloud, n_inputs = draft.cloud, draft.cloud.x.shape[1]
-    spacing = len(cloud.x) ** (-1 / n_inputs)
+    fits, n_inputs = segmentation.fits, segmentation.fits.x.shape[1]
+    spacing = len(fits.x) ** (-1 / n_inputs)
     reach = 10 * spacing if n_inputs == 1 else min(0.15, 2 * spacing)
     plain = PartitionBasis(
-        draft.count,
-        cloud.degree,
-        partition=_of_size(partition, draft, seen),
+        segmentation.count,
+        fits.degree,
+        partition=_of_size(partition, segmentation, seen),
         index_set=wanted.index_set,
         reach=reach,
     )
     unity, box = plain.unity, jnp.asarray(unit_box(n_inputs))
     assert isinstance(unity, SHAPED)
     drawn = draw(unity, key, box)
-    slack = 0 if draft.cloud.loss(draft.labels) < EXACT**2 else SLACK
-    found = shaped(unity, drawn, cloud, draft.labels, slack)
-    if draft.count == 1:
-        yield plain, plain.recentred(found, jnp.asarray(cloud.x))
+    slack = 0 if segmentation.fits.loss(segmentation.labels) < EXACT**2 else SLACK
+    found = shaped(unity, drawn, fits, segmentation.labels, slack)
+    if segmentation.count == 1:
+        yield plain, plain.recentred(found, jnp.asarray(fits.x))
         return
-    steep = steepness(unity, found, cloud.x) or 1.0  # zero where logits tell nothing apart
+    steep = steepness(unity, found, fits.x) or 1.0  # zero where logits tell nothing apart
     tied = plain.replace(continuity=TIED.get(n_inputs, TIED_MORE))
     for basis, slope in ((tied, HARD), (plain, HARD), (plain, SOFT)):
         sharpened = unity.sharpened(found, slope / spacing / steep)
-        yield basis, basis.recentred(sharpened, jnp.asarray(cloud.x))
+        yield basis, basis.recentred(sharpened, jnp.asarray(fits.x))
 
 
 def _of_size(
-    partition: str | AbstractPartition, draft: Draft, seen: HeldOut | None
+    partition: str | AbstractPartition, segmentation: Segmentation, seen: HeldOut | None
 ) -> str | AbstractPartition:
-    """Return a partition into as many parts as the draft has."""
+    """Return a partition into as many parts as the segmentation has."""
     if isinstance(partition, AbstractPartition):
-        return partition.replace(n_partitions=draft.count)
+        return partition.replace(n_partitions=segmentation.count)
     if partition != "auto":
         return partition
-    if draft.cloud.x.shape[1] == 1 or draft.count == 1:
+    if segmentation.fits.x.shape[1] == 1 or segmentation.count == 1:
         return "affine"
     names = {1: "affine", 2: "quadratic", 4: "quartic"}
-    rows, n_inputs = draft.cloud.x.shape
-    most = rows / (ROWS_PER_LOGIT * (draft.count - 1))
+    rows, n_inputs = segmentation.fits.x.shape
+    most = rows / (ROWS_PER_LOGIT * (segmentation.count - 1))
     degrees = [q for q in LOGIT_DEGREES if q == 1 or dimension(n_inputs, q) <= most]
-    errors = {q: _classified(draft, q, seen) for q in degrees} if len(degrees) > 1 else {1: 0.0}
+    errors = (
+        {q: _classified(segmentation, q, seen) for q in degrees} if len(degrees) > 1 else {1: 0.0}
+    )
     return names[min(errors, key=lambda q: errors[q])]
 
 
-def _classified(draft: Draft, degree: int, seen: HeldOut | None) -> float:
+def _classified(segmentation: Segmentation, degree: int, seen: HeldOut | None) -> float:
     """Return the squared error on points not seen with pieces told apart by such logits.
 
-    Where there are few held-out rows one of them would decide: a share of the draft's own points
+    Where there are few held-out rows one of them would decide: a share of the segmentation's own points
     after another is left out, too.
     """
-    cloud, labels = draft.cloud, draft.labels
-    c, unity = cloud.fit(labels), PolynomialPartition(draft.count, degree)
+    fits, labels = segmentation.fits, segmentation.labels
+    c, unity = fits.coefficients(labels), PolynomialPartition(segmentation.count, degree)
 
     def wrong(kept: np.ndarray, points: HeldOut) -> float:
         z, t, w = points
-        mine = cloud.x[kept], cloud.y[kept], cloud.weight[kept]
-        weights = shaped(unity, None, cloud.at(*mine), labels[kept])
-        errors = cloud.at(z, t, w).errors(c)
+        mine = fits.x[kept], fits.y[kept], fits.weight[kept]
+        weights = shaped(unity, None, fits.at(*mine), labels[kept])
+        errors = fits.at(z, t, w).errors(c)
         return float(w @ errors[np.arange(len(z)), hard_assignment(unity, weights, z)])
 
     every = np.arange(len(labels))
     total = 0.0 if seen is None else wrong(every, seen)
     for share in range(SHARES if seen is None or len(labels) <= FEW_POINTS else 0):
         out, kept = every[share::SHARES], np.delete(every, np.s_[share::SHARES])
-        if len(np.unique(labels[kept])) == draft.count:
-            total += wrong(kept, (cloud.x[out], cloud.y[out], cloud.weight[out]))
+        if len(np.unique(labels[kept])) == segmentation.count:
+            total += wrong(kept, (fits.x[out], fits.y[out], fits.weight[out]))
     return total

@@ -1,0 +1,201 @@
+"""Candidate segmentations: from different degrees and numbers of segments, and their errors.
+
+Nothing here is differentiated: a segmentation costs a few small least-squares fits, so that many
+can be compared and only the best are handed to Gauss–Newton steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .segmentation import FLOOR, LocalFits, best_of
+from .starts import STARTS, SegmentationOptions
+
+#: Numbers of segments compared in more than one input; in one, all numbers are.
+COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
+MOST_INTERVALS = 64
+#: Scores within this factor count as equal, and the smaller segmentation goes first.
+ALIKE = 1.15
+#: Segmentations that are trained where numbers are to be chosen.
+TRIED = 2
+#: A segmentation whose score is this many times the best one's is not trained.
+WORSE = 3.0
+#: Relative error of segments that need no higher degree, each point left out in turn.
+EXACT = 1e-10
+#: Share of the error beside borders that the error of the segments may be, if borders decide; and
+#: factor within which such segmentations have borders that are as good.
+HIDDEN, WITHIN = 0.01, 2.0
+#: Rows below which a number of segments is not chosen: there is one.
+FEWEST_ROWS = 40
+#: Points around one that has no label yet, whose segments are offered to it.
+NEARBY = 8
+#: Points, values and weights that are not fitted.
+HeldOut = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmentation:
+    """Labels of points, and what they are worth.
+
+    Attributes
+    ----------
+    fits : LocalFits
+        The points.
+    labels : array, shape (N,)
+    score : float
+        Geometric mean of two errors: of the segments, each point left out in turn, and on held-out
+        points, each in the segment of the nearest point, which many segments make worse.
+        (Alone the latter is that of points on the wrong side, whatever the segments.)
+    start : str
+    loo_error : float
+        The error of the segments alone.
+    """
+
+    fits: LocalFits
+    labels: np.ndarray
+    score: float
+    start: str
+    loo_error: float = math.nan
+
+    @property
+    def count(self) -> int:
+        """The number of segments."""
+        return int(self.labels.max()) + 1
+
+    def extended(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Segmentation:
+        """Return one of more points, each in that segment nearby which fits it best."""
+        fits, nearby = self.fits, min(NEARBY, len(self.labels))
+        nearest = cKDTree(fits.x).query(x, nearby)[1].reshape(len(x), nearby)
+        errors = fits.at(x, y, weight).errors(fits.coefficients(self.labels))
+        labels = np.append(self.labels, best_of(self.labels[nearest], errors)[0])
+        both = ((fits.x, x), (fits.y, y), (fits.weight, weight))
+        extended = fits.at(*(np.concatenate(pair) for pair in both))
+        return dataclasses.replace(self, fits=extended, labels=labels)
+
+    @property
+    def torn(self) -> bool:
+        """Whether a segment of an interval is in several runs."""
+        return self.fits.x.shape[1] == 1 and self.fits.runs(self.labels).max() >= self.count
+
+    @functools.cached_property
+    def beside(self) -> float:
+        """The root mean square error of points in the segment of their nearest neighbour."""
+        fits = self.fits
+        nearest = self.labels[fits.neighbours[:, min(1, len(self.labels) - 1)]]
+        return _error(fits, self.labels, fits, nearest)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether points on the wrong side of borders hide the error of the segments.
+
+        Borders of an interval are single points, and cuts are too rough to tell.
+        """
+        return (
+            self.fits.x.shape[1] > 1
+            and self.start != "cuts"
+            and self.loo_error < HIDDEN * self.beside
+        )
+
+    @property
+    def grade(self) -> int:
+        """The score in steps of ``ALIKE``: those of one step count as equal."""
+        return round(math.log(self.score, ALIKE))
+
+
+def ranked(found: Iterable[Segmentation]) -> list[Segmentation]:
+    """Return segmentations, best first.
+
+    Where borders hide the errors of segments, more segments only mean more borders: the fewest go
+    first of those whose borders do about as well.
+    """
+    in_order = sorted(found, key=lambda each: (each.grade, each.count * each.fits.size))
+    if not in_order[0].hidden:
+        return in_order
+    hidden = [each for each in in_order if each.hidden]
+    most = WITHIN * min(each.beside for each in hidden)
+    fewest = min((each for each in hidden if each.beside <= most), key=lambda each: each.count)
+    return [fewest, *(each for each in in_order if each is not fewest)]
+
+
+def different(in_order: list[Segmentation]) -> list[Segmentation]:
+    """Return the best segmentations that differ in degree or number.
+
+    One with more segments than another of its degree that is as good is left out, or than the first
+    where borders decide; unless they come from cuts: those are rough, and only training tells what
+    the segments are worth.
+    """
+    fewest: dict[tuple[int, int], int] = {}
+    kinds: dict[tuple[int, int], Segmentation] = {}
+    first = in_order[0]
+    for each in in_order:
+        if first.hidden and each.count > first.count:
+            continue
+        least = fewest.setdefault((each.fits.degree, each.grade), each.count)
+        needed = each.count <= least or each.start == "cuts"
+        if needed and each.score <= WORSE * first.score:
+            kinds.setdefault((each.fits.degree, each.count), each)
+    return list(kinds.values())[:TRIED]
+
+
+def whole(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray, options: SegmentationOptions
+) -> Segmentation:
+    """Return what takes no time: one segment, its score that of the mean."""
+    fits = LocalFits(x, y, weight, options.degrees(*x.shape)[0], options.index_set)
+    return Segmentation(fits, np.zeros(len(x), dtype=int), 1.0, "one segment")
+
+
+def segmentations(
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    held_out: HeldOut | None,
+    options: SegmentationOptions,
+) -> Iterator[Segmentation]:
+    """Yield segmentations of all degrees and numbers of segments, until it is late."""
+    start = options.start_for(x.shape[1])
+    nearest = None if held_out is None else cKDTree(x).query(held_out[0])[1]
+    for degree in options.degrees(*x.shape):
+        fits = LocalFits(x, y, weight, degree, options.index_set)
+        for labels in _labels(fits, start, options):
+            score = loo_error = fits.loo_error(labels) + FLOOR
+            if held_out is not None:
+                unseen = _error(fits, labels, fits.at(*held_out), labels[nearest])
+                score = math.sqrt(loo_error * unseen)
+            yield Segmentation(fits, labels, score + FLOOR, start, loo_error)
+            if loo_error < EXACT or options.late():
+                return
+
+
+def _labels(fits: LocalFits, start: str, options: SegmentationOptions) -> Iterator[np.ndarray]:
+    # Settled labels of each number of segments; for intervals the best number only.
+    n_rows, n_inputs = fits.x.shape
+    most = max(1, n_rows // (2 * fits.size))
+    counts = [1]
+    if options.count is not None:
+        counts = [min(options.count, most)]
+    elif n_rows >= FEWEST_ROWS:
+        compared = range(1, MOST_INTERVALS + 1) if n_inputs == 1 else COUNTS
+        counts = [count for count in compared if count <= most]
+    path = {1: np.zeros(n_rows, dtype=int)}
+    if max(counts) > 1:
+        path |= STARTS[start](fits, max(counts), options)
+    reached = [path[count] for count in counts if count in path] or [path[max(path)]]
+    if n_inputs > 1:
+        yield from map(fits.settled, reached)
+        return
+    criterion = functools.partial(fits.criterion, left_out=True)
+    if start == "segments":  # the best of every number: one of them is settled
+        reached = [min(reached, key=criterion)]
+    yield min([*reached, *map(fits.settled, reached)], key=criterion)
+
+
+def _error(fits: LocalFits, labels: np.ndarray, unseen: LocalFits, there: np.ndarray) -> float:
+    # Root mean square error of other points, each in the segment that is named for it.
+    return math.sqrt(unseen.mean_square(fits.coefficients(labels), there) / fits.y.shape[1])
