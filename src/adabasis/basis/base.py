@@ -65,12 +65,10 @@ class AbstractBasis(eqx.Module):
         through the points x (N, D) on either side, and a derivative averaged over the distance
         between them tells more than the one of this side.
         """
-        del parameters, x
         return self
 
     def placed(self, parameters: Parameters, x: PointsX) -> Parameters:
         """Adjust drawn parameters to the points (N, D) they are to be used at: here, not at all."""
-        del x
         return parameters
 
     @property
@@ -106,7 +104,6 @@ class AbstractBasis(eqx.Module):
 
     def with_slopes(self, tried: Sequence[float]) -> list[AbstractBasis]:
         """Return this basis with each slope that is worth a try, where its own is left open."""
-        del tried
         return [self]
 
     def narrower(self, least: int) -> AbstractBasis | None:
@@ -114,7 +111,6 @@ class AbstractBasis(eqx.Module):
 
         ``None`` where there is none.
         """
-        del least
         return None
 
     def widened(self, narrower: Parameters, key: RandomKey, box: BoxBounds) -> Parameters:
@@ -208,7 +204,7 @@ class AbstractWrapper(AbstractBasis):
         return self.inner.size(len(self.box_to_inner(jnp.asarray(unit_box(n_inputs)))))
 
     def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
-        """Return that of the inner basis, or this one if it is the inner basis itself."""
+        """Return that of the inner basis, or this one if that is the inner basis itself."""
         smooth = self.inner.linearizable(parameters, jax.vmap(self.to_inner)(x))
         if smooth is self.inner:
             return self

@@ -84,14 +84,9 @@ class FrozenFeatures(AbstractActivated):
             return [self]
         return [self.replace(scale=s) for s in ((1.0,) if self.sigma.homogeneous else tried)]
 
-    def size(self, n_inputs: int) -> int:
-        """Return P, the number of functions, for D = ``n_inputs``."""
-        return self.width + 1 + n_inputs
-
     def init(self, key: RandomKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
-        net = Architecture(self.width, 1, self.sigma, residual=False)
-        (layer,) = BoxInit()(key, box, net)
+        (layer,) = BoxInit()(key, box, Architecture(self.width, 1, self.sigma, residual=False))
         return layer.times(self.slope)
 
     def __call__(self, x: PointX, parameters: Affine) -> Functions:

@@ -127,22 +127,15 @@ class Ensemble(AbstractWrapper):
 
     def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
         """Draw every member by itself."""
-        drawn = [self.inner.init(k, box) for k in jax.random.split(key, self.n_members)]
-        return _stacked(drawn)
+        return _stacked([self.inner.init(k, box) for k in jax.random.split(key, self.n_members)])
 
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate the functions of all members at one point."""
         return jax.vmap(self.inner, in_axes=(None, 0))(x, parameters).reshape(-1)
 
     def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
-        """Return those of the members side by side."""
-        smooth = [self.inner.linearizable(xi, x) for _, xi in self.members(parameters)]
-
-        def functions(point: Array, parameters: Parameters) -> Array:
-            members = zip(smooth, self.members(parameters), strict=True)
-            return jnp.concatenate([one(point, xi) for one, (_, xi) in members])
-
-        return self if all(one is self.inner for one in smooth) else functions
+        """Return this basis: members are trained apart, where their kinks are averaged."""
+        return self
 
     def placed(self, parameters: Parameters, x: PointsX) -> Parameters:
         """Place every member."""
@@ -162,8 +155,8 @@ class Ensemble(AbstractWrapper):
     def widened(self, narrower: Parameters, key: RandomKey, box: BoxBounds) -> Parameters:
         """Widen every member."""
         keys, members = jax.random.split(key, self.n_members), self.members(narrower)
-        widened = [self.inner.widened(xi, k, box) for k, (_, xi) in zip(keys, members, strict=True)]
-        return _stacked(widened)
+        pairs = zip(keys, members, strict=True)
+        return _stacked([self.inner.widened(xi, k, box) for k, (_, xi) in pairs])
 
 
 def _stacked(members: list[Parameters]) -> Parameters:

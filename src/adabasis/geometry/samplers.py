@@ -18,6 +18,8 @@ from .points import Points, tensor_grid
 class AbstractSampler(abc.ABC):
     """A way of placing points in the unit box; frozen dataclasses."""
 
+    per_side: int | None = None
+
     @abc.abstractmethod
     def unit(self, n: int, n_inputs: int, seed: int) -> Points:
         """Return about ``n`` points of [0, 1]^D with weights that sum to one."""
@@ -38,7 +40,7 @@ class AbstractSampler(abc.ABC):
 
     def count(self, n_inputs: int) -> int | None:
         """Return the number of points in D dimensions, ``None`` where the caller says."""
-        return None
+        return None if self.per_side is None else self.per_side**n_inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +74,6 @@ class Gauss(AbstractSampler):
         nodes, weights = np.polynomial.legendre.leggauss(side)
         return _tensor((nodes + 1) / 2, weights / 2, n_inputs)
 
-    def count(self, n_inputs: int) -> int | None:
-        """Return per_side^D."""
-        return None if self.per_side is None else self.per_side**n_inputs
-
 
 @dataclasses.dataclass(frozen=True)
 class Cartesian(AbstractSampler):
@@ -97,10 +95,6 @@ class Cartesian(AbstractSampler):
         """Return per_side^D points; the number wanted and the seed are not used."""
         nodes = np.linspace(0.0, 1.0, self.per_side)
         return _tensor(nodes, np.full(self.per_side, 1 / self.per_side), n_inputs)
-
-    def count(self, n_inputs: int) -> int | None:
-        """Return per_side^D."""
-        return self.per_side**n_inputs
 
 
 def default_sampler(n_inputs: int) -> AbstractSampler:

@@ -128,15 +128,9 @@ class Scaled(AbstractOperator):
     operator : AbstractOperator
     """
 
-    coefficient: Field = eqx.field(static=True)
+    coefficient: Field = eqx.field(static=True, converter=as_field)
     operator: AbstractOperator
     names: tuple[str, ...] = eqx.field(static=True, default=())
-
-    def __check_init__(self) -> None:
-        if not isinstance(self.coefficient, Field):
-            raise TypeError(
-                f"Scaled({self.coefficient!r}, ...): write coefficient * operator instead."
-            )
 
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Bind coefficient and operator."""
@@ -155,24 +149,19 @@ class Scaled(AbstractOperator):
         return lambda x: self._number_at(x) * image(x)
 
     def _number_at(self, x: PointX) -> Any:
-        value = at_point(self.coefficient, self._names_at(x), x)
+        if not self.names and unknown_names(self.coefficient, ()):
+            raise ValueError(
+                f"coefficient {self.coefficient!r}: the order of the coordinates is not known "
+                "here. Bind the operator first: operator.bind(domain.names)."
+            )
+        names = self.names or [f"x{i}" for i in range(x.shape[0])]
+        value = at_point(self.coefficient, names, x)
         if jnp.ndim(value):
             raise ValueError(
                 f"coefficient {self.coefficient!r} returned shape {jnp.shape(value)} at a point: "
                 "expected one number."
             )
         return value
-
-    def _names_at(self, x: PointX) -> tuple[str, ...]:
-        if self.names or self.coefficient.kind == "constant":
-            return self.names
-        missing = unknown_names(self.coefficient, ())
-        if missing:
-            raise ValueError(
-                f"coefficient {self.coefficient!r}: the order of the coordinates is not known "
-                "here. Bind the operator first: operator.bind(domain.names)."
-            )
-        return tuple(f"x{i}" for i in range(x.shape[0]))
 
     def __repr__(self) -> str:
         inner = f"({self.operator!r})" if isinstance(self.operator, Sum) else repr(self.operator)

@@ -285,7 +285,6 @@ class GridPartition(AbstractPartition):
 
     def init(self, key: RandomKey, box: BoxBounds) -> BoxBounds:
         """Return the lower corner and the sides of the box, (D, 2); nothing is drawn."""
-        del key
         return jnp.stack([box[:, 0], sides(box)], axis=1)
 
     def __call__(self, x: PointX, parameters: BoxBounds) -> Functions:
@@ -299,7 +298,6 @@ class GridPartition(AbstractPartition):
 
     def sharpened(self, parameters: BoxBounds, factor: float | Array) -> BoxBounds:
         """Return ξ: cells are sharp already."""
-        del factor
         return parameters
 
 
