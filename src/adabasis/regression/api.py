@@ -197,14 +197,12 @@ def _solve_rows(
     """
     relative, total = penalty is None, weight.sum()
     shrink = jnp.asarray(ridge if penalty is None else penalty / total)
-    solutions = []
+    solutions, source = [], rows.ArraySource(z, t, weight)
     for part, inside in basis.parts(parameters):
         part = select.canonical(part)
         at_once = max(64, CHUNK_NUMBERS // part.size(z.shape[1]))
-        chunks = np.split(np.arange(len(z)), range(at_once, len(z), at_once))
         reduced = [
-            _reduced(part, inside, padded_term(z[some], t[some], weight[some]), total)
-            for some in chunks
+            _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)
         ]
         reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
         solutions.append(_solved(reduction, shrink, relative=relative))
