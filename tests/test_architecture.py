@@ -16,7 +16,7 @@ _runtime.progress _runtime
 geometry.domains geometry.points geometry.samplers geometry.fields geometry
 basis.activations basis.initialize basis.base basis.neural basis.features basis.wrappers
 basis.pou.polynomial basis.pou.partition basis.pou.partitioned basis.pou basis
-operators.base operators.derivatives operators rows.terms rows
+operators.base operators.derivatives operators rows.sources rows.terms rows
 lstsq.reduce lstsq.solve lstsq
 train.base train.steps train.matrix_free train.gauss_newton
 train.schedule train.last_layer train.ngd train.record

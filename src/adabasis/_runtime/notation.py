@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+#: A JAX array, or a NumPy array that becomes one where it is used.
 AnyArray: TypeAlias = Array | np.ndarray
-"""A JAX array, or a NumPy array that becomes one where it is used."""
 
 Scalar: TypeAlias = Float[Array, ""]
 PointX: TypeAlias = Float[Array, "D"]
@@ -25,8 +25,8 @@ Coefficients: TypeAlias = Float[Array, "P Q"]
 Integer: TypeAlias = Int[Array, ""]
 RandomKey: TypeAlias = Key[Array, ""]
 
+#: A pytree of arrays: the hidden parameters ξ of a basis.
 Parameters: TypeAlias = Any
-"""A pytree of arrays: the hidden parameters ξ of a basis."""
 
+#: A function of one point, x: (D,) to an array; callers map it over points.
 OnePointFunction: TypeAlias = Callable[[PointX], Array]
-"""A function of one point, x: (D,) to an array; callers map it over points."""

@@ -27,8 +27,8 @@ class Progress:
 Callback = Callable[[Progress], Any]
 
 
+#: Seconds between the first two plain lines; each pause is half as long again as the last.
 FIRST_PAUSE = 2.0
-"""Seconds between the first two plain lines; each pause is half as long again as the last."""
 
 
 class ProgressLine:

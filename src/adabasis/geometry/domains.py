@@ -38,23 +38,9 @@ class AffineMap:
         return cls(lower, _nonzero(upper - lower, lower))
 
     @classmethod
-    def standardize(cls, y: np.ndarray, weight: np.ndarray) -> AffineMap:
-        """Subtract the weighted mean of each column of ``y`` (N, Q) and divide by its spread.
-
-        The spread is the weighted standard deviation, or 1 for a column that is constant to
-        round-off. Both are computed about the column's midpoint scaled by its largest entry, so
-        that neither overflows nor cancels for extreme units.
-        """
-        probability = weight / weight.sum()
-        used = y[weight > 0]
-        middle = used[0] if len(used) else np.zeros(y.shape[1])
-        reach = np.abs(used - middle).max(axis=0, initial=0.0)
-        reach = np.where(reach > 0, reach, 1.0)
-        unit = (y - middle) / reach
-        mean = probability @ unit
-        spread = np.sqrt(probability @ (unit - mean) ** 2) * reach
-        shift = middle + mean * reach
-        return cls(shift, _nonzero(spread, shift))
+    def standardize(cls, mean: np.ndarray, spread: np.ndarray) -> AffineMap:
+        """Subtract a mean (Q,) and divide by a spread (Q,), by 1 where that is round-off."""
+        return cls(mean, _nonzero(spread, mean))
 
     def __call__(self, x: Any) -> Any:
         """Map user units to the model's."""

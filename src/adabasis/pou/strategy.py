@@ -1,4 +1,4 @@
-"""What to try among partition of unity networks: segmentations of the points, trained in all variants."""
+"""What to try among partition of unity networks: segmentations, trained in all variants."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ class PieceStrategy(RegressionStrategy):
             self.search.replace(first, parameters=parameters)
 
     def _solve(self, segmentation: Segmentation) -> bool:
-        """Solve a segmentation's polynomials where nothing is to be trained; say whether to stop."""
+        """Solve polynomials where nothing is to be trained; say whether to stop."""
         basis, parameters = next(
             pair for pair in self._variants(segmentation) if not pair[0].continuity
         )
@@ -391,7 +391,7 @@ def _of_size(
 def _classified(segmentation: Segmentation, degree: int, seen: HeldOut | None) -> float:
     """Return the squared error on points not seen with pieces told apart by such logits.
 
-    Where there are few held-out rows one of them would decide: a share of the segmentation's own points
+    Where there are few held-out rows one of them would decide: a share of its own points
     after another is left out, too.
     """
     fits, labels = segmentation.fits, segmentation.labels

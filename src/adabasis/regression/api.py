@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import lstsq
+from .. import lstsq, rows
 from .._runtime.scope import numerics
 from ..basis import AbstractBasis
 from ..geometry.domains import bounding_box
@@ -183,8 +183,8 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
     x, values, weight, _ = merged(x, values, weight)
     z, t = model.input_map(x), model.output_map(values)
     with numerics():
-        functions = model.basis, model.parameters
-        solved = solve_rows(functions, z, t, weight, model.record.ridge)
+        source = rows.ArraySource(z, t, weight)
+        solved = solve_rows((model.basis, model.parameters), source, model.record.ridge)
     return solved_again(model, solved, lstsq.Status(int(solved.status)), x, n_rows)
 
 

@@ -123,7 +123,7 @@ class RegressionTask(DataTask):
         """
         data, best = self.data, search.best
         model = best.basis, best.parameters
-        solved = solve_rows(model, data.z, data.t, data.weight, best.ridge)
+        solved = solve_rows(model, data.source, best.ridge)
         status = lstsq.Status(int(solved.status))
         error, kind = best.validation_error, data.held_out_kind
         if best.mean_of and len(data.folds) > 1:
@@ -370,11 +370,7 @@ def _total_weight(term: rows.Term) -> float:
 
 
 def solve_rows(
-    model: tuple[AbstractBasis, Parameters],
-    z: np.ndarray,
-    t: np.ndarray,
-    weight: np.ndarray,
-    ridge: Ridge,
+    model: tuple[AbstractBasis, Parameters], source: rows.AbstractSource, ridge: Ridge
 ) -> lstsq.Solution:
     """Reduce rows chunk by chunk, in the model's units, and solve; members apart, then their mean.
 
@@ -382,20 +378,19 @@ def solve_rows(
     ----------
     model : (AbstractBasis, pytree)
         The functions.
-    z, t, weight : arrays, shapes (N, D), (N, Q) and (N,)
+    source : rows.AbstractSource
+        Rows in the model's units.
     ridge : Ridge
     """
     basis, parameters = model
-    total = weight.sum()
+    total = source.statistics().total_weight
     shrink = jnp.asarray(ridge.value if ridge.relative else ridge.value / total)
     solutions = []
     for part, inside in basis.members(parameters):
         part = part.canonical()
-        at_once = max(64, CHUNK_NUMBERS // part.size(z.shape[1]))
-        chunks = np.split(np.arange(len(z)), range(at_once, len(z), at_once))
+        at_once = max(64, CHUNK_NUMBERS // part.size(source.n_inputs))
         reduced = [
-            _reduced(part, inside, padded_term(z[some], t[some], weight[some]), total)
-            for some in chunks
+            _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)
         ]
         reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
         solutions.append(_solved(reduction, shrink, relative=ridge.relative))

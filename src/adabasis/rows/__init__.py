@@ -1,5 +1,6 @@
-"""From (operator, basis, points, data, weight) to rows of a weighted least-squares problem."""
+"""Sources of data, and from (operator, basis, points, data, weight) to weighted rows."""
 
+from .sources import AbstractSource, ArraySource, Chunk, Statistics
 from .terms import (
     AbstractTerm,
     CoupledTerm,
@@ -16,9 +17,13 @@ from .terms import (
 )
 
 __all__ = [
+    "AbstractSource",
     "AbstractTerm",
+    "ArraySource",
+    "Chunk",
     "CoupledTerm",
     "Rows",
+    "Statistics",
     "Term",
     "TieTerm",
     "assemble",

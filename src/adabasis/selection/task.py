@@ -17,7 +17,7 @@ from .. import rows
 from .._runtime.compiled import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, Ensemble
-from ..geometry.domains import AffineMap, bounding_box, unit_box
+from ..geometry.domains import AffineMap, unit_box
 from ..geometry.points import Points, bucket, pad_rows, padded
 from ..models.record import Asked, Ridge
 from ..train import AbstractTrainer
@@ -61,11 +61,12 @@ class Prepared:
         self.n_rows = int(np.count_nonzero(weight))
         self.x, self.y, self.weight, about = merged(x, values, weight)
         self.flat, self.seed, self.split_by_default = np.ndim(y) == 1, seed, split_by_default
-        self.box = bounding_box(self.x)
+        given = rows.ArraySource(self.x, self.y, self.weight).statistics()
+        self.box = given.box
         n_inputs, n_outputs = self.x.shape[1], self.y.shape[1]
         if standardize:
             self.input_map = AffineMap.onto_unit_box(self.box)
-            self.output_map = AffineMap.standardize(self.y, self.weight)
+            self.output_map = AffineMap.standardize(given.mean, given.spread)
             self.inner_box = unit_box(n_inputs)
         else:
             self.input_map = AffineMap.identity(n_inputs)
@@ -75,6 +76,7 @@ class Prepared:
             self.output_map = AffineMap.identity(n_outputs)
         self.scatter = float(np.mean(about / self.output_map.scale**2))
         self.z, self.t = self.input_map(self.x), self.output_map(self.y)
+        self.source = rows.ArraySource(self.z, self.t, self.weight)
         self.held_out_kind = "none"
         self.folds = self._folds(validation)
 

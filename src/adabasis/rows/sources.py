@@ -1,0 +1,142 @@
+"""Where rows come from: points, values and weights in chunks, read again as often as asked.
+
+Whatever needs rows asks a source for chunks. Only arrays in memory are one so far.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+#: Rows of a chunk where nobody says: some megabytes.
+CHUNK_ROWS = 2**16
+
+
+class Chunk(NamedTuple):
+    """Some rows: points x (n, D), values y (n, Q) and weights (n,), NumPy arrays."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """What is known of rows after one pass; rows of weight zero count for nothing.
+
+    Attributes
+    ----------
+    box : array, shape (D, 2)
+        The smallest that holds the points.
+    mean, spread : arrays, shape (Q,)
+        Weighted mean and standard deviation of the values.
+    total_weight : float
+    n_rows : int
+        Those of positive weight.
+    """
+
+    box: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    total_weight: float
+    n_rows: int
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> Statistics:
+        """Return those of one chunk, at least one row of which has weight.
+
+        Values are taken from the first and in units of their reach: extreme ones neither cancel nor
+        overflow.
+        """
+        x, y, weight = (array[chunk.weight > 0] for array in chunk)
+        reach = np.abs(y - y[0]).max(axis=0)
+        unit, total = (y - y[0]) / np.where(reach > 0, reach, 1.0), weight.sum()
+        mean = weight / total @ unit
+        spread = np.sqrt(weight / total @ (unit - mean) ** 2) * reach
+        box = np.stack([x.min(axis=0), x.max(axis=0)], axis=1)
+        return cls(box, y[0] + mean * reach, spread, float(total), len(x))
+
+    def joined(self, other: Statistics) -> Statistics:
+        """Return those of the rows of both (Chan, Golub, LeVeque: Am. Stat. 37, 1983)."""
+        total = self.total_weight + other.total_weight
+        share, step = other.total_weight / total, other.mean - self.mean
+        within = np.hypot(np.sqrt(1 - share) * self.spread, np.sqrt(share) * other.spread)
+        low, high = np.minimum(self.box, other.box), np.maximum(self.box, other.box)
+        return Statistics(
+            np.stack([low[:, 0], high[:, 1]], axis=1),
+            self.mean + share * step,
+            np.hypot(within, np.sqrt(share * (1 - share)) * step),
+            total,
+            self.n_rows + other.n_rows,
+        )
+
+
+class AbstractSource(abc.ABC):
+    """Rows that come in chunks; a new kind of data is a new source, not a new path.
+
+    Attributes
+    ----------
+    n_rows, n_inputs, n_outputs : int
+        N, D and Q.
+    """
+
+    n_rows: int
+    n_inputs: int
+    n_outputs: int
+
+    @abc.abstractmethod
+    def chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
+        """Yield all rows in order, ``n_rows`` at a time, the last chunk being what is left.
+
+        Each call begins again at the first row.
+        """
+
+    def statistics(self) -> Statistics:
+        """Return bounds, mean, spread and weight, in one pass.
+
+        Raises
+        ------
+        ValueError
+            If no row has a positive weight.
+        """
+        seen = [Statistics.of(chunk) for chunk in self.chunks() if (chunk.weight > 0).any()]
+        if not seen:
+            raise ValueError("statistics: expected a row of positive weight, got none.")
+        return functools.reduce(Statistics.joined, seen)
+
+
+class ArraySource(AbstractSource):
+    """Arrays in memory.
+
+    Parameters
+    ----------
+    x : array, shape (N, D)
+    y : array, shape (N, Q)
+    weight : array, shape (N,), optional
+
+    Raises
+    ------
+    ValueError
+        For arrays of different lengths or other shapes.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> None:
+        weight = np.ones(len(x)) if weight is None else weight
+        shapes = np.shape(x), np.shape(y), np.shape(weight)
+        if [len(shape) for shape in shapes] != [2, 2, 1] or len({s[0] for s in shapes}) > 1:
+            raise ValueError(
+                "ArraySource: expected x of shape (N, D), y of shape (N, Q) and weights of shape "
+                f"(N,), got {', '.join(map(str, shapes))}."
+            )
+        self.rows = Chunk(x, y, weight)
+        (self.n_rows, self.n_inputs), self.n_outputs = x.shape, y.shape[1]
+
+    def chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
+        """Yield slices of the arrays: nothing is copied."""
+        for start in range(0, self.n_rows, n_rows):
+            yield Chunk(*(array[start : start + n_rows] for array in self.rows))
