@@ -28,8 +28,8 @@ regression.bases regression.strategy regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou
-pde.conditions pde.problem pde.catalog pde.system pde.newton pde.search pde.adapt pde.certificate
-pde.again pde.solution pde.study pde.export pde.solving pde
+pde.conditions pde.problem pde.catalog pde.system pde.newton pde.certificate pde.multiple_rhs
+pde.solution pde.strategy pde.adapt pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots

@@ -109,8 +109,8 @@ def resolved(width: int, count: int, *, stored: bool) -> Method:
         sources = [made.with_data(k * made.source) for k in range(count, 0, -1)]
         first = solve(made.with_data(1.0), FrozenFeatures(width, scale=4.0), random_state=seed)
         first.resolve(sources)
-        for trial in () if stored else first.trials:
-            trial.factor = None
+        for candidate in () if stored else first.finalists:
+            vars(candidate.system).pop("factor", None)
         with timed() as timing:
             *_, solution = first.resolve(sources)
         return dataclasses.replace(outcome(solution), timing=timing)

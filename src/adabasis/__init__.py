@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 declare(
     {
         "plot": "adabasis.plots:fitted",
+        "plot convergence": "adabasis.plots:convergence",
         "report": "adabasis.report:of_model",
         "model Fitted": "adabasis.models.fitted:Fitted",
         "model Classifier": "adabasis.models.classifier:Classifier",
@@ -37,7 +38,7 @@ _NAMES = {
     "classification.api": ["classify", "refit_classes"],
     "pou.api": ["fit_pounet"],
     "pde.solution": ["Solution"],
-    "pde.solving": ["solve"],
+    "pde.api": ["solve"],
     "estimators.regressor": ["AdaptiveBasisRegressor"],
     "estimators.classifier": ["AdaptiveBasisClassifier"],
     "estimators.pounet": ["POUNetRegressor"],

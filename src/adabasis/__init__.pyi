@@ -22,8 +22,8 @@ from .geometry.domains import Box as Box
 from .models.classifier import Classifier as Classifier
 from .models.fitted import Fitted as Fitted
 from .models.fitted import load as load
+from .pde.api import solve as solve
 from .pde.solution import Solution as Solution
-from .pde.solving import solve as solve
 from .pou.api import fit_pounet as fit_pounet
 from .regression.api import fit as fit
 from .regression.api import refit as refit

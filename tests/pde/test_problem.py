@@ -30,9 +30,9 @@ def test_exact_solutions_of_the_catalogue_solve_their_problem(name):
     def exact(p):
         return at_point(made.exact, names, p)[None]
 
-    for part in made.parts(Sobol(), 64, 16, seed=5):
-        image = jax.vmap(part.piece.operator(exact))(jnp.asarray(part.piece.x))[:, 0]
-        assert np.abs(np.asarray(image) - part.data).max() <= 1e-10 * part.size, part.label
+    for term in made.collocate(Sobol(), 64, 16, seed=5):
+        image = jax.vmap(term.constraint.operator(exact))(jnp.asarray(term.points.x))[:, 0]
+        assert np.abs(np.asarray(image) - term.data).max() <= 1e-10 * term.size, term.label
 
 
 def test_an_unknown_name_is_told_the_catalogue():
@@ -59,9 +59,7 @@ def test_gauss_points_integrate_polynomials_exactly():
 
 
 def test_conditions_without_a_place_hold_on_all_faces_of_space():
-    labels = [
-        p.label for p in problem(conditions=[START, pde.Dirichlet(0.0)]).pieces(Sobol(), 9, 4)
-    ]
+    labels = [c.label for c in problem(conditions=[START, pde.Dirichlet(0.0)]).constraints]
     assert labels == [
         "Equation",
         "Initial value at t = 0",
@@ -75,17 +73,17 @@ def test_normals_point_outwards():
     plane = ab.Box(x=(0, 1), y=(0, 2))
     made = problem(op.Laplacian(), [pde.Neumann(0.0)], plane)
     slopes = [
-        jax.vmap(p.operator(lambda q: q[:1] + 10 * q[1:]))(jnp.asarray(p.x))[0, 0]
-        for p in made.pieces(Sobol(), 4, 4)[1:]
+        jax.vmap(p.constraint.operator(lambda q: q[:1] + 10 * q[1:]))(jnp.asarray(p.points.x))[0, 0]
+        for p in made.collocate(Sobol(), 4, 4)[1:]
     ]
     assert slopes == [-1.0, 1.0, -10.0, 10.0]
 
 
 def test_where_selects_points_of_a_face():
     made = problem(conditions=[START, pde.Dirichlet(0.0, on=(x, 0.0), where=t > 1)])
-    piece = made.pieces(Sobol(), 9, 64)[-1]
-    assert 0 < len(piece.x) < 64
-    assert (piece.x[:, 1] > 1).all()
+    points = made.collocate(Sobol(), 9, 64)[-1].points
+    assert 0 < len(points) < 64
+    assert (points.x[:, 1] > 1).all()
 
 
 def test_scales_follow_units():
@@ -95,16 +93,16 @@ def test_scales_follow_units():
         box = ab.Box(x=(0, length), t=(0, time))
         operator = op.Partial(t) - (0.3 * length**2 / time) * op.Partial(x, 2)
         made = problem(operator, [START], box)
-        sizes.append(made.parts(Sobol(), 8, 8)[0].size * time)
+        sizes.append(made.collocate(Sobol(), 8, 8)[0].size * time)
     assert sizes[1] == pytest.approx(sizes[0], rel=1e-12)
 
 
 def test_weights_given_are_the_weights_of_the_loss():
     """J = ε₁ mean |L u − f|² + ε₂ mean |u − g|² (slides eq. 6)."""
     made = problem(conditions=[pde.Dirichlet(1.0, on=(x, 0.0), weight=7.0)], weight=3.0)
-    parts = made.parts(Sobol(), 8, 8)
-    assert [p.weight for p in parts] == [3.0, 7.0]
-    term = parts[1].term(1.0)
+    terms = made.collocate(Sobol(), 8, 8)
+    assert [term.weight for term in terms] == [3.0, 7.0]
+    term = terms[1].term(1.0, terms[1].weight)
     assert float(jnp.sum(term.root_weights**2)) == pytest.approx(7.0)
 
 

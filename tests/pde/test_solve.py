@@ -85,7 +85,7 @@ def test_certificates_do_not_overclaim(name):
     u = ab.solve(catalog.problem(name), ab.FrozenFeatures(120, scale=2.0))
     assert u.error() <= u.certificate.error_estimate <= 100 * max(u.error(), 1e-12)
     assert u.certificate.error_bound >= u.error()
-    assert set(u.certificate.terms) == {p.label for p in catalog.problem(name)._probe}
+    assert set(u.certificate.terms) == {c.label for c in catalog.problem(name).constraints}
     assert max(u.certificate.regions.values()) >= u.certificate.residual
 
 
@@ -192,7 +192,7 @@ def test_other_right_hand_sides_have_certificates_of_their_own():
     assert found[0].certificate.residual <= 10 * direct.residual + 1e-10
     (once_more,) = found[1].resolve([easy])
     np.testing.assert_allclose(once_more(at), found[0](at), atol=1e-9)
-    assert once_more.trial.label == found[0].trial.label
+    assert once_more.finalists[0].label == found[0].finalists[0].label
 
 
 def test_of_two_answers_the_one_of_smaller_residuals_is_returned():
@@ -200,9 +200,10 @@ def test_of_two_answers_the_one_of_smaller_residuals_is_returned():
     first = ab.solve(made, method="frozen")
     steep = made.with_data(3600 * np.sin(60 * x), [pde.Dirichlet(np.sin(60 * x))])
     (u,) = first.resolve([steep])
-    assert len(u.trials) == 2
-    assert u.trial.score == min(trial.score for trial in u.trials)
-    assert u.trials[0].label != first.trial.label + ", other data", "the smooth one won the first"
+    assert len(u.finalists) == 2
+    assert u.validation_error == min(one.misfit.score for one in u.finalists)
+    smooth = first.finalists[0].label + ", other data"
+    assert u.finalists[0].label != smooth, "the smooth one won the first"
     at = np.linspace(0, 1, 400)[:, None]
     exact = np.sin(60 * at[:, 0])
     error = np.linalg.norm(u(at) - exact) / np.linalg.norm(exact)
@@ -249,14 +250,14 @@ def test_functions_are_moved_for_an_equation_that_is_not_linear(trainer):
     moved = ab.solve(made, ab.NeuralBasis(6, 1), method=trainer, max_steps=40, n_restarts=1)
     losses = moved.history.loss
     assert 2 <= len(losses) <= 41
-    assert moved.trial.run.loss < 0.1 * losses[0]
+    assert moved.finalists[0].run.loss < 0.1 * losses[0]
     assert moved.error() < 1e-2
 
 
 def test_points_given_limit_the_functions():
     u = ab.solve(catalog.problem("poisson-1d"), points=Cartesian(20))
     assert max(c["functions"] for c in u.candidates) <= 22 // 2 + 2
-    assert u.trial.rows.n_rows == 22
+    assert u.record.n_rows == 22
 
 
 @pytest.mark.parametrize(
@@ -264,8 +265,8 @@ def test_points_given_limit_the_functions():
     [
         ((3,), {}, TypeError, "expected a LinearProblem"),
         ((None, None), {"method": "adam"}, ValueError, "expected 'auto'"),
-        ((None, None), {"method": "lsgn"}, ValueError, "needs functions to move"),
-        ((None, FEW), {"method": "lsgn"}, ValueError, "needs functions to move"),
+        ((None, None), {"method": "lsgn"}, ValueError, "only method='auto' chooses a basis"),
+        ((None, FEW), {"method": "lsgn"}, ValueError, "these functions are frozen"),
         (
             (None, ab.NeuralBasis(8, 1, activation="relu")),
             {},
@@ -315,7 +316,7 @@ def test_vtk_files_hold_the_solution(tmp_path):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_grids_have_cells_of_positive_volume(d):
-    from adabasis.pde.export import grid
+    from adabasis.pde.solution import grid
 
     points, cells = grid(np.tile([0.0, 2.0], (d, 1)), 4)
     assert len(points) == 4**d
@@ -346,5 +347,5 @@ def test_kinks_are_carried_along_by_default(name, bar):
 @pytest.mark.slow
 def test_poisson_on_the_points_of_the_peers():
     u = ab.solve(catalog.problem("poisson-2d"), points=Cartesian(30))
-    assert u.trial.rows.n_rows == 900 + 120
+    assert u.record.n_rows == 900 + 120
     assert u.error() <= 1e-9

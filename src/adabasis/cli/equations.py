@@ -16,7 +16,7 @@ from rich.table import Table
 from .. import report
 from .._runtime.errors import BadInput, listed
 from ..pde import LinearProblem, Solution, catalog
-from ..pde.solving import solve
+from ..pde.api import solve
 from .tables import Outcome, writable
 
 

@@ -354,9 +354,11 @@ class OrthonormalFactor:
         return solve_triangular(self.triangle, self.q.T @ b) / self.norms[:, None]
 
 
-def orthonormalize(a: DesignMatrix, relative_ridge: float) -> OrthonormalFactor:
-    """Factor A (N, P) with the ridge that ``solve(method="triangular")`` has."""
+def orthonormalize(
+    a: DesignMatrix, relative_ridge: float, ridge: float = 0.0
+) -> OrthonormalFactor:
+    """Factor A (N, P) with the ridges that ``solve(method="triangular")`` has."""
     (n, p), norms = a.shape, column_norms(a)
-    ridge = (relative_ridge * p) ** 0.5 * jnp.eye(p, dtype=a.dtype)
-    q, triangle = jnp.linalg.qr(jnp.concatenate([a / norms, ridge]))
+    below = jnp.diag(jnp.hypot((relative_ridge * p) ** 0.5, ridge**0.5 / norms))
+    q, triangle = jnp.linalg.qr(jnp.concatenate([a / norms, below]))
     return OrthonormalFactor(q[:n], triangle, norms)

@@ -23,140 +23,150 @@ import numpy as np
 from .. import lstsq
 from .._runtime.compiled import quickly
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
-from ..geometry import coordinates, unit_box
-from ..train import GD, LSGN, AbstractTrainer, Budget, Objective, train
+from ..geometry.domains import bounding_box, unit_box
+from ..geometry.fields import coordinates
+from ..geometry.samplers import Gauss
+from ..selection.search import Search
+from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
 from .conditions import Initial, coordinate_name
 from .newton import newton, train_in_rounds
 from .problem import LinearProblem
-from .search import FrozenSearch, Trial
-from .system import OnDomain, misfit, on_domain, rows_for, values
+from .strategy import EquationCandidate, EquationStrategy, EquationTask
+from .system import CollocationSystem
 
+#: Score after the first width above which moved functions are tried before wider frozen ones, if
+#: the next width does not lower it to this share: it does for steep solutions, not for kinks.
+ROUGH, SMOOTH_FALL = 1e-2, 0.2
+#: Training sees the rows that so many frozen functions would: kinks need points near them.
 TRAINING_WIDTH = 2000
-"""Training sees the rows that so many frozen functions would: kinks need points near them."""
 FRACTION_SOLVED = 1e-6
 MOVED = 32
 ALONG = (64, 256)
 SLOPES = (2.0, 8.0, 32.0)
+#: Draws of moved functions where nobody says.
+RESTARTS = 3
 
 
-def adapt(search: FrozenSearch, max_steps: int | None, n_restarts: int) -> None:
-    """Try moved functions; what they find joins the search's trials."""
-    problem = search.problem
-    if not problem.linear:
-        return
-    first_order = problem.operator.order == 1
-    activation = "relu" if first_order else "tanh"
-    layer = NeuralBasis(MOVED, 1, activation=activation)
-    train_on(search, layer, None, max_steps, n_restarts)
-    if first_order and search.best.score > FRACTION_SOLVED and not search.late:
-        along_characteristics(search, max_steps, n_restarts)
+class AdaptiveStrategy(EquationStrategy):
+    """What to try on a problem, moved functions included."""
 
+    def automatic(self) -> None:
+        """Search among frozen functions, and moved ones where those do not get on."""
+        self.start()
+        before = self.search.best.validation_error
+        if before > ROUGH:
+            self.grow(1)
+            if self.search.best.validation_error > SMOOTH_FALL * before:
+                self.adapt()
+        self.grow(len(self.widths))
 
-def train_on(
-    search: FrozenSearch,
-    basis: AbstractBasis,
-    trainer: AbstractTrainer | None,
-    max_steps: int | None,
-    n_restarts: int,
-) -> None:
-    """Train a basis from several draws until one solves the problem, then solve once more."""
-    chosen = trainer or LSGN()
-    held = on_domain(search.problem, basis)
-    found = rows_for(search.problem, TRAINING_WIDTH, search.sampler)
-    found = dataclasses.replace(found, unit=search.unit)
-    for restart in range(n_restarts):
-        began = time.perf_counter()
-        key = jax.random.fold_in(search.key, restart)
-        initial = basis.init(key, jnp.asarray(unit_box(search.n_inputs)))
-        objective = Objective(found.weighted(1.0), 0.0, held)
-        left = max(search.deadline - began, 1.0)
-        budget = dataclasses.replace(Budget.of(chosen, max_steps), max_seconds=left)
-        fit_key = jax.random.fold_in(key, 1)
-        if search.problem.linear or isinstance(chosen, GD):
-            run = train(chosen, objective, initial, key=fit_key, budget=budget)
-        else:
-            run = train_in_rounds(
-                chosen, objective, initial, found=found, key=fit_key, budget=budget
-            )
-        if search.problem.linear:
-            c = np.asarray(_resolved(objective, run.parameters))
-        else:
-            c = np.asarray(newton(held, run.parameters, found, 1.0, run.coefficients))
-        measured = misfit(search.fresh, held, run.parameters, c)
-        label = f"{basis!r}, moved by {type(chosen).__name__}, restart {restart}"
-        trial = Trial(held, run.parameters, c, found, 1.0, measured, label, run, initial)
-        trial.seconds = time.perf_counter() - began
-        search.keep(trial)
-        if search.good(FRACTION_SOLVED) or search.late:
+    def automatic_on(self, basis: AbstractBasis) -> None:
+        """Solve on a basis as drawn, then moved."""
+        self.one(basis)
+        if basis.trainable:
+            self.descend(LSGN(), basis)
+
+    def adapt(self) -> None:
+        """Try moved functions."""
+        if not self.task.problem.linear:
             return
+        first_order = self.task.problem.operator.order == 1
+        activation = "relu" if first_order else "tanh"
+        self.descend(LSGN(), NeuralBasis(MOVED, 1, activation=activation))
+        if first_order and not self.good(FRACTION_SOLVED) and not self.search.late():
+            self.along_characteristics()
+
+    def descend(self, trainer: AbstractTrainer, basis: AbstractBasis) -> None:
+        """Train a basis from several draws until one solves the problem, then solve once more."""
+        task, search = self.task, self.search
+        functions, rows, linear = (
+            task.on_domain(basis),
+            task.rows(TRAINING_WIDTH),
+            task.problem.linear,
+        )
+        objective = Objective(rows.weighted(), task.ridge.value, functions)
+        run_by = train if linear or trainer.joint else train_in_rounds
+        for restart in range(search.asked.restarts(RESTARTS)):
+            began, key = time.perf_counter(), jax.random.fold_in(task.key, restart)
+            initial = functions.init(key, jnp.asarray(unit_box(task.n_inputs)))
+            steps_key = jax.random.fold_in(key, 1)
+            run = search.trained(trainer, objective, initial, key=steps_key, run=run_by)
+            xi = run.parameters
+            c = _resolved(objective, xi) if linear else newton(objective, xi, run.coefficients)
+            system = CollocationSystem(functions, xi, rows, 1.0, task.ridge.value)
+            label = f"{basis!r}, moved by {type(trainer).__name__}, restart {restart}"
+            search.add(task.judged(basis, system, label, began, c, run=run, initial=initial))
+            if self.good(FRACTION_SOLVED) or search.late():
+                return
+
+    def along_characteristics(self) -> None:
+        """Learn coordinates ξ with L ξ = 0, then solve on functions of them, frozen and moved."""
+        warp = self.characteristics()
+        if warp is None:
+            return
+        for width in ALONG:
+            for slope in SLOPES:
+                outer = FrozenFeatures(width, scale=slope)
+                label = f"{width} frozen tanh along characteristics, slope {slope:g}"
+                self.search.add(self.task.frozen(warp.with_inner(outer), 1.0, label))
+        if not self.good(FRACTION_SOLVED):
+            # Functions of ξ solve the equation wherever their kinks are: its residual does not
+            # jump.
+            self.descend(LSGN(damping=FIRST_DAMPING), warp)
+
+    def characteristics(self) -> WarpedBasis | None:
+        """Return a basis of functions of ξ, or ``None`` where the problem has no such coordinates.
+
+        It has them where the operator has no term without derivatives and there is an initial
+        value.
+        """
+        problem = self.task.problem
+        start = next((c for c in problem.conditions if isinstance(c, Initial)), None)
+        if start is None or not _kills_constants(problem):
+            return None
+        time_name = coordinate_name(start.at[0])
+        inner: EquationCandidate | None = None
+        columns = []
+        for name in problem.domain.names:
+            if name == time_name:
+                continue
+            (coordinate,) = coordinates(name)
+            initial = Initial(coordinate, at=start.at)
+            found = self._frozen_on(
+                LinearProblem(problem.domain, problem.operator, 0.0, [initial]), inner
+            )
+            inner = inner or found
+            columns.append(found.coefficients[:, 0] * found.system.rows.unit)
+        assert inner is not None
+        system, c = inner.system, np.stack(columns, axis=1)
+        x = np.concatenate([np.asarray(term.points.x) for term in system.rows.terms])
+        xi = np.stack([system.values(x, c[:, [i]]) for i in range(c.shape[1])], axis=1)
+        outer = NeuralBasis(MOVED, 1, activation="relu")
+        canonical: Any = system.basis
+        return WarpedBasis(outer, canonical.inner, system.parameters, c, bounding_box(xi))
+
+    def _frozen_on(
+        self, problem: LinearProblem, like: EquationCandidate | None
+    ) -> EquationCandidate:
+        """Solve another problem on frozen functions, on those of a candidate if there is one."""
+        asked = dataclasses.replace(self.search.asked, tol=None)
+        search: Search[EquationCandidate] = Search(asked)
+        search.deadline = self.search.deadline
+        strategy = EquationStrategy(search, EquationTask(asked, problem, self.task.sampler))
+        if like is None:
+            strategy.frozen()
+            return search.best
+        return strategy.task.frozen(like.basis, like.system.weight, "the same")
 
 
 @quickly()
 def _resolved(objective: Objective, parameters: Any) -> Any:
     reduction = lstsq.reduce(objective.design(parameters), objective.targets)
-    return lstsq.solve(reduction).coefficients
-
-
-def along_characteristics(search: FrozenSearch, max_steps: int | None, n_restarts: int) -> None:
-    """Learn coordinates ξ with L ξ = 0, then solve on functions of them, frozen and moved."""
-    warp = characteristics(search)
-    if warp is None:
-        return
-    for width in ALONG:
-        for slope in SLOPES:
-            outer = FrozenFeatures(width, scale=slope)
-            label = f"{width} frozen tanh along characteristics, slope {slope:g}"
-            search.add(warp.with_inner(outer), 1.0, label)
-    if not search.good(FRACTION_SOLVED):
-        moved = warp.with_inner(NeuralBasis(MOVED, 1, activation="relu"))
-        # Functions of ξ solve the equation wherever their kinks are: its residual does not jump.
-        train_on(search, moved, LSGN(damping=FIRST_DAMPING), max_steps, n_restarts)
-
-
-def characteristics(search: FrozenSearch) -> WarpedBasis | None:
-    """Return a basis of functions of ξ, or ``None`` where the problem has no such coordinates.
-
-    It has them where the operator has no term without derivatives and there is an initial value.
-    """
-    problem = search.problem
-    start = next((c for c in problem.conditions if isinstance(c, Initial)), None)
-    if start is None or not _kills_constants(problem):
-        return None
-    time_name = coordinate_name(start.at[0])
-    space = [name for name in problem.domain.names if name != time_name]
-    inner: Trial | None = None
-    columns = []
-    for name in space:
-        (coordinate,) = coordinates(name)
-        other = LinearProblem(
-            problem.domain, problem.operator, 0.0, [Initial(coordinate, at=start.at)]
-        )
-        smooth = FrozenSearch(other, search.sampler, search.key, search.deadline)
-        if inner is None:
-            smooth.start()
-            smooth.grow()
-            inner = smooth.best
-        else:
-            inner_basis: Any = inner.basis.inner
-            smooth.add(inner_basis, inner.weight, "the same")
-        columns.append(np.asarray(smooth.best.coefficients[:, 0]) * smooth.unit)
-    assert inner is not None
-    return _warped(problem, inner, np.stack(columns, axis=1))
-
-
-def _warped(problem: LinearProblem, inner: Trial, c: np.ndarray) -> WarpedBasis:
-    held: Any = inner.basis.inner
-    basis = OnDomain(held.replace(scale=1.0), inner.basis.map)
-    x = np.concatenate([p.piece.x for p in inner.rows.parts])
-    xi = np.stack([np.asarray(values(basis, inner.parameters, x, c[:, [i]]))
-                   for i in range(c.shape[1])], axis=1)  # fmt: skip
-    box = np.stack([xi.min(axis=0), xi.max(axis=0)], axis=1)
-    outer = NeuralBasis(MOVED, 1, activation="relu")
-    return WarpedBasis(outer, held.replace(scale=1.0), inner.parameters, c, box)
+    return lstsq.solve(reduction, ridge=objective.ridge).coefficients
 
 
 def _kills_constants(problem: LinearProblem) -> bool:
-    x = jnp.asarray(problem._probe[0].x)
+    x = jnp.asarray(problem.collocate(Gauss(5), 1, 1)[0].points.x)
     image = jax.vmap(problem.operator(lambda y: jnp.ones(1, y.dtype)))(x)
     return bool(jnp.all(image == 0))

@@ -18,42 +18,8 @@ from ..operators import Biharmonic, Identity, Laplacian, Partial, UserOperator
 from .conditions import Condition, Dirichlet, Initial, Neumann
 from .problem import LinearProblem
 
-PROBLEMS: dict[str, Callable[[], LinearProblem]] = {}
-SMOOTH: list[str] = []
 x, y, z, t = coordinates("x", "y", "z", "t")
 pi = np.pi
-
-
-def problem(name: str) -> LinearProblem:
-    """Return a problem of the catalogue; the same object each time.
-
-    Raises
-    ------
-    KeyError
-        For a name that is not in it.
-    """
-    if name not in PROBLEMS:
-        raise KeyError(f"{name!r} is not in the catalogue: {', '.join(PROBLEMS)}.")
-    return _made(name)
-
-
-@functools.cache
-def _made(name: str) -> LinearProblem:
-    made = PROBLEMS[name]()
-    made.name = name
-    return made
-
-
-def _entry(
-    name: str, *, smooth: bool = True
-) -> Callable[[Callable[[], LinearProblem]], Callable[[], LinearProblem]]:
-    def register(make: Callable[[], LinearProblem]) -> Callable[[], LinearProblem]:
-        PROBLEMS[name] = make
-        if smooth:
-            SMOOTH.append(name)
-        return make
-
-    return register
 
 
 def bump(s: Any, centre: float = 0.5, width: float = 0.1) -> Any:
@@ -89,27 +55,6 @@ def advection(
     )
 
 
-@_entry("advection-constant")
-def _advection_constant() -> LinearProblem:
-    return advection(1.0, x - t, functools.partial(bump, centre=0.2))
-
-
-@_entry("advection-variable")
-def _advection_variable() -> LinearProblem:
-    return advection(x, x * np.exp(-t), bump)
-
-
-@_entry("advection-constant-tent", smooth=False)
-def _advection_constant_tent() -> LinearProblem:
-    return advection(1.0, x - t, tent)
-
-
-@_entry("advection-variable-tent", smooth=False)
-def _advection_variable_tent() -> LinearProblem:
-    return advection(x, x * np.exp(-t), tent)
-
-
-@_entry("advection-rotating")
 def _advection_rotating() -> LinearProblem:
     """Turn a Gaussian by a quarter about the origin; inflow wherever the velocity points in."""
     rate = pi / 2
@@ -133,7 +78,6 @@ def _advection_rotating() -> LinearProblem:
     )
 
 
-@_entry("heat")
 def _heat() -> LinearProblem:
     k = 0.1
     exact = np.exp(-k * pi**2 * t) * np.sin(pi * x) + 0.5 * np.exp(-9 * k * pi**2 * t) * np.sin(
@@ -148,7 +92,6 @@ def _heat() -> LinearProblem:
     )
 
 
-@_entry("wave")
 def _wave() -> LinearProblem:
     """Return a standing wave with a harmonic, over one period."""
     exact = np.sin(pi * x) * np.cos(2 * pi * t) + 0.3 * np.sin(2 * pi * x) * np.sin(4 * pi * t)
@@ -176,13 +119,6 @@ def poisson(*names: str) -> LinearProblem:
     )
 
 
-PROBLEMS["poisson-1d"] = functools.partial(poisson, "x")
-PROBLEMS["poisson-2d"] = functools.partial(poisson, "x", "y")
-PROBLEMS["poisson-3d"] = functools.partial(poisson, "x", "y", "z")
-SMOOTH += ["poisson-1d", "poisson-2d", "poisson-3d"]
-
-
-@_entry("helmholtz")
 def _helmholtz() -> LinearProblem:
     """Return k = 10 with 6² + 8² = k²: sin 6x cos 8y and y cos kx solve the equation."""
     k = 10.0
@@ -196,7 +132,6 @@ def _helmholtz() -> LinearProblem:
     )
 
 
-@_entry("advection-diffusion")
 def _advection_diffusion() -> LinearProblem:
     """Return −ε u″ + u′ = 1 with ε = 0.01: a boundary layer at x = 1."""
     eps = 0.01
@@ -210,7 +145,6 @@ def _advection_diffusion() -> LinearProblem:
     )
 
 
-@_entry("biharmonic")
 def _biharmonic() -> LinearProblem:
     """Return a clamped plate: u = ∂u/∂n = 0 on the boundary."""
     # Δ²(f(x) f(y)) with f = sin²(πs): f″ = 2π² cos 2πs, f⁗ = −8π⁴ cos 2πs.
@@ -225,7 +159,6 @@ def _biharmonic() -> LinearProblem:
     )
 
 
-@_entry("beam")
 def _beam() -> LinearProblem:
     """Return a vibrating Euler–Bernoulli beam, simply supported: u_tt + u_xxxx = 0."""
     exact = np.sin(pi * x) * np.cos(pi**2 * t)
@@ -242,7 +175,6 @@ def _beam() -> LinearProblem:
     )
 
 
-@_entry("burgers", smooth=False)
 def _burgers() -> LinearProblem:
     """Return viscous Burgers with a travelling front: not linear in u."""
     nu, speed = 0.05, 0.5
@@ -262,6 +194,42 @@ def _burgers() -> LinearProblem:
         ],
         exact=exact,
     )
+
+
+PROBLEMS: dict[str, Callable[[], LinearProblem]] = {
+    "advection-constant": lambda: advection(1.0, x - t, functools.partial(bump, centre=0.2)),
+    "advection-variable": lambda: advection(x, x * np.exp(-t), bump),
+    "advection-constant-tent": lambda: advection(1.0, x - t, tent),
+    "advection-variable-tent": lambda: advection(x, x * np.exp(-t), tent),
+    "advection-rotating": _advection_rotating,
+    "heat": _heat,
+    "wave": _wave,
+    "poisson-1d": lambda: poisson("x"),
+    "poisson-2d": lambda: poisson("x", "y"),
+    "poisson-3d": lambda: poisson("x", "y", "z"),
+    "helmholtz": _helmholtz,
+    "advection-diffusion": _advection_diffusion,
+    "biharmonic": _biharmonic,
+    "beam": _beam,
+    "burgers": _burgers,
+}
+SMOOTH = [name for name in PROBLEMS if "tent" not in name and name != "burgers"]
+
+
+@functools.cache
+def problem(name: str) -> LinearProblem:
+    """Return a problem of the catalogue; the same object each time.
+
+    Raises
+    ------
+    KeyError
+        For a name that is not in it.
+    """
+    if name not in PROBLEMS:
+        raise KeyError(f"{name!r} is not in the catalogue: {', '.join(PROBLEMS)}.")
+    made = PROBLEMS[name]()
+    made.name = name
+    return made
 
 
 def describe(name: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -17,19 +19,20 @@ from .. import lstsq
 from .._runtime.compiled import quickly
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis
+from ..lstsq import Status
 from ..operators import Identity
 from ..rows import evaluate
+from ..train import History, StopReason
 from .newton import reduced_at
 from .problem import LinearProblem
-from .search import Trial, on_domain_without_slope
-from .system import RIDGE, Rows, reduced, values
+from .system import RIDGE, CollocationRows, CollocationSystem, Misfit, reduced
 
+#: A function whose residual is this share of itself counts as a solution for data zero.
 UNDETERMINED = 1e-5
-"""A function whose residual is this share of itself counts as a solution for data zero."""
+#: Share of the conditions' data that no function of the basis meets: they contradict each other.
 CONTRADICTION = 0.02
-"""Share of the conditions' data that no function of the basis meets: they contradict each other."""
+#: Estimated relative error: below the first a problem counts as solved, above the second not.
 SOLVED, FAILED = 1e-5, 1e-2
-"""Estimated relative error: below the first a problem counts as solved, above the second not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +93,21 @@ class Certificate:
     @property
     def solved(self) -> bool:
         """Whether the estimated relative error is below 1e-5 and nothing is left free."""
-        free = self.stability.undetermined > 0
-        return not free and self.error_estimate <= SOLVED
+        return not self.stability.undetermined and self.error_estimate <= SOLVED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the certificate as mappings of JSON; numbers that are none become words."""
+        text = json.dumps(dataclasses.asdict(self))
+        document: dict[str, Any] = json.loads(text, parse_constant=str)
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Certificate:
+        """Return the certificate that :meth:`to_json` described."""
+        found = {**document, **_numbers(document)}
+        tables = {name: _numbers(document[name]) for name in ("terms", "regions")}
+        about = {**document["stability"], **_numbers(document["stability"])}
+        return cls(**{**found, **tables, "stability": Stability(**about)})
 
     def __str__(self) -> str:
         lines = [
@@ -107,6 +123,16 @@ class Certificate:
         if worst is not None and len(self.regions) > 1:
             lines.append(f"  largest residual where {worst}: {self.regions[worst]:.1e}")
         return "\n".join(lines)
+
+
+def _numbers(document: Mapping[str, Any]) -> dict[str, float]:
+    """Return the entries that are numbers, those that were written as words among them."""
+    words = ("NaN", "Infinity", "-Infinity")
+    return {
+        name: float(value) if value in words else value
+        for name, value in document.items()
+        if isinstance(value, float | int) or value in words
+    }
 
 
 @quickly(once=True)
@@ -138,101 +164,126 @@ def unmet(conditions: lstsq.Reduction) -> Array:
     return alone / jnp.where(data > 0, data, 1.0)
 
 
-def stability(problem: LinearProblem, trial: Trial, fresh: Rows) -> Stability:
-    """Examine the rows on a trial's basis, best one of a moderate width."""
-    basis = on_domain_without_slope(trial)
-    x = jnp.asarray(fresh.parts[0].piece.x)
-    if problem.linear:
-        equation, conditions = (trial.rows.terms(kind) for kind in ("equation", "condition"))
-        reductions = (
-            reduced(basis, trial.parameters, equation),
-            reduced(basis, trial.parameters, conditions) if conditions else None,
-        )
+def stability(
+    system: CollocationSystem, coefficients: np.ndarray, fresh: CollocationRows
+) -> Stability:
+    """Examine a system, best one of a moderate width."""
+    arrays = system.basis, system.parameters
+    if system.rows.problem.linear:
+        equation, *conditions = system.rows.weighted()
+        alone = reduced(*arrays, conditions) if conditions else None
+        reductions = reduced(*arrays, [equation]), alone
     else:  # the linearised equation
-        terms, c = trial.rows.weighted(1.0), jnp.asarray(trial.coefficients)
-        reductions = (reduced_at(terms, basis, trial.parameters, c), None)
-    spectrum, alone = _free_functions(basis, trial.parameters, *reductions, x)
+        c = jnp.asarray(coefficients)
+        reductions = reduced_at(system.rows.weighted(), *arrays, c), None
+    spectrum, unmet_share = _free_functions(*arrays, *reductions, jnp.asarray(fresh.x))
     ratios = np.asarray(spectrum)
-    return Stability(1 / float(ratios[0]), int(np.sum(ratios > 1 / UNDETERMINED)), float(alone))
+    undetermined = int(np.sum(ratios > 1 / UNDETERMINED))
+    return Stability(1 / float(ratios[0]), undetermined, float(unmet_share))
 
 
 def certify(
-    problem: LinearProblem,
-    best: Trial,
+    fresh: CollocationRows,
+    misfit: Misfit,
     difference: float,
-    fresh: Rows,
     examined: Stability,
     rank: int,
+    n_functions: int,
 ) -> Certificate:
-    """Return the certificate of the best trial; :func:`refinement` gives the difference."""
-    labels = [p.label for p in fresh.parts]
-    terms = {
-        label: float(np.sqrt(np.sum(rows**2)))
-        for label, rows in zip(labels, best.found.by_term, strict=True)
-    }
+    """Return the certificate of a solution of the fresh rows' problem.
+
+    Parameters
+    ----------
+    fresh : CollocationRows
+    misfit : Misfit
+        On them.
+    difference : float
+        From the runner-up of the search, see :func:`relative_difference`; NaN if there is none.
+    examined : Stability
+    rank, n_functions : int
+    """
+    labels = [term.label for term in fresh.terms]
+    norms = [float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
+    terms = dict(zip(labels, norms, strict=True))
     gamma = examined.constant
-    bound = best.score / gamma if math.isfinite(gamma) else math.nan
+    bound = misfit.score / gamma if math.isfinite(gamma) else math.nan
     # Solutions of two bases may share an error, iterates of Newton's method even more so; the bound
     # takes the worst function for granted. Between linear solves the truth lies between both.
-    known = problem.linear and math.isfinite(difference)
+    known = fresh.problem.linear and math.isfinite(difference)
     estimate = max(difference, math.sqrt(difference * bound)) if known else bound
     return Certificate(
-        best.found.equation,
-        best.found.conditions,
+        misfit.equation,
+        misfit.conditions,
         terms,
-        _regions(problem, best, fresh),
+        _regions(fresh, misfit.by_term[0]),
         examined,
         estimate,
         bound,
         rank,
-        int(np.shape(best.coefficients)[0]),
-        _verdict(problem, best, examined, estimate, terms),
+        n_functions,
+        _verdict(fresh.problem, misfit, examined, estimate, terms),
     )
 
 
-def runner_up(best: Trial, trials: Sequence[Trial]) -> Trial | None:
-    """Return the best trial of similar quality on other functions, if there is one."""
-    similar = [
-        t for t in trials
-        if t.parameters is not best.parameters and t.score <= 1e3 * max(best.score, 1e-12)
-    ]  # fmt: skip
-    return min(similar, key=lambda t: t.score, default=None)
+def certified(
+    finalists: Sequence[Any], fresh: CollocationRows, difference: float, examined: Stability
+) -> dict[str, Any]:
+    """Return what a solution takes from its best candidate, the certificate among it.
+
+    Parameters
+    ----------
+    finalists : sequence of EquationCandidate
+        The best one first.
+    fresh, difference, examined
+        As for :func:`certify`.
+    """
+    best, misfit, problem = finalists[0], finalists[0].misfit, fresh.problem
+    p, run, rank = len(best.coefficients), best.run, best.system.rank
+    status = Status.FULL_RANK if rank == p else Status.RANK_DEFICIENT
+    certificate = certify(fresh, misfit, difference, examined, rank, p)
+    loss = misfit.equation**2 + misfit.conditions**2
+    return {
+        "basis": best.basis,
+        "parameters": jax.tree.map(np.asarray, best.parameters),
+        "initial_parameters": jax.tree.map(np.asarray, best.initial),
+        "coefficients": best.coefficients,
+        "rank": rank,
+        "singular_values": best.system.singular_values,
+        "status": Status.UNDERDETERMINED if examined.undetermined else status,
+        "stop_reason": run.stop_reason if run else StopReason.SOLVED,
+        "history": run.history if run else History.of_one_solve(loss, float(p)),
+        "validation_error": best.validation_error,
+        "notes": (certificate.verdict,),
+        "problem": problem,
+        "certificate": certificate,
+        "finalists": tuple(finalists),
+    }
 
 
-def refinement(best: Trial, trials: Sequence[Trial], fresh: Rows) -> float:
-    """Return the relative difference of the best trial from the runner-up; NaN if there is none."""
-    other = runner_up(best, trials)
-    if other is None:
-        return math.nan
-    x = fresh.parts[0].piece.x
-    u, v = (
-        np.asarray(values(on_domain_without_slope(t), t.parameters, x, t.coefficients))
-        for t in (best, other)
-    )
+def relative_difference(u: np.ndarray, v: np.ndarray) -> float:
+    """Return ‖u − v‖ / ‖u‖."""
     return float(np.linalg.norm(u - v) / (np.linalg.norm(u) or 1.0))
 
 
-def _regions(problem: LinearProblem, best: Trial, fresh: Rows) -> dict[str, float]:
+def _regions(fresh: CollocationRows, residuals: np.ndarray) -> dict[str, float]:
     """Return the equation's root mean square residual in every corner of halves."""
-    names, bounds = problem.domain.names[:3], problem.domain.bounds
-    x, rows = fresh.parts[0].piece.x, best.found.by_term[0]
-    middle = bounds.mean(axis=1)
-    found = {}
+    names = fresh.problem.domain.names[:3]
+    x, middle = fresh.x[:, : len(names)], fresh.problem.domain.bounds.mean(axis=1)[: len(names)]
+    regions = {}
     for sides in itertools.product((False, True), repeat=len(names)):
-        inside = np.all((x[:, : len(names)] > middle[: len(names)]) == np.array(sides), axis=1)
-        if not inside.any():
-            continue
-        where = ", ".join(
-            f"{n} {'>' if up else '<'} {m:.3g}"
-            for n, up, m in zip(names, sides, middle, strict=False)
-        )
-        found[where] = float(np.sqrt(np.mean(rows[inside] ** 2) * len(x)))
-    return found
+        inside = np.all((x > middle) == np.array(sides), axis=1)
+        if inside.any():
+            where = ", ".join(
+                f"{n} {'>' if up else '<'} {m:.3g}"
+                for n, up, m in zip(names, sides, middle, strict=True)
+            )
+            regions[where] = float(np.sqrt(np.mean(residuals[inside] ** 2) * len(x)))
+    return regions
 
 
 def _verdict(
     problem: LinearProblem,
-    best: Trial,
+    misfit: Misfit,
     examined: Stability,
     estimate: float,
     terms: Mapping[str, float],
@@ -244,7 +295,7 @@ def _verdict(
             "least size was taken."
         )
     worst = max(terms, key=lambda name: terms[name])
-    if examined.contradiction > CONTRADICTION and best.found.conditions > CONTRADICTION:
+    if min(examined.contradiction, misfit.conditions) > CONTRADICTION:
         two = sorted((n for n in terms if n != "Equation"), key=lambda n: -terms[n])[:2]
         return (
             f"The conditions contradict each other: no function meets them all (what remains is "
@@ -265,15 +316,14 @@ def _verdict(
 
 def _missing(problem: LinearProblem) -> str:
     """Return which faces carry no condition, in words."""
-    names = problem.domain.names
-    given = {p.label.rpartition(" on ")[2].rpartition(" at ")[2] for p in problem._probe[1:]}
-    faces = [
-        f"{name} = {v:g}" for name, side in zip(names, problem.domain.sides, strict=True)
-        for v in side
-    ]  # fmt: skip
-    bare = [f for f in faces if f not in given]
-    held = " Conditions of a higher order may be missing on the others." if not bare else ""
-    return (f" There is no condition on {', '.join(bare)}." if bare else "") + held
+    places = [c.label.rpartition(" on ")[2].rpartition(" at ")[2] for c in problem.constraints[1:]]
+    domain = problem.domain
+    faces = [f"{name} = {v:g}" for name, side in zip(domain.names, domain.sides, strict=True)
+             for v in side]  # fmt: skip
+    bare = [face for face in faces if face not in places]
+    if bare:
+        return f" There is no condition on {', '.join(bare)}."
+    return " Conditions of a higher order may be missing on the others."
 
 
 __all__ = ["Certificate", "Stability", "certify", "stability"]

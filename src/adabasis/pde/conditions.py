@@ -5,23 +5,25 @@ from __future__ import annotations
 import abc
 import dataclasses
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from .._runtime.notation import AnyArray
 from ..geometry.domains import Box
-from ..geometry.fields import Field, as_field
+from ..geometry.fields import Field, as_field, evaluate
+from ..geometry.points import Points
 from ..geometry.samplers import AbstractSampler
 from ..operators import AbstractOperator, Identity, NormalDerivative, Partial, Shifted
 
+#: ``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces.
 Place = Any
-"""``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Piece:
-    """An equation L[u] = data on one set of points.
+class Constraint:
+    """An equation L[u] = data on the domain, on a face of it, or at points.
 
     Attributes
     ----------
@@ -29,20 +31,49 @@ class Piece:
         For people: ``"Dirichlet on x = 0"``.
     operator : AbstractOperator
         Bound to the domain's coordinates.
-    x : array, shape (N, D)
-    quadrature : array, shape (N,)
-        Non-negative weights of the points.
     data : Field or array, shape (N,)
+        An array belongs to the points ``at``.
     weight : float or None
         ε_k if the user gave one.
+    face : (axis, value) or None
+        ``None``: the whole domain.
+    where : Field or None
+        True where the constraint holds, if not on the whole face.
+    at : Points or None
+        The only points at which it holds.
+    stream : int
+        Added to the seed of the points: constraints of one stream share their points.
     """
 
     label: str
     operator: AbstractOperator
-    x: np.ndarray
-    quadrature: np.ndarray
     data: Any
     weight: float | None = None
+    face: tuple[int, float] | None = None
+    where: Field | None = None
+    at: Points | None = None
+    stream: int = 0
+
+    def points(
+        self, domain: Box, sampler: AbstractSampler, n: int, n_face: int, seed: int
+    ) -> Points:
+        """Place about ``n`` points in the domain, or ``n_face`` on the face."""
+        if self.at is not None:
+            return self.at
+        if self.face is None:
+            return sampler.interior(domain.bounds, n, seed)
+        points = sampler.face(domain.bounds, *self.face, n_face, seed + self.stream)
+        if self.where is None:
+            return points
+        values = self.where.evaluate(dict(zip(domain.names, points.x.T, strict=True)), np)
+        here = np.broadcast_to(np.asarray(values, dtype=bool), (len(points),))
+        return Points(points.x[here], points.weight[here])
+
+    def values(self, domain: Box, x: AnyArray) -> np.ndarray:
+        """Return the data at the points, (N,)."""
+        if isinstance(self.data, Field):
+            return evaluate(self.data, domain.names, np.asarray(x))
+        return np.asarray(self.data, dtype=float)
 
 
 class AbstractCondition(abc.ABC):
@@ -51,8 +82,8 @@ class AbstractCondition(abc.ABC):
     weight: float | None
 
     @abc.abstractmethod
-    def pieces(self, world: World, sampler: AbstractSampler, n: int, seed: int) -> Iterator[Piece]:
-        """Yield the condition's equations, each on about ``n`` points."""
+    def constraints(self, context: Context) -> Iterator[Constraint]:
+        """Yield the condition's equations."""
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -61,7 +92,7 @@ class AbstractCondition(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class World:
+class Context:
     """What a condition needs to know of its problem: domain, times, order of the equation."""
 
     domain: Box
@@ -152,34 +183,19 @@ class Condition(AbstractCondition):
     where: Any = None
     weight: float | None = None
 
-    name = "Condition"
-
-    def pieces(self, world: World, sampler: AbstractSampler, n: int, seed: int) -> Iterator[Piece]:
+    def constraints(self, context: Context) -> Iterator[Constraint]:
         """Yield one equation for each face."""
-        names, bounds = world.domain.names, world.domain.bounds
+        names = context.domain.names
         operator, data = self.operator.bind(names), as_field(self.value)
-        for i, (axis, value) in enumerate(world.faces(self.on)):
-            points = sampler.face(bounds, axis, value, n, seed + i)
-            x, quadrature = np.asarray(points.x), np.asarray(points.weight)
-            label = f"{self.name} on {names[axis]} = {value:g}"
-            if self.where is not None:
-                here = _mask(self.where, names, x)
-                if not here.any():
-                    continue
-                x, quadrature = x[here], quadrature[here]
-            faced = operator.facing(world.normal(axis, value))
-            yield Piece(label, faced, x, quadrature, data, self.weight)
-
-
-def _mask(where: Any, names: Sequence[str], x: np.ndarray) -> np.ndarray:
-    values = as_field(where).evaluate(dict(zip(names, x.T, strict=True)), np)
-    return np.broadcast_to(np.asarray(values, dtype=bool), (len(x),))
+        where = None if self.where is None else as_field(self.where)
+        for stream, (axis, value) in enumerate(context.faces(self.on)):
+            label = f"{type(self).__name__} on {names[axis]} = {value:g}"
+            faced, face = operator.facing(context.normal(axis, value)), (axis, value)
+            yield Constraint(label, faced, data, self.weight, face, where, stream=stream)
 
 
 class Dirichlet(Condition):
     """u = value on faces; see :class:`Condition` for the parameters."""
-
-    name = "Dirichlet"
 
     def __init__(
         self, value: Any, on: Place = None, *, where: Any = None, weight: float | None = None
@@ -189,8 +205,6 @@ class Dirichlet(Condition):
 
 class Neumann(Condition):
     """∂u/∂n = value on faces, n pointing outwards; see :class:`Condition`."""
-
-    name = "Neumann"
 
     def __init__(
         self, value: Any, on: Place = None, *, where: Any = None, weight: float | None = None
@@ -205,8 +219,6 @@ class Robin(Condition):
     ----------
     alpha, beta : numbers, functions or expressions
     """
-
-    name = "Robin"
 
     def __init__(
         self,
@@ -247,19 +259,15 @@ class Initial(AbstractCondition):
         """The coordinate of ``at``."""
         return (coordinate_name(self.at[0]),)
 
-    def pieces(self, world: World, sampler: AbstractSampler, n: int, seed: int) -> Iterator[Piece]:
+    def constraints(self, context: Context) -> Iterator[Constraint]:
         """Yield the initial value, then the initial velocity."""
-        ((axis, value),) = world.faces(tuple(self.at))
-        points = sampler.face(world.domain.bounds, axis, value, n, seed)
-        where = f"at {world.domain.names[axis]} = {value:g}"
-        x, quadrature = np.asarray(points.x), np.asarray(points.weight)
-        equations: list[tuple[str, AbstractOperator, Any]] = [
-            (f"Initial value {where}", Identity(), self.value)
-        ]
+        ((axis, value),) = context.faces(tuple(self.at))
+        place, face = f"at {context.domain.names[axis]} = {value:g}", (axis, value)
+        given = as_field(self.value)
+        yield Constraint(f"Initial value {place}", Identity(), given, self.weight, face)
         if self.velocity is not None:
-            equations.append((f"Initial velocity {where}", Partial(axis), self.velocity))
-        for label, operator, data in equations:
-            yield Piece(label, operator, x, quadrature, as_field(data), self.weight)
+            given = as_field(self.velocity)
+            yield Constraint(f"Initial velocity {place}", Partial(axis), given, self.weight, face)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -278,19 +286,17 @@ class Periodic(AbstractCondition):
     derivatives: int | None = None
     weight: float | None = None
 
-    def pieces(self, world: World, sampler: AbstractSampler, n: int, seed: int) -> Iterator[Piece]:
+    def constraints(self, context: Context) -> Iterator[Constraint]:
         """Yield one equation for u and one for each derivative."""
-        axis = world.domain.axis(coordinate_name(self.coordinate))
-        lower, upper = world.domain.sides[axis]
-        shift = tuple(upper - lower if i == axis else 0.0 for i in range(world.domain.n_inputs))
-        points = sampler.face(world.domain.bounds, axis, lower, n, seed)
-        most = world.order - 1 if self.derivatives is None else self.derivatives
+        axis = context.domain.axis(coordinate_name(self.coordinate))
+        lower, upper = context.domain.sides[axis]
+        shift = tuple(upper - lower if i == axis else 0.0 for i in range(context.domain.n_inputs))
+        most = context.order - 1 if self.derivatives is None else self.derivatives
         for k in range(max(most, 0) + 1):
             inner: AbstractOperator = Partial(axis, k) if k else Identity()
+            label = f"Periodic in {context.domain.names[axis]}, derivative {k}"
             operator = Shifted(shift, inner) - inner
-            label = f"Periodic in {world.domain.names[axis]}, derivative {k}"
-            x, quadrature = np.asarray(points.x), np.asarray(points.weight)
-            yield Piece(label, operator, x, quadrature, as_field(0.0), self.weight)
+            yield Constraint(label, operator, as_field(0.0), self.weight, (axis, lower))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -311,21 +317,22 @@ class Observe(AbstractCondition):
     operator: AbstractOperator = dataclasses.field(default_factory=Identity)
     weight: float | None = None
 
-    def pieces(self, world: World, sampler: AbstractSampler, n: int, seed: int) -> Iterator[Piece]:
-        """Yield the one equation, on the points given."""
+    def constraints(self, context: Context) -> Iterator[Constraint]:
+        """Yield the one equation, at the points given."""
         x, y = np.asarray(self.X, dtype=float), np.asarray(self.y, dtype=float)
-        if x.ndim != 2 or x.shape[1] != world.domain.n_inputs or y.shape != (len(x),):
+        if x.ndim != 2 or x.shape[1] != context.domain.n_inputs or y.shape != (len(x),):
             raise ValueError(
-                f"Observe(X, y): expected shapes (N, {world.domain.n_inputs}) and (N,), got "
+                f"Observe(X, y): expected shapes (N, {context.domain.n_inputs}) and (N,), got "
                 f"{x.shape} and {y.shape}."
             )
         if not len(x) or not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise ValueError("Observe(X, y): expected at least one row, and finite numbers only.")
-        outside = np.flatnonzero(~world.domain.contains(x))
+        outside = np.flatnonzero(~context.domain.contains(x))
         if len(outside):
             raise ValueError(
                 f"Observe(X, y): row {outside[0]} ({x[outside[0]]}) and {len(outside) - 1} others "
-                f"lie outside {world.domain!r}."
+                f"lie outside {context.domain!r}."
             )
-        operator = self.operator.bind(world.domain.names)
-        yield Piece("Observed", operator, x, np.full(len(x), 1 / len(x)), y, self.weight)
+        operator = self.operator.bind(context.domain.names)
+        points = Points(x, np.full(len(x), 1 / len(x)))
+        yield Constraint("Observed", operator, y, self.weight, at=points)

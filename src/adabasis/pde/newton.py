@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -24,16 +24,25 @@ from .._runtime.compiled import quickly
 from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis
 from ..operators import Linearised
-from ..train import AbstractTrainer, Budget, History, Objective, Run, StopReason, train
-from .system import Rows, ridged
+from ..train import (
+    AbstractTrainer,
+    Budget,
+    Callback,
+    History,
+    Objective,
+    Run,
+    StopReason,
+    train,
+)
+from .system import ridged
 
 MOST_STEPS = 30
 HALVINGS = 6
+#: Relative fall of the loss below which a step was the last one.
 CONVERGED = 1e-2
-"""Relative fall of the loss below which a step was the last one."""
+#: Linearisations that a trainer's usual number of steps is shared among; after a round that did
+#: not lower the loss, rounds are half as long.
 ROUNDS = 12
-"""Linearisations that a trainer's usual number of steps is shared among; after a round that did not
-lower the loss, rounds are half as long."""
 
 
 class Expansion(eqx.Module):
@@ -49,7 +58,7 @@ class Expansion(eqx.Module):
 
 
 def linearised(
-    terms: Sequence[rows.Term], basis: AbstractBasis, parameters: Parameters, c: Array
+    terms: Sequence[Any], basis: AbstractBasis, parameters: Parameters, c: Array
 ) -> list[rows.Term]:
     """Return terms whose operators are linear, those of the equation at u = Φ c."""
     u = Expansion(basis, parameters, c)
@@ -66,50 +75,35 @@ def linearised(
 
 
 @quickly()
-def _terms(
-    terms: Sequence[rows.Term], basis: AbstractBasis, parameters: Parameters, c: Array
-) -> list[rows.Term]:
-    return linearised(terms, basis, parameters, c)
-
-
-@quickly()
-def loss_of(
-    terms: Sequence[rows.Term], basis: AbstractBasis, parameters: Parameters, c: Array
-) -> Array:
-    """Return Σ of the terms' mean squares at u = Φ c, nothing linearised."""
-    predicted = rows.predictions(terms, basis, parameters, c)(parameters)
-    return jnp.sum((predicted - rows.targets(terms)) ** 2)
-
-
-@quickly()
 def reduced_at(
-    terms: Sequence[rows.Term], basis: AbstractBasis, parameters: Parameters, c: Array
+    terms: Sequence[Any], basis: AbstractBasis, parameters: Parameters, c: Array
 ) -> lstsq.Reduction:
     """Return the reduced rows at u = Φ c."""
     block = rows.assemble(linearised(terms, basis, parameters, c), basis, parameters)
     return lstsq.reduce(block.matrix, block.rhs)
 
 
-_solved = quickly()(ridged)
+@quickly()
+def _loss(objective: Objective, parameters: Parameters, c: Array) -> Array:
+    """Return the loss at u = Φ c, nothing linearised."""
+    return objective.value(objective.predictions(parameters, c)(parameters), c)
 
 
-def newton(
-    basis: AbstractBasis,
-    parameters: Parameters,
-    found: Rows,
-    weight: float,
-    start: AnyArray | None = None,
-) -> Array:
+_linearised, _ridged = quickly()(linearised), quickly()(ridged)
+
+
+def newton(objective: Objective, parameters: Parameters, start: AnyArray | None = None) -> Array:
     """Return coefficients (P, 1) that minimise the loss, from u = 0 or a start by damped steps."""
-    terms = found.weighted(weight)
+    terms, basis = objective.terms, objective.basis
     n = jax.eval_shape(lambda: terms[-1].design(basis, parameters)).shape[1]
     c = jnp.zeros((n, 1)) if start is None else jnp.asarray(start)
-    loss = float(loss_of(terms, basis, parameters, c))
+    loss = float(_loss(objective, parameters, c))
     for _ in range(MOST_STEPS):
-        move, before = _solved(reduced_at(terms, basis, parameters, c)) - c, loss
+        solution = _ridged(reduced_at(terms, basis, parameters, c), objective.ridge)
+        move, before = solution - c, loss
         for halving in range(HALVINGS):
             trial = c + 0.5**halving * move
-            loss = float(loss_of(terms, basis, parameters, trial))
+            loss = float(_loss(objective, parameters, trial))
             if loss < before:
                 break
         else:
@@ -125,31 +119,33 @@ def train_in_rounds(
     objective: Objective,
     initial: Parameters,
     *,
-    found: Rows,
     key: Any,
     budget: Budget,
+    validation: None = None,
+    callbacks: Iterable[Callback] = (),
 ) -> Run:
     """Train ξ on the rows of one linearisation after another.
 
     The coefficients start from Newton's on the initial functions. A round is kept if the loss of
     the equation itself fell; the losses of the history are those of its linearisations.
     """
-    basis, terms = objective.basis, found.weighted(1.0)
-    c, steps, done = newton(basis, initial, found, 1.0), trainer.pace.steps // ROUNDS, 0
-    parameters, loss = initial, float(loss_of(terms, basis, initial, c))
+    steps, done = trainer.pace.steps // ROUNDS, 0
+    parameters, c = initial, newton(objective, initial)
+    loss = float(_loss(objective, initial, c))
     deadline, runs, reason = time.perf_counter() + budget.max_seconds, [], None
     while reason is None:
-        at_u = dataclasses.replace(objective, terms=_terms(terms, basis, parameters, c))
+        terms = _linearised(objective.terms, objective.basis, parameters, c)
+        at_u = dataclasses.replace(objective, terms=terms)
         steps = min(steps, budget.max_steps - done)
         left = max(deadline - time.perf_counter(), 0.0)
         one = dataclasses.replace(budget, max_steps=steps, max_seconds=left)
-        run = train(trainer, at_u, parameters, key=key, budget=one)
+        run = train(trainer, at_u, parameters, key=key, budget=one, callbacks=callbacks)
         runs.append(run)
-        solved = newton(basis, run.parameters, found, 1.0, run.coefficients)
-        before, after = loss, float(loss_of(terms, basis, run.parameters, solved))
+        improved = newton(objective, run.parameters, run.coefficients)
+        before, after = loss, float(_loss(objective, run.parameters, improved))
         done += steps
         if after < before:
-            parameters, c, loss = run.parameters, solved, after
+            parameters, c, loss = run.parameters, improved, after
         else:
             steps //= 2
         reason = _ended(run, done, steps, budget)
@@ -160,27 +156,27 @@ def train_in_rounds(
         parameters=parameters,
         coefficients=c,
         loss=loss,
-        history=joined([run.history for run in runs]),
+        history=_joined([run.history for run in runs]),
         stop_reason=reason,
     )
 
 
 def _ended(run: Run, done: int, steps: int, budget: Budget) -> StopReason | None:
     """Return why there is no further round, if there is none."""
-    if run.stop_reason in (StopReason.MAX_SECONDS, StopReason.INTERRUPTED):
+    if run.stop_reason in (StopReason.MAX_SECONDS, StopReason.INTERRUPTED, StopReason.CALLBACK):
         return run.stop_reason
     if done >= budget.max_steps:
         return StopReason.MAX_STEPS
     return None if steps else StopReason.CONVERGED
 
 
-def joined(histories: Sequence[History]) -> History:
+def _joined(histories: Sequence[History]) -> History:
     """Return histories one after another, each without its first entry but the first one's."""
-    arrays = {}
-    for name in ("loss", "rank", "learning_rate", "seconds"):
-        parts = [getattr(history, name)[min(i, 1) :] for i, history in enumerate(histories)]
-        arrays[name] = np.concatenate(parts)
-    starts = np.cumsum([0.0, *[history.seconds[-1] for history in histories[:-1]]])
-    shifts = [np.full(len(h) - min(i, 1), starts[i]) for i, h in enumerate(histories)]
-    arrays["seconds"] = arrays["seconds"] + np.concatenate(shifts)
-    return History(**arrays, validation_step=np.zeros(0, int), validation=np.zeros(0))
+    joined, start = [], 0.0
+    for i, h in enumerate(histories):
+        joined.append(
+            np.stack([h.loss, h.rank, h.learning_rate, h.seconds + start])[:, min(i, 1) :]
+        )
+        start += h.seconds[-1]
+    loss, rank, rate, seconds = np.concatenate(joined, axis=1)
+    return History(loss, rank, rate, seconds, np.zeros(0, int), np.zeros(0))

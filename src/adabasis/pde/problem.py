@@ -10,7 +10,6 @@ equation down by what steep functions have large: derivatives of high order.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,51 +21,53 @@ from jax import Array
 from .. import rows
 from .._runtime.compiled import quickly
 from .._runtime.scope import double_precision
-from ..geometry.domains import AffineMap, Box
-from ..geometry.fields import Field, as_field, evaluate
+from ..geometry.domains import Box
+from ..geometry.fields import as_field, evaluate
 from ..geometry.points import Points
 from ..geometry.samplers import AbstractSampler, Gauss
 from ..operators import AbstractOperator
-from .conditions import AbstractCondition, Piece, World
+from .conditions import AbstractCondition, Constraint, Context
 
 DIRECTIONS = 8
 WAVE_NUMBER = np.pi
+#: Relative departure from linearity on test functions that is taken for round-off.
 LINEARITY = 1e-8
-"""Relative departure from linearity on test functions that is taken for round-off."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Part:
-    """A term of the loss with its name and scale.
+class CollocationTerm:
+    """A constraint at its collocation points: one term of the loss.
 
     Attributes
     ----------
-    label : str
-    kind : {"equation", "condition"}
-    piece : Piece
+    constraint : Constraint
+    points : Points
     data : array, shape (N,)
         In the user's units.
     size : float
         Root mean square of the operator on waves of amplitude 1.
     """
 
-    label: str
-    kind: str
-    piece: Piece
+    constraint: Constraint
+    points: Points
     data: np.ndarray
     size: float
 
     @property
+    def label(self) -> str:
+        """That of the constraint."""
+        return self.constraint.label
+
+    @property
     def weight(self) -> float:
         """ε_k: the user's, or the one that makes the residual one in units of u."""
-        given = self.piece.weight
+        given = self.constraint.weight
         return 1 / self.size**2 if given is None else given
 
-    def term(self, unit: float, *, scaled: bool = False) -> rows.Term:
-        """Return the term for u in the given unit; ``scaled`` leaves a weight given aside."""
-        points = Points(self.piece.x, self.piece.quadrature)
-        weight = jnp.asarray(1 / self.size**2 if scaled else self.weight)
-        return rows.Term(points, self.data[:, None] / unit, self.piece.operator, weight)
+    def term(self, unit: float, weight: float) -> rows.Term:
+        """Return the term of the rows for u in a unit; ``weight`` is that of its mean square."""
+        data, operator = self.data[:, None] / unit, self.constraint.operator
+        return rows.Term(self.points, data, operator, jnp.asarray(weight))
 
 
 class LinearProblem:
@@ -125,8 +126,14 @@ class LinearProblem:
         self.weight = weight
         self.exact = None if exact is None else as_field(exact)
         times = tuple(t for c in self.conditions for t in c.times)
-        self.world = World(domain, times, self.operator.order)
-        self._check()
+        context = Context(domain, times, self.operator.order)
+        #: The equation, then those of all conditions; points of no two conditions are alike.
+        self.constraints = [Constraint("Equation", self.operator, self.source, weight)] + [
+            dataclasses.replace(constraint, stream=constraint.stream + 101 * number)
+            for number, condition in enumerate([*self.conditions, *self.data], 1)
+            for constraint in condition.constraints(context)
+        ]
+        self._sizes = [self._examined(constraint) for constraint in self.constraints]
 
     @property
     def equation(self) -> str:
@@ -141,7 +148,7 @@ class LinearProblem:
     @property
     def order(self) -> int:
         """The highest derivative in the equation or a condition."""
-        return max([self.operator.order, *(p.operator.order for p in self._probe)])
+        return max(constraint.operator.order for constraint in self.constraints)
 
     def exact_values(self, x: np.ndarray) -> np.ndarray:
         """Return the exact solution at N points, (N,).
@@ -155,43 +162,27 @@ class LinearProblem:
             raise ValueError(f"{self.name}: no exact solution was given.")
         return evaluate(self.exact, self.domain.names, x)
 
-    def pieces(self, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0) -> list[Piece]:
-        """Return the equation on about ``n`` points and the conditions on ``n_face`` a face."""
-        inside = sampler.interior(self.domain.bounds, n, seed)
-        equation = Piece(
-            "Equation",
-            self.operator,
-            np.asarray(inside.x),
-            np.asarray(inside.weight),
-            self.source,
-            self.weight,
-        )
-        others = [*self.conditions, *self.data]
-        found = [
-            piece
-            for i, condition in enumerate(others)
-            for piece in condition.pieces(self.world, sampler, n_face, seed + 101 * (i + 1))
-        ]
-        return [equation, *found]
+    def collocate(
+        self, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0
+    ) -> list[CollocationTerm]:
+        """Return the equation at about ``n`` points and the conditions at ``n_face`` a face."""
+        terms = []
+        for constraint, size in zip(self.constraints, self._sizes, strict=True):
+            points = constraint.points(self.domain, sampler, n, n_face, seed)
+            if len(points):
+                data = constraint.values(self.domain, points.x)
+                terms.append(CollocationTerm(constraint, points, data, size))
+        return terms
 
-    def parts(self, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0) -> list[Part]:
-        """Return the terms of the loss: points, data in the user's units, scale."""
-        found = []
-        for i, piece in enumerate(self.pieces(sampler, n, n_face, seed)):
-            kind = "condition" if i else "equation"
-            data = values_at(self.domain, piece)
-            found.append(Part(piece.label, kind, piece, data, self._sizes[i]))
-        return found
-
-    def unit(self, parts: Sequence[Part]) -> float:
+    def unit(self, terms: Sequence[CollocationTerm]) -> float:
         """Return the scale of u: the largest root mean square of data over operator size.
 
         It is 1 where the operator is not linear, and would not carry a factor through.
         """
         if not self.linear:
             return 1.0
-        sizes = [float(np.sqrt(np.mean(p.data**2))) / p.size for p in parts]
-        return max(sizes, default=0.0) or 1.0
+        sizes = [float(np.sqrt(np.mean(t.data**2))) / t.size for t in terms]
+        return max(sizes) or 1.0
 
     def with_data(
         self, source: Any = None, conditions: Sequence[AbstractCondition] | None = None
@@ -207,44 +198,50 @@ class LinearProblem:
             name=self.name,
         )
 
-    @functools.cached_property
-    def _probe(self) -> list[Piece]:
-        return self.pieces(Gauss(5), 1, 1)
-
-    def pieces_at(self, others: Sequence[Piece]) -> list[Piece]:
-        """Return this problem's pieces on the points of another's.
+    def _examined(self, constraint: Constraint) -> float:
+        """Return the operator's size: root mean square of L w over waves of amplitude 1.
 
         Raises
         ------
         ValueError
-            If the places of the conditions differ.
+            If it is not linear, not finite, or its coefficients are not one number a point.
         """
-        mine = self._probe
-        if [p.label for p in mine] != [p.label for p in others]:
+        operator, domain = constraint.operator, self.domain
+        points = constraint.points(domain, Gauss(5), 1, 1, 0)
+        if not len(points):  # the part of a face that ``where`` selects lies between them
+            whole = dataclasses.replace(constraint, where=None)
+            points = whole.points(domain, Gauss(5), 1, 1, 0)
+        x = points.x
+        constraint.values(domain, x)
+        with double_precision():
+            try:
+                found = on_waves(operator, domain.bounds, jnp.asarray(x))
+            except jax.errors.TracerArrayConversionError as error:
+                raise TypeError(
+                    f"{constraint.label}: a coefficient of {operator!r} calls NumPy on a number "
+                    "that JAX is tracing. Use jax.numpy there, or write it with NumPy functions of "
+                    "the coordinates."
+                ) from error
+        images, mixed, zero = map(np.asarray, found)
+        wrong = np.argwhere(~np.isfinite(images))
+        if len(wrong):
+            at = zip(domain.names, x[wrong[0][0]], strict=True)
             raise ValueError(
-                f"expected conditions {[p.label for p in others]}, got {[p.label for p in mine]}."
+                f"{constraint.label}: {operator!r} is not finite at "
+                f"{', '.join(f'{name} = {value:.4g}' for name, value in at)}. Its coefficients "
+                "must be finite on the whole domain."
             )
-        return [
-            dataclasses.replace(p, x=o.x, quadrature=o.quadrature)
-            for p, o in zip(mine, others, strict=True)
-        ]
-
-    def _check(self) -> None:
-        """Apply every operator to test functions: sizes, and what is wrong with coefficients."""
-        self._sizes = []
-        for piece in self._probe:
-            values_at(self.domain, piece)
-            self._sizes.append(_examined(self.domain, piece))
+        off = max(np.abs(mixed[:, 0] - images[:, :2] @ [2.0, 3.0]).max(), np.abs(zero).max())
+        if operator.linear and off > LINEARITY * max(np.abs(mixed).max(), np.abs(images).max()):
+            raise ValueError(
+                f"{constraint.label}: {operator!r} is not linear in u (found on test functions). "
+                "Move terms without u to the source; declare a nonlinear operator as "
+                "UserOperator(function, order, linear=False)."
+            )
+        return float(np.sqrt(np.mean(2 * images**2))) or 1.0
 
     def __repr__(self) -> str:
         return f"LinearProblem({self.equation})"
-
-
-def values_at(domain: Box, piece: Piece) -> np.ndarray:
-    """Return the data of a piece at its points, (N,)."""
-    if isinstance(piece.data, Field):
-        return evaluate(piece.data, domain.names, piece.x)
-    return np.asarray(piece.data, dtype=float)
 
 
 def waves(bounds: Any, x: Array) -> Array:
@@ -272,43 +269,6 @@ def on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> tuple[Array, 
     return images, jnp.zeros((len(x), 1)), jnp.zeros((len(x), 1))
 
 
-def _examined(domain: Box, piece: Piece) -> float:
-    """Return the operator's size: root mean square of L w over waves of amplitude 1.
-
-    Raises
-    ------
-    ValueError
-        If it is not linear, not finite, or its coefficients are not one number a point.
-    """
-    names, x, operator = domain.names, piece.x, piece.operator
-    with double_precision():
-        try:
-            found = on_waves(operator, domain.bounds, jnp.asarray(x))
-        except jax.errors.TracerArrayConversionError as error:
-            raise TypeError(
-                f"{piece.label}: a coefficient of {operator!r} calls NumPy on a number that JAX is "
-                "tracing. Use jax.numpy there, or write it with NumPy functions of the coordinates."
-            ) from error
-    images, mixed, zero = (np.asarray(part) for part in found)
-    wrong = np.argwhere(~np.isfinite(images))
-    if len(wrong):
-        place = ", ".join(f"{n} = {v:.4g}" for n, v in zip(names, x[wrong[0][0]], strict=True))
-        raise ValueError(
-            f"{piece.label}: {operator!r} is not finite at {place}. Its coefficients must be "
-            "finite on the whole domain."
-        )
-    if operator.linear:
-        off = max(np.abs(mixed[:, 0] - images[:, :2] @ [2.0, 3.0]).max(), np.abs(zero).max())
-        if off > LINEARITY * max(np.abs(mixed).max(), np.abs(images).max()):
-            raise ValueError(
-                f"{piece.label}: {operator!r} is not linear in u (found on test functions). Move "
-                "terms without u to the source; declare a nonlinear operator as "
-                "UserOperator(function, order, linear=False)."
-            )
-    size = float(np.sqrt(np.mean(2 * images**2)))
-    return size if size > 0 else 1.0
-
-
 def _listed(given: Any, call: str) -> Sequence[AbstractCondition]:
     found = [given] if isinstance(given, AbstractCondition) else list(given)
     for condition in found:
@@ -318,8 +278,3 @@ def _listed(given: Any, call: str) -> Sequence[AbstractCondition]:
                 f" got {condition!r}."
             )
     return found
-
-
-def unit_map(domain: Box) -> AffineMap:
-    """Return the map of a domain onto the unit box."""
-    return AffineMap.onto_unit_box(domain.bounds)

@@ -4,20 +4,70 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._runtime.registry import provided
+from .._runtime.scope import numerics
+from ..basis import FrozenFeatures
+from ..geometry import Box, tensor_grid
+from ..geometry.fields import evaluate
 from ..models.fitted import Fitted
+from ..models.storage import replacing
 from ..operators import AbstractOperator
-from .again import resolved
 from .certificate import Certificate
+from .multiple_rhs import resolved
 from .problem import LinearProblem
-from .search import Trial
 
-if TYPE_CHECKING:
-    from .study import Study
+#: Points of the default measure of the error.
+SEEN = 4096
+#: Kinds of cells by number of coordinates, in meshio's words.
+CELLS = {1: "line", 2: "quad", 3: "hexahedron"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Errors at several widths; ``print`` it for a table.
+
+    Attributes
+    ----------
+    widths : array of int, shape (K,)
+    errors : array, shape (K,)
+        Relative l2 errors.
+    residuals : array, shape (K,)
+        Relative residuals on fresh points.
+    seconds : array, shape (K,)
+    against : str
+        What the errors are measured against: the exact solution, or the finest one.
+    """
+
+    widths: np.ndarray
+    errors: np.ndarray
+    residuals: np.ndarray
+    seconds: np.ndarray
+    against: str
+
+    @property
+    def order(self) -> float:
+        """The slope r of error ~ width^−r, fitted over all widths with an error."""
+        used = self.errors > 0
+        if used.sum() < 2:
+            return float("nan")
+        return -float(np.polyfit(np.log(self.widths[used]), np.log(self.errors[used]), 1)[0])
+
+    def __str__(self) -> str:
+        columns = zip(self.widths, self.errors, self.residuals, self.seconds, strict=True)
+        lines = [f"{w:>10,} {e:>10.1e} {r:>10.1e} {s:>8.2f}" for w, e, r, s in columns]
+        head = f"{'functions':>10} {'error':>10} {'residual':>10} {'seconds':>8}"
+        last = f"error ~ functions^-{self.order:.1f}, against {self.against}"
+        return "\n".join([head, *lines, last])
+
+    def plot(self) -> Any:
+        """Draw errors and residuals against width; returns a Figure."""
+        return provided("plot convergence")(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -26,34 +76,40 @@ class Solution(Fitted):
 
     Attributes
     ----------
-    problem : LinearProblem
     certificate : Certificate
-    trial : Trial
-        What was solved: rows, weight, coefficients in the unit of u.
-    trials : tuple of Trial
-        All that was tried, best first.
+    domain : Box
+    equation : str
+        In words.
+    problem : LinearProblem or None
+        ``None`` where the solution was read from a file, which holds no functions of the user's;
+        :meth:`with_problem` gives it back.
+    finalists : tuple of EquationCandidate
+        What was solved, and the best one on other functions where there is one of similar quality.
+        Files do not hold them.
+    task : EquationTask or None
+        What made the candidates.
 
     See Also
     --------
     adabasis.Fitted : the attributes and methods every fitted function has.
     """
 
-    problem: LinearProblem = None  # type: ignore[assignment]
     certificate: Certificate = None  # type: ignore[assignment]
-    trial: Trial = None  # type: ignore[assignment]
-    trials: tuple[Trial, ...] = ()
+    domain: Box = None  # type: ignore[assignment]
+    equation: str = ""
+    problem: LinearProblem = None  # type: ignore[assignment]
+    finalists: tuple[Any, ...] = ()
+    task: Any = None
 
     def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
         """Evaluate L[u] at N points, coordinates by name or number, in the user's units."""
-        return super().apply(operator.bind(self.problem.domain.names), X)
+        return super().apply(operator.bind(self.domain.names), X)
 
     def residual(self, X: Any) -> np.ndarray:
         """Evaluate L[u] − f at N points, in the user's units: (N,)."""
-        x = self._inputs(X, "Solution.residual(X)")
-        from ..geometry.fields import evaluate
-
-        source = evaluate(self.problem.source, self.problem.domain.names, x)
-        return super().apply(self.problem.operator, x) - source
+        x, problem = self._inputs(X, "Solution.residual(X)"), self._known("residual")
+        source = evaluate(problem.source, self.domain.names, x)
+        return super().apply(problem.operator, x) - source
 
     def error(self, X: Any = None) -> float:
         """Return the relative l2 error against the exact solution, where that is known.
@@ -63,11 +119,23 @@ class Solution(Fitted):
         X : array-like, shape (N, D), optional
             By default 4,096 random points.
         """
-        if X is None:
-            lower, upper = self.problem.domain.bounds.T
-            X = np.random.default_rng(1).uniform(lower, upper, (4096, len(lower)))
-        exact = self.problem.exact_values(np.asarray(X, dtype=float))
-        return float(np.linalg.norm(self(X) - exact) / np.linalg.norm(exact))
+        x = self._anywhere() if X is None else np.asarray(X, dtype=float)
+        exact = self._known("error").exact_values(x)
+        return float(np.linalg.norm(self(x) - exact) / np.linalg.norm(exact))
+
+    def with_problem(self, problem: LinearProblem) -> Solution:
+        """Return a solution read from a file with its problem, which files do not hold.
+
+        Raises
+        ------
+        ValueError
+            If the domain or the equation is another one.
+        """
+        if (problem.domain, problem.equation) != (self.domain, self.equation):
+            raise ValueError(
+                f"Solution.with_problem: expected {self.equation}, got {problem.equation}."
+            )
+        return dataclasses.replace(self, problem=problem)
 
     def resolve(self, problems: Iterable[LinearProblem]) -> list[Solution]:
         """Solve the same equation for other sources and values of conditions.
@@ -89,8 +157,10 @@ class Solution(Fitted):
         Raises
         ------
         ValueError
-            If domains, operators, places or weights differ, or the equation is not linear.
+            If domains, operators, places or weights differ, the equation is not linear, or the
+            solution was read from a file.
         """
+        self._solved_here("resolve")
         return resolved(self, list(problems))
 
     def convergence_study(self, widths: Iterable[int] | None = None) -> Study:
@@ -100,10 +170,38 @@ class Solution(Fitted):
         ----------
         widths : iterable of int, optional
             Numbers of functions; by default halvings of this solution's.
-        """
-        from .study import convergence
 
-        return convergence(self, widths)
+        Raises
+        ------
+        ValueError
+            If the solution's functions are not frozen ones, a width is less than 1, or the
+            solution was read from a file.
+        """
+        self._solved_here("convergence_study")
+        basis: Any = self.basis
+        if not isinstance(basis, FrozenFeatures):
+            raise ValueError(
+                f"convergence_study: expected frozen functions, this solution has {basis!r}. Use "
+                "solve(problem, FrozenFeatures(512)).convergence_study()."
+            )
+        wanted = sorted(set(widths or (max(8, basis.width // 2**k) for k in range(5))))
+        if wanted[0] < 1:
+            raise ValueError(f"convergence_study(widths={wanted}): at least 1 each.")
+        problem, x = self._known("convergence_study"), self._anywhere()
+        known, weight = problem.exact is not None, self.finalists[0].system.weight
+        reference = problem.exact_values(x) if known else self(x)
+        with numerics():
+            task = type(self.task)(self.task.asked, problem, self.task.sampler)
+            found = [task.frozen(basis.replace(width=w), weight, f"{w}") for w in wanted]
+            values = [task.unit * one.system.values(x, one.coefficients) for one in found]
+        size = np.linalg.norm(reference)
+        return Study(
+            np.array(wanted),
+            np.array([np.linalg.norm(u - reference) / size for u in values]),
+            np.array([one.validation_error for one in found]),
+            np.array([one.seconds for one in found]),
+            "the exact solution" if known else "this solution",
+        )
 
     def plot(self, ax: Any = None) -> Any:
         """Draw u; see :func:`adabasis.plots.fitted`."""
@@ -129,6 +227,81 @@ class Solution(Fitted):
         ValueError
             For more than three coordinates, or a suffix that names no format.
         """
-        from .export import write_grid
+        d = self.n_inputs
+        if d not in CELLS or per_side < 2:
+            raise ValueError(
+                f"to_vtk(per_side={per_side}): expected at least 2 points a side and at most three "
+                f"coordinates; this solution has {d}."
+            )
+        try:
+            import meshio
+        except ImportError as error:
+            raise ImportError(
+                "to_vtk needs meshio: install it with `pip install adabasis[vtk]` or `pip install "
+                "meshio`."
+            ) from error
+        if not set(Path(path).suffixes) & set(meshio.extension_to_filetypes):
+            known = ", ".join(sorted(meshio.extension_to_filetypes))
+            raise ValueError(
+                f"to_vtk({str(path)!r}): its suffix names no format; use one of {known}."
+            )
+        x, cells = grid(self.box, per_side)
+        data = {"u": self(x), "residual": self.residual(x)}
+        points = np.pad(x, ((0, 0), (0, 3 - d)))
+        mesh = meshio.Mesh(points, [(CELLS[d], cells)], point_data=data)
+        with replacing(path) as temporary:
+            mesh.write(temporary)
 
-        write_grid(self, path, per_side)
+    def _anywhere(self) -> np.ndarray:
+        """Return fixed random points of the domain."""
+        lower, upper = self.domain.bounds.T
+        return np.random.default_rng(1).uniform(lower, upper, (SEEN, len(lower)))
+
+    def _known(self, call: str) -> LinearProblem:
+        if self.problem is None:
+            raise ValueError(
+                f"Solution.{call}: this solution was read from a file, which does not hold its "
+                "problem. Give it back: solution.with_problem(problem)."
+            )
+        return self.problem
+
+    def _solved_here(self, call: str) -> None:
+        if not self.finalists:
+            raise ValueError(
+                f"Solution.{call}: this solution was read from a file, which does not hold the "
+                "rows it was solved on. Solve the problem again: solve(problem)."
+            )
+
+    def _document(self) -> dict[str, Any]:
+        known = self.certificate is not None
+        about = {
+            "domain": dict(zip(self.domain.names, self.domain.sides, strict=True)),
+            "equation": self.equation,
+            "certificate": self.certificate.to_json() if known else None,
+        }
+        return {**super()._document(), "solution": about}
+
+    @classmethod
+    def _restored(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+        about = document["solution"]
+        known = about["certificate"] is not None
+        return {
+            "domain": Box(**about["domain"]),
+            "equation": about["equation"],
+            "certificate": Certificate.from_json(about["certificate"]) if known else None,
+        }
+
+
+def grid(bounds: np.ndarray, per_side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points (per_side^D, D) of a grid on a box and its cells' corners."""
+    d = len(bounds)
+    x = tensor_grid(*(np.linspace(lower, upper, per_side) for lower, upper in bounds))
+    number = np.arange(per_side**d).reshape((per_side,) * d)
+    low, high = slice(None, -1), slice(1, None)
+    square = [(low, low), (high, low), (high, high), (low, high)]
+    corners: list[tuple[slice, ...]] = [(low,), (high,)]
+    if d == 2:
+        corners = list(square)
+    elif d == 3:
+        corners = [(*ab, c) for c in (low, high) for ab in square]
+    return x, np.stack([number[c].ravel() for c in corners], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -10,127 +11,129 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .. import lstsq, rows
+from .. import lstsq
 from .._runtime.compiled import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
-from ..basis import MappedBasis as OnDomain
 from ..geometry.samplers import AbstractSampler, Sobol
 from ..operators import Identity
-from .problem import LinearProblem, Part, unit_map
+from ..rows import Term, assemble, design, evaluate
+from .problem import CollocationTerm, LinearProblem
 
+#: Relative ridge on unit-norm columns: as accurate as a truncated SVD, several times cheaper.
 RIDGE = 1e-13
-"""Relative ridge on unit-norm columns: as accurate as a truncated SVD, several times cheaper."""
 ROWS_PER_FUNCTION = 2.0
 FRESH_SEED = 7_919
 FRESH_POINTS = 2048
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Rows:
+class CollocationRows:
     """The terms of a problem at one set of points.
 
     Attributes
     ----------
-    parts : list of Part
+    problem : LinearProblem
+    terms : list of CollocationTerm
         The equation first.
     unit : float
         The scale of u.
-    sampler : AbstractSampler
     """
 
-    parts: list[Part]
+    problem: LinearProblem
+    terms: list[CollocationTerm]
     unit: float
-    sampler: AbstractSampler
+
+    @property
+    def x(self) -> np.ndarray:
+        """The equation's points, (N, D)."""
+        return np.asarray(self.terms[0].points.x)
 
     @property
     def n_rows(self) -> int:
         """Rows of all terms."""
-        return sum(len(p.data) for p in self.parts)
+        return sum(len(term.data) for term in self.terms)
 
-    def terms(self, kind: str, *, scaled: bool = False) -> list[rows.Term]:
-        """Return the terms of the ``"equation"`` or the ``"condition"``s."""
-        return [p.term(self.unit, scaled=scaled) for p in self.parts if p.kind == kind]
-
-    def scaled(self) -> list[rows.Term]:
+    def scaled(self) -> list[Term]:
         """Return all terms in units of u, weights given being left aside."""
-        return [*self.terms("equation", scaled=True), *self.terms("condition", scaled=True)]
+        return [term.term(self.unit, 1 / term.size**2) for term in self.terms]
 
-    def weighted(self, weight: float) -> list[rows.Term]:
-        """Return all terms, the conditions' unscaled weights times ``weight``²."""
+    def data(self, problem: LinearProblem) -> list[np.ndarray]:
+        """Return the data of a problem with the same constraints at these points, a term each."""
+        numbers = [self.problem.constraints.index(term.constraint) for term in self.terms]
         return [
-            dataclasses.replace(
-                part.term(self.unit),
-                weight=jnp.asarray(part.weight * self._factor(part, weight)),
-            )
-            for part in self.parts
+            problem.constraints[number].values(problem.domain, term.points.x)
+            for number, term in zip(numbers, self.terms, strict=True)
         ]
 
-    def _factor(self, part: Part, weight: float) -> float:
-        chosen = part.kind == "condition" and part.piece.weight is None
-        return weight**2 if chosen else 1.0
+    def weighted(self, weight: float = 1.0) -> list[Term]:
+        """Return all terms, the weights of conditions times ``weight``² where none was given."""
+        factors = [weight**2 if t.constraint.weight is None else 1.0 for t in self.terms]
+        factors[0] = 1.0
+        return [t.term(self.unit, t.weight * f) for t, f in zip(self.terms, factors, strict=True)]
 
 
-def rows_for(problem: LinearProblem, width: int, sampler: AbstractSampler, seed: int = 0) -> Rows:
-    """Return rows for a basis of ``width`` functions, twice as many inside, more on faces."""
+def rows_for(
+    problem: LinearProblem, width: int, sampler: AbstractSampler, unit: float | None = None
+) -> CollocationRows:
+    """Return rows for ``width`` functions, twice as many inside, more on faces."""
     d = problem.domain.n_inputs
     n_face = max(2, int(3 * width ** ((d - 1) / d)))
-    parts = problem.parts(sampler, int(ROWS_PER_FUNCTION * width), n_face, seed)
-    return Rows(parts, problem.unit(parts), sampler)
+    terms = problem.collocate(sampler, int(ROWS_PER_FUNCTION * width), n_face)
+    return CollocationRows(problem, terms, problem.unit(terms) if unit is None else unit)
 
 
-def fresh_rows(problem: LinearProblem, unit: float) -> Rows:
+def fresh_rows(problem: LinearProblem, unit: float) -> CollocationRows:
     """Return rows at points no solve has seen."""
     n_face = 256 if problem.domain.n_inputs > 1 else 1
-    return Rows(problem.parts(Sobol(), FRESH_POINTS, n_face, FRESH_SEED), unit, Sobol())
+    terms = problem.collocate(Sobol(), FRESH_POINTS, n_face, FRESH_SEED)
+    return CollocationRows(problem, terms, unit)
 
 
 @quickly()
-def reduced(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
-) -> lstsq.Reduction:
+def reduced(basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term]) -> lstsq.Reduction:
     """Return the reduction of the rows of terms."""
-    block = rows.assemble(terms, basis, parameters)
+    block = assemble(terms, basis, parameters)
     return lstsq.reduce(block.matrix, block.rhs)
 
 
 @quickly()
 def solved(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], ridge: float
 ) -> tuple[Array, Array]:
     """Return coefficients (P, 1) and the triangle (P, P) of the columns scaled to unit norm."""
     reduction = reduced(basis, parameters, terms)
-    return ridged(reduction), lstsq.unit_columns(reduction)[0].triangle
+    return ridged(reduction, ridge), lstsq.unit_columns(reduction)[0].triangle
 
 
-def ridged(reduction: lstsq.Reduction) -> Array:
-    """Return coefficients with the relative ridge :data:`RIDGE`."""
-    return lstsq.solve(reduction, relative_ridge=RIDGE**2, method="triangular").coefficients
+def ridged(reduction: lstsq.Reduction, ridge: float | Array) -> Array:
+    """Return coefficients with a ridge λ‖c‖² besides the relative one, :data:`RIDGE`."""
+    return lstsq.solve(
+        reduction, ridge=ridge, relative_ridge=RIDGE**2, method="triangular"
+    ).coefficients
 
 
 @quickly()
-def unit_triangle(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term]
+def _unit_triangle(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term]
 ) -> Array:
-    """Return the triangle (P, P) of the columns scaled to unit norm."""
     return lstsq.unit_columns(reduced(basis, parameters, terms))[0].triangle
 
 
 @quickly(jax.jit)
-def singular_values(triangle: Array) -> Array:
-    """Return the singular values of a triangle (P, P)."""
+def _singular_values(triangle: Array) -> Array:
     return jnp.linalg.svd(triangle, compute_uv=False)
 
 
 @quickly()
 def _misfits(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[rows.Term], c: AnyArray
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], c: AnyArray
 ) -> list[Array]:
     """Return the weighted residual of each row of each term."""
     return [t.root_weights * (_left_side(t, basis, parameters, c) - t.targets[:, 0]) for t in terms]
 
 
-def _left_side(term: rows.Term, basis: AbstractBasis, parameters: Parameters, c: AnyArray) -> Array:
+def _left_side(term: Term, basis: AbstractBasis, parameters: Parameters, c: AnyArray) -> Array:
     """Return L[Φ c] at the term's points, (N,): by the matrix where L is linear, one GEMM."""
     if term.operator.linear:
         return (term.design(basis, parameters) @ c)[:, 0]
@@ -142,7 +145,7 @@ def _left_side(term: rows.Term, basis: AbstractBasis, parameters: Parameters, c:
 @quickly()
 def values(basis: AbstractBasis, parameters: Parameters, x: AnyArray, c: AnyArray) -> Array:
     """Return u at N points, (N,)."""
-    return (rows.evaluate(Identity(), basis, parameters, x) @ c)[:, 0]
+    return (evaluate(Identity(), basis, parameters, x) @ c)[:, 0]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -162,12 +165,12 @@ class Misfit:
     by_term: list[np.ndarray]
 
     @classmethod
-    def relative(cls, found: Sequence[np.ndarray], level: float) -> Misfit:
+    def relative(cls, residuals: Sequence[np.ndarray], level: float) -> Misfit:
         """Return it from the weighted residuals of each term and the root mean square of u."""
         level = float(level) or 1.0
-        squares = [float(np.sum(m**2)) for m in found]
-        first, others = np.sqrt(squares[0]), np.sqrt(sum(squares[1:]))
-        return cls(first / level, others / level, [m / level for m in found])
+        squares = [float(np.sum(r**2)) for r in residuals]
+        equation, conditions = np.sqrt(squares[0]), np.sqrt(sum(squares[1:]))
+        return cls(equation / level, conditions / level, [r / level for r in residuals])
 
     @property
     def score(self) -> float:
@@ -176,13 +179,137 @@ class Misfit:
         return total if np.isfinite(total) else np.inf
 
 
-def misfit(fresh: Rows, basis: AbstractBasis, parameters: Parameters, c: AnyArray) -> Misfit:
+def misfit(
+    fresh: CollocationRows, basis: AbstractBasis, parameters: Parameters, c: AnyArray
+) -> Misfit:
     """Measure u = Φ c on fresh points."""
-    found = [np.asarray(m) for m in _misfits(basis, parameters, fresh.scaled(), c)]
-    u = np.asarray(values(basis, parameters, fresh.parts[0].piece.x, c))
-    return Misfit.relative(found, np.sqrt(np.mean(u**2)))
+    residuals = [np.asarray(r) for r in _misfits(basis, parameters, fresh.scaled(), c)]
+    u = np.asarray(values(basis, parameters, fresh.x, c))
+    return Misfit.relative(residuals, np.sqrt(np.mean(u**2)))
 
 
-def on_domain(problem: LinearProblem, basis: AbstractBasis) -> OnDomain:
-    """Return a basis as functions of the problem's domain."""
-    return OnDomain(basis, unit_map(problem.domain))
+@dataclasses.dataclass(frozen=True, eq=False)
+class CollocationSystem:
+    """The rows of a problem on functions; its factors are computed once, when asked for.
+
+    Attributes
+    ----------
+    basis : AbstractBasis
+        Its functions are those of the domain, canonical: they compile once for all slopes.
+    parameters : pytree
+    rows : CollocationRows
+    weight : float
+        The boundary weight.
+    ridge : float
+        λ in λ‖c‖², besides the one against round-off.
+    triangle : array, shape (P, P), or None
+        That of the unit-norm columns, where a solve has left it.
+    """
+
+    basis: AbstractBasis
+    parameters: Parameters
+    rows: CollocationRows
+    weight: float
+    ridge: float = 0.0
+    triangle: Array | None = None
+
+    @property
+    def terms(self) -> list[Term]:
+        """The weighted terms."""
+        return self.rows.weighted(self.weight)
+
+    def values(self, x: np.ndarray, c: AnyArray) -> np.ndarray:
+        """Return Φ c at N points, (N,)."""
+        return np.asarray(values(self.basis, self.parameters, x, c))
+
+    @functools.cached_property
+    def singular_values(self) -> np.ndarray:
+        """Those of the unit-norm columns, (P,), descending; NaN where L is not linear."""
+        if not self.rows.problem.linear:
+            return np.full(self.basis.size(self.rows.x.shape[1]), np.nan)
+        triangle = self.triangle
+        if triangle is None:
+            triangle = _unit_triangle(self.basis, self.parameters, self.terms)
+        return np.asarray(_singular_values(triangle))
+
+    @property
+    def rank(self) -> int:
+        """Independent functions; all of them where the equation is not linear."""
+        dependent = self.singular_values <= lstsq.RCOND * self.singular_values[0]
+        return int(np.sum(~dependent))
+
+    @functools.cached_property
+    def factor(self) -> Factor:
+        """What later right-hand sides are solved by."""
+        fresh = fresh_rows(self.rows.problem, 1.0)
+        arrays = self.basis, self.parameters
+        solving = _orthonormal(*arrays, self.terms, self.ridge)
+        return Factor(*solving, fresh, *_on_points(*arrays, fresh.scaled(), jnp.asarray(fresh.x)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Factor:
+    """An orthonormal factor of a system's rows, and the rows of its functions on fresh points.
+
+    Attributes
+    ----------
+    roots : array, shape (N, 1)
+        √(ε w / Σ w) of the rows.
+    rows : lstsq.OrthonormalFactor
+    fresh : CollocationRows
+        Points that no solve has seen.
+    unseen : list of arrays
+        The weighted rows of each term there, (N_k, P).
+    phi : array, shape (N, P)
+        The functions at the equation's points there.
+    """
+
+    roots: Array
+    rows: lstsq.OrthonormalFactor
+    fresh: CollocationRows
+    unseen: list[Array]
+    phi: Array
+
+    def solve(self, data: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the coefficients (P, K) for K right-hand sides: (N_k, K) for each term."""
+        right = jnp.asarray(np.concatenate(data))
+        return np.asarray(_substituted(self.rows, self.roots, right))
+
+    def misfits(self, c: np.ndarray, data: Sequence[np.ndarray]) -> tuple[list[Misfit], np.ndarray]:
+        """Return the misfits of K right-hand sides and u at the equation's points, (N, K).
+
+        Parameters
+        ----------
+        c : array, shape (P, K)
+        data : sequence of arrays, shapes (N_k, K)
+            Unweighted, a term each.
+        """
+        u = np.asarray(self.phi) @ c
+        residuals = [
+            np.asarray(a) @ c - np.asarray(term.root_weights)[:, None] * d
+            for a, term, d in zip(self.unseen, self.fresh.scaled(), data, strict=True)
+        ]
+        levels = np.sqrt(np.mean(u**2, axis=0))
+        each = [Misfit.relative([r[:, k] for r in residuals], v) for k, v in enumerate(levels)]
+        return each, u
+
+
+@quickly()
+def _orthonormal(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], ridge: float
+) -> tuple[Array, lstsq.OrthonormalFactor]:
+    roots = jnp.concatenate([term.root_weights for term in terms])[:, None]
+    return roots, lstsq.orthonormalize(design(terms, basis, parameters), RIDGE**2, ridge)
+
+
+@quickly(jax.jit)
+def _substituted(factor: lstsq.OrthonormalFactor, roots: Array, right: Array) -> Array:
+    return factor.solve(roots * right)
+
+
+@quickly()
+def _on_points(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], x: Array
+) -> tuple[list[Array], Array]:
+    weighted = [t.root_weights[:, None] * t.design(basis, parameters) for t in terms]
+    return weighted, evaluate(Identity(), basis, parameters, x)

@@ -12,8 +12,7 @@ from .functions import grid
 from .style import BLUE, COLOURMAP, ORANGE, drawable, figure_of, names_of, new_axes, short, styled
 
 if TYPE_CHECKING:
-    from ..pde.solution import Solution
-    from ..pde.study import Study
+    from ..pde.solution import Solution, Study
 
 SIDE = 81
 DECADES = 1e-6

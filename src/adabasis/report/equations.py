@@ -19,7 +19,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
     yield Text(certificate.verdict, loud=True)
     stability = certificate.stability
     rows = [
-        ("Equation", problem.equation),
+        ("Equation", solution.equation),
         ("Residual of the equation", number(certificate.residual)),
         ("Violation of the conditions", number(certificate.boundary_violation)),
         ("Estimated relative error", number(certificate.error_estimate)),
@@ -28,7 +28,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         ("Functions", f"{certificate.n_functions:,}, {certificate.rank:,} of them independent"),
         ("Basis", repr(solution.basis)),
     ]
-    if problem.exact is not None:
+    if problem is not None and problem.exact is not None:
         rows.insert(4, ("True relative error", number(solution.error())))
     yield Table("The solution, on points that no solve has seen; all relative to u", (), rows)
     yield Text(
@@ -43,11 +43,12 @@ def _residuals(subject: Subject) -> Iterator[Block]:
     solution = subject.model
     if solution.certificate is None:
         return
-    yield Picture(
-        plots.residual_map(solution),
-        "Where the equation is violated, and by how much, in the units of its source.",
-        "Absolute residual of the equation over the domain, on a logarithmic scale.",
-    )
+    if solution.problem is not None:  # it is where a solution was read from a file
+        yield Picture(
+            plots.residual_map(solution),
+            "Where the equation is violated, and by how much, in the units of its source.",
+            "Absolute residual of the equation over the domain, on a logarithmic scale.",
+        )
     certificate = solution.certificate
     for caption, entries in (
         ("Term by term", certificate.terms),

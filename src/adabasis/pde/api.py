@@ -1,0 +1,112 @@
+"""The public function for equations: a problem in, a solution with a certificate out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from ..basis import AbstractBasis
+from ..geometry.samplers import AbstractSampler, default_sampler
+from ..models.record import Asked
+from ..selection.search import Search, named_bases, resolved_trainer
+from ..train import AbstractTrainer, Callback, Objective
+from .adapt import AdaptiveStrategy
+from .problem import LinearProblem
+from .solution import Solution
+from .strategy import EquationCandidate, EquationTask
+
+
+def solve(
+    problem: LinearProblem,
+    basis: AbstractBasis | None = None,
+    *,
+    method: str | AbstractTrainer = "auto",
+    points: AbstractSampler | None = None,
+    max_steps: int | None = None,
+    max_seconds: float = math.inf,
+    tol: float | None = None,
+    n_restarts: int | str = "auto",
+    ridge: float | str = "auto",
+    random_state: int = 0,
+    callbacks: Iterable[Callback] = (),
+    verbose: bool = False,
+) -> Solution:
+    """Solve L[u] = f with its conditions by least squares on adaptive functions.
+
+    Frozen functions and one least-squares solve come first; activation, slope, width and the
+    weight of the conditions are chosen by residuals on points that no solve has seen. Where the
+    residual stays, functions are moved by Gauss–Newton.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+    basis : AbstractBasis, optional
+        The functions; by default they are searched for.
+    method : {"auto", "frozen", "lsgn", "lsgd", "gd"} or AbstractTrainer
+        ``"frozen"`` moves nothing; a trainer, or its name, trains ``basis``.
+    points : AbstractSampler, optional
+        Where the equation is asked for: ``samplers.Cartesian(30)``. By default Gauss points on
+        an interval, a Sobol sequence elsewhere, twice as many as functions.
+    max_steps : int, optional
+        Of every training run.
+    max_seconds : float
+        The best candidate by then is returned.
+    tol : float, optional
+        Relative residual that is good enough to stop the search, and a training run.
+    n_restarts : int or "auto"
+        Draws of moved functions, at most. ``"auto"``: 3.
+    ridge : float or "auto"
+        λ in the sum over rows plus λ‖c‖², the rows being those of the weighted mean squares, u in
+        its own unit. ``"auto"`` is 0: but for round-off, data of equations are exact.
+    random_state : int
+        Seed of everything drawn.
+    callbacks : iterable of callables
+        Called with an :class:`adabasis.train.Progress` at checks of a training run; a true answer
+        stops it.
+    verbose : bool
+        Show progress.
+
+    Returns
+    -------
+    Solution
+        ``solution.certificate`` says how good it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For something that is no problem, unknown methods, budgets that cannot be meant, or
+        functions less smooth than the equation needs.
+    """
+    asked = Asked(
+        "solve",
+        str(method),
+        max_steps,
+        max_seconds,
+        tol,
+        n_restarts,
+        ridge=ridge,
+        random_state=random_state,
+    )
+    search: Search[EquationCandidate] = Search(asked, callbacks, verbose)
+    if not isinstance(problem, LinearProblem):
+        raise TypeError(
+            f"solve(problem={problem!r}): expected a LinearProblem; pde.catalog.problem(name) has "
+            "examples."
+        )
+    sampler = points or default_sampler(problem.domain.n_inputs)
+    strategy = AdaptiveStrategy(search, EquationTask(asked, problem, sampler))
+    if basis is None and method in ("auto", "frozen"):
+        steps = strategy.frozen if method == "frozen" else strategy.automatic
+        return search.run(strategy.task, steps)
+    trainer = resolved_trainer("solve", method, named_bases(basis), Objective)
+    if basis.smoothness < problem.order - 1:
+        raise ValueError(
+            f"solve(problem, {basis!r}): the equation takes derivatives of order {problem.order}, "
+            f"which these functions lack: theirs end at {basis.smoothness + 1:g}. Use a smoother "
+            "activation, such as tanh."
+        )
+    if isinstance(trainer, AbstractTrainer):
+        return search.run(strategy.task, lambda: strategy.descend(trainer, basis))
+    steps_on = strategy.automatic_on if trainer is None else strategy.one
+    return search.run(strategy.task, lambda: steps_on(basis))

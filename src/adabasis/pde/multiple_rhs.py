@@ -1,0 +1,144 @@
+"""The same equation with other data: one factor solves for all, another one checks them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from .._runtime.scope import numerics
+from ..geometry.samplers import Sobol
+from .certificate import CONTRADICTION, certified, relative_difference, unmet
+from .problem import CollocationTerm, LinearProblem, on_waves
+from .system import CollocationRows, reduced
+
+if TYPE_CHECKING:
+    from .solution import Solution
+
+#: Points at which problems are compared.
+PROBE = (Sobol(), 64, 64)
+#: Relative difference of two operators' images that round-off makes.
+SAME = 1e-12
+#: What the label of a candidate says of those solved again.
+OTHER = ", other data"
+
+
+def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Solution]:
+    """Solve on the systems of both finalists, certify the better answer.
+
+    See :meth:`adabasis.pde.Solution.resolve`.
+
+    Raises
+    ------
+    ValueError
+        If domains, operators, places or weights differ, or the equation is not linear.
+    """
+    first = solution.finalists[0].system
+    with numerics():
+        _refuse_others(first.rows.problem, wanted)
+        if not wanted:
+            return []
+        unseen = _data(wanted, first.factor.fresh)
+        answers = [_answers(candidate, wanted, unseen) for candidate in solution.finalists]
+        return [
+            _certified(solution, problem, [one[k] for one in answers])
+            for k, problem in enumerate(wanted)
+        ]
+
+
+def _answers(
+    candidate: Any, wanted: Sequence[LinearProblem], unseen: list[np.ndarray]
+) -> list[tuple[Any, np.ndarray]]:
+    """Solve K problems on a candidate's system: candidates, each with u on the fresh points."""
+    system, label = candidate.system, candidate.label.removesuffix(OTHER)
+    c = system.factor.solve(_data(wanted, system.rows))
+    misfits, u = system.factor.misfits(c, unseen)
+    answers = [
+        dataclasses.replace(
+            candidate,
+            coefficients=c[:, [k]] / system.rows.unit,
+            misfit=misfit,
+            validation_error=misfit.score,
+            label=f"{label}{OTHER}",
+        )
+        for k, misfit in enumerate(misfits)
+    ]
+    return list(zip(answers, u.T, strict=True))
+
+
+def _data(wanted: Sequence[LinearProblem], at: CollocationRows) -> list[np.ndarray]:
+    """Return the data of K problems at the points of rows, (N_k, K) for each term."""
+    each = [at.data(problem) for problem in wanted]
+    return [np.stack(columns, axis=1) for columns in zip(*each, strict=True)]
+
+
+def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> None:
+    if not first.linear:
+        raise ValueError(f"resolve: {first.operator!r} is not linear; use solve.")
+    known = first.collocate(*PROBE)
+    labels = [term.label for term in known]
+    for other in wanted:
+        if other.domain != first.domain:
+            raise ValueError(
+                f"resolve: expected the domain {first.domain!r}, got {other.domain!r}. "
+                "Another domain needs another solve."
+            )
+        terms = other.collocate(*PROBE)
+        for mine, theirs in zip(known, terms, strict=False):
+            what = _difference(first, mine, theirs) if mine.label == theirs.label else ""
+            if what:
+                raise ValueError(
+                    f"resolve: {theirs.label}: {what} than in the problem solved. Only the source "
+                    "and the values of conditions may be others; else solve again."
+                )
+        if [term.label for term in terms] != labels:
+            raise ValueError(
+                f"resolve: expected conditions {labels}, got {[term.label for term in terms]}."
+            )
+
+
+def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: CollocationTerm) -> str:
+    """Say what is different, but for data; operators are compared by what they do to waves."""
+    first, second = mine.constraint, theirs.constraint
+    if not np.array_equal(mine.points.x, theirs.points.x):
+        return "it holds at other points"
+    if first.weight != second.weight:
+        return f"its weight is {second.weight!r} rather than {first.weight!r}, other"
+    if eqx.tree_equal(first.operator, second.operator):
+        return ""
+    same = first.operator.order == second.operator.order and second.operator.linear
+    if same:
+        bounds, x = problem.domain.bounds, jnp.asarray(mine.points.x)
+        u, v = (on_waves(one.operator, bounds, x)[0] for one in (first, second))
+        same = bool(jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u)))
+    return "" if same else f"it has another operator, {second.operator!r},"
+
+
+def _certified(
+    solution: Solution, problem: LinearProblem, answers: list[tuple[Any, np.ndarray]]
+) -> Solution:
+    """Return the better one of two answers, with its certificate."""
+    answers = sorted(answers, key=lambda answer: answer[0].errors)
+    finalists = [candidate for candidate, _ in answers]
+    best, system = finalists[0], finalists[0].system
+    (_, u), *other = answers
+    difference = relative_difference(u, other[0][1]) if other else math.nan
+    examined = solution.certificate.stability
+    if best.misfit.conditions > CONTRADICTION:
+        data = zip(system.rows.terms, system.rows.data(problem), strict=True)
+        terms = [dataclasses.replace(term, data=values) for term, values in data]
+        conditions = dataclasses.replace(system.rows, terms=terms).weighted()[1:]
+        alone = unmet(reduced(system.basis, system.parameters, conditions))
+        examined = dataclasses.replace(examined, contradiction=float(alone))
+    fresh = dataclasses.replace(system.factor.fresh, problem=problem)
+    tried = tuple(candidate.tried for candidate in finalists)
+    return dataclasses.replace(
+        solution,
+        **certified(finalists, fresh, difference, examined),
+        record=dataclasses.replace(solution.record, tried=tried),
+    )

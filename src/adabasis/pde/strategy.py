@@ -1,0 +1,294 @@
+"""The search over frozen functions: activation, slope, width and boundary weight, all blind.
+
+Every candidate is one least-squares solve, judged by its residuals on fresh points. A small width
+decides the activation, the slope and the weight; wider ones start from there, with steeper slopes,
+until the residual is small or time is up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._runtime.notation import Parameters
+from ..basis import AbstractBasis, FrozenFeatures, MappedBasis
+from ..geometry.domains import AffineMap, unit_box
+from ..geometry.samplers import AbstractSampler
+from ..models.record import NO_RIDGE, Asked, Tried
+from ..selection.search import AbstractTask, Candidate, Search
+from ..selection.task import draw
+from ..train import Objective
+from .certificate import certified, relative_difference, stability
+from .newton import newton
+from .problem import LinearProblem
+from .solution import Solution
+from .system import (
+    CollocationRows,
+    CollocationSystem,
+    Misfit,
+    fresh_rows,
+    misfit,
+    rows_for,
+    solved,
+)
+
+#: Widths by number of inputs; four and more go as three.
+WIDTHS = {1: (128, 384, 1000), 2: (300, 900, 2000), 3: (500, 1500, 3000)}
+#: The score at which the first and the second width are wide enough: a wider one costs more and
+#: must be worth it.
+GOALS = (1e-9, 1e-7)
+FIRST = {"tanh": (0.5, 1.0, 2.0, 4.0, 8.0), "gaussian": (1.0, 2.0, 4.0, 8.0)}
+#: Slopes tried at the second and at the third width, relative to the best so far.
+STEEPER = ((1.0, 2.0, 0.5), (1.0, 1.5))
+#: Boundary weights tried besides 1.
+WEIGHTS = (10.0, 0.1)
+#: A weight other than 1 must lower the score by this factor.
+BETTER = 0.7
+#: A runner-up whose score is within this factor of the best one's says how far both are off.
+SIMILAR = 1e3
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class EquationCandidate(Candidate):
+    """Functions and coefficients; the validation error is the score of the misfit.
+
+    Attributes
+    ----------
+    system : CollocationSystem
+        What was solved.
+    coefficients : array, shape (P, 1)
+        In the unit of u.
+    misfit : Misfit
+        On fresh points.
+    seconds : float
+    """
+
+    system: CollocationSystem
+    coefficients: np.ndarray
+    misfit: Misfit
+    seconds: float
+
+    @property
+    def tried(self) -> Tried:
+        """The candidate as a row of the record."""
+        return dataclasses.replace(
+            super().tried,
+            functions=len(self.coefficients),
+            weight=self.system.weight,
+            seconds=round(self.seconds, 3),
+        )
+
+
+class EquationTask(AbstractTask[EquationCandidate]):
+    """A problem, to be solved on functions yet to be found.
+
+    Attributes
+    ----------
+    asked : Asked
+    problem : LinearProblem
+    sampler : AbstractSampler
+    unit : float
+        The scale of u.
+    fresh : CollocationRows
+        Points that no solve sees.
+    widest : int or None
+        As many functions as half the rows, where those are fixed.
+    """
+
+    def __init__(self, asked: Asked, problem: LinearProblem, sampler: AbstractSampler) -> None:
+        self.asked, self.problem, self.sampler = asked, problem, sampler
+        self.n_inputs = problem.domain.n_inputs
+        first = rows_for(problem, 64, sampler)
+        self.unit, self.fresh = first.unit, fresh_rows(problem, first.unit)
+        fixed = sampler.count(self.n_inputs)
+        self.widest = None if fixed is None else max(8, first.n_rows // 2)
+        self.ridge = asked.fixed_ridge or NO_RIDGE
+        self._last_drawn: tuple[AbstractBasis | None, Parameters] = None, None
+
+    @functools.cached_property
+    def key(self) -> Any:
+        """The random key of all draws."""
+        return jax.random.key(self.asked.random_state, impl="rbg")
+
+    def rows(self, width: int) -> CollocationRows:
+        """Return the rows for so many functions."""
+        return rows_for(self.problem, width, self.sampler, self.unit)
+
+    def on_domain(self, basis: AbstractBasis) -> AbstractBasis:
+        """Return a basis of the unit box as functions of the problem's domain."""
+        return MappedBasis(basis, AffineMap.onto_unit_box(self.problem.domain.bounds))
+
+    def frozen(self, basis: AbstractBasis, weight: float, label: str) -> EquationCandidate:
+        """Draw functions, solve, judge."""
+        began = time.perf_counter()
+        canonical = basis.canonical()
+        if self._last_drawn[0] != canonical:  # once for all slopes
+            self._last_drawn = canonical, draw(canonical, self.key, unit_box(self.n_inputs))
+        functions, rows = self.on_domain(canonical), self.rows(basis.size(self.n_inputs))
+        xi = basis.sloped(self._last_drawn[1])
+        system = CollocationSystem(functions, xi, rows, weight, self.ridge.value)
+        return self.judged(basis, system, label, began)
+
+    def judged(
+        self,
+        basis: AbstractBasis,
+        system: CollocationSystem,
+        label: str,
+        began: float,
+        coefficients: Any = None,
+        **about: Any,
+    ) -> EquationCandidate:
+        """Return a candidate: coefficients, those of a solve if there are none, and their misfit.
+
+        Parameters
+        ----------
+        basis : AbstractBasis
+            As it is to be shown; the system has it on the domain.
+        system : CollocationSystem
+        label : str
+        began : float
+            On the clock of ``time.perf_counter``.
+        coefficients : array, shape (P, 1), optional
+        about
+            Further attributes of the candidate.
+        """
+        functions, xi, c = system.basis, system.parameters, coefficients
+        if c is None and self.problem.linear:
+            c, triangle = solved(functions, xi, system.terms, system.ridge)
+            system = dataclasses.replace(system, triangle=triangle)
+        elif c is None:
+            c = newton(Objective(system.terms, system.ridge, functions), xi)
+        found = misfit(self.fresh, functions, xi, c)
+        return EquationCandidate(
+            basis=basis,
+            parameters=xi,
+            label=label,
+            validation_error=found.score,
+            ridge=self.ridge,
+            system=system,
+            coefficients=np.asarray(c),
+            misfit=found,
+            seconds=time.perf_counter() - began,
+            **{"initial": xi, **about},
+        )
+
+    def finished(self, search: Search[EquationCandidate]) -> Solution:
+        """Certify the best candidate, beside the best one on other functions."""
+        ranked, fresh = search.ranked, self.fresh
+        best, *others = ranked
+        most = SIMILAR * max(best.misfit.score, 1e-12)
+        similar = [
+            other for other in others
+            if other.parameters is not best.parameters and other.misfit.score <= most
+        ]  # fmt: skip
+        finalists = [best, *similar[:1]]
+        u, *v = (one.system.values(fresh.x, one.coefficients) for one in finalists)
+        difference = relative_difference(u, v[0]) if v else math.nan
+        # The best of moderate width says what the rows leave open, at less cost.
+        frozen = [one for one in ranked if isinstance(one.basis, FrozenFeatures)] or ranked
+        moderate = min(frozen, key=lambda one: len(one.coefficients))
+        examined = stability(moderate.system, moderate.coefficients, fresh)
+        attributes = certified(finalists, fresh, difference, examined)
+        attributes["stop_reason"] = search.cut_short or attributes["stop_reason"]
+        domain = self.problem.domain
+        return Solution(
+            **attributes,
+            input_map=AffineMap.onto_unit_box(domain.bounds),
+            output_map=AffineMap(np.zeros(1), np.full(1, self.unit)),
+            box=domain.bounds,
+            validation_kind="residual on fresh points",
+            record=search.record(
+                best.system.rows.n_rows,
+                self.ridge,
+                input_names=domain.names,
+                output_names=("u",),
+            ),
+            flat_output=True,
+            domain=domain,
+            equation=self.problem.equation,
+            task=self,
+        )
+
+
+class EquationStrategy:
+    """What to try on a problem as drawn, in what order.
+
+    Attributes
+    ----------
+    search : Search
+    task : EquationTask
+    level : int
+        Widths done.
+    """
+
+    def __init__(self, search: Search[EquationCandidate], task: EquationTask) -> None:
+        self.search, self.task, self.level = search, task, 1
+        search.task = task
+        widths, widest = WIDTHS[min(task.n_inputs, 3)], task.widest or math.inf
+        self.widths = sorted({int(min(width, widest)) for width in widths})
+
+    def good(self, goal: float) -> bool:
+        """Whether the best candidate is good enough: for the user, or else for the goal."""
+        tol = self.search.asked.tol
+        return self.search.best.validation_error <= (goal if tol is None else tol)
+
+    def frozen(self) -> None:
+        """Search among frozen functions."""
+        self.start()
+        self.grow(len(self.widths))
+
+    def start(self) -> None:
+        """Try activations and slopes at the first width, and weights on the best of them."""
+        for activation, slopes in FIRST.items():
+            features = FrozenFeatures(self.widths[0], activation=activation)
+            self._each([features.replace(scale=slope) for slope in slopes], 1.0)
+        self._weigh()
+
+    def grow(self, most: int) -> None:
+        """Try wider bases of the best kind while the residual asks for it, at most so many."""
+        for level in range(self.level, min(self.level + most, len(self.widths))):
+            if self.good(GOALS[level - 1]) or self.search.late():
+                return
+            self.level = level + 1
+            best = next(c for c in self.search.ranked if isinstance(c.basis, FrozenFeatures))
+            wider, steeper = best.basis.replace(width=self.widths[level]), STEEPER[level - 1]
+            slopes = [best.basis.slope * share for share in steeper]
+            self._each([wider.replace(scale=slope) for slope in slopes], best.system.weight)
+
+    def one(self, basis: AbstractBasis) -> None:
+        """Solve on a basis as drawn, over all slopes where its own is open."""
+        self._each(basis.with_slopes(FIRST["tanh"]), 1.0)
+        self._weigh()
+
+    def _each(self, bases: Sequence[AbstractBasis], weight: float) -> None:
+        for basis in bases:
+            if self.search.found and self.search.late():
+                return
+            self.search.add(self.task.frozen(basis, weight, _described(basis)))
+
+    def _weigh(self) -> None:
+        """Try other boundary weights on the best candidate."""
+        best = self.search.best
+        if not self.task.problem.linear or len(best.system.rows.terms) < 2:
+            return
+        for weight in WEIGHTS:
+            if self.search.late():
+                return
+            began, label = time.perf_counter(), f"{best.label}, boundary weight {weight:g}"
+            system = dataclasses.replace(best.system, weight=weight)
+            changed = self.task.judged(best.basis, system, label, began)
+            if changed.validation_error < BETTER * self.search.best.validation_error:
+                self.search.add(changed)
+
+
+def _described(basis: AbstractBasis) -> str:
+    if isinstance(basis, FrozenFeatures):
+        return f"{basis.width} frozen {basis.activation}, slope {basis.slope:.3g}"
+    return repr(basis)
