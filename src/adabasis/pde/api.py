@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from ..basis import AbstractBasis
 from ..geometry.samplers import AbstractSampler, default_sampler
@@ -100,6 +99,7 @@ def solve(
         steps = strategy.frozen if method == "frozen" else strategy.automatic
         return search.run(strategy.task, steps)
     trainer = resolved_trainer("solve", method, named_bases(basis), Objective)
+    assert basis is not None  # or the line above would have complained
     if basis.smoothness < problem.order - 1:
         raise ValueError(
             f"solve(problem, {basis!r}): the equation takes derivatives of order {problem.order}, "

@@ -114,9 +114,7 @@ def ridged(reduction: lstsq.Reduction, ridge: float | Array) -> Array:
 
 
 @quickly()
-def _unit_triangle(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term]
-) -> Array:
+def _unit_triangle(basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term]) -> Array:
     return lstsq.unit_columns(reduced(basis, parameters, terms))[0].triangle
 
 
