@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import adabasis.basis
 from adabasis import rows
 from adabasis.basis import (
     ACTIVATIONS,
@@ -20,6 +21,7 @@ from adabasis.basis import (
     PartitionBasis,
     ProjectedFeatures,
 )
+from adabasis.basis.base import description, from_description
 from adabasis.basis.pou.polynomial import multi_indices
 from adabasis.operators import Identity
 
@@ -260,3 +262,13 @@ def test_only_a_narrower_network_of_the_same_depth_is_widened():
     for other in (wide.replace(width=2 * WIDTH), wide.replace(depth=1)):
         with pytest.raises(ValueError, match="at most as wide"):
             wide.widened(draw(other), key(), jnp.asarray(BOXES["unit 2-D"]))
+
+
+def test_names_of_version_0_1_are_still_read():
+    net = {"kind": "NeuralBasis", "config": {"width": 8, "depth": 1, "init": {"kind": "Box"}}}
+    old = {"kind": "Ensemble", "config": {"member": net, "members": 3}}
+    expected = Ensemble(NeuralBasis(8, 1, init=BoxInit()), 3)
+    assert from_description(old) == expected
+    assert from_description(description(expected)) == expected
+    with pytest.warns(FutureWarning, match="BoxInit"):
+        assert adabasis.basis.Box is BoxInit

@@ -177,3 +177,12 @@ def test_a_class_that_is_not_registered_is_refused_at_save(tmp_path):
             fitted(basis).save(tmp_path / "model.ab")
     finally:
         BASES["Waves"] = type(basis)
+
+
+def test_pounets_take_a_new_partition():
+    x = np.linspace(0.0, 1.0, 60)[:, None]
+    model = adabasis.fit_pounet(
+        x, np.abs(x[:, 0] - 0.5), n_partitions=2, degree=1, partition="stripes", max_steps=2
+    )
+    assert model.basis.partition == "stripes"
+    assert model.validation_error < 0.5

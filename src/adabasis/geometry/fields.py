@@ -19,7 +19,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 _SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Field(NDArrayOperatorsMixin):
     """An expression in the coordinates of a domain.
 
@@ -46,17 +46,7 @@ class Field(NDArrayOperatorsMixin):
             return _called(self.arguments[0], columns, numpy)
         return getattr(numpy, self.kind)(*(a.evaluate(columns, numpy) for a in self.arguments))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Field) and self._key == other._key
-
-    __ne__ = object.__ne__
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[Any, ...]:
-        return (type(self).__name__, self.kind, self.arguments)
+    __ne__ = object.__ne__  # that of equality, and no expression
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Let NumPy's functions build expressions: ``np.sin(x)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -10,14 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import brentq
 
-from ..basis import NetworkPartition, PolynomialPartition, RBFPartition
-from ..basis.initialize import Affine
-from ..basis.pou.partition import AbstractSoftmax, RBFParams
-from ..basis.pou.polynomial import multi_indices, products
+from ..basis import PolynomialPartition
+from ..basis.pou.partition import AbstractSoftmax
 from .segmentation import LocalFits, features
 
-#: Kinds of partition whose parameters can be had from labels.
-SHAPED = (RBFPartition, PolynomialPartition, NetworkPartition)
 SQRT3 = np.sqrt(3.0)
 #: Mean square of a fit by which points may fit worse where a border passes over them: of jumps of
 #: three standard deviations.
@@ -103,30 +100,11 @@ def shaped(
     ``drawn`` are some parameters of it: of networks the hidden layers are kept. The polynomial
     logits of an interval have their borders where neighbouring polynomials meet.
     """
-    x = fits.x
-    if isinstance(partition, RBFPartition):
-        return _bumps(x, labels, drawn)
-    if isinstance(partition, PolynomialPartition):
-        if x.shape[1] == 1 and partition.degree == 1:
-            return jnp.asarray(interval_weights(breakpoints(fits, labels, slack), 1.0))
-        indices = multi_indices(x.shape[1], partition.degree)
-        rows = np.sqrt(np.prod(2 * indices + 1, axis=1)) * products(x, indices, orthonormal=False)
-        return jnp.asarray(labelled_weights(rows, labels, fits.weight))
-    assert isinstance(partition, NetworkPartition)
-    hidden = jax.vmap(lambda point: partition.hidden(point, drawn.hidden))(jnp.asarray(x))
-    rows = np.concatenate([np.ones((len(x), 1)), np.asarray(hidden)], axis=1)
-    weights = labelled_weights(rows, labels, fits.weight)
-    return drawn._replace(readout=Affine(jnp.asarray(weights[:, 1:]), jnp.asarray(weights[:, 0])))
-
-
-def _bumps(x: np.ndarray, labels: np.ndarray, drawn: RBFParams) -> RBFParams:
-    segments = [x[labels == k] for k in range(len(drawn.centre))]
-    spread = np.stack([segment.std(axis=0) for segment in segments])
-    if drawn.sharpness.shape[1] == 1:
-        spread = spread.mean(axis=1, keepdims=True)
-    least = 1e-3 * np.maximum(x.std(axis=0).max(), 1e-12)
-    centre = np.stack([segment.mean(axis=0) for segment in segments])
-    return RBFParams(jnp.asarray(centre), jnp.asarray(1 / np.maximum(spread, least)))
+    x, affine = fits.x, isinstance(partition, PolynomialPartition) and partition.degree == 1
+    if affine and x.shape[1] == 1:
+        return jnp.asarray(interval_weights(breakpoints(fits, labels, slack), 1.0))
+    classify = functools.partial(labelled_weights, labels=labels, weight=fits.weight)
+    return partition.from_labels(drawn, x, labels, classify)
 
 
 def steepness(partition: AbstractSoftmax, parameters: Any, x: np.ndarray) -> float:

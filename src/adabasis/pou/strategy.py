@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..basis import AbstractBasis, AbstractPartition, PartitionBasis, PolynomialPartition
-from ..basis.pou.partition import PARTITIONS, hard_assignment
+from ..basis.pou.partition import PARTITIONS, AbstractSoftmax, hard_assignment
 from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
 from ..geometry.domains import unit_box
@@ -21,7 +21,7 @@ from ..selection.ridge import MOST_NUMBERS
 from ..selection.search import Candidate, Search
 from ..selection.task import SEARCH_ROWS, draw
 from ..train import Run, Snapshots, StopReason
-from .borders import SHAPED, shaped, steepness
+from .borders import shaped, steepness
 from .candidates import HeldOut, Segmentation, different, ranked, segmentations, whole
 from .starts import SegmentationOptions, reseeded
 
@@ -327,8 +327,8 @@ def _is_of(segmentation: Segmentation, basis: AbstractBasis) -> bool:
 def _has_labels(partition: str | AbstractPartition) -> bool:
     """Whether a partition can be had from labels of points."""
     if isinstance(partition, str):
-        return partition == "auto" or isinstance(PARTITIONS[partition](1), SHAPED)
-    return isinstance(partition, SHAPED)
+        return partition == "auto" or PARTITIONS[partition](1).takes_labels
+    return partition.takes_labels
 
 
 def variants(
@@ -354,7 +354,7 @@ def variants(
         reach=reach,
     )
     unity, box = plain.unity, jnp.asarray(unit_box(n_inputs))
-    assert isinstance(unity, SHAPED)
+    assert isinstance(unity, AbstractSoftmax)
     drawn = draw(unity, key, box)
     slack = 0 if segmentation.fits.loss(segmentation.labels) < EXACT**2 else SLACK
     found = shaped(unity, drawn, fits, segmentation.labels, slack)

@@ -35,6 +35,7 @@ class AbstractPartition(AbstractBasis):
     """A partition of unity: a basis of N_part functions that are non-negative and sum to one."""
 
     n_partitions: eqx.AbstractVar[int]
+    takes_labels = False  # whether parameters can be had from labels of points
 
     def __check_init__(self) -> None:
         require_positive(self, "n_partitions")
@@ -50,6 +51,21 @@ class AbstractSoftmax(AbstractPartition):
     @abc.abstractmethod
     def logits(self, x: PointX, parameters: Parameters) -> Functions:
         """Return ℓ(x; ξ) at one point, (N_part,)."""
+
+    def from_labels(
+        self,
+        drawn: Parameters,
+        x: np.ndarray,
+        labels: np.ndarray,
+        classify: Callable[[np.ndarray], np.ndarray],
+    ) -> Parameters:
+        """Return ξ that tells the labels (N,) of points x (N, D) apart, if it ``takes_labels``.
+
+        ``drawn`` are some parameters: what labels do not say stays as it is there. ``classify``
+        returns logits (N_part, F) that tell the labels apart and are linear in features (N, F) of
+        the points, the first of them the constant.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: labels do not tell its parameters.")
 
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate φ at one point: (D,) → (N_part,)."""
@@ -98,6 +114,7 @@ class RBFPartition(AbstractSoftmax):
     anisotropic: bool = eqx.field(static=True, kw_only=True, default=False, converter=bool)
     width: float | None = eqx.field(static=True, kw_only=True, default=None)
     smoothness = math.inf
+    takes_labels = True
 
     def __check_init__(self) -> None:
         if self.width is not None:
@@ -116,6 +133,18 @@ class RBFPartition(AbstractSoftmax):
     def logits(self, x: PointX, parameters: RBFParams) -> Functions:
         """Return minus the squared distances from the centres."""
         return -jnp.sum((parameters.sharpness * (x - parameters.centre)) ** 2, axis=1)
+
+    def from_labels(
+        self, drawn: RBFParams, x: np.ndarray, labels: np.ndarray, classify: Any
+    ) -> RBFParams:
+        """Return Gaussians that sit on the points of their labels and are as wide as those."""
+        segments = [x[labels == k] for k in range(self.n_partitions)]
+        spread = np.stack([segment.std(axis=0) for segment in segments])
+        if drawn.sharpness.shape[1] == 1:
+            spread = spread.mean(axis=1, keepdims=True)
+        least = 1e-3 * np.maximum(x.std(axis=0).max(), 1e-12)
+        centre = np.stack([segment.mean(axis=0) for segment in segments])
+        return RBFParams(jnp.asarray(centre), jnp.asarray(1 / np.maximum(spread, least)))
 
     def sharpened(self, parameters: RBFParams, factor: float | Array) -> RBFParams:
         """Narrow all bumps by √factor."""
@@ -143,6 +172,7 @@ class PolynomialPartition(AbstractSoftmax):
     n_partitions: int = eqx.field(static=True, converter=int)
     degree: int = eqx.field(static=True, default=1, converter=int)
     smoothness = math.inf
+    takes_labels = True
 
     def __check_init__(self) -> None:
         require_positive(self, "degree")
@@ -167,6 +197,12 @@ class PolynomialPartition(AbstractSoftmax):
     def logits(self, x: PointX, parameters: Array) -> Functions:
         """Return the polynomials, of Legendre products in the inputs."""
         return parameters @ products(x, multi_indices(x.shape[0], self.degree))
+
+    def from_labels(self, drawn: Any, x: np.ndarray, labels: np.ndarray, classify: Any) -> Array:
+        """Return weights of the Legendre products, which the logits are linear in."""
+        indices = multi_indices(x.shape[1], self.degree)
+        norms = np.sqrt(np.prod(2 * indices + 1, axis=1))
+        return jnp.asarray(classify(norms * products(x, indices, orthonormal=False)))
 
     def sharpened(self, parameters: Array, factor: float | Array) -> Array:
         """Multiply all weights."""
@@ -212,6 +248,7 @@ class NetworkPartition(AbstractSoftmax, AbstractActivated):
     )
     residual: bool = eqx.field(static=True, kw_only=True, default=False, converter=bool)
     gain: float = eqx.field(static=True, kw_only=True, default=2.0, converter=float)
+    takes_labels = True
 
     def __check_init__(self) -> None:
         require_positive(self, "gain")
@@ -249,6 +286,15 @@ class NetworkPartition(AbstractSoftmax, AbstractActivated):
     def logits(self, x: PointX, parameters: NetworkParams) -> Functions:
         """Evaluate the network."""
         return parameters.readout(self.hidden(x, parameters.hidden))
+
+    def from_labels(
+        self, drawn: NetworkParams, x: np.ndarray, labels: np.ndarray, classify: Any
+    ) -> NetworkParams:
+        """Return a readout for the hidden layers as drawn."""
+        hidden = jax.vmap(lambda point: self.hidden(point, drawn.hidden))(jnp.asarray(x))
+        weights = classify(np.concatenate([np.ones((len(x), 1)), np.asarray(hidden)], axis=1))
+        readout = Affine(jnp.asarray(weights[:, 1:]), jnp.asarray(weights[:, 0]))
+        return drawn._replace(readout=readout)
 
     def sharpened(self, parameters: NetworkParams, factor: float | Array) -> NetworkParams:
         """Multiply the readout."""
