@@ -21,8 +21,8 @@ lstsq.reduce lstsq.solve lstsq
 train.base train.steps train.matrix_free train.gauss_newton
 train.schedule train.last_layer train.ngd train.record
 train.loop train
-models.storage models.record models.legacy models.labels models.fitted models.classifier models
 evidence.verdict evidence.classes evidence
+models.storage models.record models.legacy models.labels models.fitted models.classifier models
 selection.search selection.task selection.ridge selection
 regression.bases regression.strategy regression.api regression
 classification.strategy classification.api classification
@@ -34,7 +34,8 @@ estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots
 tables.columns tables.targets tables.dialect tables.source tables.prepare tables.write tables
-report.joint report.sections report.equations report.classes report.page report.terminal report
+report.origin report.joint report.sections report.equations report.classes report.page
+report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
 experiments.published experiments.rates experiments.curves experiments.sine experiments.lsgd_vs_gd
@@ -44,7 +45,8 @@ experiments.pounets experiments.phases experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
 experiments.cross_sine experiments.error_estimate experiments.steam_phases experiments.demo
 experiments
-cli.doctor cli.targets cli.tables cli.equations cli.reproduce cli.app cli __main__ __init__
+cli.options cli.doctor cli.targets cli.tables cli.equations cli.reproduce cli.app cli
+__main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from adabasis._runtime.errors import BadInput
 from adabasis.cli import main
-from adabasis.cli.equations import SolveJob, find
+from adabasis.cli.equations import find
 
 pytestmark = pytest.mark.plain_scope
 
@@ -34,11 +34,28 @@ def test_a_file_is_solved_with_a_report(tmp_path, monkeypatch, capsys):
     assert "--force" in capsys.readouterr().err
 
 
-def test_the_certificate_is_printed(capsys):
+def test_the_certificate_is_printed_and_nothing_is_written(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main(["solve", "poisson-1d"]) == 0
     text = capsys.readouterr().out
     assert "Solved: relative error" in text
     assert "true relative error" in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_are_those_of_python_under_their_old_names_too(capsys, monkeypatch):
+    seen = []
+
+    def noted(problem, **options):
+        seen.append(options)
+        raise BadInput("enough")
+
+    monkeypatch.setattr("adabasis.cli.equations.solve", noted)
+    asked = ["--max-steps", "7", "--tol", "1e-3", "--n-restarts", "2", "--max-seconds", "9"]
+    for name in ("--random-state", "--seed"):
+        assert main(["solve", "poisson-1d", *asked, name, "4"]) == 2
+    budgets = {"max_steps": 7, "tol": 1e-3, "n_restarts": 2, "max_seconds": 9.0}
+    assert seen == [{"random_state": 4, **budgets}] * 2
 
 
 def test_the_catalogue_is_listed(capsys):
@@ -53,6 +70,8 @@ def test_the_catalogue_is_listed(capsys):
         (["nothing.py"], "no such file"),
         (["poisson-1d", "--max-seconds", "0"], "a positive number"),
         (["poisson-1d", "--seed", "-1"], "at least 0"),
+        (["poisson-1d", "--random-state", "-1"], "--random-state -1: expected a whole number"),
+        (["poisson-1d", "--n-restarts", "0"], "--n-restarts 0: expected at least 1"),
     ],
 )
 def test_bad_input_is_named(arguments, message, capsys):
@@ -65,4 +84,3 @@ def test_a_file_without_a_problem_is_told_what_it_lacks(tmp_path):
     path.write_text("")
     with pytest.raises(BadInput, match="to set `problem`"):
         find(str(path))
-    assert SolveJob("x").report is False

@@ -15,14 +15,15 @@ X = RNG.uniform(-1, 1, (300, 2))
 PLAIN = ("linear model", "constant")
 
 
-def model(function, stop_reason=StopReason.CONVERGED, **settings):
+def model(function, stop_reason=StopReason.CONVERGED, method="auto"):
     """Return what judge asks of a fitted model."""
 
     class Model(types.SimpleNamespace):
         def __call__(self, x):
             return function(x).reshape(len(x), -1)
 
-    return Model(stop_reason=stop_reason, settings=settings)
+    record = types.SimpleNamespace(asked=types.SimpleNamespace(method=method))
+    return Model(stop_reason=stop_reason, record=record)
 
 
 def judged(function, y, peers=PLAIN, weight=None, x=X, **options):

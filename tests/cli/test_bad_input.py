@@ -75,7 +75,12 @@ BAD_CALLS = {
     "no such model": (["fit", "t.csv", "--target", "y", "--model", "svm"], "--model svm"),
     "a share of two": (["fit", "t.csv", "--target", "y", "--holdout", "2"], "--holdout 2"),
     "no time": (["fit", "t.csv", "--target", "y", "--max-seconds", "0"], "--max-seconds 0"),
-    "a bad seed": (["fit", "t.csv", "--target", "y", "--seed", "-1"], "--seed -1"),
+    "a bad seed": (["fit", "t.csv", "--target", "y", "--seed", "-1"], "--random-state -1"),
+    "a bad state": (["fit", "t.csv", "--target", "y", "--random-state", "-1"], "-1: expected a"),
+    "no share": (["fit", "t.csv", "--target", "y", "--validation", "1"], "--validation 1"),
+    "a negative ridge": (["fit", "t.csv", "--target", "y", "--ridge", "-1"], "--ridge -1"),
+    "no restarts": (["fit", "t.csv", "--target", "y", "--n-restarts", "0"], "--n-restarts 0"),
+    "negative steps": (["fit", "t.csv", "--target", "y", "--max-steps", "-1"], "--max-steps -1"),
     "a folder to write to": (["fit", "t.csv", "--target", "y", "--out", "d"], "folder"),
     "no folder to write to": (["fit", "t.csv", "--target", "y", "--out", "x/m"], "cannot write"),
     "two files of one name": (
@@ -204,6 +209,7 @@ def test_a_model_of_arrays_is_no_model_of_a_table(capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (("--n-partitions", "2"), "--n-partitions 2: only with --model pounet"),
         (("--pieces", "2"), "only with --model pounet"),
         (("--model", "pounet", "--pieces", "0"), "expected at least 1"),
         (("--model", "pounet", "--degree", "-1"), "expected at least 0"),

@@ -39,10 +39,11 @@ def test_fit_writes_a_model_and_a_report_and_says_how_good_it_is(capsys):
     assert "<script src" not in pathlib.Path("t.html").read_text()
 
 
-def test_pieces_are_found_on_request(capsys):
+@pytest.mark.parametrize("name", ["--n-partitions", "--pieces"])
+def test_pieces_are_found_on_request(capsys, name):
     table = frame()
     write(table.assign(y=np.where(table["a"] < table["a"].median(), table["b"], 3.0)))
-    asked = ("--model", "pounet", "--pieces", "2", "--degree", "1")
+    asked = ("--model", "pounet", name, "2", "--degree", "1")
     code, out, _ = run(capsys, "fit", "t.csv", "--target", "y", *asked)
     assert code == 0
     assert "PartitionBasis" in out
@@ -213,13 +214,22 @@ def test_weights_count_and_are_no_input(capsys):
 def test_a_seed_gives_the_same_model_again_and_another_one_another(capsys):
     write(frame())
     models = []
-    for seed in (3, 3, 4):
-        fitted(capsys, "--seed", seed, "--force")
+    for option, seed in (("--random-state", 3), ("--seed", 3), ("--random-state", 4)):
+        fitted(capsys, option, seed, "--force")
         models.append(adabasis.load("t.adabasis"))
     assert np.array_equal(models[0].coefficients, models[1].coefficients)
     assert models[0].coefficients.shape != models[2].coefficients.shape or not np.array_equal(
         models[0].coefficients, models[2].coefficients
     )
+
+
+def test_options_of_the_search_are_handed_on_by_their_names_in_python(capsys):
+    write(frame())
+    asked = ("--ridge", "1e-3", "--validation", "0.3", "--max-steps", "3", "--tol", "1e-4")
+    fitted(capsys, *asked, "--n-restarts", "2")
+    asked = adabasis.load("t.adabasis").record.asked
+    assert (asked.ridge, asked.validation, asked.max_steps) == (1e-3, 0.3, 3)
+    assert (asked.tol, asked.n_restarts) == (1e-4, 2)
 
 
 def test_a_networks_time_is_limited_and_the_verdict_says_so(capsys):

@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import io
 import json
-import math
 import os
 import shutil
 import signal
@@ -20,12 +19,13 @@ import textwrap
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
 from .._runtime.errors import BadInput
+from .options import AsJson, FitOptions, Flag, SearchOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,85 +47,20 @@ app = cyclopts.App(
     "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.",
     help_format="plaintext",
 )
-Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
-Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
-AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 
 
 @app.command(usage="Usage: adabasis fit TABLE --target COLUMN [OPTIONS]")
-def fit(
-    table: Path,
-    /,
-    *,
-    target: Names = (),
-    model: str = "auto",
-    pieces: int | None = None,
-    degree: int | None = None,
-    weight: str | None = None,
-    drop: Names = (),
-    encode: Flag = False,
-    impute: Flag = False,
-    classify: Flag = False,
-    holdout: float = 0.2,
-    seed: int = 0,
-    max_seconds: Annotated[float, Parameter(show_default=False)] = math.inf,
-    out: Path | None = None,
-    report: Path | None = None,
-    no_report: Flag = False,
-    force: Flag = False,
-    quiet: Flag = False,
-    as_json: AsJson = False,
-) -> int:
+def fit(table: Path, /, *, options: FitOptions = FitOptions()) -> int:  # noqa: B008 (frozen)
     """Fit a table, judge the model on rows it has not seen, save it with a report.
 
     Parameters
     ----------
     table
         CSV, Parquet or Feather; the first line of a CSV names the columns.
-    target
-        Column to predict (needed); repeat for several. Text is taken as classes.
-    model
-        auto, network (trained functions), frozen (functions as drawn) or pounet (pieces).
-    pieces
-        With --model pounet: how many pieces; chosen by held-out error if left out.
-    degree
-        With --model pounet: degree of their polynomials, likewise.
-    weight
-        Column of non-negative row weights.
-    drop
-        Column to leave out; repeat for several.
-    encode
-        One 0/1 input for each category of a text column.
-    impute
-        Fill missing inputs (median, most frequent), leave out rows without target.
-    classify
-        Take whole numbers in the target as classes; text and true/false always are.
-    holdout
-        Share of rows kept aside to judge the model.
-    seed
-        Of everything random.
-    max_seconds
-        Time for the fit; the best model so far is kept.
-    out
-        Model file [default: TABLE.adabasis here].
-    report
-        Report page [default: TABLE.html here].
-    no_report
-        Write no report page, which saves time.
-    force
-        Overwrite files.
-    quiet
-        Say nothing but errors.
-    as_json
-        Print one JSON document instead of text.
     """
     from . import tables
 
-    job = tables.FitJob(
-        table, target, model, weight, drop, encode, impute, classify, holdout, seed, max_seconds,
-        out, report, no_report, force, _given, pieces, degree,
-    )  # fmt: skip
-    return _told(tables.fit_table(job, _console(), quiet=quiet or as_json), as_json)
+    return _told(tables.fit_table(table, options, _given, _console()), options.as_json)
 
 
 @app.command
@@ -183,13 +118,9 @@ def show(model: Path, /, *, as_json: AsJson = False) -> int:
 def solve(
     what: str = "",
     *,
-    seed: int = 0,
-    max_seconds: float = math.inf,
     report: Flag = False,
-    force: Flag = False,
     listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
-    quiet: Flag = False,
-    as_json: AsJson = False,
+    options: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
 ) -> int:
     """Solve a differential equation, with a certificate of how well.
 
@@ -197,27 +128,17 @@ def solve(
     ----------
     what
         A name of the catalogue (--list shows them), or a Python file that sets ``problem``.
-    seed
-        Of everything random.
-    max_seconds
-        Time for the search; the best solution so far is kept.
     report
         Write a page about the solution: NAME.html here.
-    force
-        Overwrite the page.
     listed
         Show the catalogue.
-    quiet
-        Say nothing but errors.
-    as_json
-        Print one JSON document instead of text.
     """
     from . import equations
 
     if listed or not what:
         return _told(equations.show_catalogue(_console()), False)
-    job = equations.SolveJob(what, seed, max_seconds, report, force)
-    return _told(equations.solve_named(job, _console(), quiet=quiet or as_json), as_json)
+    outcome = equations.solve_named(what, options, report, _console())
+    return _told(outcome, options.as_json)
 
 
 @app.command
@@ -264,11 +185,12 @@ def doctor(*, as_json: AsJson = False) -> int:
     """
     from . import doctor
 
-    with open(os.devnull, "w") as nowhere:
-        document = doctor.report(_console(nowhere if as_json else None))
+    found, wrong = doctor.examine()
     if as_json:
-        print(json.dumps(document))
-    return int(bool(document["wrong"]))
+        print(json.dumps({"found": found, "wrong": wrong}))
+    else:
+        doctor.report(found, wrong, _console())
+    return int(bool(wrong))
 
 
 @app.command
@@ -290,6 +212,7 @@ def demo(*, out: Path = Path("adabasis-demo")) -> int:
 
 
 _given: Sequence[str] = ()
+#: The module that does the work of each command.
 _WORK = {
     "demo": "..experiments.demo",
     "doctor": ".doctor",
@@ -299,13 +222,12 @@ _WORK = {
     "show": ".tables",
     "solve": ".equations",
 }
-"""The module that does the work of each command."""
 
 
-def _console(file: Any = None) -> Console:
+def _console() -> Console:
     from rich.console import Console
 
-    return Console(file=file)
+    return Console()
 
 
 def _told(outcome: Outcome, as_json: bool) -> int:

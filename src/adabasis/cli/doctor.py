@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -58,13 +59,11 @@ def _precision(wrong: list[str]) -> str:
     return f"float64, a test solve is off by {error:.0e}"
 
 
-def report(console: Any) -> dict[str, Any]:
-    """Print the findings and return them."""
-    found, wrong = examine()
+def report(found: Mapping[str, str], wrong: Sequence[str], console: Any) -> None:
+    """Print the findings."""
     wide = max(map(len, found))
     for name, value in found.items():
         console.print(f"{name:{wide}}  {value}", highlight=False, markup=False, soft_wrap=True)
     console.print()
     for text in wrong or ["Nothing is wrong."]:
         console.print(text, highlight=False, markup=False)
-    return {"found": found, "wrong": wrong}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import runpy
 import time
@@ -17,21 +16,12 @@ from .. import report
 from .._runtime.errors import BadInput, listed
 from ..pde import LinearProblem, Solution, catalog
 from ..pde.api import solve
+from ..report.terminal import Screen
+from .options import SearchOptions
 from .tables import Outcome, writable
 
 
-@dataclasses.dataclass(frozen=True)
-class SolveJob:
-    """The arguments of ``adabasis solve``."""
-
-    what: str
-    seed: int = 0
-    max_seconds: float = math.inf
-    report: bool = False
-    force: bool = False
-
-
-def solve_named(job: SolveJob, console: Console, *, quiet: bool = False) -> Outcome:
+def solve_named(what: str, options: SearchOptions, paged: bool, console: Console) -> Outcome:
     """Solve one problem, print its certificate, write a report if asked for.
 
     Raises
@@ -39,28 +29,20 @@ def solve_named(job: SolveJob, console: Console, *, quiet: bool = False) -> Outc
     BadInput
         For a name that is not in the catalogue, or a file without a problem.
     """
-    if not job.max_seconds > 0:
-        raise BadInput(f"--max-seconds {job.max_seconds:g}: expected a positive number.")
-    if job.seed < 0:
-        raise BadInput(f"--seed {job.seed}: expected a whole number of at least 0.")
-    problem = find(job.what)
-    page = (
-        writable(Path(f"{Path(job.what).stem}.html"), "--report", job.force) if job.report else None
-    )
-    if not quiet:
-        console.print(f"{problem!r}", highlight=False, markup=False)
+    options.check()
+    problem, view = find(what), Screen(console, options.quiet or options.as_json)
+    page = Path(f"{Path(what).stem}.html") if paged else None
+    if page:
+        writable(page, "--report", options.force)
+    view.text(repr(problem))
     began = time.process_time()
-    solution = solve(problem, max_seconds=job.max_seconds, random_state=job.seed)
+    solution = solve(problem, **options.asked())
     seconds = time.process_time() - began
-    if not quiet:
-        describe(solution, seconds, console)
-    written = []
-    if page is not None:
-        report.write(page, solution, provenance={"command": f"adabasis solve {job.what}"})
-        written.append(str(page))
-        if not quiet:
-            console.print(f"Written: {page}", highlight=False, markup=False)
-    return Outcome(document(solution, seconds) | {"written": written})
+    describe(solution, seconds, view)
+    if page:
+        report.write(page, solution, provenance={"command": f"adabasis solve {what}"})
+        view.text(f"Written: {page}")
+    return Outcome(document(solution, seconds) | {"written": [str(page)] if page else []})
 
 
 def find(what: str) -> LinearProblem:
@@ -101,17 +83,14 @@ def show_catalogue(console: Console) -> Outcome:
     return Outcome({"problems": list(catalog.PROBLEMS)})
 
 
-def describe(solution: Solution, seconds: float, console: Console) -> None:
+def describe(solution: Solution, seconds: float, view: Screen) -> None:
     """Print the certificate, and the true error where the solution is known."""
-    console.print(str(solution.certificate), highlight=False, markup=False)
+    view.text(str(solution.certificate))
     if solution.problem.exact is not None:
-        line = f"  true relative error       {solution.error():.1e}"
-        console.print(line, highlight=False, markup=False)
-    console.print(
+        view.text(f"  true relative error       {solution.error():.1e}")
+    view.text(
         f"  {solution.candidates[0]['what']}; {len(solution.candidates)} candidates, "
-        f"{seconds:.1f} CPU seconds, compilation included",
-        highlight=False,
-        markup=False,
+        f"{seconds:.1f} CPU seconds, compilation included"
     )
 
 

@@ -9,74 +9,74 @@ import numpy as np
 import pyarrow as pa
 
 from .._runtime.errors import BadInput
-from ..basis import AbstractBasis
+from ..basis import AbstractBasis, FrozenFeatures
 from ..classification import strategy as class_search
 from ..classification.api import classify, refit_classes
 from ..evidence.classes import judge_classes
 from ..evidence.verdict import Verdict, judge
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
-from ..regression import bases as regression_bases
+from ..regression import bases as number_search
 from ..regression.api import fit, refit
 from ..report.joint import joint_descent
 from ..tables import TrainingData
 from ..train import History
 
 
-def default_bases(data: TrainingData, n_rows: int) -> list[AbstractBasis]:
-    """Return the bases that are compared for numbers, or for classes."""
-    kind = regression_bases if data.labels is None else class_search
-    return kind.default_bases(n_rows, data.x.shape[1])
+def truth(data: TrainingData) -> np.ndarray:
+    """Return what is to be predicted: numbers (N, Q) or labels (N,)."""
+    return data.y if data.labels is None else data.labels
 
 
-def fitted(
-    data: TrainingData,
-    kept: np.ndarray,
-    bases: list[AbstractBasis] | None,
-    options: Mapping[str, Any],
-) -> Fitted:
-    """Fit some rows.
+def rows_of(data: TrainingData, rows: np.ndarray) -> dict[str, Any]:
+    """Return some rows, as the public functions take them."""
+    weight = None if data.weight is None else data.weight[rows]
+    return {"X": data.x[rows], "y": truth(data)[rows], "sample_weight": weight}
+
+
+def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[str, Any]) -> Fitted:
+    """Fit some rows by ``--model`` auto, network or frozen.
 
     Raises
     ------
     BadInput
         If one class alone is among them.
     """
-    if data.labels is None:
-        return fit(data.x[kept], data.y[kept], bases, **options)
-    if len(np.unique(data.labels[kept])) < 2:
+    if data.labels is not None and len(np.unique(data.labels[kept])) < 2:
         raise BadInput(
             "Only one class is left to learn from: all rows of the others were held out to judge "
             "the model. Collect more of them, or fit with --holdout 0."
         )
-    return classify(data.x[kept], data.labels[kept], bases, **options)
+    frozen, bases = model == "frozen", None
+    if model != "auto":
+        kind = number_search if data.labels is None else class_search
+        offered: list[AbstractBasis] = kind.default_bases(len(kept), data.x.shape[1])
+        bases = [basis for basis in offered if isinstance(basis, FrozenFeatures) == frozen]
+    method = "frozen" if frozen else "auto"
+    front_door = fit if data.labels is None else classify
+    return front_door(basis=bases, method=method, **rows_of(data, kept), **options)
 
 
 def judged(model: Fitted, data: TrainingData, rows: tuple[np.ndarray, np.ndarray]) -> Verdict:
     """Compare a model with others on the rows held out."""
-    if isinstance(model, Classifier) and data.labels is not None:
-        return judge_classes(model, data.x, data.labels, data.weight, rows)
-    return judge(model, data.x, data.y, data.weight, rows)
+    by = judge if data.labels is None else judge_classes
+    return by(model, data.x, truth(data), data.weight, rows)
 
 
 def descended(model: Fitted, data: TrainingData, kept: np.ndarray) -> History | None:
     """Return how joint descent does on the rows a classifier was trained on, in its time."""
-    if not isinstance(model, Classifier) or data.labels is None:
+    if not isinstance(model, Classifier):
         return None
-    weight = None if data.weight is None else data.weight[kept]
+    x, labels, weight = rows_of(data, kept).values()
     seconds = float(model.history.seconds[-1])
-    return joint_descent(
-        model, data.x[kept], data.labels[kept], sample_weight=weight, max_seconds=seconds
-    )
+    return joint_descent(model, x, labels, sample_weight=weight, max_seconds=seconds)
 
 
 def refitted(model: Fitted, data: TrainingData) -> Fitted:
     """Solve the coefficients again with all rows, but for classes that were only held out."""
-    if not isinstance(model, Classifier) or data.labels is None:
-        return refit(model, data.x, data.y, sample_weight=data.weight)
-    known = np.isin(data.labels, model.classes)
-    weight = None if data.weight is None else data.weight[known]
-    return refit_classes(model, data.x[known], data.labels[known], sample_weight=weight)
+    if not isinstance(model, Classifier):
+        return refit(model, **rows_of(data, np.arange(len(data.x))))
+    return refit_classes(model, **rows_of(data, np.isin(truth(data), model.classes)))
 
 
 def predicted_columns(model: Fitted, targets: Sequence[str]) -> dict[str, pa.DataType]:

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ..classification.api import classify
 from ..classification.strategy import MEMBERS, default_bases
 from ..train import GD, NGD, AbstractTrainer
-from .regressor import AdaptiveEstimator, Trainers
+from .regressor import AdaptiveEstimator, Trainers, keep
 
 
 class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
@@ -110,26 +110,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
-        super().__init__(
-            width,
-            depth,
-            activation=activation,
-            residual=residual,
-            init=init,
-            method=method,
-            learning_rate=learning_rate,
-            max_steps=max_steps,
-            max_seconds=max_seconds,
-            tol=tol,
-            n_restarts=n_restarts,
-            ensemble=ensemble,
-            ridge=ridge,
-            validation=validation,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.calibrate = calibrate
-        self.class_weight = class_weight
+        keep(self, locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to X (N, D) and labels y (N,).

@@ -13,7 +13,7 @@ from ..basis import PARTITIONS, AbstractPartition, PartitionBasis
 from ..basis.pou.polynomial import INDEX_SETS
 from ..pou.api import fit_pounet
 from ..pou.starts import STARTS
-from .regressor import BUDGETS, AbstractRegressor
+from .regressor import BUDGETS, AbstractRegressor, keep
 
 
 class POUNetRegressor(AbstractRegressor):
@@ -97,18 +97,7 @@ class POUNetRegressor(AbstractRegressor):
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
-        self.n_partitions = n_partitions
-        self.degree = degree
-        self.partition = partition
-        self.index_set = index_set
-        self.start = start
-        self.max_steps = max_steps
-        self.max_seconds = max_seconds
-        self.tol = tol
-        self.ridge = ridge
-        self.validation = validation
-        self.random_state = random_state
-        self.verbose = verbose
+        keep(self, locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
@@ -133,6 +122,6 @@ class POUNetRegressor(AbstractRegressor):
         basis = self.fitted_.basis
         assert isinstance(basis, PartitionBasis)
         self.n_partitions_, self.degree_ = basis.n_partitions, basis.degree
-        if isinstance(self.n_partitions, Integral) and self.n_partitions_ < self.n_partitions:
+        if self.n_partitions != "auto" and self.n_partitions_ < self.n_partitions:
             warnings.warn("\n".join(self.fitted_.notes), stacklevel=2)
         return self

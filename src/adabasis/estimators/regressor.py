@@ -23,9 +23,10 @@ from ..regression.strategy import MEMBERS
 from ..selection.task import SEARCH_ROWS
 from ..train import GD, LSGD, AbstractTrainer
 
+#: Trainers that take a learning rate, by method.
 Trainers = Mapping[str, Callable[[float], AbstractTrainer]]
-"""Trainers that take a learning rate, by method."""
 DEFAULT_WIDTH, DEFAULT_DEPTH = 64, 2
+#: What every estimator takes, and within which limits.
 BUDGETS: dict[str, list[Any]] = {
     "max_steps": [None, Interval(Integral, 0, None, closed="left")],
     "max_seconds": [Interval(Real, 0, None, closed="right")],
@@ -35,7 +36,13 @@ BUDGETS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
-"""What every estimator takes, and within which limits."""
+
+
+def keep(estimator: BaseEstimator, parameters: Mapping[str, Any]) -> None:
+    """Set the parameters of a constructor, ``locals()``, as attributes: as they were given."""
+    vars(estimator).update(
+        {name: value for name, value in parameters.items() if name not in ("self", "__class__")}
+    )
 
 
 class AbstractEstimator(BaseEstimator):
@@ -48,12 +55,14 @@ class AbstractEstimator(BaseEstimator):
 
     fitted_: Any
 
+    _checks: ClassVar[Mapping[str, Any]] = {}
+
     def _rows(
-        self, X: Any, y: Any, sample_weight: Any, **checks: Any
+        self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the rows to fit, once parameters and rows are known to be sound."""
+        # The rows to fit, once parameters and rows are known to be sound.
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=np.float64, **checks)
+        X, y = validate_data(self, X, y, dtype=np.float64, **self._checks)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -61,22 +70,22 @@ class AbstractEstimator(BaseEstimator):
         return X, y, sample_weight
 
     def _settings(self) -> dict[str, Any]:
-        """Return the parameters as the front door takes them."""
-        return {
-            **self.get_params(deep=False),
-            "random_state": _seed(self.random_state),
-            "verbose": bool(self.verbose),
-        }
+        # The parameters as the front door takes them.
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        given = self.get_params(deep=False)
+        return {**given, "random_state": int(seed), "verbose": bool(self.verbose)}
 
     def _remember(self, model: Fitted) -> Self:
-        """Keep the model, and of its record what users of scikit-learn look for."""
+        # Keep the model, and of its record what users of scikit-learn look for.
         self.fitted_ = model
         self.history_, self.stop_reason_ = model.history, model.stop_reason
         self.rank_, self.n_iter_ = model.rank, max(1, len(model.history) - 1)
         return self
 
     def _inputs(self, X: Any) -> np.ndarray:
-        """Return rows to predict for, which must have the columns of those fitted."""
+        # Rows to predict for, which must have the columns of those fitted.
         check_is_fitted(self)
         return validate_data(self, X, dtype=np.float64, reset=False)
 
@@ -84,10 +93,7 @@ class AbstractEstimator(BaseEstimator):
 class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
     """Estimators of numbers, one or several for each row."""
 
-    def _rows(
-        self, X: Any, y: Any, sample_weight: Any, **checks: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        return super()._rows(X, y, sample_weight, multi_output=True, y_numeric=True, **checks)
+    _checks: ClassVar[Mapping[str, Any]] = {"multi_output": True, "y_numeric": True}
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y."""
@@ -110,49 +116,12 @@ class AdaptiveEstimator(AbstractEstimator):
         "ensemble": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     }
     _with_rate: ClassVar[Trainers] = {}
+    #: How many are averaged where the basis is left open.
     _members: ClassVar[int]
-    """How many are averaged where the basis is left open."""
-
-    def __init__(
-        self,
-        width: int | str = "auto",
-        depth: int | str = "auto",
-        *,
-        activation: Any = "tanh",
-        residual: bool = False,
-        init: Any = "box",
-        method: Any = "auto",
-        learning_rate: float | None = None,
-        max_steps: int | None = None,
-        max_seconds: float = math.inf,
-        tol: float = 0.0,
-        n_restarts: int = 1,
-        ensemble: int | str = "auto",
-        ridge: float | str = "auto",
-        validation: float | str | None = "auto",
-        random_state: Any = 0,
-        verbose: bool = False,
-    ) -> None:
-        self.width = width
-        self.depth = depth
-        self.activation = activation
-        self.residual = residual
-        self.init = init
-        self.method = method
-        self.learning_rate = learning_rate
-        self.max_steps = max_steps
-        self.max_seconds = max_seconds
-        self.tol = tol
-        self.n_restarts = n_restarts
-        self.ensemble = ensemble
-        self.ridge = ridge
-        self.validation = validation
-        self.random_state = random_state
-        self.verbose = verbose
 
     @property
     def _chooses(self) -> bool:
-        """Whether the basis is left open."""
+        # Whether the basis is left open.
         return self.method == "auto" and self.width == "auto" and self.depth == "auto"
 
     def _bases(
@@ -161,7 +130,7 @@ class AdaptiveEstimator(AbstractEstimator):
         weight: np.ndarray | None,
         choices: Callable[..., list[AbstractBasis]],
     ) -> list[AbstractBasis]:
-        """Return the network asked for, or the choices for so many distinct rows."""
+        # The network asked for, or the choices for so many distinct rows.
         look = {name: getattr(self, name) for name in ("activation", "residual", "init")}
         if self._chooses:
             places = np.unique(X if weight is None else X[weight > 0], axis=0)
@@ -171,9 +140,8 @@ class AdaptiveEstimator(AbstractEstimator):
         return [NeuralBasis(width, depth, **look)]
 
     def _settings(self) -> dict[str, Any]:
-        settings = super()._settings()
-        for name in ("width", "depth", "activation", "residual", "init", "learning_rate"):
-            del settings[name]
+        of_basis = ("width", "depth", "activation", "residual", "init", "learning_rate")
+        settings = {k: v for k, v in super()._settings().items() if k not in of_basis}
         if self.ensemble == "auto" and self._chooses:
             settings["ensemble"] = self._members
         return {**settings, "method": self._trainer()}
@@ -253,6 +221,28 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
     _members = MEMBERS
 
+    def __init__(
+        self,
+        width: int | str = "auto",
+        depth: int | str = "auto",
+        *,
+        activation: Any = "tanh",
+        residual: bool = False,
+        init: Any = "box",
+        method: Any = "auto",
+        learning_rate: float | None = None,
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
+        tol: float = 0.0,
+        n_restarts: int = 1,
+        ensemble: int | str = "auto",
+        ridge: float | str = "auto",
+        validation: float | str | None = "auto",
+        random_state: Any = 0,
+        verbose: bool = False,
+    ) -> None:
+        keep(self, locals())
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
 
@@ -275,10 +265,3 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         choices = functools.partial(default_bases, n_outputs=np.size(y) // len(y))
         bases = self._bases(X, weight, choices)
         return self._remember(fit(X, y, bases, sample_weight=weight, **self._settings()))
-
-
-def _seed(random_state: Any) -> int:
-    """Return a seed from what scikit-learn takes for one."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -3,57 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..models.classifier import Classifier
-from ..models.labels import index_of
 from ..train import StopReason
-from .verdict import CLEAR, FEW_HELD_OUT, OURS, Score, Verdict
+from .verdict import CLEAR, OURS, Comparison, Score, Verdict, scaled
 
+#: Cross-entropies are cut here: one impossible label would be all that is seen.
 LEAST_PROBABILITY = 1e-15
-"""Cross-entropies are cut here: one impossible label would be all that is seen."""
-
-Chances = Callable[[np.ndarray], np.ndarray]
-Peer = Callable[[np.ndarray, np.ndarray, np.ndarray, int], Chances]
 
 
-def _padded(model: Any, n_classes: int) -> Chances:
-    """Return probabilities of all classes from a model that may not have seen some."""
-
-    def chances(x: np.ndarray) -> np.ndarray:
-        p = np.zeros((len(x), n_classes))
-        p[:, model.classes_.astype(int)] = model.predict_proba(x)
-        return p
-
-    return chances
-
-
-def _boosting(x: np.ndarray, index: np.ndarray, weight: np.ndarray, n_classes: int) -> Chances:
+def _boosting(x: np.ndarray, index: np.ndarray, weight: np.ndarray) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    model = HistGradientBoostingClassifier(random_state=0).fit(x, index, weight)
-    return _padded(model, n_classes)
+    return HistGradientBoostingClassifier(random_state=0).fit(x, index, weight)
 
 
-def _linear(x: np.ndarray, index: np.ndarray, weight: np.ndarray, n_classes: int) -> Chances:
+def _linear(x: np.ndarray, index: np.ndarray, weight: np.ndarray) -> Any:
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit(x, index, logisticregression__sample_weight=weight)
-    return _padded(model, n_classes)
+    model = LogisticRegression(max_iter=1000)
+    return scaled(model, x, index, logisticregression__sample_weight=weight)
 
 
-def _frequencies(x: np.ndarray, index: np.ndarray, weight: np.ndarray, n_classes: int) -> Chances:
-    share = np.bincount(index, weight, n_classes) / weight.sum()
-    return lambda z: np.tile(share, (len(z), 1))
+def _frequencies(x: np.ndarray, index: np.ndarray, weight: np.ndarray) -> Any:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="prior").fit(x, index, weight)
 
 
-PEERS: dict[str, Peer] = {
+PEERS = {
     "gradient boosting": _boosting,
     "logistic regression": _linear,
     "most frequent class": _frequencies,
@@ -61,7 +42,7 @@ PEERS: dict[str, Peer] = {
 
 
 def judge_classes(
-    model: Classifier,
+    model: Any,
     x: np.ndarray,
     labels: np.ndarray,
     weight: np.ndarray | None,
@@ -83,58 +64,57 @@ def judge_classes(
         Of whose scores ``relative`` is the share of wrong labels and ``rmse`` holds the
         cross-entropy alone.
     """
-    kept, out = rows
-    weight = np.ones(len(x)) if weight is None else weight
-    index, n_classes = index_of(labels, model.classes), len(model.classes)
-    ours = model.probabilities(x[out])
-    scores = [_score(OURS, ours, ours, index[out], weight[out])]
-    for name, peer in PEERS.items():
-        theirs = peer(x[kept], index[kept], weight[kept], n_classes)(x[out])
-        scores.append(_score(name, theirs, ours, index[out], weight[out]))
-    sentence = _sentence(scores, len(out))
-    advice = tuple(_advice(model, scores, len(out)))
-    return Verdict(len(kept), len(out), tuple(scores), sentence, advice, of_classes=True)
+    known = {label: i for i, label in enumerate(model.classes.tolist())}
+    index = np.array([known.get(label, -1) for label in labels.tolist()], dtype=int)
+    return _Labels(model, x, index, weight, rows).verdict(PEERS)
 
 
-def _score(
-    name: str, p: np.ndarray, ours: np.ndarray, index: np.ndarray, weight: np.ndarray
-) -> Score:
-    wrong = _wrong(p, index)
-    given = np.where(index >= 0, p[np.arange(len(p)), index], 0.0)
-    surprise = -np.log(np.maximum(given, LEAST_PROBABILITY))
-    gap = (wrong.astype(float) - _wrong(ours, index)) * weight / weight.mean()
-    spread = gap.std()
-    behind = float(gap.mean() / spread * math.sqrt(len(gap))) if spread > 0 else 0.0
-    share, entropy = (float(np.average(v, weights=weight)) for v in (wrong, surprise))
-    return Score(name, share, (entropy,), behind)
+class _Labels(Comparison):
+    # The loss of a row is 1 for a wrong label. Labels that were never seen have the number −1.
+    of_classes = True
+    simplest, linear, measure = "most frequent class", "logistic regression", "shares"
+    least, alike, sure = 0.0, 0.0, math.inf
+    cut_short: Mapping[StopReason, str] = {
+        StopReason.MAX_SECONDS: Comparison.cut_short[StopReason.MAX_SECONDS]
+    }
+    as_simple = "Logistic regression does as well and is simpler."
+    for_trees = (
+        "Trees suit classes that hang on thresholds: try scikit-learn's HistGradientBoosting."
+    )
 
+    def _predicted(self, name: str) -> np.ndarray:
+        x = self.held_out[0]
+        if name == OURS:
+            return self.model.probabilities(x)
+        peer = PEERS[name](*self.fitted)
+        p = np.zeros((len(x), len(self.model.classes)))  # a peer may not have seen some
+        p[:, peer.classes_.astype(int)] = peer.predict_proba(x)
+        return p
 
-def _wrong(p: np.ndarray, index: np.ndarray) -> np.ndarray:
-    return p.argmax(axis=1) != index
+    def _losses(self, predicted: np.ndarray) -> np.ndarray:
+        return (predicted.argmax(axis=1) != self.held_out[1]).astype(float)
 
+    def _measures(self, predicted: np.ndarray, loss: float) -> tuple[float, tuple[float, ...]]:
+        _, index, weight = self.held_out
+        given = np.where(index >= 0, predicted[np.arange(len(index)), index], 0.0)
+        surprise = -np.log(np.maximum(given, LEAST_PROBABILITY))
+        return loss, (float(np.average(surprise, weights=weight)),)
 
-def _sentence(scores: list[Score], n_out: int) -> str:
-    ours, *others = scores
-    best = min(others, key=lambda score: score.relative)
-    right = f"{100 * (1 - ours.relative):.3g} % of {n_out:,} held-out labels are right"
-    if others[-1].behind < CLEAR and best is others[-1]:
-        return f"{right}, no more than by naming the most frequent class always."
-    if abs(best.behind) < CLEAR:
-        return f"{right}: no clear difference from the best of the others ({best.name})."
-    if best.behind < 0:
-        return f"{right}. Better here: {best.name} ({100 * (1 - best.relative):.3g} %): use that."
-    return f"{right}; of the best of the others ({best.name}) {100 * (1 - best.relative):.3g} %."
+    def _learned_nothing(self, scores: Sequence[Score]) -> bool:
+        return scores[-1].behind < CLEAR
 
+    def _linear_suffices(self, score: Score, ours: Score) -> bool:
+        return score.behind <= 0
 
-def _advice(model: Classifier, scores: list[Score], n_out: int) -> Iterator[str]:
-    behind = {score.name: score.behind for score in scores[1:]}
-    if n_out < FEW_HELD_OUT:
-        yield f"{n_out} rows are few to judge by: take these shares as rough."
-    if model.stop_reason is StopReason.MAX_SECONDS:
-        yield "Give it more time: the fit was cut short."
-    if behind["most frequent class"] < CLEAR:
-        yield "Look for columns that drive the target, and for mistakes in the table."
-    elif behind["logistic regression"] <= 0:
-        yield "Logistic regression does as well and is simpler."
-    elif behind["gradient boosting"] <= -CLEAR:
-        yield "Trees suit classes that hang on thresholds: try scikit-learn's HistGradientBoosting."
+    def _sentence(self, scores: Sequence[Score]) -> str:
+        best = min(scores[1:], key=lambda score: score.relative)
+        ours, theirs = (f"{100 * (1 - score.relative):.3g} %" for score in (scores[0], best))
+        right = f"{ours} of {len(self.held_out[0]):,} held-out labels are right"
+        if self._learned_nothing(scores) and best.name == self.simplest:
+            return f"{right}, no more than by naming the most frequent class always."
+        lag = self._lag(best, scores[0])
+        if lag == 0:
+            return f"{right}: no clear difference from the best of the others ({best.name})."
+        if lag < 0:
+            return f"{right}. Better here: {best.name} ({theirs}): use that."
+        return f"{right}; of the best of the others ({best.name}) {theirs}."

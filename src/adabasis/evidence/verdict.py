@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..models.fitted import Fitted
 from ..train import StopReason
 
+#: Below so many distinct rows none are held out: the error of two rows says nothing.
 FEWEST_ROWS = 10
-"""Below so many distinct rows none are held out: the error of two rows says nothing."""
 FEW_HELD_OUT = 30
 OURS = "this model"
-CLEAR, _SURE = 2.0, 3.0
-"""Standard errors by which mean squared errors, or counts of rows, must differ to count."""
-_ALIKE = 1.02
-"""Root mean square errors with a ratio below this are called alike, however sure it is."""
-_ROUND_OFF = 1e-12
-"""Errors below this share of the spread are alike: no one needs the better of them."""
+#: Standard errors by which mean losses, or counts of rows, must differ to count.
+CLEAR, SURE = 2.0, 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +68,11 @@ class Verdict:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Verdict:
         """Return what :func:`dataclasses.asdict` described."""
-        scores = tuple(
-            Score(s["name"], _number(s["relative"]), tuple(s["rmse"]), s["behind"])
-            for s in document["scores"]
-        )
-        fields = {**document, "scores": scores, "advice": tuple(document["advice"])}
-        return cls(**fields)
+        scores = [{**s, "rmse": tuple(s["rmse"])} for s in document["scores"]]
+        for score in scores:
+            score["relative"] = math.nan if score["relative"] is None else score["relative"]
+        found = {"scores": tuple(Score(**s) for s in scores), "advice": tuple(document["advice"])}
+        return cls(**{**document, **found})
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain lists and mappings, without NaN."""
@@ -86,10 +80,6 @@ class Verdict:
         for score in document["scores"]:
             score["relative"] = score["relative"] if math.isfinite(score["relative"]) else None
         return document
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def split(x: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +95,184 @@ def split(x: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarra
     chosen = np.random.default_rng(seed).permutation(places)[: max(2, round(share * places))]
     out = np.isin(at, chosen)
     return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+class Model(Protocol):
+    """What is asked of a fitted model; one of classes has ``classes`` and ``probabilities`` too."""
+
+    @property
+    def record(self) -> Any:
+        """What was asked for: ``record.asked.method`` is read."""
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """What ended training."""
+
+    def __call__(self, X: Any, /) -> np.ndarray:
+        """Return the values at N points."""
+
+
+class Comparison:
+    """A model beside peers that are fitted to the same rows, all of them scored on rows held out.
+
+    The loss of a row is its squared error over the spread, the mean over targets; targets that are
+    constant on the rows held out have no spread and do not count.
+
+    Parameters
+    ----------
+    model : Model
+        Fitted to ``rows[0]``.
+    x, y, weight : arrays, shapes (N, D), (N, …) and (N,)
+    rows : pair of index arrays
+        Fitted and held out, from :func:`split`.
+    """
+
+    of_classes = False
+    simplest, linear, measure = "constant", "linear model", "errors"
+    #: Losses below the first are alike: no one needs the better of errors below 1e-12 of the
+    #: spread. So are scores with a ratio below the second, however sure it is that they differ.
+    least, alike, sure = 1e-12**2, 1.02, SURE
+    #: Advice by what ended training, where the linear peer does as well, and where boosting leads.
+    cut_short: Mapping[StopReason, str] = {
+        StopReason.MAX_SECONDS: "Give it more time: the fit was cut short.",
+        StopReason.MAX_STEPS: "Training might go on: its steps ran out (in Python, fit takes "
+        "max_steps).",
+    }
+    as_simple = "A linear model does as well and is simpler."
+    for_trees = (
+        "Trees suit targets that jump or depend on thresholds: try scikit-learn's "
+        "HistGradientBoosting or LightGBM."
+    )
+
+    def __init__(
+        self,
+        model: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        rows: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        weight = np.ones(len(x)) if weight is None else weight
+        self.model, self.shape = model, x.shape
+        self.fitted, self.held_out = ((x[k], y[k], weight[k]) for k in rows)
+
+    def verdict(self, peers: Iterable[str]) -> Verdict:
+        """Fit the peers, score all, and say what that means."""
+        weight = self.held_out[2]
+        predicted = {name: self._predicted(name) for name in (OURS, *peers)}
+        losses = {name: self._losses(values) for name, values in predicted.items()}
+        scores = []
+        for name, values in predicted.items():
+            gap = np.maximum(losses[name], self.least) - np.maximum(losses[OURS], self.least)
+            behind = _standard_errors(gap * (weight / weight.mean()), self.sure)
+            mean = float(np.average(losses[name], weights=weight))
+            scores.append(Score(name, *self._measures(values, mean), behind))
+        counts = len(self.fitted[0]), len(self.held_out[0])
+        said = self._sentence(scores), tuple(self._advice(scores))
+        return Verdict(*counts, tuple(scores), *said, self.of_classes)
+
+    def _predicted(self, name: str) -> np.ndarray:
+        # What the model or a peer predicts for the rows held out.
+        x, y, _ = self.held_out
+        model = self.model if name == OURS else PEERS[name](*self.fitted)
+        return model(x).reshape(y.shape)
+
+    def _losses(self, predicted: np.ndarray) -> np.ndarray:
+        _, y, weight = self.held_out
+        middle = np.average(y, axis=0, weights=weight)
+        spread = np.sqrt(np.average((y - middle) ** 2, axis=0, weights=weight))
+        varies = spread > 0
+        if not varies.any():
+            return np.full(len(y), np.nan)
+        return np.mean(((predicted - y)[:, varies] / spread[varies]) ** 2, axis=1)
+
+    def _measures(self, predicted: np.ndarray, loss: float) -> tuple[float, tuple[float, ...]]:
+        # The relative error of predictions with a mean loss, and the errors in units.
+        _, y, weight = self.held_out
+        rmse = np.sqrt(np.average((predicted - y) ** 2, axis=0, weights=weight))
+        return math.sqrt(loss), tuple(map(float, rmse))
+
+    def _lag(self, score: Score, ours: Score) -> int:
+        # 1 for a model that is clearly behind this one, −1 for one ahead, 0 for alike.
+        smaller, larger = sorted((score.relative, ours.relative))
+        if abs(score.behind) < CLEAR or larger <= self.alike * smaller:
+            return 0
+        return 1 if score.behind > 0 else -1
+
+    def _learned_nothing(self, scores: Sequence[Score]) -> bool:
+        # A constant does as well, and nothing else does better than both.
+        lags = {score.name: self._lag(score, scores[0]) for score in scores[1:]}
+        ahead = min(scores[1:], key=lambda score: score.relative).name
+        return lags.get("constant", 1) <= 0 and (ahead == "constant" or lags[ahead] >= 0)
+
+    def _linear_suffices(self, score: Score, ours: Score) -> bool:
+        return self._lag(score, ours) <= 0
+
+    def _sentence(self, scores: Sequence[Score]) -> str:
+        ours, *others = scores
+        if not others or not math.isfinite(ours.relative):
+            return "The target does not vary on the held-out rows: there is nothing to compare."
+        if self._learned_nothing(scores):
+            return "No better than a constant: there may be nothing to learn from these columns."
+        best = min(others, key=lambda score: score.relative)
+        lag = self._lag(best, ours)
+        if lag == 0:
+            return f"No clear difference from the best of the others ({best.name})."
+        if lag < 0:
+            return (
+                f"Better here: {best.name} (error {best.relative:.2g} against "
+                f"{ours.relative:.2g}): use that."
+            )
+        ratio = best.relative / ours.relative if ours.relative > 0 else math.inf
+        times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
+        return f"{times} times the accuracy of the best of the others ({best.name})."
+
+    def _advice(self, scores: Sequence[Score]) -> Iterator[str]:
+        ours, others = scores[0], {score.name: score for score in scores[1:]}
+        if not others or not math.isfinite(ours.relative):
+            return
+        n_out = len(self.held_out[0])
+        if n_out < FEW_HELD_OUT:
+            yield f"{n_out} rows are few to judge by: take these {self.measure} as rough."
+        if self.model.stop_reason in self.cut_short:
+            yield self.cut_short[self.model.stop_reason]
+        if self._learned_nothing(scores):
+            yield "Look for columns that drive the target, and for mistakes in the table."
+            return
+        if self.linear in others and self._linear_suffices(others[self.linear], ours):
+            yield self.as_simple
+        elif self._lag(others.get("gradient boosting", ours), ours) < 0:
+            yield self.for_trees
+        if self.of_classes:
+            return
+        n_rows, n_inputs = self.shape
+        if ours.relative > 0.05 and n_rows < 100 * n_inputs:
+            yield f"More rows would help: {n_rows:,} are few for {n_inputs} inputs."
+        if self.model.record.asked.method == "frozen" and ours.relative > 1e-3:
+            yield "Let the functions adapt: --model network or auto."
+
+
+def _standard_errors(difference: np.ndarray, sure: float = SURE) -> float:
+    """Return how clearly differences are not about zero: by their mean, or by their signs.
+
+    A few large errors make the mean uncertain even where one model is ahead on nearly every row.
+    Signs count only where they are very clear and say the same as the mean.
+    """
+    root = math.sqrt(len(difference))
+    spread = difference.std()
+    by_mean = float(difference.mean() / spread) * root if spread > 0 else 0.0
+    by_signs = float(np.sign(difference).mean()) * root
+    if by_mean * by_signs > 0 and abs(by_signs) >= sure:
+        return max(by_mean, by_signs, key=abs)
+    return by_mean
+
+
+def scaled(model: Any, x: np.ndarray, y: np.ndarray, **weights: np.ndarray) -> Any:
+    """Fit a model of scikit-learn to inputs of mean zero and variance one."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), model).fit(x, y, **weights)
 
 
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -126,21 +294,14 @@ def _boosting(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
 
 def _linear(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
     from sklearn.linear_model import LinearRegression
-    from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(x)
-    model = LinearRegression().fit(scaler.transform(x), y, weight)
-    return lambda z: model.predict(scaler.transform(z))
+    return scaled(LinearRegression(), x, y, linearregression__sample_weight=weight).predict
 
 
 def _neighbours(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
     from sklearn.neighbors import KNeighborsRegressor
-    from sklearn.preprocessing import StandardScaler
 
-    del weight
-    scaler = StandardScaler().fit(x)
-    model = KNeighborsRegressor(min(5, len(x))).fit(scaler.transform(x), y)
-    return lambda z: model.predict(scaler.transform(z))
+    return scaled(KNeighborsRegressor(min(5, len(x))), x, y).predict
 
 
 def _constant(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
@@ -158,7 +319,7 @@ USUAL = ("gradient boosting", "linear model", "constant")
 
 
 def judge(
-    model: Fitted,
+    model: Model,
     x: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray | None,
@@ -169,7 +330,7 @@ def judge(
 
     Parameters
     ----------
-    model : Fitted
+    model : Model
         Fitted to ``rows[0]``.
     x, y, weight : arrays, shapes (N, D), (N, Q) and (N,)
     rows : pair of index arrays
@@ -181,126 +342,4 @@ def judge(
     -------
     Verdict
     """
-    kept, out = rows
-    weight = np.ones(len(x)) if weight is None else weight
-    held_out = _HeldOut(y[out], weight[out])
-    ours = held_out.squares(model(x[out]))
-    scores = [held_out.score(OURS, model(x[out]), ours)]
-    for name in peers:
-        predict = PEERS[name](x[kept], y[kept], weight[kept])
-        scores.append(held_out.score(name, predict(x[out]), ours))
-    sentence, advice = _sentence(scores), tuple(_advice(model, scores, x, len(out)))
-    return Verdict(len(kept), len(out), tuple(scores), sentence, advice)
-
-
-class _HeldOut:
-    """Targets (n, Q) of the held-out rows and their weights, and errors in units of their spread.
-
-    Targets that are constant there have no spread and do not count.
-    """
-
-    def __init__(self, y: np.ndarray, weight: np.ndarray) -> None:
-        self.y, self.weight = y, weight
-        middle = np.average(y, axis=0, weights=weight)
-        self.spread = np.sqrt(np.average((y - middle) ** 2, axis=0, weights=weight))
-
-    def squares(self, predicted: np.ndarray) -> np.ndarray:
-        """Return each row's squared error over the spread, the mean over targets."""
-        counts = self.spread > 0
-        if not counts.any():
-            return np.full(len(self.y), np.nan)
-        error = predicted.reshape(self.y.shape) - self.y
-        return np.mean((error[:, counts] / self.spread[counts]) ** 2, axis=1)
-
-    def score(self, name: str, predicted: np.ndarray, ours: np.ndarray) -> Score:
-        """Score predictions; ``ours`` are the squares of this model."""
-        error = predicted.reshape(self.y.shape) - self.y
-        rmse = np.sqrt(np.average(error**2, axis=0, weights=self.weight))
-        squares = self.squares(predicted)
-        least = _ROUND_OFF**2
-        difference = np.maximum(squares, least) - np.maximum(ours, least)
-        difference *= self.weight / self.weight.mean()
-        behind = _standard_errors(difference)
-        relative = math.sqrt(np.average(squares, weights=self.weight))
-        return Score(name, relative, tuple(map(float, rmse)), behind)
-
-
-def _standard_errors(difference: np.ndarray) -> float:
-    """Return how clearly differences are not about zero: by their mean, or by their signs.
-
-    A few large errors make the mean uncertain even where one model is ahead on nearly every row.
-    Signs count only where they are very clear and say the same as the mean.
-    """
-    root = math.sqrt(len(difference))
-    spread = difference.std()
-    by_mean = float(difference.mean() / spread) * root if spread > 0 else 0.0
-    by_signs = float(np.sign(difference).mean()) * root
-    if by_mean * by_signs > 0 and abs(by_signs) >= _SURE:
-        return max(by_mean, by_signs, key=abs)
-    return by_mean
-
-
-def _lag(score: Score, ours: Score) -> int:
-    """Return 1 for a model that is clearly behind this one, −1 for one ahead, 0 for alike."""
-    larger, smaller = max(score.relative, ours.relative), min(score.relative, ours.relative)
-    if abs(score.behind) < CLEAR or larger <= _ALIKE * smaller:
-        return 0
-    return 1 if score.behind > 0 else -1
-
-
-def _sentence(scores: list[Score]) -> str:
-    ours, *others = scores
-    if not others or not math.isfinite(ours.relative):
-        return "The target does not vary on the held-out rows: there is nothing to compare."
-    if _learned_nothing(scores):
-        return "No better than a constant: there may be nothing to learn from these columns."
-    best = min(others, key=lambda score: score.relative)
-    lag = _lag(best, ours)
-    if lag == 0:
-        return f"No clear difference from the best of the others ({best.name})."
-    if lag < 0:
-        return (
-            f"Better here: {best.name} (error {best.relative:.2g} against "
-            f"{ours.relative:.2g}): use that."
-        )
-    ratio = best.relative / ours.relative if ours.relative > 0 else math.inf
-    return f"{_times(ratio)} the accuracy of the best of the others ({best.name})."
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
-
-
-def _learned_nothing(scores: list[Score]) -> bool:
-    """Say whether a constant does as well, and nothing else does better than both."""
-    ours, *others = scores
-    lags = {score.name: _lag(score, ours) for score in others}
-    ahead = min(others, key=lambda score: score.relative)
-    return lags.get("constant", 1) <= 0 and (ahead.name == "constant" or lags[ahead.name] >= 0)
-
-
-def _advice(model: Fitted, scores: list[Score], x: np.ndarray, n_out: int) -> Iterable[str]:
-    lags = {score.name: _lag(score, scores[0]) for score in scores[1:]}
-    n_rows, n_inputs = x.shape
-    if not lags or not math.isfinite(scores[0].relative):
-        return
-    if n_out < FEW_HELD_OUT:
-        yield f"{n_out} rows are few to judge by: take these errors as rough."
-    if model.stop_reason is StopReason.MAX_SECONDS:
-        yield "Give it more time: the fit was cut short."
-    if model.stop_reason is StopReason.MAX_STEPS:
-        yield "Training might go on: its steps ran out (in Python, fit takes max_steps)."
-    if _learned_nothing(scores):
-        yield "Look for columns that drive the target, and for mistakes in the table."
-        return
-    if lags.get("linear model", 1) <= 0:
-        yield "A linear model does as well and is simpler."
-    elif lags.get("gradient boosting", 1) < 0:
-        yield (
-            "Trees suit targets that jump or depend on thresholds: try scikit-learn's "
-            "HistGradientBoosting or LightGBM."
-        )
-    if scores[0].relative > 0.05 and n_rows < 100 * n_inputs:
-        yield f"More rows would help: {n_rows:,} are few for {n_inputs} inputs."
-    if model.record.asked.method == "frozen" and scores[0].relative > 1e-3:
-        yield "Let the functions adapt: --model network or auto."
+    return Comparison(model, x, y, weight, rows).verdict(peers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shlex
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from ..evidence.verdict import judge
 from ..models.fitted import Fitted
 from ..models.storage import replacing
 from ..regression.api import fit
+from ..report.origin import with_origin
 from ..selection.task import describe
 from ..tables import learn, open_table, steam_table
 from ..train import GD, LSGD, AbstractTrainer, Callback, Progress, StopReason
@@ -100,15 +100,7 @@ class _Tour:
             "table SHA-256": source.sha256(),
             "held out": "a fifth: the first of numpy.random.default_rng(0).permutation(n)",
         }
-        record = dataclasses.replace(
-            model.record,
-            input_names=tuple(data.preparation.features),
-            output_names=(TARGET,),
-            preparation=data.preparation.to_json(),
-            verdict=verdict.to_json(),
-            provenance=provenance,
-        )
-        model = dataclasses.replace(model, record=record)
+        model = with_origin(model, data.preparation, verdict, provenance)
         model.save(self._file(MODEL, "the model of steam: adabasis.load reads it"))
         evidence = report.Evidence.of(model, x[out], y[out], f"the {len(out):,} rows held out")
         path = self._file("steam.html", "the report on it: open it in a browser")

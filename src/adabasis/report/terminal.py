@@ -22,6 +22,7 @@ from ..models.classifier import Classifier
 from ..models.fitted import Fitted
 from ..selection.task import describe
 from ..tables import TrainingData
+from .origin import verdict_of
 
 MOST_INPUTS = 30
 KINDS = {"number": "numbers", "bool": "true/false", "text": "categories"}
@@ -47,6 +48,11 @@ class Screen:
                 break_on_hyphens=False,
             )
         self.console.print(text, highlight=False, markup=False, soft_wrap=isinstance(text, str))
+
+    def text(self, text: str) -> None:
+        """Print several lines, wrapped where they are too long."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False)
 
     def command(self, text: str) -> None:
         """Print a line to be copied: never wrapped."""
@@ -114,10 +120,9 @@ def judged(screen: Screen, verdict: Verdict, targets: Sequence[str]) -> None:
         screen.line(f"  {advice}", hang=2)
 
 
-def fit_done(
-    screen: Screen, model: Fitted, verdict: Verdict | None, interrupted: bool, holdout: float
-) -> None:
+def fit_done(screen: Screen, model: Fitted, interrupted: bool, holdout: float) -> None:
     """Say how good the model is, what it is, and what was done last."""
+    verdict, n_rows = verdict_of(model), model.record.n_rows or 0
     screen.line()
     if verdict is not None:
         judged(screen, verdict, model.record.output_names)
@@ -132,7 +137,6 @@ def fit_done(
             screen.line(f"  {note}", hang=2)
     functions = len(model.coefficients)
     screen.line(f"Model:   {describe(model.basis)}; rank {model.rank} of {functions}")
-    n_rows = model.record.n_rows or 0
     if functions > n_rows:
         screen.line("         fewer rows than functions: regularised, the smallest solution taken")
     screen.line(f"Stopped: {model.stop_reason}")
@@ -149,7 +153,7 @@ def fit_written(screen: Screen, out: Path, page: Path | None = None) -> None:
 
 def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     """Say what a model is and how it was made."""
-    record = model.record
+    record, verdict = model.record, verdict_of(model)
     screen.line(f"{name}: {describe(model.basis)}")
     screen.line(f"  {counted(len(model.coefficients), 'function')}, rank {model.rank}")
     inputs = record.input_names or [f"x{i + 1}" for i in range(model.n_inputs)]
@@ -167,9 +171,9 @@ def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     if math.isfinite(model.validation_error):
         of = "of the frequencies' cross-entropy" if isinstance(model, Classifier) else "relative"
         screen.line(f"Error:    {model.validation_error:.2g} {of} ({model.validation_kind})")
-    if record.verdict:
+    if verdict is not None:
         screen.line()
-        judged(screen, Verdict.from_json(record.verdict), record.output_names)
+        judged(screen, verdict, record.output_names)
     for note in model.notes:
         screen.line(note)
     if record.provenance:

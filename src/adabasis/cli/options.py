@@ -1,0 +1,154 @@
+"""What ``fit`` and ``solve`` can be asked for; options of a search are spelled as in Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from .._runtime.errors import BadInput, listed
+
+MODELS = ("auto", "network", "frozen", "pounet")
+Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How long to search, and what to say.
+
+    Parameters
+    ----------
+    random_state
+        Seed of everything random.
+    max_seconds
+        Time for the search; the best so far is kept.
+    max_steps
+        Steps of each training run.
+    tol
+        Relative error at which training stops.
+    n_restarts
+        Training runs from different starts.
+    ridge
+        Weight of the coefficients' squares.
+    force
+        Overwrite files.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+
+    random_state: Annotated[int, Parameter(name=("--random-state", "--seed"))] = 0
+    max_seconds: Annotated[float, Parameter(show_default=False)] = math.inf
+    max_steps: int | None = None
+    tol: float | None = None
+    n_restarts: int | None = None
+    ridge: Literal["auto"] | float = "auto"
+    force: Flag = False
+    quiet: Flag = False
+    as_json: AsJson = False
+
+    def check(self) -> None:
+        """Refuse arguments that cannot be meant.
+
+        Raises
+        ------
+        BadInput
+        """
+        if not self.max_seconds > 0:
+            raise BadInput(f"--max-seconds {self.max_seconds:g}: expected a positive number.")
+        if self.random_state < 0:
+            raise BadInput(
+                f"--random-state {self.random_state}: expected a whole number of at least 0."
+            )
+        for name, least in (("max_steps", 0), ("tol", 0), ("n_restarts", 1), ("ridge", 0)):
+            self.check_least(name, least)
+
+    def check_least(self, name: str, least: int) -> None:
+        """Refuse a number below the least there can be."""
+        number = getattr(self, name)
+        if isinstance(number, int | float) and number < least:
+            option = name.replace("_", "-")
+            raise BadInput(f"--{option} {number:g}: expected at least {least}.")
+
+    def asked(self, *names: str) -> dict[str, Any]:
+        """Return what a search in Python takes, these names besides: what was asked for alone."""
+        names = ("random_state", "max_seconds", "max_steps", "tol", "n_restarts", "ridge", *names)
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitOptions(SearchOptions):
+    """What to fit to a table.
+
+    Parameters
+    ----------
+    target
+        Column to predict (needed); repeat for several. Text is taken as classes.
+    model
+        auto, network (trained functions), frozen (functions as drawn) or pounet (segments).
+    n_partitions
+        With --model pounet: how many segments; chosen by held-out error if left out.
+    degree
+        With --model pounet: degree of their polynomials, likewise.
+    weight
+        Column of non-negative row weights.
+    drop
+        Column to leave out; repeat for several.
+    encode
+        One 0/1 input for each category of a text column.
+    impute
+        Fill missing inputs (median, most frequent), leave out rows without target.
+    classify
+        Take whole numbers in the target as classes; text and true/false always are.
+    holdout
+        Share of rows kept aside to judge the model.
+    validation
+        Share of the other rows held out to choose and to stop training.
+    out
+        Model file [default: TABLE.adabasis here].
+    report
+        Report page [default: TABLE.html here].
+    no_report
+        Write no report page, which saves time.
+    """
+
+    target: Names = ()
+    model: str = "auto"
+    n_partitions: Annotated[int | None, Parameter(name=("--n-partitions", "--pieces"))] = None
+    degree: int | None = None
+    weight: str | None = None
+    drop: Names = ()
+    encode: Flag = False
+    impute: Flag = False
+    classify: Flag = False
+    holdout: float = 0.2
+    validation: Literal["auto"] | float = "auto"
+    out: Path | None = None
+    report: Path | None = None
+    no_report: Flag = False
+
+    def check(self) -> None:
+        """Refuse arguments that cannot be meant."""
+        if self.model not in MODELS:
+            raise BadInput(f"--model {self.model}: expected {listed(MODELS)}.")
+        for name, least in (("n_partitions", 1), ("degree", 0)):
+            number = getattr(self, name)
+            if number is not None and self.model != "pounet":
+                option = name.replace("_", "-")
+                raise BadInput(f"--{option} {number}: only with --model pounet.")
+            self.check_least(name, least)
+        if not 0 <= self.holdout < 1:
+            raise BadInput(f"--holdout {self.holdout:g}: expected a share from 0 to below 1.")
+        if self.validation != "auto" and not 0 < self.validation < 1:
+            raise BadInput(f"--validation {self.validation:g}: expected a share between 0 and 1.")
+        super().check()
+        if self.report and self.no_report:
+            raise BadInput(f"--no-report and --report {self.report} exclude each other.")

@@ -1,0 +1,37 @@
+"""What the command line adds to the record of a fit: where a model of a table comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from ..evidence.verdict import Verdict
+from ..models.fitted import Fitted
+from ..tables import Preparation
+
+AnyFitted = TypeVar("AnyFitted", bound=Fitted)
+
+
+def with_origin(
+    model: AnyFitted,
+    preparation: Preparation,
+    verdict: Verdict | None,
+    provenance: Mapping[str, Any],
+) -> AnyFitted:
+    """Return a model that knows how its table was prepared, its verdict and how it was made."""
+    record = dataclasses.replace(
+        model.record,
+        input_names=tuple(preparation.features),
+        output_names=tuple(preparation.targets),
+        preparation=preparation.to_json(),
+        verdict=None if verdict is None else verdict.to_json(),
+        provenance=provenance,
+    )
+    return dataclasses.replace(model, record=record)
+
+
+def verdict_of(model: Fitted) -> Verdict | None:
+    """Return what the rows held out by the command line say, if there were any."""
+    found = model.record.verdict
+    return None if found is None else Verdict.from_json(found)
