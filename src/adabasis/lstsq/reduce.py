@@ -108,11 +108,10 @@ def triangularize(rows: Array) -> Array:
 
 
 def _factor(rows: Array) -> Array:
-    """Return R of a QR factorization that leaves the layout of its input's makers alone.
-
-    LAPACK wants contiguous columns. Without the barrier XLA imposes that layout on whatever
-    computes the rows, every layer of a network included, which costs as much as the QR itself.
-    """
+    # Return R of a QR factorization that leaves the layout of its input's makers alone.
+    #
+    # LAPACK wants contiguous columns. Without the barrier XLA imposes that layout on whatever
+    # computes the rows, every layer of a network included, which costs as much as the QR itself.
     by_columns = jax.lax.optimization_barrier(rows.T)
     return jnp.linalg.qr(by_columns.T, mode="r")
 

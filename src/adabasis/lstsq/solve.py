@@ -195,7 +195,7 @@ def solve(
 
 
 def _is_zero(ridge: float | Array) -> bool:
-    """Whether there is no ridge, known before anything is computed."""
+    # Whether there is no ridge, known before anything is computed.
     return isinstance(ridge, float | int) and ridge == 0
 
 
