@@ -354,9 +354,7 @@ class OrthonormalFactor:
         return solve_triangular(self.triangle, self.q.T @ b) / self.norms[:, None]
 
 
-def orthonormalize(
-    a: DesignMatrix, relative_ridge: float, ridge: float = 0.0
-) -> OrthonormalFactor:
+def orthonormalize(a: DesignMatrix, relative_ridge: float, ridge: float = 0.0) -> OrthonormalFactor:
     """Factor A (N, P) with the ridges that ``solve(method="triangular")`` has."""
     (n, p), norms = a.shape, column_norms(a)
     below = jnp.diag(jnp.hypot((relative_ridge * p) ** 0.5, ridge**0.5 / norms))
