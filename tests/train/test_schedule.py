@@ -93,7 +93,7 @@ def test_without_phase_one_it_is_the_trainer():
 
 def test_its_pace_is_both_phases():
     pace = TwoPhase(LSGD(0.1), pre_steps=300, steps=70).pace
-    assert pace.steps == 370
+    assert pace.max_steps == 370
     assert pace.patience == 300 + LSGD(0.1).pace.patience
 
 

@@ -7,7 +7,16 @@ import numpy as np
 import optax
 import pytest
 
-from adabasis.train import GD, LSGD
+from adabasis.train import (
+    GD,
+    LSGD,
+    NGD,
+    AbstractTrainer,
+    CrossEntropy,
+    Evaluation,
+    Objective,
+    named_trainers,
+)
 from adabasis.train.steps import FIRST_RATE
 
 from ..laws import assert_close, assert_same_bits
@@ -193,3 +202,33 @@ def test_only_lsgd_adjusts_its_rate():
     with pytest.raises(ValueError, match=r"GD\(learning_rate='auto'\)"):
         GD("auto")
     assert LSGD("auto") == LSGD("auto")
+
+
+def test_a_new_trainer_is_one_class():
+    """Its class attributes say what it can do: no list of names knows it."""
+
+    class Sign(AbstractTrainer):
+        name = "sign"
+
+        def init(self, objective, parameters, key):
+            return parameters
+
+        def step(self, objective, state):
+            value, gradient = projected(objective, state)
+            moved = jax.tree.map(lambda p, g: p - 1e-3 * jnp.sign(g), state, gradient)
+            c = jnp.zeros((BASIS.size(2), 2))
+            nothing = jnp.asarray(0.0)
+            return moved, Evaluation(value, state, c, nothing, nothing, jnp.asarray(False))
+
+    try:
+        assert list(named_trainers(Objective)) == ["gd", "lsgd", "lsgn", "sign"]
+        assert list(named_trainers(CrossEntropy)) == ["gd", "ngd"]
+        found = run(named_trainers(Objective)["sign"](), max_steps=10)
+    finally:
+        Sign.name = ""
+    assert found.loss < found.history.loss[0]
+
+
+def test_a_trainer_is_refused_what_it_cannot_minimise():
+    with pytest.raises(TypeError, match=r"NGD.*expected.*CrossEntropy, got Objective"):
+        run(NGD(), max_steps=1)

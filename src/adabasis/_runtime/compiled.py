@@ -64,7 +64,7 @@ def quickly(
 
 @functools.cache
 def _accepted(once: bool) -> dict[str, Any] | None:
-    """Return the options, or nothing on accelerators and where XLA no longer knows their names."""
+    # Return the options, or nothing on accelerators and where XLA no longer knows their names.
     if jax.default_backend() != "cpu":
         return None
     options = _ONCE if once else _SEVERAL

@@ -156,7 +156,7 @@ def _solved(objective: Objective, parameters: Any) -> Any:
 
 @eqx.filter_jit
 def _loss(objective: Objective, parameters: Any, c: Any) -> Any:
-    return objective.loss(objective.design(parameters) @ c - objective.targets, c)
+    return objective.value(objective.design(parameters) @ c, c)
 
 
 def values(basis: AbstractBasis, parameters: Any, c: Any, x: np.ndarray) -> np.ndarray:

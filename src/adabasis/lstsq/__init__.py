@@ -2,12 +2,10 @@
 
 from .reduce import (
     Reduction,
-    column_norms,
     combine,
     over_diagonal,
     reduce,
     triangularize,
-    unit_columns,
     with_ridge,
 )
 from .solve import (
@@ -17,10 +15,12 @@ from .solve import (
     Solution,
     Status,
     average,
+    column_norms,
     factorize,
     orthonormalize,
     solve,
     solve_normal,
+    unit_columns,
 )
 
 __all__ = [

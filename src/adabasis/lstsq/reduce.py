@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from .._runtime.notation import AnyArray, DesignMatrix, Values, Weights
+from .._runtime.notation import DesignMatrix, Values, Weights
 
 #: Rows of a block of a tall matrix: small enough for the cache, which halves the time.
 BLOCK_ROWS = 1000
@@ -57,36 +55,6 @@ class Reduction:
         return self.factor[self.n_functions :, self.n_functions :]
 
 
-def namespace(array: AnyArray) -> Any:
-    """Return the module that computes with an array: NumPy for its own, ``jax.numpy`` for others.
-
-    Pieces of points come in hundreds of small shapes: to compile a program for each would cost more
-    than all of their solves.
-    """
-    return np if isinstance(array, np.ndarray) else jnp
-
-
-def column_norms(a: AnyArray, unseen: float | None = 1.0) -> Any:
-    """Return what columns are divided by to have unit norm, (P,).
-
-    A column of zeros gets ``unseen``, or the largest norm of all where that is ``None``.
-    """
-    xp = namespace(a)
-    norms = xp.linalg.norm(a, axis=0)
-    return xp.where(norms > 0, norms, xp.max(norms) if unseen is None else unseen)
-
-
-def unit_columns(reduction: Reduction) -> tuple[Reduction, Array]:
-    """Return the reduction for columns of unit norm, and the norms (P,) they had.
-
-    Its coefficients, divided by the norms, are those of the reduction given.
-    """
-    norms = column_norms(reduction.triangle)
-    others = reduction.factor.shape[1] - reduction.n_functions
-    scale = jnp.pad(norms, (0, others), constant_values=1.0)
-    return dataclasses.replace(reduction, factor=reduction.factor / scale), norms
-
-
 def triangularize(rows: Array) -> Array:
     """Return the square upper-triangular R with RᵀR = rowsᵀ rows, padding where rows are few.
 
@@ -108,11 +76,10 @@ def triangularize(rows: Array) -> Array:
 
 
 def _factor(rows: Array) -> Array:
-    """Return R of a QR factorization that leaves the layout of its input's makers alone.
-
-    LAPACK wants contiguous columns. Without the barrier XLA imposes that layout on whatever
-    computes the rows, every layer of a network included, which costs as much as the QR itself.
-    """
+    # Return R of a QR factorization that leaves the layout of its input's makers alone.
+    #
+    # LAPACK wants contiguous columns. Without the barrier XLA imposes that layout on whatever
+    # computes the rows, every layer of a network included, which costs as much as the QR itself.
     by_columns = jax.lax.optimization_barrier(rows.T)
     return jnp.linalg.qr(by_columns.T, mode="r")
 

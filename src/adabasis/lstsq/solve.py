@@ -14,11 +14,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from .._runtime.notation import AnyArray, DesignMatrix, Values
-from .reduce import Reduction, column_norms, namespace, unit_columns, with_ridge
+from .reduce import Reduction, with_ridge
 
 #: Relative cut-off of singular values of the column-scaled factor. Machine epsilon lets noise
 #: through (coefficients of 1e13 explode between the data); 1e-6 costs a factor 60 in accuracy on
@@ -100,6 +101,36 @@ class Solution:
     singular_values: Array
     residual_norm: Array
     status: Array
+
+
+def namespace(array: AnyArray) -> Any:
+    """Return the module that computes with an array: NumPy for its own, ``jax.numpy`` for others.
+
+    Pieces of points come in hundreds of small shapes: to compile a program for each would cost more
+    than all of their solves.
+    """
+    return np if isinstance(array, np.ndarray) else jnp
+
+
+def column_norms(a: AnyArray, unseen: float | None = 1.0) -> Any:
+    """Return what columns are divided by to have unit norm, (P,).
+
+    A column of zeros gets ``unseen``, or the largest norm of all where that is ``None``.
+    """
+    xp = namespace(a)
+    norms = xp.linalg.norm(a, axis=0)
+    return xp.where(norms > 0, norms, xp.max(norms) if unseen is None else unseen)
+
+
+def unit_columns(reduction: Reduction) -> tuple[Reduction, Array]:
+    """Return the reduction for columns of unit norm, and the norms (P,) they had.
+
+    Its coefficients, divided by the norms, are those of the reduction given.
+    """
+    norms = column_norms(reduction.triangle)
+    others = reduction.factor.shape[1] - reduction.n_functions
+    scale = jnp.pad(norms, (0, others), constant_values=1.0)
+    return dataclasses.replace(reduction, factor=reduction.factor / scale), norms
 
 
 def solve(
@@ -195,7 +226,7 @@ def solve(
 
 
 def _is_zero(ridge: float | Array) -> bool:
-    """Whether there is no ridge, known before anything is computed."""
+    # Whether there is no ridge, known before anything is computed.
     return isinstance(ridge, float | int) and ridge == 0
 
 

@@ -129,7 +129,7 @@ def train_in_rounds(
     The coefficients start from Newton's on the initial functions. A round is kept if the loss of
     the equation itself fell; the losses of the history are those of its linearisations.
     """
-    steps, done = trainer.pace.steps // ROUNDS, 0
+    steps, done = trainer.pace.max_steps // ROUNDS, 0
     parameters, c = initial, newton(objective, initial)
     loss = float(_loss(objective, initial, c))
     deadline, runs, reason = time.perf_counter() + budget.max_seconds, [], None

@@ -49,14 +49,19 @@ class AbstractTerm(abc.ABC):
         """The unweighted right-hand sides, a row for each row of the matrix."""
 
     @property
-    @abc.abstractmethod
-    def order(self) -> int:
-        """The highest derivative that the operators take."""
+    def used(self) -> Sequence[AbstractOperator]:
+        """The operators applied to the model: none, unless a subclass names some."""
+        return ()
 
     @property
-    @abc.abstractmethod
+    def order(self) -> int:
+        """The highest derivative that the operators take."""
+        return max((operator.order for operator in self.used), default=0)
+
+    @property
     def linear(self) -> bool:
         """Whether all operators are."""
+        return all(operator.linear for operator in self.used)
 
     @property
     def root_weights(self) -> Array:
@@ -101,14 +106,9 @@ class Term(AbstractTerm):
         return jnp.asarray(self.data)
 
     @property
-    def order(self) -> int:
-        """That of the operator."""
-        return self.operator.order
-
-    @property
-    def linear(self) -> bool:
-        """Whether the operator is."""
-        return self.operator.linear
+    def used(self) -> Sequence[AbstractOperator]:
+        """The one."""
+        return (self.operator,)
 
 
 @jax.tree_util.register_dataclass
@@ -141,16 +141,6 @@ class TieTerm(AbstractTerm):
     def targets(self) -> Array:
         """Zeros, (N, Q)."""
         return jnp.zeros((len(self.points), self.outputs), jnp.asarray(self.points.x).dtype)
-
-    @property
-    def order(self) -> int:
-        """No derivative of the fitted function is taken."""
-        return 0
-
-    @property
-    def linear(self) -> bool:
-        """Linear in the coefficients."""
-        return True
 
 
 def tied(term: Term, basis: AbstractBasis) -> list[AbstractTerm]:
@@ -209,14 +199,9 @@ class CoupledTerm(AbstractTerm):
         return jnp.asarray(self.data).T.reshape(-1, 1)
 
     @property
-    def order(self) -> int:
-        """The highest of all operators."""
-        return max(op.order for equation in self.operators for op in equation if op is not None)
-
-    @property
-    def linear(self) -> bool:
-        """Whether all are."""
-        return all(op.linear for equation in self.operators for op in equation if op is not None)
+    def used(self) -> Sequence[AbstractOperator]:
+        """All that are not zero."""
+        return [op for equation in self.operators for op in equation if op is not None]
 
 
 @jax.tree_util.register_dataclass
@@ -296,11 +281,10 @@ def predictions(
 def _linearizable(
     term: AbstractTerm, terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters
 ) -> Any:
-    """Average kinks where no term differentiates.
-
-    In an equation the kinks are to meet points exactly, and only the conditions' rows drive them:
-    with averages there, 14 of 16 advection layers are solved within 25 steps, without them all.
-    """
+    # Average kinks where no term differentiates.
+    #
+    # In an equation the kinks are to meet points exactly, and only the conditions' rows drive them:
+    # with averages there, 14 of 16 advection layers are solved within 25 steps, without them all.
     x = jnp.asarray(term.points.x)
     return basis if any(t.order for t in terms) else basis.linearizable(parameters, x)
 

@@ -83,7 +83,7 @@ class Candidate:
             held_out,
             left_out,
             self.ridge,
-            steps=0 if self.run is None else len(self.run.history) - 1,
+            steps=0 if self.run is None else len(self.run.history.loss) - 1,
             stop=(self.run.stop_reason if self.run else StopReason.SOLVED).name,
         )
 

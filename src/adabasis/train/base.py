@@ -120,12 +120,8 @@ class Objective(AbstractObjective):
 
     def value(self, predicted: Array, c: Array) -> Scalar:
         """Return the loss for the rows A c."""
-        return self.loss(predicted - self.targets, c)
-
-    def loss(self, residual: Array, c: Array) -> Scalar:
-        """Return the loss for the rows' residual A c − b."""
-        outputs = residual.shape[1]
-        return jnp.sum(residual**2) / outputs + self.ridge * jnp.sum(c**2) / outputs
+        square = jnp.sum((predicted - self.targets) ** 2)
+        return square / c.shape[1] + self.ridge * jnp.sum(c**2) / c.shape[1]
 
     def error(self, parameters: Parameters, c: AnyArray) -> Scalar:
         """Return the root mean square of the rows' residual."""
@@ -178,12 +174,13 @@ class CrossEntropy(AbstractObjective):
     @property
     def link(self) -> Array:
         """E, (Q, K)."""
-        return link(self.targets.shape[1], self.targets.dtype)
+        one, n_classes = jnp.array([[0.0, 1.0]]), self.targets.shape[1]
+        return (one if n_classes == 2 else jnp.eye(n_classes)).astype(self.targets.dtype)
 
     @property
     def n_outputs(self) -> int:
         """Q: one score for two classes, K for more."""
-        return n_scores(self.targets.shape[1])
+        return 1 if self.targets.shape[1] == 2 else self.targets.shape[1]
 
     def value(self, predicted: Array, c: Coefficients) -> Scalar:
         """Return the loss for scores Φ c, (N, Q)."""
@@ -279,16 +276,6 @@ class Projection:
         return jnp.concatenate([self.span, blocks, self.whole], axis=1)
 
 
-def n_scores(n_classes: int) -> int:
-    """Return Q for K classes."""
-    return 1 if n_classes == 2 else n_classes
-
-
-def link(n_classes: int, dtype: jnp.dtype) -> Array:
-    """Return E, (Q, K), for K classes."""
-    return jnp.array([[0.0, 1.0]], dtype) if n_classes == 2 else jnp.eye(n_classes, dtype=dtype)
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -306,12 +293,33 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pace:
-    """Numbers of steps: in a run, between checks, and without progress before giving up."""
+class Budget:
+    """When to stop.
 
-    steps: int = 1000
+    Attributes
+    ----------
+    max_steps : int
+    max_seconds : float
+        Compile time included; checked between blocks of about 0.2 s.
+    tol : float
+        Stop when the root mean square residual falls to ``tol`` times that of the data.
+    check_every : int
+        Steps between measurements of the held-out error and calls of the callbacks.
+    patience : int
+        Stop after this many steps without the held-out error falling by one per cent.
+    """
+
+    max_steps: int = 1000
+    max_seconds: float = float("inf")
+    tol: float = 0.0
     check_every: int = 20
     patience: int = 400
+
+    @classmethod
+    def of(cls, trainer: AbstractTrainer, max_steps: int | None = None, tol: float = 0.0) -> Budget:
+        """Return the trainer's own pace, with the caller's limit on steps if there is one."""
+        steps = trainer.pace.max_steps if max_steps is None else max_steps
+        return dataclasses.replace(trainer.pace, max_steps=steps, tol=tol)
 
 
 class AbstractTrainer(eqx.Module):
@@ -343,9 +351,9 @@ class AbstractTrainer(eqx.Module):
     takes_prior: ClassVar[bool] = False
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Budget:
         """How many steps a run takes and how often it is looked at, where nobody says."""
-        return Pace()
+        return Budget()
 
     @classmethod
     def usual(cls) -> AbstractTrainer:
@@ -367,37 +375,6 @@ def named_trainers(objective: type[AbstractObjective]) -> dict[str, Callable[[],
     return {k.name: k.usual for k in kinds if k.name and issubclass(objective, k.minimizes)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """When to stop.
-
-    Attributes
-    ----------
-    max_steps : int
-    max_seconds : float
-        Compile time included; checked between blocks of about 0.2 s.
-    tol : float
-        Stop when the root mean square residual falls to ``tol`` times that of the data.
-    check_every : int
-        Steps between measurements of the held-out error and calls of the callbacks.
-    patience : int
-        Stop after this many steps without the held-out error falling by one per cent.
-    """
-
-    max_steps: int = 1000
-    max_seconds: float = float("inf")
-    tol: float = 0.0
-    check_every: int = 20
-    patience: int = 400
-
-    @classmethod
-    def of(cls, trainer: AbstractTrainer, max_steps: int | None = None, tol: float = 0.0) -> Budget:
-        """Return the trainer's own pace, with the caller's limit on steps if there is one."""
-        pace = trainer.pace
-        steps = pace.steps if max_steps is None else max_steps
-        return cls(steps, tol=tol, check_every=pace.check_every, patience=pace.patience)
-
-
 def check_positive(trainer: str, *, allowed: tuple[str, ...] = (), **given: Any) -> None:
     """Refuse hyperparameters that are no positive numbers; a learning rate may be a schedule."""
     for name, value in given.items():
@@ -408,11 +385,6 @@ def check_positive(trainer: str, *, allowed: tuple[str, ...] = (), **given: Any)
             kinds = ["a positive number", *["a schedule of the step"] * of_steps]
             words = " or ".join([*kinds, *map(repr, allowed)])
             raise ValueError(f"{trainer}({name}={value!r}): expected {words}.")
-
-
-def rate_at(rate: Any, count: Array, dtype: Any) -> Array:
-    """Return the rate of a step."""
-    return jnp.asarray(rate(count) if callable(rate) else rate, dtype)
 
 
 def choose(condition: Array, yes: Any, no: Any) -> Any:

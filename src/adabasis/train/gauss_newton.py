@@ -46,9 +46,9 @@ from . import matrix_free
 from .base import (
     LAST_RIDGE,
     AbstractTrainer,
+    Budget,
     Evaluation,
     Objective,
-    Pace,
     Projection,
     check_positive,
 )
@@ -170,12 +170,12 @@ class LSGN(AbstractTrainer):
             )
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Budget:
         """Gauss–Newton steps are few and costly.
 
         A patience of 30 was measured on tables with noise, whose steps are single; 50 otherwise.
         """
-        return Pace(200, 2, patience=30 if self.precision == "single" else 50)
+        return Budget(200, check_every=2, patience=30 if self.precision == "single" else 50)
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start at ``parameters``; the key is not used."""
@@ -206,7 +206,7 @@ class LSGN(AbstractTrainer):
         )
 
     def _iterates(self, shape: tuple[int, ...], n: int, outputs: int) -> bool:
-        """Whether steps are solved without the matrix."""
+        # Whether steps are solved without the matrix.
         if self.solver != "auto" or self.jacobian != "kaufman":
             return self.solver == "iterative"
         n_rows, columns = shape[0] + shape[1], shape[1] + outputs * (n + 1)
@@ -239,7 +239,7 @@ class LSGN(AbstractTrainer):
     def _linearize(
         self, objective: Objective, state: GaussNewtonState, found: Projection
     ) -> GaussNewtonState:
-        """Linearise at a good point with its new ridge, and propose the next trial."""
+        # Linearise at a good point with its new ridge, and propose the next trial.
         _, unravel = ravel_pytree(state.trial)
         here = found.ridged(objective, state.ridge)
         jacobian = objective.jacobian(unravel(state.good), here.c)
@@ -262,15 +262,14 @@ class LSGN(AbstractTrainer):
         return _propose(state, unravel, linear)
 
     def _rough(self, rows: Array) -> Array:
-        """Return rows in the precision that they are to be reduced in."""
+        # Return rows in the precision that they are to be reduced in.
         return rows.astype(jnp.float32) if self.precision == "single" else rows
 
 
 def _accept(state: GaussNewtonState, loss: Array) -> GaussNewtonState:
-    """Move to the trial, lower the ridge, and damp by Nielsen's rule.
-
-    That is by a third where the linear model was right, up to twice as much where it was not.
-    """
+    # Move to the trial, lower the ridge, and damp by Nielsen's rule.
+    #
+    # That is by a third where the linear model was right, up to twice as much where it was not.
     first, gain = jnp.isinf(state.loss), (state.loss - loss) / state.predicted
     easier = state.damping * jnp.clip(1 - (2 * gain - 1) ** 3, 1 / 3, 2.0)
     lower = jnp.maximum(state.ridge * RIDGE_FALL, LAST_RIDGE)
@@ -290,7 +289,7 @@ def _propose_iteratively(
     unravel: Callable[[Array], Parameters],
     accepted: Array,
 ) -> GaussNewtonState:
-    """Linearise at the good point and solve the damped problem there without its matrix."""
+    # Linearise at the good point and solve the damped problem there without its matrix.
     here = Projection.of(objective, unravel(state.good), state.ridge)
     rho = here.whole / jnp.sqrt(1.0 * here.c.shape[1])
     linear = matrix_free.products(objective, unravel, state.good, here.c, here.span)
@@ -307,8 +306,7 @@ def _unit(scale: Array) -> Array:
 
 
 class _LinearStep(NamedTuple):
-    """The minimiser s of the damped linear model, and what else is asked about it."""
-
+    # The minimiser s of the damped linear model, and what else is asked about it.
     step: Array
     triangle: Array
     fall: Array
@@ -316,7 +314,7 @@ class _LinearStep(NamedTuple):
 
     @classmethod
     def of(cls, state: GaussNewtonState, rough: Callable[[Array], Array]) -> _LinearStep:
-        """Solve for the state's damping, in the precision that ``rough`` makes of rows."""
+        # Solve for the state's damping, in the precision that ``rough`` makes of rows.
         jacobian, residual = state.system[:, :-1], state.system[:, -1:]
         scale = _unit(state.scale)
         damping = jnp.sqrt(state.damping) * scale
@@ -332,10 +330,9 @@ class _LinearStep(NamedTuple):
 
 
 def _under(rows: Array, diagonal: Array) -> Array:
-    """Return the triangle (n, n + 1) of rows of n + 1 columns with a diagonal (n,) below.
-
-    One output's rows are a triangle already.
-    """
+    # Return the triangle (n, n + 1) of rows of n + 1 columns with a diagonal (n,) below.
+    #
+    # One output's rows are a triangle already.
     n = diagonal.shape[0]
     if rows.shape[0] == n + 1:
         return lstsq.over_diagonal(rows[:n], diagonal, panels=2)[:n]
@@ -344,7 +341,7 @@ def _under(rows: Array, diagonal: Array) -> Array:
 
 
 def _propose(state: GaussNewtonState, unravel: Any, linear: _LinearStep) -> GaussNewtonState:
-    """Take the linear model's step and half its acceleration for the next trial."""
+    # Take the linear model's step and half its acceleration for the next trial.
     step, triangle, fall, length = linear
     half = -0.5 * length**2 * lstsq.solve_normal(triangle, state.bend)
     ratio = jnp.linalg.norm(_unit(state.scale) * half) / length
@@ -363,10 +360,9 @@ def _bend(
     triangle: Array,
     linear: _LinearStep,
 ) -> Array:
-    """Return (P⊥J)ᵀρ″ along the step, for a step one long.
-
-    The span is Q̂T with T the leading block of ``triangle`` and Q̂ orthonormal.
-    """
+    # Return (P⊥J)ᵀρ″ along the step, for a step one long.
+    #
+    # The span is Q̂T with T the leading block of ``triangle`` and Q̂ orthonormal.
     c, span = here.c, here.span
     s = linear.step / linear.length
     n_rows, outputs, n = jacobian.shape
@@ -393,7 +389,7 @@ def _bend(
 
 
 def _systems(triangle: Array, p: int, outputs: int) -> Array:
-    """Return rows (P⊥J | ρ) of all outputs from that triangle, the basis' span removed."""
+    # Return rows (P⊥J | ρ) of all outputs from that triangle, the basis' span removed.
     trailing = triangle[p:, p:]
     n = trailing.shape[1] // outputs - 1
     systems = [
@@ -406,11 +402,9 @@ def _systems(triangle: Array, p: int, outputs: int) -> Array:
 
 
 def _range_rows(objective: Objective, parameters: Parameters, here: Projection) -> Array:
-    """Return the rows that the full Jacobian adds: −(A⁺)ᵀ ∂(Aᵀρ)/∂ξ, in coordinates of the span.
-
-    With ρ = −P⊥b: dρ = P⊥ dA c − (A⁺)ᵀ dAᵀ ρ, and the two parts are orthogonal.
-    """
-
+    # Return the rows that the full Jacobian adds: −(A⁺)ᵀ ∂(Aᵀρ)/∂ξ, in coordinates of the span.
+    #
+    # With ρ = −P⊥b: dρ = P⊥ dA c − (A⁺)ᵀ dAᵀ ρ, and the two parts are orthogonal.
     def correlation(parameters: Parameters) -> Array:
         return objective.design(parameters).T @ here.residual
 

@@ -82,8 +82,7 @@ class _Iterate:
 
 @dataclasses.dataclass(frozen=True)
 class _Rotated:
-    """The loss as a function of u; ``functions`` B is (N, P), ``s`` the norms of its columns."""
-
+    # The loss as a function of u; ``functions`` B is (N, P), ``s`` the norms of its columns.
     objective: CrossEntropy
     functions: Array
     s: Array
@@ -96,7 +95,7 @@ class _Rotated:
         return self.functions.T @ slope + self.objective.ridge * u
 
     def hessian(self, p: Array) -> Callable[[Array], Array]:
-        """Return t ↦ H t where the classes' probabilities are p (N, K)."""
+        # Return t ↦ H t where the classes' probabilities are p (N, K).
         e, w = self.objective.link, self.objective.weight[:, None]
 
         def product(t: Array) -> Array:
@@ -107,7 +106,7 @@ class _Rotated:
         return product
 
     def inverse(self, p: Array) -> Callable[[Array], Array]:
-        """Return an approximate H⁻¹: by the reduction of its rows, or its mean diagonal."""
+        # Return an approximate H⁻¹: by the reduction of its rows, or its mean diagonal.
         w = self.objective.weight
         mean = jnp.sum(w[:, None] * p * (1 - p)) / p.shape[1]
         least = jnp.finfo(p.dtype).eps * (mean * self.s[0] ** 2 + self.objective.ridge)
@@ -127,7 +126,7 @@ class _Rotated:
 
 
 def _roots(weight: Array, p: Array) -> Array:
-    """Return √w E D (N, Q, K), or (N, 1, 1) for two classes, where it is √(w p q)."""
+    # Return √w E D (N, Q, K), or (N, 1, 1) for two classes, where it is √(w p q).
     root = jnp.sqrt(p)
     if p.shape[1] == 2:
         return (weight * root[:, 0] * root[:, 1])[:, None, None]
@@ -197,7 +196,7 @@ def average_layers(layers: Sequence[LastLayer]) -> LastLayer:
 
 
 def _step(rotated: _Rotated, now: _Iterate, tol: float | Array) -> _Iterate:
-    """Take one damped step; stalled is a point where none would tell."""
+    # Take one damped step; stalled is a point where none would tell.
     objective = rotated.objective
     p = jax.nn.softmax(rotated.functions @ now.u @ objective.link, axis=1)
     step, products = _solved(rotated.hessian(p), rotated.inverse(p), now)
@@ -233,7 +232,7 @@ def _step(rotated: _Rotated, now: _Iterate, tol: float | Array) -> _Iterate:
 def _solved(
     hessian: Callable[[Array], Array], inverse: Callable[[Array], Array], now: _Iterate
 ) -> tuple[Array, Array]:
-    """Return a step H t ≈ −gradient by preconditioned conjugate gradients, and the products."""
+    # Return a step H t ≈ −gradient by preconditioned conjugate gradients, and the products.
     z = inverse(-now.gradient)
     first = jnp.sum(-now.gradient * z)
     accuracy = jnp.clip(jnp.sqrt(first / now.loss), 1e-10, FORCING)

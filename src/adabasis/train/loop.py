@@ -83,7 +83,7 @@ class Work:
 
 @jax.jit
 def _on_device(arrays: list[AnyArray]) -> list[Array]:
-    """Return arrays as JAX's own, in a fifth of the time that ``device_put`` takes."""
+    # Return arrays as JAX's own, in a fifth of the time that ``device_put`` takes.
     return [jnp.asarray(array) for array in arrays]
 
 
@@ -102,11 +102,10 @@ def _advance(
     steps: AnyArray,
     tol: AnyArray,
 ) -> tuple[Array, Array, Any, Evaluation, Evaluation]:
-    """Run ``steps`` ≤ BLOCK steps unless stuck or at the goal, keeping that of least loss.
-
-    Returns what the loop asks about (steps done, last and least loss, stuck, at the goal) as one
-    array, the record, state, best and last evaluation.
-    """
+    # Run ``steps`` ≤ BLOCK steps unless stuck or at the goal, keeping that of least loss.
+    #
+    # Returns what the loop asks about (steps done, last and least loss, stuck, at the goal) as one
+    # array, the record, state, best and last evaluation.
     trainer, objective = _together(arrays, static)
     dtype, goal = best.loss.dtype, objective.goal(tol)
 
@@ -186,10 +185,8 @@ class Tape:
 
     def checked(self, error: float) -> Tape:
         """Add a held-out error, measured now."""
-        done = self.step - 1
-        kept = self.kept
-        if kept is None or error < kept[2]:
-            kept = (self.now, done, error)
+        done, better = self.step - 1, self.kept is None or error < self.kept[2]
+        kept = (self.now, done, error) if better else self.kept
         return dataclasses.replace(self, checks=(*self.checks, (done, error)), kept=kept)
 
     @property
@@ -285,8 +282,7 @@ def train(
 
 
 class _Seen(NamedTuple):
-    """What the loop asks about after a block, as numbers."""
-
+    # What the loop asks about after a block, as numbers.
     loss: float
     least: float
     stuck: bool
@@ -294,9 +290,10 @@ class _Seen(NamedTuple):
 
 
 class _Loop:
-    """The mutable part of a run: ``tape`` is replaced as a whole, so that Ctrl-C finds no half."""
-
+    # The mutable part of a run: ``tape`` is replaced as a whole, so that Ctrl-C finds no half.
+    # ``judged`` is the tape with a check that was not due too, which only the end of a run has.
     tape: Tape
+    judged: Tape
     seen: _Seen
 
     def __init__(
@@ -310,18 +307,16 @@ class _Loop:
         self.objective, self.budget = objective, budget
         self.validation, self.callbacks = validation, callbacks
         self.start, self.work = time.perf_counter(), Work.of(trainer, objective)
-        self.compiled = advance_few if trainer.pace.steps <= FEW_STEPS else advance
-        self.final: tuple[Evaluation, int, float] | None = None
-        self.final_check: tuple[int, float] | None = None
+        self.compiled = advance_few if trainer.pace.max_steps <= FEW_STEPS else advance
 
     def begun(self, parameters: Parameters, key: RandomKey) -> Tape:
-        """Return the tape before the first evaluation."""
+        # Return the tape before the first evaluation.
         state, nothing = begin(self.work.arrays, self.work.static, parameters, key)
         return Tape(state, nothing, nothing)
 
     def run(self, tape: Tape) -> Run:
-        """Go on from a tape until there is a reason to stop."""
-        self.tape, self.before = tape, tape.elapsed
+        # Go on from a tape until there is a reason to stop.
+        self.tape, self.judged, self.before = tape, tape, tape.elapsed
         quick = self._is_small() and self.budget.max_seconds > BLOCK_SECONDS
         self.block = BLOCK if quick else 1
         try:
@@ -342,21 +337,17 @@ class _Loop:
         return max(n, 1) * rows <= SMALL and sum(a.size for a in self.work.arrays) <= SMALL
 
     def _resumed(self) -> StopReason | None:
-        """Look at a tape as the run that left it did."""
+        # Look at a tape as the run that left it did.
         least, now = float(self.tape.best.loss), self.tape.now
         reached = least <= float(self.objective.goal(self.budget.tol))
         self.seen = _Seen(float(now.loss), least, bool(now.stuck), reached)
         return self._look()
 
     def _ended(self, reason: StopReason) -> Run:
-        tape, whole = self.tape, dataclasses.replace(self.tape, checks=self._checks())
-        chosen, step, error = self.final or tape.kept or (tape.best, tape.best_step, None)
+        tape, judged = self.tape, self.judged
+        chosen, step, error = judged.kept or (tape.best, tape.best_step, None)
         loss, c = float(chosen.loss), chosen.coefficients
-        return Run(chosen.parameters, c, loss, step, error, whole.history, reason, tape)
-
-    def _checks(self) -> tuple[tuple[int, float], ...]:
-        last = () if self.final_check is None else (self.final_check,)
-        return (*self.tape.checks, *last)
+        return Run(chosen.parameters, c, loss, step, error, judged.history, reason, tape)
 
     def _advance(self) -> None:
         tape = self.tape
@@ -374,7 +365,7 @@ class _Loop:
         ended, n, record = time.perf_counter(), int(done), np.asarray(records)
         shared = began + (ended - began) * np.arange(1, n + 1) / n
         self.seen = _Seen(now_loss, least, bool(stuck), bool(reached))
-        self.tape = dataclasses.replace(
+        self.tape = self.judged = dataclasses.replace(
             tape,
             state=state,
             best=best,
@@ -386,14 +377,14 @@ class _Loop:
         self.block = max(1, min(BLOCK, 8 * n, int(BLOCK_SECONDS * n / (ended - began))))
 
     def _until_check(self) -> int:
-        """Return the steps until somebody wants to look."""
+        # Return the steps until somebody wants to look.
         every, step = self.budget.check_every, self.tape.step
         if self.validation is None and not self.callbacks:
             return BLOCK
         return every - (step - 1) % every if step else 1
 
     def _look(self) -> StopReason | None:
-        """Check the held-out error and callbacks when due, and say whether to stop."""
+        # Check the held-out error and callbacks when due, and say whether to stop.
         done, loss = self.tape.step - 1, self.seen.loss
         elapsed = time.perf_counter() - self.start
         finished = self.tape.step > self.budget.max_steps
@@ -404,22 +395,20 @@ class _Loop:
             error = self._check(done, regular) if np.isfinite(loss) else None
             if self._told_to_stop(error, elapsed + self.before):
                 return StopReason.CALLBACK
-        if not np.isfinite(loss):
-            return StopReason.DIVERGED
-        if reached:
-            return StopReason.TOLERANCE
-        if self._out_of_patience(done):
-            return StopReason.VALIDATION
-        if stuck:
-            return StopReason.CONVERGED
-        if finished:
-            return StopReason.MAX_STEPS
-        return StopReason.MAX_SECONDS if late else None
+        reasons = {
+            StopReason.DIVERGED: not np.isfinite(loss),
+            StopReason.TOLERANCE: reached,
+            StopReason.VALIDATION: self._out_of_patience(done),
+            StopReason.CONVERGED: stuck,
+            StopReason.MAX_STEPS: finished,
+            StopReason.MAX_SECONDS: late,
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
 
     def _told_to_stop(self, error: float | None, elapsed: float) -> bool:
         if not self.callbacks:
             return False
-        now, kept = self.tape.now, self.final or self.tape.kept
+        now, kept = self.tape.now, self.judged.kept
         top, step = self.seen.least if kept is None else kept[2], self.tape.step - 1
         seen = Progress(step, self.seen.loss, error, top, elapsed, now.parameters, now.coefficients)
         answers = [callback(seen) for callback in self.callbacks]  # all of them are to see it
@@ -432,15 +421,13 @@ class _Loop:
             return self.tape.checks[-1][1]
         now = self.tape.now
         error = float(held_out_error(self.validation, now.parameters, now.coefficients))
-        checked = self.tape.checked(error)
+        self.judged = self.tape.checked(error)
         if regular:
-            self.tape = checked
-        else:
-            self.final, self.final_check = checked.kept, (done, error)
+            self.tape = self.judged
         return error
 
     def _out_of_patience(self, done: int) -> bool:
         since = done - self.budget.patience
-        recent = [error for step, error in self._checks() if step > since]
-        before = [error for step, error in self._checks() if step <= since]
+        recent = [error for step, error in self.judged.checks if step > since]
+        before = [error for step, error in self.judged.checks if step <= since]
         return bool(before) and min(recent, default=np.inf) > 0.99 * min(before)

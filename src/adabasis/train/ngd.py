@@ -31,15 +31,15 @@ from .._runtime.notation import Parameters, RandomKey
 from ..geometry.points import Points
 from .base import (
     AbstractTrainer,
+    Budget,
     CrossEntropy,
     Evaluation,
-    Pace,
     Rate,
     check_positive,
     choose,
-    rate_at,
 )
 from .last_layer import ARMIJO, LastLayer, newton
+from .steps import adam_step, begun
 
 #: Pairs of steps and gradients that L-BFGS keeps.
 MEMORY = 20
@@ -56,10 +56,10 @@ class DescentState:
 
     Attributes
     ----------
-    trial : array, shape (n,)
-        ξ to be evaluated next, flat.
+    trial : pytree
+        ξ to be evaluated next.
     good, gradient : arrays, shape (n,)
-        The best ξ so far and the gradient there; ``loss`` is the loss.
+        The best ξ so far, flat, and the gradient there; ``loss`` is the loss.
     coefficients : array, shape (P, Q)
         Of the best ξ: where Newton's method starts next.
     direction : array, shape (n,)
@@ -70,7 +70,7 @@ class DescentState:
         Optax's, of L-BFGS.
     """
 
-    trial: Array
+    trial: Parameters
     good: Array
     gradient: Array
     loss: Array
@@ -113,102 +113,86 @@ class NGD(AbstractTrainer):
             )
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Budget:
         """Quasi-Newton steps are few; those of Adam are many."""
-        return Pace(300, 2, 30) if self.learning_rate == "auto" else Pace()
+        return Budget(300, check_every=2, patience=30) if self.learning_rate == "auto" else Budget()
 
     def init(self, objective: CrossEntropy, parameters: Parameters, key: RandomKey) -> Any:
         """Start at ``parameters``; the key draws batches."""
         design = jax.eval_shape(objective.design, parameters)
         c = jnp.zeros((design.shape[1], objective.n_outputs), design.dtype)
         if self.learning_rate != "auto":
-            moments = optax.adam(self.learning_rate).init(parameters)
-            return parameters, c, moments, jnp.asarray(0), jax.random.key_data(key)
+            return begun(parameters), c, jax.random.key_data(key)
         flat, _ = ravel_pytree(parameters)
         zero = jnp.zeros_like(flat)
         infinite, one = jnp.asarray(jnp.inf, flat.dtype), jnp.ones((), flat.dtype)
         memory = optax.scale_by_lbfgs(MEMORY).init(flat)
         memory = memory._replace(weights_memory=memory.weights_memory.astype(flat.dtype))
-        return DescentState(flat, flat, zero, infinite, c, zero, one, one, memory)
+        return DescentState(parameters, flat, zero, infinite, c, zero, one, one, memory)
 
     def step(self, objective: CrossEntropy, state: Any) -> tuple[Any, Evaluation]:
         """Solve the last layer, evaluate, and take one step on ξ."""
         if self.learning_rate == "auto":
             return self._quasi_newton(objective, state)
-        parameters, c, moments, count, key = state
-        objective = objective if self.batch is None else _drawn(objective, self.batch, key, count)
-        solved, gradient, _ = _projected(objective, parameters, c)
-        updates, moments = optax.adam(self.learning_rate).update(gradient, moments)
-        moved = optax.apply_updates(parameters, updates)
-        rate = rate_at(self.learning_rate, count, solved.loss.dtype)
-        still = jnp.asarray(False)
-        now = Evaluation(solved.loss, parameters, solved.coefficients, solved.rank, rate, still)
-        return (moved, solved.coefficients, moments, count + 1, key), now
+        (parameters, _, count), c, key = state
+        if self.batch is not None:
+            objective = _drawn(objective, self.batch, key, count)
+        solved, gradient = _projected(objective, parameters, c)
+        adam, rate = adam_step(self.learning_rate, state[0], gradient, solved.loss.dtype)
+        c, still = solved.coefficients, jnp.asarray(False)
+        now = Evaluation(solved.loss, parameters, c, solved.rank, rate, still)
+        return (adam, c, key), now
 
     def _quasi_newton(
         self, objective: CrossEntropy, state: DescentState
     ) -> tuple[DescentState, Evaluation]:
-        parameters = self._unravel(objective, state)
-        solved, gradient, _ = _projected(objective, parameters, state.coefficients)
+        parameters, (trial, unravel) = state.trial, ravel_pytree(state.trial)
+        solved, gradient = _projected(objective, parameters, state.coefficients)
         gradient, _ = ravel_pytree(gradient)
         enough = state.loss - ARMIJO * state.length * state.slope
         accepted = (solved.loss <= enough) | jnp.isinf(state.loss)
-        moved = _turned(state, solved, gradient)
+        moved = _turned(state, trial, solved, gradient)
         state = choose(accepted, moved, _shortened(state, solved.loss))
-        state = dataclasses.replace(state, trial=state.good - state.length * state.direction)
+        trial = unravel(state.good - state.length * state.direction)
+        state = dataclasses.replace(state, trial=trial)
         stuck = ~(state.length * state.slope > NO_PROGRESS * state.loss)
         c, rank = solved.coefficients, solved.rank
         return state, Evaluation(solved.loss, parameters, c, rank, state.length, stuck)
 
-    def _unravel(self, objective: CrossEntropy, state: DescentState) -> Parameters:
-        n_inputs = objective.term.points.x.shape[1]
-        return unraveller(objective, n_inputs)(state.trial)
-
-
-def unraveller(objective: CrossEntropy, n_inputs: int) -> Any:
-    """Return the function from a flat ξ to the basis' pytree."""
-    box = jnp.zeros((n_inputs, 2))
-    shapes = jax.eval_shape(lambda: objective.basis.init(jax.random.key(0), box))
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return ravel_pytree(zeros)[1]
-
 
 def _projected(
     objective: CrossEntropy, parameters: Parameters, start: Array
-) -> tuple[LastLayer, Parameters, Array]:
-    """Return the last layer's optimum and the gradient of F: one pass forward, one back."""
+) -> tuple[LastLayer, Parameters]:
+    # Return the last layer's optimum and the gradient of F: one pass forward, one back.
     phi, pull_back = jax.vjp(objective.design, parameters)
     solved = newton(objective, phi, start, tol=ACCURACY)
-    scores = phi @ solved.coefficients
-    (gradient,) = pull_back(objective.slope(scores) @ solved.coefficients.T)
-    return solved, gradient, scores
+    slope = objective.slope(phi @ solved.coefficients)
+    return solved, pull_back(slope @ solved.coefficients.T)[0]
 
 
-def _turned(state: DescentState, solved: LastLayer, gradient: Array) -> DescentState:
-    """Move to the trial and choose the next direction; without curvature, forget the past."""
+def _turned(state: DescentState, trial: Array, solved: LastLayer, gradient: Array) -> DescentState:
+    # Move to the trial and choose the next direction; without curvature, forget the past.
     lbfgs = optax.scale_by_lbfgs(MEMORY)
-    bent = jnp.vdot(state.trial - state.good, gradient - state.gradient) > 0
+    bent = jnp.vdot(trial - state.good, gradient - state.gradient) > 0
     fresh = jax.tree.map(jnp.zeros_like, state.memory)
-    memory = choose(bent, state.memory, fresh)
-    direction, kept = lbfgs.update(gradient, memory, state.trial)
-    plain, restarted = lbfgs.update(gradient, fresh, state.trial)
-    downhill = jnp.vdot(direction, gradient) > 0
-    direction = jnp.where(downhill, direction, plain)
-    return DescentState(
-        trial=state.trial,
-        good=state.trial,
+    turned = lbfgs.update(gradient, choose(bent, state.memory, fresh), trial)
+    downhill = jnp.vdot(turned[0], gradient) > 0
+    direction, memory = choose(downhill, turned, lbfgs.update(gradient, fresh, trial))
+    return dataclasses.replace(
+        state,
+        good=trial,
         gradient=gradient,
         loss=solved.loss,
         coefficients=solved.coefficients,
         direction=direction,
         length=jnp.ones_like(state.length),
         slope=jnp.vdot(direction, gradient),
-        memory=choose(downhill, kept, restarted),
+        memory=memory,
     )
 
 
 def _shortened(state: DescentState, loss: Array) -> DescentState:
-    """Return to the good point; the length is that of the parabola's bottom, within reason."""
+    # Return to the good point; the length is that of the parabola's bottom, within reason.
     t, slope = state.length, state.slope
     bottom = slope * t**2 / (2 * (loss - state.loss + slope * t))
     length = jnp.clip(jnp.where(jnp.isfinite(bottom), bottom, 0.0), 0.1 * t, 0.5 * t)
@@ -216,7 +200,7 @@ def _shortened(state: DescentState, loss: Array) -> DescentState:
 
 
 def _drawn(objective: CrossEntropy, batch: int, key: Array, count: Array) -> CrossEntropy:
-    """Return the loss on some rows drawn at random, with replacement."""
+    # Return the loss on some rows drawn at random, with replacement.
     points = objective.term.points
     drawn = jax.random.fold_in(jax.random.wrap_key_data(key, impl="rbg"), count)
     some = jax.random.randint(drawn, (batch,), 0, len(points))

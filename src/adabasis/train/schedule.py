@@ -17,7 +17,7 @@ from jax import Array
 from .._runtime.notation import AnyArray, Parameters, RandomKey, Scalar
 from ..basis import PartitionBasis
 from ..basis.pou.partition import AbstractSoftmax
-from .base import AbstractTrainer, Evaluation, Objective, Pace, choose
+from .base import AbstractTrainer, Budget, Evaluation, Objective, choose
 
 #: Of logits: the smallest factor looked for, and steps of the search.
 LEAST_FACTOR, HALVINGS = 1e-9, 40
@@ -118,7 +118,7 @@ class Locality:
 
 
 def _logits(objective: Objective, parameters: Parameters) -> tuple[PartitionBasis, Array, Array]:
-    """Return the basis, the weights of the points as shares (N,), and their logits (N, N_part)."""
+    # Return the basis, the weights of the points as shares (N,), and their logits (N, N_part).
     basis = objective.basis
     assert isinstance(basis, PartitionBasis)
     unity = basis.unity
@@ -218,11 +218,11 @@ class TwoPhase(AbstractTrainer):
             )
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Budget:
         """Both phases; held-out error may end the second only."""
-        inner = self.trainer.pace
-        steps = self.pre_steps + self.steps
-        return Pace(steps, inner.check_every, self.pre_steps + inner.patience)
+        inner, steps = self.trainer.pace, self.pre_steps + self.steps
+        patience = self.pre_steps + inner.patience
+        return dataclasses.replace(inner, max_steps=steps, patience=patience)
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start phase 1 at ``parameters``."""
@@ -269,7 +269,7 @@ class TwoPhase(AbstractTrainer):
     def _start(
         self, objective: Objective, now: Evaluation, best: Parameters, starts: Array
     ) -> Parameters:
-        """Return where the trainer begins afresh."""
+        # Return where the trainer begins afresh.
         term = self.locality
         if term is None:
             return best
@@ -293,5 +293,5 @@ class TwoPhase(AbstractTrainer):
 
 
 def _total(objective: Objective) -> Array:
-    """Return the number of rows, by their weights: λ is to be one of sums, rows are means."""
+    # Return the number of rows, by their weights: λ is to be one of sums, rows are means.
     return jnp.sum(jnp.stack([jnp.sum(jnp.asarray(t.points.weight)) for t in objective.terms]))

@@ -28,13 +28,31 @@ from .base import (
     Rate,
     check_positive,
     choose,
-    rate_at,
 )
 
 #: Adam's ε where nobody says: that of the libraries.
 EPSILON = 1e-8
 #: Where the controlled rate starts: the control finds its own level within some tens of steps.
 FIRST_RATE = 1e-3
+
+
+def begun(variables: Any) -> tuple[Any, Any, Array]:
+    """Return the state of Adam before its first step: variables, moments, steps so far."""
+    return variables, optax.scale_by_adam().init(variables), jnp.asarray(0)
+
+
+def adam_step(
+    rate: Any, state: Any, gradient: Any, dtype: Any, epsilon: float = EPSILON
+) -> tuple[Any, Array]:
+    """Return the state after a step of Adam, and the rate that it had."""
+    variables, moments, count = state
+    direction, moments = optax.scale_by_adam(eps=epsilon).update(gradient, moments)
+    rate = jnp.asarray(rate(count) if callable(rate) else rate, dtype)
+    return (_moved(variables, rate, direction), moments, count + 1), rate
+
+
+def _moved(variables: Any, rate: Array, direction: Any) -> Any:
+    return jax.tree.map(lambda v, d: v - rate * d, variables, direction)
 
 
 class GD(AbstractTrainer):
@@ -63,34 +81,25 @@ class GD(AbstractTrainer):
         """Return the trainer at the rate 1e-3."""
         return cls(1e-3)
 
-    @property
-    def _adam(self) -> optax.GradientTransformation:
-        return optax.adam(self.learning_rate, eps=self.epsilon)
-
     def init(self, objective: AbstractObjective, parameters: Parameters, key: RandomKey) -> Any:
         """Draw the last layer and start Adam."""
         design = jax.eval_shape(objective.design, parameters)
         shape = (design.shape[1], objective.n_outputs)
         reach = math.sqrt(6.0 / shape[0])
         c = jax.random.uniform(key, shape, design.dtype, -reach, reach)
-        variables = (parameters, c)
-        return variables, self._adam.init(variables), jnp.asarray(0)
+        return begun((parameters, c))
 
     def step(self, objective: AbstractObjective, state: Any) -> tuple[Any, Evaluation]:
         """One Adam step on (ξ, c)."""
-        variables, moments, count = state
 
         def loss(variables: Any) -> Array:
-            parameters, c = variables
-            return objective.value(objective.predicted(parameters, c), c)
+            return objective.value(objective.predicted(*variables), variables[1])
 
-        value, gradient = jax.value_and_grad(loss)(variables)
-        updates, moments = self._adam.update(gradient, moments)
-        moved = optax.apply_updates(variables, updates)
-        parameters, c = variables
-        rate = rate_at(self.learning_rate, count, value.dtype)
-        now = Evaluation(value, parameters, c, jnp.asarray(c.shape[0]), rate, jnp.asarray(False))
-        return (moved, moments, count + 1), now
+        parameters, c = state[0]
+        value, gradient = jax.value_and_grad(loss)(state[0])
+        state, rate = adam_step(self.learning_rate, state, gradient, value.dtype, self.epsilon)
+        rank, still = jnp.asarray(c.shape[0]), jnp.asarray(False)
+        return state, Evaluation(value, parameters, c, rank, rate, still)
 
 
 class LSGD(AbstractTrainer):
@@ -138,23 +147,16 @@ class LSGD(AbstractTrainer):
         """Return the trainer that controls its rate."""
         return cls("auto")
 
-    @property
-    def _adam(self) -> optax.GradientTransformation:
-        """Adam, its rate left out where that is controlled."""
-        if self.learning_rate == "auto":
-            return optax.scale_by_adam(eps=self.epsilon)
-        return optax.adam(self.learning_rate, eps=self.epsilon)
-
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start Adam at ``parameters``; the key is not used."""
         del key
-        moments = self._adam.init(parameters)
+        state = begun(parameters)
         if self.learning_rate != "auto":
-            return parameters, moments, jnp.asarray(0)
+            return state
         dtype = jax.tree.leaves(parameters)[0].dtype
         still = jax.tree.map(jnp.zeros_like, parameters)
         infinite, first_rate = jnp.full((), jnp.inf, dtype), jnp.full((), FIRST_RATE, dtype)
-        return parameters, moments, (parameters, still, infinite), first_rate
+        return *state[:2], (parameters, still, infinite), first_rate
 
     def step(
         self,
@@ -171,31 +173,27 @@ class LSGD(AbstractTrainer):
         )
         c = solution.coefficients
         residual = a @ c - b
-        value = objective.loss(residual, c)
+        value = objective.value(a @ c, c)
         (gradient,) = pull_back(2 / b.shape[1] * residual @ c.T)
         if prior is not None:
             more, slope = jax.value_and_grad(prior)(parameters)
             value, gradient = value + more, jax.tree.map(jnp.add, gradient, slope)
-        move = self._controlled if self.learning_rate == "auto" else self._plain
-        state, rate = move(state, value, gradient)
+        if self.learning_rate == "auto":
+            state, rate = self._controlled(state, value, gradient)
+        else:
+            state, rate = adam_step(self.learning_rate, state, gradient, value.dtype, self.epsilon)
         return state, Evaluation(value, parameters, c, solution.rank, rate, jnp.asarray(False))
-
-    def _plain(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
-        parameters, moments, count = state
-        updates, moments = self._adam.update(gradient, moments)
-        rate = rate_at(self.learning_rate, count, value.dtype)
-        return (optax.apply_updates(parameters, updates), moments, count + 1), rate
 
     def _controlled(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
         parameters, moments, (good, good_gradient, good_value), rate = state
-        adam = self._adam
+        adam = optax.scale_by_adam(eps=self.epsilon)
         accepted = value <= good_value
-        restarted = adam.init(parameters)
-        good, good_gradient, moments = choose(
-            accepted, (parameters, gradient, moments), (good, good_gradient, restarted)
+        good, good_gradient, good_value, moments = choose(
+            accepted,
+            (parameters, gradient, value, moments),
+            (good, good_gradient, good_value, adam.init(parameters)),
         )
-        good_value = jnp.where(accepted, value, good_value)
         rate = jnp.where(accepted, 1.05 * rate, 0.5 * rate)
         direction, moments = adam.update(good_gradient, moments)
-        trial = jax.tree.map(lambda p, d: p - rate * d, good, direction)
+        trial = _moved(good, rate, direction)
         return (trial, moments, (good, good_gradient, good_value), rate), rate
