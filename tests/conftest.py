@@ -12,7 +12,7 @@ import jax
 import pytest
 from hypothesis import settings
 
-MAPS, MOST_MAPS = pathlib.Path("/proc/self/maps"), 20_000
+MAPS, MOST_MAPS = pathlib.Path("/proc/self/maps"), 40_000
 """Compiled code is mapped memory, of which Linux gives a process 65,530 pieces: then it crashes."""
 
 settings.register_profile("adabasis", max_examples=20, deadline=None, derandomize=True)
@@ -32,6 +32,9 @@ def pytest_configure(config):
         # tests marked slow run the code that users run.
         fast = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {fast}".strip()
+        from adabasis._runtime import compiled  # its choice goes before that of the environment
+
+        compiled._SEVERAL[compiled._LEVEL] = 0
     if not hasattr(config, "cache"):
         return
     # Workers share what they compile, and so does the next run.

@@ -32,7 +32,8 @@ def test_functions_compiled_quickly_are_the_same_functions(once):
     assert compiled.quickly()(function).__doc__ == function.__doc__
 
 
-def test_the_compiler_is_told():
+def test_the_compiler_is_told(monkeypatch, forgetful):
+    monkeypatch.setitem(compiled._SEVERAL, compiled._LEVEL, 1)  # tests compile with least effort
     told = []
 
     def jit(function, compiler_options):
@@ -42,6 +43,7 @@ def test_the_compiler_is_told():
     for once in (False, True):
         compiled.quickly(jit, once=once)(function)(np.ones(3), power=2)
     assert told == [compiled._SEVERAL, compiled._ONCE]
+    assert told[0] != told[1]
 
 
 def test_inside_other_compiled_functions_they_are_what_they_were():
