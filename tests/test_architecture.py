@@ -59,24 +59,19 @@ def module_name(path):
 MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def top_level(body):
-    """Yield the statements that run on import, TYPE_CHECKING blocks left out."""
-    for node in body:
-        yield node
-        for field in ("body", "orelse", "finalbody", "handlers"):
-            inside = getattr(node, field, [])
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                continue
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-                continue
-            yield from top_level(inside if isinstance(inside, list) else [])
+def statements(node):
+    """Yield all statements, those inside functions too; not what is for type checkers alone."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield child
+            yield from statements(child)
 
 
 def imported(name, path):
-    """Yield the adabasis modules that a module imports at top level."""
+    """Yield the adabasis modules that a module imports, wherever it does."""
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     package = [] if name == "__init__" else package
-    for node in top_level(ast.parse(path.read_text("utf-8")).body):
+    for node in statements(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom):
             parts = node.module.split(".") if node.module else []
             if node.level:
@@ -119,11 +114,11 @@ except ImportError:
 class C:
     from ..models.storage import FORMAT
 def f():
-    from ..report import g
+    from ..report import page
 """
     path = tmp_path / "steps.py"
     path.write_text(code)
-    seen = "train.loop lstsq rows basis regression.api rows _runtime.scope __init__ models.storage"
+    seen = "train.loop lstsq rows basis regression.api rows _runtime.scope __init__ models.storage report.page"
     assert list(imported("train.steps", path)) == seen.split()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import importlib
+import importlib.metadata
 import io
 import json
 import os
@@ -33,15 +34,9 @@ if TYPE_CHECKING:
     from .tables import Outcome
 
 
-def _version() -> str:
-    from .. import __version__
-
-    return __version__
-
-
 app = cyclopts.App(
     name="adabasis",
-    version=_version,
+    version=importlib.metadata.version("adabasis"),
     help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
     help_epilogue="Begin with: adabasis fit TABLE.csv --target COLUMN. "
     "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.",

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,7 @@ class Experiment:
 
     def parts(self, folder: Path, *, full: bool) -> Path:
         """Return the folder of what a run that was stopped has finished."""
-        from .. import __version__
-
-        return folder / self.name / f"{'full' if full else 'quick'}-parts-{__version__}"
+        return folder / self.name / f"{'full' if full else 'quick'}-parts-{version('adabasis')}"
 
 
 EXPERIMENTS: dict[str, Experiment] = {}
