@@ -18,24 +18,24 @@ import tempfile
 import time
 
 SWITCHES = {
-    "weights": ("pde/search.py", "for weight in WEIGHTS[1:]:", "for weight in ():"),
-    "widening": ("pde/search.py", "for level in range(self.level, end):", "for level in ():"),
+    "weights": ("pde/strategy.py", "for weight in WEIGHTS:", "for weight in ():"),
+    "widening": (
+        "pde/strategy.py",
+        "for level in range(self.level, min(self.level + most, len(self.widths))):",
+        "for level in ():",
+    ),
     "moved": (
         "pde/adapt.py",
-        "    train_on(search, layer, None, max_steps, n_restarts)\n    if first_order",
-        "    if first_order",
+        "self.descend(LSGN(), NeuralBasis(MOVED, 1, activation=activation))",
+        "pass",
     ),
     "characteristics": (
         "pde/adapt.py",
-        "if first_order and search.best.score > FRACTION_SOLVED and not search.late:",
+        "if first_order and not self.good(FRACTION_SOLVED) and not self.search.late():",
         "if False:",
     ),
     "ties": ("pou/strategy.py", "((tied, HARD), (plain, HARD), ", "((plain, HARD), "),
-    "fewest pieces": (
-        "pou/drafts.py",
-        "return plane and self.fit < HIDDEN * self.beside",
-        "return False",
-    ),
+    "fewest pieces": ("pou/candidates.py", "self.loo_error < HIDDEN * self.beside", "False"),
     "single precision": (
         "regression/strategy.py",
         'LSGN(precision="single" if noisy else "double")',
