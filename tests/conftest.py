@@ -32,9 +32,9 @@ def pytest_configure(config):
         # tests marked slow run the code that users run.
         fast = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {fast}".strip()
-        from adabasis._runtime import compiled  # its choice goes before that of the environment
+        from adabasis._runtime import compute  # its choice goes before that of the environment
 
-        compiled._SEVERAL[compiled._LEVEL] = 0
+        compute._SEVERAL[compute._LEVEL] = 0
     if not hasattr(config, "cache"):
         return
     # Workers share what they compile, and so does the next run.

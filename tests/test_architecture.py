@@ -11,10 +11,10 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-_runtime.errors _runtime.registry _runtime.notation _runtime.scope _runtime.compiled
+_runtime.errors _runtime.registry _runtime.notation  _runtime.compute
 _runtime.progress _runtime
-geometry.domains geometry.points geometry.samplers geometry.fields geometry
-basis.activations basis.initialize basis.base basis.neural basis.features basis.wrappers
+  geometry.boxes geometry.fields geometry
+ basis.layers basis.base basis.neural basis.features basis.wrappers
 basis.pou.polynomial basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
 lstsq.reduce lstsq.solve lstsq
@@ -108,7 +108,7 @@ import numpy
 if TYPE_CHECKING:
     from ..cli import main
 try:
-    from .._runtime.scope import numerics
+    from .._runtime.compute import numerics
 except ImportError:
     import adabasis
 class C:
@@ -118,7 +118,7 @@ def f():
 """
     path = tmp_path / "steps.py"
     path.write_text(code)
-    seen = "train.loop lstsq rows basis regression.api rows _runtime.scope __init__ models.storage"
+    seen = "train.loop lstsq rows basis regression.api rows  __init__ models.storage"
     assert list(imported("train.steps", path)) == [*seen.split(), "report.page"]
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adabasis._runtime import compiled
+from adabasis._runtime import compute as compiled
 
 from .laws import assert_close
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adabasis.basis import NeuralBasis
-from adabasis.basis.initialize import AbstractInitializer, initializer_named
+from adabasis.basis.layers import AbstractInitializer, initializer_named
 from adabasis.models import storage
 from adabasis.models.fitted import Fitted, load
 from adabasis.models.storage import ModelFileError, read_model, write_atomic, write_model

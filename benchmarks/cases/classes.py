@@ -20,10 +20,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from adabasis import GD, NGD, AdaptiveBasisClassifier, FrozenFeatures, NeuralBasis, classify
-from adabasis._runtime.scope import numerics
+from adabasis._runtime.compute import numerics
 from adabasis.experiments.spirals import spirals
-from adabasis.geometry.domains import AffineMap, bounding_box, unit_box
-from adabasis.geometry.points import Points
+from adabasis.geometry.boxes import AffineMap, Points, bounding_box, unit_box
 from adabasis.models.labels import indicators
 from adabasis.rows import Term
 from adabasis.train import CrossEntropy, newton

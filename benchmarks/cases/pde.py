@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from adabasis import FrozenFeatures, PartitionBasis, Solution, solve
-from adabasis.geometry import samplers
+from adabasis.geometry import Cartesian
 from adabasis.pde import catalog
 
 from ..fitting import Method, Outcome, Problem, compare
@@ -59,7 +59,7 @@ def random_features(asked: Problem, seed: int) -> Outcome:
 def on_a_cloud(asked: Problem, seed: int) -> Outcome:
     """Solve on 30 points a side, as the peers' examples do."""
     made = catalog.problem(asked.name)
-    return outcome(solve(made, points=samplers.Cartesian(30), random_state=seed))
+    return outcome(solve(made, points=Cartesian(30), random_state=seed))
 
 
 @case(

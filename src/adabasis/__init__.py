@@ -29,7 +29,7 @@ declare(
 # Public names by the module that holds them, in the order of the path: geometry, bases, operators,
 # rows, least squares, training, results, public functions.
 _NAMES = {
-    "geometry.domains": ["Box"],
+    "geometry.boxes": ["Box"],
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis", "PartitionBasis"],
     "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
     "models.fitted": ["Fitted", "load"],
@@ -45,15 +45,15 @@ _NAMES = {
 }
 _MODULES = {
     "basis": "basis",
-    "domains": "geometry.domains",
+    "domains": "geometry",
     "geometry": "geometry",
     "lstsq": "lstsq",
     "operators": "operators",
     "pde": "pde",
     "plots": "plots",
-    "points": "geometry.points",
+    "points": "geometry",
     "rows": "rows",
-    "samplers": "geometry.samplers",
+    "samplers": "geometry",
     "train": "train",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -15,10 +15,7 @@ from .classification.api import refit_classes as refit_classes
 from .estimators.classifier import AdaptiveBasisClassifier as AdaptiveBasisClassifier
 from .estimators.pounet import POUNetRegressor as POUNetRegressor
 from .estimators.regressor import AdaptiveBasisRegressor as AdaptiveBasisRegressor
-from .geometry import domains as domains
-from .geometry import points as points
-from .geometry import samplers as samplers
-from .geometry.domains import Box as Box
+from .geometry.boxes import Box as Box
 from .models.classifier import Classifier as Classifier
 from .models.fitted import Fitted as Fitted
 from .models.fitted import load as load

@@ -11,8 +11,8 @@ import pytest
 
 from adabasis import rows
 from adabasis.basis import ACTIVATIONS, BoxInit, NeuralBasis
-from adabasis.basis import initialize as initialize_module
-from adabasis.basis.initialize import Architecture, cut_planes, initializer_named, layer_image
+from adabasis.basis import layers as initialize_module
+from adabasis.basis.layers import Architecture, cut_planes, initializer_named, layer_image
 from adabasis.operators import Identity
 
 from ..laws import EPS, assert_same_bits

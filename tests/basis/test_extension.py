@@ -8,7 +8,7 @@ import pytest
 
 import adabasis
 from adabasis.basis import ACTIVATIONS, BASES, INITIALIZERS, PARTITIONS, NeuralBasis, PartitionBasis
-from adabasis.basis.initialize import INITIALIZER_KINDS
+from adabasis.basis.layers import INITIALIZER_KINDS
 
 from .. import test_storage
 from ..registry import DEPTH, FUNCTIONS, REGISTRY, STARTS, WIDTH, fitted
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from adabasis.basis import ACTIVATIONS, INITIALIZERS, PARTITIONS, Activation
 from adabasis.basis import AbstractBasis, AbstractInitializer, in_model_files
-from adabasis.basis.initialize import INITIALIZER_KINDS, Affine, sides
+from adabasis.basis.layers import INITIALIZER_KINDS, Affine, sides
 from adabasis.basis.pou.partition import AbstractSoftmax
 
 ACTIVATIONS["arctan"] = Activation(jnp.arctan, lambda lo, hi: (jnp.arctan(lo), jnp.arctan(hi)))

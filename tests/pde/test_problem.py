@@ -8,8 +8,8 @@ import pytest
 import adabasis as ab
 from adabasis import operators as op
 from adabasis import pde
+from adabasis.geometry.boxes import Cartesian, Gauss, Sobol
 from adabasis.geometry.fields import at_point
-from adabasis.geometry.samplers import Cartesian, Gauss, Sobol
 from adabasis.pde import catalog
 
 x, t = pde.coordinates("x", "t")

@@ -7,7 +7,7 @@ import pytest
 import adabasis as ab
 from adabasis import operators as op
 from adabasis import pde
-from adabasis.geometry.samplers import Cartesian
+from adabasis.geometry.boxes import Cartesian
 from adabasis.pde import catalog
 
 x, t = pde.coordinates("x", "t")

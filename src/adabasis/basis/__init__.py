@@ -3,10 +3,9 @@
 import warnings
 from typing import Any
 
-from .activations import ACTIVATIONS, Activation
 from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
 from .features import FrozenFeatures, ProjectedFeatures
-from .initialize import INITIALIZERS, AbstractInitializer, BoxInit, FanScaled
+from .layers import ACTIVATIONS, INITIALIZERS, AbstractInitializer, Activation, BoxInit, FanScaled
 from .neural import NeuralBasis
 from .pou.partition import (
     PARTITIONS,

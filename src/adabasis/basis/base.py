@@ -14,9 +14,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
-from ..geometry.domains import unit_box
-from .activations import Activation, activation_named
-from .initialize import AbstractInitializer, initializer_config, initializer_from
+from ..geometry.boxes import unit_box
+from .layers import (
+    AbstractInitializer,
+    Activation,
+    activation_named,
+    initializer_config,
+    initializer_from,
+)
 
 OnePointBasis: TypeAlias = Callable[[PointX, Parameters], Functions]
 

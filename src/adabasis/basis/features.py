@@ -21,9 +21,9 @@ from jax import Array
 from scipy.special import ndtri
 
 from .._runtime.notation import BoxBounds, Functions, PointX, RandomKey
-from ..geometry.domains import unit_box
+from ..geometry.boxes import unit_box
 from .base import AbstractActivated, AbstractBasis, in_model_files, require_positive
-from .initialize import Affine, Architecture, BoxInit, cut_planes, random_normals, sides
+from .layers import Affine, Architecture, BoxInit, cut_planes, random_normals, sides
 
 
 def _number_or_auto(scale: float | str) -> float | str:

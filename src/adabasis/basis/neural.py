@@ -18,7 +18,7 @@ from .base import (
     in_model_files,
     require_positive,
 )
-from .initialize import AbstractInitializer, Affine, Architecture, initializer_named
+from .layers import AbstractInitializer, Affine, Architecture, initializer_named
 
 #: Hidden layers unrolled in one compiled block: deeper networks compile as a loop of such.
 UNROLL = 16

@@ -19,7 +19,7 @@ from .._runtime.notation import (
     PointX,
     RandomKey,
 )
-from ..geometry.domains import AffineMap, unit_box
+from ..geometry.boxes import AffineMap, unit_box
 from .base import AbstractBasis, AbstractWrapper, OnePointBasis, in_model_files, require_positive
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..basis import AbstractBasis
 from ..models.classifier import Classifier
 from ..models.labels import index_of, indicators, learn_classes

@@ -18,11 +18,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from .. import rows
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from .._runtime.errors import counted, listed
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
-from ..geometry.domains import AffineMap
+from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
 from ..models.record import Asked, Ridge

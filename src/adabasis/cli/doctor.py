@@ -42,7 +42,7 @@ def examine() -> tuple[dict[str, str], list[str]]:
 
 def _precision(wrong: list[str]) -> str:
     from .. import lstsq
-    from .._runtime.scope import numerics
+    from .._runtime.compute import numerics
 
     with numerics():
         import jax.numpy as jnp

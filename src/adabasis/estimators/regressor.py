@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..basis import AbstractBasis, NeuralBasis
-from ..basis.initialize import AbstractInitializer
+from ..basis.layers import AbstractInitializer
 from ..models.fitted import Fitted
 from ..regression.api import fit
 from ..regression.bases import default_bases

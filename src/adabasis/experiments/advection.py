@@ -16,9 +16,9 @@ import numpy as np
 import optax
 
 from .. import lstsq, rows
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..basis import AbstractBasis, NeuralBasis
-from ..geometry.points import Points
+from ..geometry.boxes import Points
 from ..operators import AbstractOperator, Identity, Partial
 from ..pde.catalog import tent
 from ..train import GD, LSGD, LSGN, AbstractTrainer, Budget, Objective, Run, train

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..basis import NeuralBasis
 from ..plots.style import BLUE, COLOURMAP, GREEN, ORANGE, RED, drawable, styled
 from . import advection

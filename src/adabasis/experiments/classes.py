@@ -7,9 +7,9 @@ import dataclasses
 import jax
 import numpy as np
 
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..basis import AbstractBasis
-from ..geometry.domains import AffineMap, bounding_box, unit_box
+from ..geometry.boxes import AffineMap, bounding_box, unit_box
 from ..models.classifier import logits
 from ..models.labels import indicators
 from ..selection.task import draw, padded_term

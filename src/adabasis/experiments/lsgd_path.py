@@ -18,10 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import rows
+from .._runtime.compute import numerics
 from .._runtime.notation import BoxBounds, Functions, PointX, RandomKey
-from .._runtime.scope import numerics
 from ..basis import AbstractBasis
-from ..geometry.points import Points
+from ..geometry.boxes import Points
 from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, figure_of, new_axes, styled
 from ..train import GD, LSGD, LSGN, AbstractTrainer, Budget, Objective, Progress, train
 from . import sine

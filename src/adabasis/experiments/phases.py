@@ -16,9 +16,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from .. import rows
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..basis import AbstractBasis, NetworkPartition, PartitionBasis
-from ..geometry.points import Points
+from ..geometry.boxes import Points
 from ..train import (
     LSGD,
     AbstractTrainer,

@@ -11,10 +11,10 @@ import numpy as np
 from jax import Array
 
 from .. import lstsq, rows
+from .._runtime.compute import numerics
 from .._runtime.notation import Parameters
-from .._runtime.scope import numerics
 from ..basis import AbstractBasis, PartitionBasis, RBFPartition
-from ..geometry.points import Points
+from ..geometry.boxes import Points
 from ..operators import Identity
 from ..train import AbstractTrainer, Budget, Objective, Run, train
 

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import rows
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..basis import AbstractBasis, BoxInit
-from ..geometry.points import Points
+from ..geometry.boxes import Points
 from ..train import LSGN, AbstractTrainer, Budget, Objective, train
 from .kept import kept
 from .registry import Record

@@ -1,9 +1,18 @@
 """Where things are: domains, points with weights, samplers, functions of the coordinates."""
 
-from .domains import AffineMap, Box, bounding_box, unit_box
+from .boxes import (
+    AbstractSampler,
+    AffineMap,
+    Box,
+    Cartesian,
+    Gauss,
+    Points,
+    Sobol,
+    bounding_box,
+    tensor_grid,
+    unit_box,
+)
 from .fields import Field, coordinates
-from .points import Points, tensor_grid
-from .samplers import AbstractSampler, Cartesian, Gauss, Sobol
 
 __all__ = [
     "AbstractSampler",

@@ -14,13 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .._runtime.compute import double_precision
 from .._runtime.notation import AnyArray, Parameters
 from .._runtime.registry import provided
-from .._runtime.scope import double_precision
 from ..basis import AbstractBasis
 from ..basis.base import description, from_description
-from ..geometry.domains import AffineMap
-from ..geometry.points import pad_points
+from ..geometry.boxes import AffineMap, pad_points
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason

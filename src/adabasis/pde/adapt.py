@@ -21,11 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import lstsq
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
-from ..geometry.domains import bounding_box, unit_box
+from ..geometry.boxes import Gauss, bounding_box, unit_box
 from ..geometry.fields import coordinates
-from ..geometry.samplers import Gauss
 from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING

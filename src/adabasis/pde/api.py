@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from ..basis import AbstractBasis
-from ..geometry.samplers import AbstractSampler, default_sampler
+from ..geometry.boxes import AbstractSampler, default_sampler
 from ..models.record import Asked
 from ..selection.search import Search, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective

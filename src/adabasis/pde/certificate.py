@@ -16,7 +16,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from .. import lstsq
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis
 from ..lstsq import Status

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from .._runtime.notation import AnyArray
-from ..geometry.domains import Box
+from ..geometry.boxes import AbstractSampler, Box, Points
 from ..geometry.fields import Field, as_field, evaluate
-from ..geometry.points import Points
-from ..geometry.samplers import AbstractSampler
 from ..operators import AbstractOperator, Identity, NormalDerivative, Partial, Shifted
 
 #: ``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces.

@@ -11,8 +11,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._runtime.scope import numerics
-from ..geometry.samplers import Sobol
+from .._runtime.compute import numerics
+from ..geometry.boxes import Sobol
 from .certificate import CONTRADICTION, certified, relative_difference, unmet
 from .problem import CollocationTerm, LinearProblem, on_waves
 from .system import CollocationRows, reduced

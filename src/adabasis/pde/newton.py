@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from .. import lstsq, rows
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis
 from ..operators import Linearised

@@ -19,12 +19,9 @@ import numpy as np
 from jax import Array
 
 from .. import rows
-from .._runtime.compiled import quickly
-from .._runtime.scope import double_precision
-from ..geometry.domains import Box
+from .._runtime.compute import double_precision, quickly
+from ..geometry.boxes import AbstractSampler, Box, Gauss, Points
 from ..geometry.fields import as_field, evaluate
-from ..geometry.points import Points
-from ..geometry.samplers import AbstractSampler, Gauss
 from ..operators import AbstractOperator
 from .conditions import AbstractCondition, Constraint, Context
 

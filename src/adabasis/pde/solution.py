@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .._runtime.compute import numerics
 from .._runtime.registry import provided
-from .._runtime.scope import numerics
 from ..basis import FrozenFeatures
 from ..geometry import Box, tensor_grid
 from ..geometry.fields import evaluate

@@ -19,8 +19,7 @@ import numpy as np
 
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis, FrozenFeatures, MappedBasis
-from ..geometry.domains import AffineMap, unit_box
-from ..geometry.samplers import AbstractSampler
+from ..geometry.boxes import AbstractSampler, AffineMap, unit_box
 from ..models.record import NO_RIDGE, Asked, Tried
 from ..selection.search import AbstractTask, Candidate, Search
 from ..selection.task import draw

@@ -12,10 +12,10 @@ import numpy as np
 from jax import Array
 
 from .. import lstsq
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
-from ..geometry.samplers import AbstractSampler, Sobol
+from ..geometry.boxes import AbstractSampler, Sobol
 from ..operators import Identity
 from ..rows import Term, assemble, design, evaluate
 from .problem import CollocationTerm, LinearProblem

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from .._runtime.scope import double_precision
+from .._runtime.compute import double_precision
 from ..basis import PartitionBasis
 from ..models.fitted import Fitted
 from .functions import grid

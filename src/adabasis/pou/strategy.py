@@ -14,7 +14,7 @@ from ..basis import AbstractBasis, AbstractPartition, PartitionBasis, Polynomial
 from ..basis.pou.partition import PARTITIONS, AbstractSoftmax, hard_assignment
 from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
-from ..geometry.domains import unit_box
+from ..geometry.boxes import unit_box
 from ..models.fitted import Fitted
 from ..regression.strategy import GOOD_ENOUGH, PRIOR, RegressionStrategy, RegressionTask
 from ..selection.ridge import MOST_NUMBERS

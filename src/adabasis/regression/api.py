@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import lstsq, rows
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..basis import AbstractBasis
-from ..geometry.domains import bounding_box
+from ..geometry.boxes import bounding_box
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer

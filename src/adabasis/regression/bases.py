@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
 from ..selection.ridge import MOST_NUMBERS

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._runtime.scope import numerics
+from .._runtime.compute import numerics
 from ..models.classifier import Classifier
 from ..models.labels import index_of, indicators
 from ..selection.task import SEARCH_ROWS, Prepared, some_rows

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from .. import lstsq, rows
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis
 

@@ -20,9 +20,9 @@ from typing import Any, Generic, TypeVar
 import jax
 import numpy as np
 
+from .._runtime.compute import numerics
 from .._runtime.notation import Parameters
 from .._runtime.progress import Callback, ProgressLine
-from .._runtime.scope import numerics
 from ..basis import AbstractBasis
 from ..models.record import NO_RIDGE, Asked, Record, Ridge, Tried
 from ..train import (

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import rows
-from .._runtime.compiled import quickly
+from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, Ensemble
-from ..geometry.domains import AffineMap, unit_box
-from ..geometry.points import Points, bucket, pad_rows, padded
+from ..geometry.boxes import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..models.record import Asked, Ridge
 from ..train import AbstractTrainer
 from .search import AbstractTask, Candidate, Search

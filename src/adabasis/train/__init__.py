@@ -1,7 +1,7 @@
 """Objectives, trainers and the loop that runs them."""
 
+from .._runtime.compute import numerics
 from .._runtime.progress import Callback, Progress
-from .._runtime.scope import numerics
 from .base import (
     AbstractObjective,
     AbstractTrainer,

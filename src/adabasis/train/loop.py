@@ -21,10 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._runtime.compiled import quickly
+from .._runtime.compute import check_precision, quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from .._runtime.progress import Callback, Progress
-from .._runtime.scope import check_precision
 from .base import AbstractObjective, AbstractTrainer, Budget, Evaluation, choose
 from .record import History, StopReason
 
