@@ -118,7 +118,7 @@ def f():
 """
     path = tmp_path / "steps.py"
     path.write_text(code)
-    seen = "train.loop lstsq rows basis regression.api rows  __init__ models.storage"
+    seen = "train.loop lstsq rows basis regression.api rows _runtime.compute __init__ models.storage"
     assert list(imported("train.steps", path)) == [*seen.split(), "report.page"]
 
 

@@ -105,8 +105,11 @@ class AbstractTask(abc.ABC, Generic[AnyCandidate]):
     usual_steps: int | None = None
 
     def ranked(self, found: Sequence[AnyCandidate]) -> list[AnyCandidate]:
-        """Return candidates, best first."""
-        return sorted(found, key=lambda candidate: candidate.errors)
+        """Return candidates, best first; the mean of several stands before its single members.
+
+        Each member is judged by its own fold, and by luck one of them looks better than the mean.
+        """
+        return sorted(found, key=lambda candidate: (-candidate.mean_of, *candidate.errors))
 
     @abc.abstractmethod
     def finished(self, search: Search[AnyCandidate]) -> Any:

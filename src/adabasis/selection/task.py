@@ -371,14 +371,6 @@ class DataTask(AbstractTask[Candidate]):
             )
         )
 
-    def ranked(self, found: Any) -> list[Candidate]:
-        """Return candidates, best first; the mean of several stands before its single members.
-
-        Each member is judged by its own fold, and by luck one of them looks better than the mean.
-        """
-        own = super().ranked(found)
-        return sorted(own, key=lambda candidate: -candidate.mean_of)
-
 
 def _stacked(trees: list[Parameters]) -> Parameters:
     """Return the leaves of several pytrees, one after another along a new first axis."""
