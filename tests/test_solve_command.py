@@ -52,9 +52,10 @@ def test_options_are_those_of_python_under_their_old_names_too(capsys, monkeypat
 
     monkeypatch.setattr("adabasis.cli.equations.solve", noted)
     asked = ["--max-steps", "7", "--tol", "1e-3", "--n-restarts", "2", "--max-seconds", "9"]
+    asked += ["--ridge", "1e-6"]
     for name in ("--random-state", "--seed"):
         assert main(["solve", "poisson-1d", *asked, name, "4"]) == 2
-    budgets = {"max_steps": 7, "tol": 1e-3, "n_restarts": 2, "max_seconds": 9.0}
+    budgets = {"max_steps": 7, "tol": 1e-3, "n_restarts": 2, "max_seconds": 9.0, "ridge": 1e-6}
     assert seen == [{"random_state": 4, **budgets}] * 2
 
 
