@@ -117,7 +117,7 @@ def test_conjugate_gradients_solve_the_damped_problem(monkeypatch):
 def test_column_norms_are_guessed_within_a_factor():
     rng = np.random.default_rng(0)
     k = rng.normal(size=(200, 10)) * np.logspace(-3, 3, 10)
-    guessed = matrix_free.column_norms(lambda u: k.T @ u, (200,), np.float64)
+    guessed = matrix_free.estimated_norms(lambda u: k.T @ u, (200,), np.float64)
     ratio = np.asarray(guessed) / np.linalg.norm(k, axis=0)
     assert np.all((ratio > 0.25) & (ratio < 4))  # a mean of eight squares
 

@@ -56,7 +56,7 @@ def test_lsgd_descends_the_projected_loss(ridge):
     ((_, moments, _), evaluation) = next(states(PLAIN, problem, 1))
     assert_close(evaluation.loss, value, 1e-10)
     for moment, expected in zip(
-        jax.tree.leaves(moments[0].mu), jax.tree.leaves(gradient), strict=True
+        jax.tree.leaves(moments.mu), jax.tree.leaves(gradient), strict=True
     ):
         assert_close(10 * moment, expected, 1e-6)
     c = np.linalg.lstsq(a, b)[0]

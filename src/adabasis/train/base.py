@@ -370,8 +370,8 @@ class AbstractTrainer(eqx.Module):
 
 
 def named_trainers(objective: type[AbstractObjective]) -> dict[str, Callable[[], AbstractTrainer]]:
-    """Return by name what makes the trainers that minimise such an objective, as defined."""
-    kinds = AbstractTrainer.__subclasses__()
+    """Return by name, in its order, what makes the trainers that minimise such an objective."""
+    kinds = sorted(AbstractTrainer.__subclasses__(), key=lambda kind: kind.name)
     return {k.name: k.usual for k in kinds if k.name and issubclass(objective, k.minimizes)}
 
 

@@ -293,7 +293,7 @@ def _propose_iteratively(
     here = Projection.of(objective, unravel(state.good), state.ridge)
     rho = here.whole / jnp.sqrt(1.0 * here.c.shape[1])
     linear = matrix_free.products(objective, unravel, state.good, here.c, here.span)
-    grown = jnp.maximum(state.scale, matrix_free.column_norms(linear[1], rho.shape, rho.dtype))
+    grown = jnp.maximum(state.scale, matrix_free.estimated_norms(linear[1], rho.shape, rho.dtype))
     scale = jnp.where(accepted, grown, state.scale)
     step, fall = matrix_free.damped_step(*linear, rho, _unit(scale), state.damping)
     loss = jnp.where(accepted, jnp.minimum(state.loss, here.loss), state.loss)

@@ -55,7 +55,7 @@ def products(
     return forward, backward
 
 
-def column_norms(
+def estimated_norms(
     backward: Callable[[Array], Array], shape: tuple[int, ...], dtype: jnp.dtype
 ) -> Array:
     """Estimate ‖K e_j‖ for all j: E (Kᵀz)² = diag KᵀK for random signs z."""
