@@ -39,7 +39,7 @@ def rows(solution, *words):
 
 
 def least(candidates):
-    return min(row["held_out"] for row in candidates)
+    return min(row["validation_error"] for row in candidates)
 
 
 # --- Equations -----------------------------------------------------------------------------------
@@ -145,19 +145,22 @@ def restart(model, number):
 def test_noise_that_was_met_calls_for_a_ridge(noisy):
     *_, model = noisy
     first, second = (restart(model, number) for number in range(2))
-    assert first["penalty"] == 0.0, "no noise met so far"
-    assert second["penalty"] == pytest.approx(first["held_out"] ** 2 / 40)
+    assert first["relative"] is second["relative"] is False
+    assert first["ridge"] == 0.0, "no noise met so far"
+    assert second["ridge"] == pytest.approx(first["validation_error"] ** 2 / 40)
 
 
 def test_steps_under_noise_are_of_single_precision(noisy):
     """The second run, whose ridge stands for noise, is that of such steps to the last bit."""
     z, y, options, model = noisy
-    fixed = {"ridge": restart(model, 1)["penalty"], "validation": 0.1}
+    fixed = {"ridge": restart(model, 1)["ridge"], "validation": 0.1}
     single, double = (
-        restart(fit(X=z, y=y, method=LSGN(precision=kind), **fixed, **options), 1)["held_out"]
+        restart(fit(X=z, y=y, method=LSGN(precision=kind), **fixed, **options), 1)[
+            "validation_error"
+        ]
         for kind in ("single", "double")
     )
-    assert restart(model, 1)["held_out"] == single != double
+    assert restart(model, 1)["validation_error"] == single != double
     assert single == pytest.approx(double, rel=1e-2)
 
 
@@ -166,7 +169,7 @@ def test_networks_are_averaged_under_noise(noisy):
     assert isinstance(model.basis, Ensemble)
     assert model.basis.members == 2
     assert model.candidates[0] == rows(model, "mean of 2")[0]
-    assert model.candidates[0]["held_out"] < restart(model, 0)["held_out"]
+    assert model.candidates[0]["validation_error"] < restart(model, 0)["validation_error"]
 
 
 def test_features_of_the_directions_that_gradients_show_are_trained():
@@ -176,7 +179,7 @@ def test_features_of_the_directions_that_gradients_show_are_trained():
     z, unseen = (np.random.default_rng(s).uniform(-1, 1, (320, 2)) for s in range(2))
     model = fit(X=z, y=ridge_function(z), basis=NeuralBasis(8, 1), ensemble=2, max_steps=40)
     assert isinstance(model.basis, ProjectedFeatures)
-    alone = restart(model, 0)["held_out"]
+    alone = restart(model, 0)["validation_error"]
     assert relative_error(model(unseen), ridge_function(unseen)) < 0.1 * alone
 
 
