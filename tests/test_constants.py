@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adabasis import LSGN, Box, FrozenFeatures, NeuralBasis, operators, pde
-from adabasis.geometry.samplers import default_sampler
+from adabasis.geometry.boxes import default_sampler
 from adabasis.pde import adapt, certificate, strategy, system
 from adabasis.pou import candidates as segmented
 from adabasis.pou.segmentation import LocalFits

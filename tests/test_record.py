@@ -23,6 +23,7 @@ CALLS = {
     "fit": lambda **budget: ab.fit(X, Y, FEW, **budget),
     "classify": lambda **budget: ab.classify(X, Y > 0, FEW, **budget),
     "fit_pounet": lambda **budget: ab.fit_pounet(X, Y, **budget),
+    "solve": lambda **budget: ab.solve(ab.pde.catalog.problem("poisson-1d"), FEW, **budget),
 }
 BAD = {
     "max_steps": [-1, 1.5, "many"],

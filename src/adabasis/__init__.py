@@ -9,6 +9,7 @@ Names resolve on first use, so that importing the package (and the command line)
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from ._runtime.registry import declare
@@ -43,19 +44,9 @@ _NAMES = {
     "estimators.classifier": ["AdaptiveBasisClassifier"],
     "estimators.pounet": ["POUNetRegressor"],
 }
-_MODULES = {
-    "basis": "basis",
-    "domains": "geometry",
-    "geometry": "geometry",
-    "lstsq": "lstsq",
-    "operators": "operators",
-    "pde": "pde",
-    "plots": "plots",
-    "points": "geometry",
-    "rows": "rows",
-    "samplers": "geometry",
-    "train": "train",
-}
+_MODULES = ["basis", "geometry", "lstsq", "operators", "pde", "plots", "rows", "train"]
+# Modules of earlier versions, whose names are in geometry now.
+_MOVED = ["domains", "points", "samplers"]
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_MODULES, *_HOME]
@@ -63,7 +54,12 @@ __all__ = ["__version__", *_MODULES, *_HOME]
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _MOVED:
+        warnings.warn(
+            f"adabasis.{name} has moved: use adabasis.geometry.", FutureWarning, stacklevel=2
+        )
+        return importlib.import_module(f"{__name__}.geometry")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,5 +1,8 @@
 """Solutions: against exact ones, against each other, and that certificates do not overclaim."""
 
+import dataclasses
+import itertools
+
 import meshio
 import numpy as np
 import pytest
@@ -7,8 +10,10 @@ import pytest
 import adabasis as ab
 from adabasis import operators as op
 from adabasis import pde
+from adabasis._runtime.compute import numerics
 from adabasis.geometry.boxes import Cartesian
-from adabasis.pde import catalog
+from adabasis.models.record import Ridge
+from adabasis.pde import catalog, strategy
 
 x, t = pde.coordinates("x", "t")
 LINE = ab.Box(x=(0, 1))
@@ -295,11 +300,101 @@ def test_a_study_finds_the_order_of_convergence():
     assert study.plot().axes
 
 
-def test_a_solution_is_saved_as_a_function(tmp_path):
-    u = ode(MINUS_U2, 9 * SINE, ODES["Dirichlet"][2], SINE)
-    u.save(tmp_path / "u.adabasis")
+@pytest.fixture(scope="module")
+def sine():
+    return ode(MINUS_U2, 9 * SINE, ODES["Dirichlet"][2], SINE)
+
+
+def test_a_solution_is_read_from_a_file_with_its_certificate(tmp_path, sine):
+    sine.save(tmp_path / "u.adabasis")
+    u = ab.load(tmp_path / "u.adabasis")
     at = np.linspace(0, 1, 5)[:, None]
-    assert np.array_equal(ab.load(tmp_path / "u.adabasis")(at), u(at))
+    assert type(u) is ab.Solution
+    assert (u.certificate, u.domain, u.equation) == (sine.certificate, LINE, sine.equation)
+    assert str(u.certificate) == str(sine.certificate)
+    assert u.record == sine.record
+    for evaluated in (
+        lambda v: v(at),
+        lambda v: v.apply(op.Partial("x"), at),
+        lambda v: v.gradient(at),
+    ):
+        np.testing.assert_array_equal(evaluated(u), evaluated(sine))
+    u.report(tmp_path / "u.html")
+    assert u.certificate.verdict in (tmp_path / "u.html").read_text("utf-8")
+
+
+def test_certificates_in_files_may_hold_numbers_that_are_none(tmp_path, sine):
+    odd = dataclasses.replace(sine.certificate, error_estimate=np.nan, error_bound=np.inf)
+    dataclasses.replace(sine, certificate=odd).save(tmp_path / "u.adabasis")
+    read = ab.load(tmp_path / "u.adabasis").certificate
+    assert np.isnan(read.error_estimate)
+    assert read.error_bound == np.inf
+    assert read.stability == odd.stability
+
+
+def test_what_a_file_does_not_hold_is_named_with_what_to_do(tmp_path, sine):
+    sine.save(tmp_path / "u.adabasis")
+    u, at = ab.load(tmp_path / "u.adabasis"), np.linspace(0, 1, 5)[:, None]
+    for asked in (lambda: u.residual(at), u.error, lambda: u.to_vtk(tmp_path / "u.vtu")):
+        with pytest.raises(ValueError, match=r"solution\.with_problem\(problem\)"):
+            asked()
+    for asked in (lambda: u.resolve([sine.problem]), u.convergence_study):
+        with pytest.raises(ValueError, match=r"solve\(problem\)"):
+            asked()
+    known = u.with_problem(sine.problem)
+    np.testing.assert_array_equal(known.residual(at), sine.residual(at))
+    assert known.error() == sine.error()
+    with pytest.raises(ValueError, match=r"expected .* in Box\(x=\(0, 1\)\), got"):
+        u.with_problem(pde.LinearProblem(ab.Box(x=(0, 2)), MINUS_U2, 9 * SINE))
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+def test_an_interrupt_leaves_the_best_so_far(monkeypatch, trials):
+    """Ctrl-C while a candidate is judged: the ones before it count."""
+    judged, count = strategy.misfit, itertools.count()
+
+    def interrupting(*arrays):
+        if next(count) == trials:
+            raise KeyboardInterrupt
+        return judged(*arrays)
+
+    monkeypatch.setattr(strategy, "misfit", interrupting)
+    if not trials:
+        with pytest.raises(KeyboardInterrupt):
+            ab.solve(catalog.problem("poisson-1d"), FEW)
+        return
+    u = ab.solve(catalog.problem("poisson-1d"), FEW)
+    assert u.stop_reason is ab.train.StopReason.INTERRUPTED
+    assert len(u.candidates) == 1
+    assert u.certificate.solved
+
+
+def test_a_ridge_of_the_users_is_that_of_all_solves():
+    made = pde.LinearProblem(LINE, MINUS_U2, 9 * SINE, [pde.Dirichlet(SINE)])
+    u = ab.solve(made, FEW, ridge=1e-4)
+    system = u.finalists[0].system
+    with numerics():
+        a = np.asarray(ab.rows.design(system.terms, system.basis, system.parameters))
+        b = np.asarray(ab.rows.targets(system.terms))
+    c = np.linalg.solve(a.T @ a + 1e-4 * np.eye(len(a.T)), a.T @ b)
+    np.testing.assert_allclose(u.coefficients, c, atol=1e-9 * np.abs(c).max())
+    (again,) = u.resolve([made])
+    np.testing.assert_allclose(again.coefficients, c, atol=1e-9 * np.abs(c).max())
+    assert u.record.ridge == u.record.tried[0].ridge == Ridge(1e-4, relative=False)
+
+
+def test_callbacks_see_training_and_may_stop_it():
+    seen = []
+    u = ab.solve(
+        catalog.problem("poisson-1d"),
+        ab.NeuralBasis(4, 1),
+        method="lsgn",
+        n_restarts=1,
+        callbacks=[lambda progress: seen.append(progress.step) or True],
+    )
+    assert len(seen) == 1
+    assert u.stop_reason is ab.train.StopReason.CALLBACK
+    assert len(u.history) <= seen[0] + 1
 
 
 def test_vtk_files_hold_the_solution(tmp_path):

@@ -101,6 +101,7 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+@functools.cache
 def activation_named(activation: str | Callable[[Array], Array]) -> Activation:
     """Look an activation up by name, or wrap a user's elementwise function.
 

@@ -20,8 +20,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import lstsq
-from .._runtime.compute import quickly
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
 from ..geometry.boxes import Gauss, bounding_box, unit_box
 from ..geometry.fields import coordinates
@@ -29,7 +27,7 @@ from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
 from .conditions import Initial, coordinate_name
-from .newton import newton, train_in_rounds
+from .newton import train_in_rounds
 from .problem import LinearProblem
 from .strategy import EquationCandidate, EquationStrategy, EquationTask
 from .system import CollocationSystem
@@ -79,23 +77,19 @@ class AdaptiveStrategy(EquationStrategy):
     def descend(self, trainer: AbstractTrainer, basis: AbstractBasis) -> None:
         """Train a basis from several draws until one solves the problem, then solve once more."""
         task, search = self.task, self.search
-        functions, rows, linear = (
-            task.on_domain(basis),
-            task.rows(TRAINING_WIDTH),
-            task.problem.linear,
-        )
+        functions, rows = task.on_domain(basis), task.rows(TRAINING_WIDTH)
         objective = Objective(rows.weighted(), task.ridge.value, functions)
-        run_by = train if linear or trainer.joint else train_in_rounds
+        rounds = not (task.problem.linear or trainer.joint)
         for restart in range(search.asked.restarts(RESTARTS)):
             began, key = time.perf_counter(), jax.random.fold_in(task.key, restart)
             initial = functions.init(key, jnp.asarray(unit_box(task.n_inputs)))
             steps_key = jax.random.fold_in(key, 1)
-            run = search.trained(trainer, objective, initial, key=steps_key, run=run_by)
-            xi = run.parameters
-            c = _resolved(objective, xi) if linear else newton(objective, xi, run.coefficients)
-            system = CollocationSystem(functions, xi, rows, 1.0, task.ridge.value)
+            run = search.trained(
+                trainer, objective, initial, key=steps_key, run=train_in_rounds if rounds else train
+            )
             label = f"{basis!r}, moved by {type(trainer).__name__}, restart {restart}"
-            search.add(task.judged(basis, system, label, began, c, run=run, initial=initial))
+            system = CollocationSystem(functions, run.parameters, rows, 1.0, task.ridge.value)
+            search.add(task.judged(basis, system, label, began, run=run, initial=initial))
             if self.good(FRACTION_SOLVED) or search.late():
                 return
 
@@ -157,12 +151,6 @@ class AdaptiveStrategy(EquationStrategy):
             strategy.frozen()
             return search.best
         return strategy.task.frozen(like.basis, like.system.weight, "the same")
-
-
-@quickly()
-def _resolved(objective: Objective, parameters: Any) -> Any:
-    reduction = lstsq.reduce(objective.design(parameters), objective.targets)
-    return lstsq.solve(reduction, ridge=objective.ridge).coefficients
 
 
 def _kills_constants(problem: LinearProblem) -> bool:

@@ -56,7 +56,7 @@ def advection(
 
 
 def _advection_rotating() -> LinearProblem:
-    """Turn a Gaussian by a quarter about the origin; inflow wherever the velocity points in."""
+    # Turn a Gaussian by a quarter about the origin; inflow wherever the velocity points in.
     rate = pi / 2
     back_x, back_y = (
         np.cos(rate * t) * x + np.sin(rate * t) * y,
@@ -93,7 +93,7 @@ def _heat() -> LinearProblem:
 
 
 def _wave() -> LinearProblem:
-    """Return a standing wave with a harmonic, over one period."""
+    # A standing wave with a harmonic, over one period.
     exact = np.sin(pi * x) * np.cos(2 * pi * t) + 0.3 * np.sin(2 * pi * x) * np.sin(4 * pi * t)
     return LinearProblem(
         Box(x=(0, 1), t=(0, 1)),
@@ -120,7 +120,7 @@ def poisson(*names: str) -> LinearProblem:
 
 
 def _helmholtz() -> LinearProblem:
-    """Return k = 10 with 6² + 8² = k²: sin 6x cos 8y and y cos kx solve the equation."""
+    # K = 10 with 6² + 8² = k²: sin 6x cos 8y and y cos kx solve the equation.
     k = 10.0
     exact = np.sin(6 * x) * np.cos(8 * y) + np.cos(k * x) * y
     return LinearProblem(
@@ -133,7 +133,7 @@ def _helmholtz() -> LinearProblem:
 
 
 def _advection_diffusion() -> LinearProblem:
-    """Return −ε u″ + u′ = 1 with ε = 0.01: a boundary layer at x = 1."""
+    # −ε u″ + u′ = 1 with ε = 0.01: a boundary layer at x = 1.
     eps = 0.01
     layer = (np.exp((x - 1) / eps) - np.exp(-1 / eps)) / (1 - np.exp(-1 / eps))
     return LinearProblem(
@@ -146,7 +146,7 @@ def _advection_diffusion() -> LinearProblem:
 
 
 def _biharmonic() -> LinearProblem:
-    """Return a clamped plate: u = ∂u/∂n = 0 on the boundary."""
+    # A clamped plate: u = ∂u/∂n = 0 on the boundary.
     # Δ²(f(x) f(y)) with f = sin²(πs): f″ = 2π² cos 2πs, f⁗ = −8π⁴ cos 2πs.
     fx, fy = np.sin(pi * x) ** 2, np.sin(pi * y) ** 2
     cx, cy = np.cos(2 * pi * x), np.cos(2 * pi * y)
@@ -160,7 +160,7 @@ def _biharmonic() -> LinearProblem:
 
 
 def _beam() -> LinearProblem:
-    """Return a vibrating Euler–Bernoulli beam, simply supported: u_tt + u_xxxx = 0."""
+    # A vibrating Euler–Bernoulli beam, simply supported: u_tt + u_xxxx = 0.
     exact = np.sin(pi * x) * np.cos(pi**2 * t)
     return LinearProblem(
         Box(x=(0, 1), t=(0, 1)),
@@ -176,7 +176,7 @@ def _beam() -> LinearProblem:
 
 
 def _burgers() -> LinearProblem:
-    """Return viscous Burgers with a travelling front: not linear in u."""
+    # Viscous Burgers with a travelling front: not linear in u.
     nu, speed = 0.05, 0.5
     exact = speed - speed * np.tanh(speed * (x - speed * t) / (2 * nu))
 

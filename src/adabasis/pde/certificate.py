@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -95,20 +94,6 @@ class Certificate:
         """Whether the estimated relative error is below 1e-5 and nothing is left free."""
         return not self.stability.undetermined and self.error_estimate <= SOLVED
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the certificate as mappings of JSON; numbers that are none become words."""
-        text = json.dumps(dataclasses.asdict(self))
-        document: dict[str, Any] = json.loads(text, parse_constant=str)
-        return document
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Certificate:
-        """Return the certificate that :meth:`to_json` described."""
-        found = {**document, **_numbers(document)}
-        tables = {name: _numbers(document[name]) for name in ("terms", "regions")}
-        about = {**document["stability"], **_numbers(document["stability"])}
-        return cls(**{**found, **tables, "stability": Stability(**about)})
-
     def __str__(self) -> str:
         lines = [
             self.verdict,
@@ -123,16 +108,6 @@ class Certificate:
         if worst is not None and len(self.regions) > 1:
             lines.append(f"  largest residual where {worst}: {self.regions[worst]:.1e}")
         return "\n".join(lines)
-
-
-def _numbers(document: Mapping[str, Any]) -> dict[str, float]:
-    """Return the entries that are numbers, those that were written as words among them."""
-    words = ("NaN", "Infinity", "-Infinity")
-    return {
-        name: float(value) if value in words else value
-        for name, value in document.items()
-        if isinstance(value, float | int) or value in words
-    }
 
 
 @quickly(once=True)
@@ -182,49 +157,6 @@ def stability(
     return Stability(1 / float(ratios[0]), undetermined, float(unmet_share))
 
 
-def certify(
-    fresh: CollocationRows,
-    misfit: Misfit,
-    difference: float,
-    examined: Stability,
-    rank: int,
-    n_functions: int,
-) -> Certificate:
-    """Return the certificate of a solution of the fresh rows' problem.
-
-    Parameters
-    ----------
-    fresh : CollocationRows
-    misfit : Misfit
-        On them.
-    difference : float
-        From the runner-up of the search, see :func:`relative_difference`; NaN if there is none.
-    examined : Stability
-    rank, n_functions : int
-    """
-    labels = [term.label for term in fresh.terms]
-    norms = [float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
-    terms = dict(zip(labels, norms, strict=True))
-    gamma = examined.constant
-    bound = misfit.score / gamma if math.isfinite(gamma) else math.nan
-    # Solutions of two bases may share an error, iterates of Newton's method even more so; the bound
-    # takes the worst function for granted. Between linear solves the truth lies between both.
-    known = fresh.problem.linear and math.isfinite(difference)
-    estimate = max(difference, math.sqrt(difference * bound)) if known else bound
-    return Certificate(
-        misfit.equation,
-        misfit.conditions,
-        terms,
-        _regions(fresh, misfit.by_term[0]),
-        examined,
-        estimate,
-        bound,
-        rank,
-        n_functions,
-        _verdict(fresh.problem, misfit, examined, estimate, terms),
-    )
-
-
 def certified(
     finalists: Sequence[Any], fresh: CollocationRows, difference: float, examined: Stability
 ) -> dict[str, Any]:
@@ -234,13 +166,35 @@ def certified(
     ----------
     finalists : sequence of EquationCandidate
         The best one first.
-    fresh, difference, examined
-        As for :func:`certify`.
+    fresh : CollocationRows
+        Those of the misfit, for the problem solved.
+    difference : float
+        From the runner-up, see :func:`relative_difference`; NaN if there is none.
+    examined : Stability
     """
     best, misfit, problem = finalists[0], finalists[0].misfit, fresh.problem
     p, run, rank = len(best.coefficients), best.run, best.system.rank
+    norms = [float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
+    terms = dict(zip([term.label for term in fresh.terms], norms, strict=True))
+    gamma = examined.constant
+    bound = misfit.score / gamma if math.isfinite(gamma) else math.nan
+    # Solutions of two bases may share an error, iterates of Newton's method even more so; the bound
+    # takes the worst function for granted. Between linear solves the truth lies between both.
+    known = problem.linear and math.isfinite(difference)
+    estimate = max(difference, math.sqrt(difference * bound)) if known else bound
+    certificate = Certificate(
+        misfit.equation,
+        misfit.conditions,
+        terms,
+        _regions(fresh, misfit.by_term[0]),
+        examined,
+        estimate,
+        bound,
+        rank,
+        p,
+        _verdict(problem, misfit, examined, estimate, terms),
+    )
     status = Status.FULL_RANK if rank == p else Status.RANK_DEFICIENT
-    certificate = certify(fresh, misfit, difference, examined, rank, p)
     loss = misfit.equation**2 + misfit.conditions**2
     return {
         "basis": best.basis,
@@ -324,6 +278,3 @@ def _missing(problem: LinearProblem) -> str:
     if bare:
         return f" There is no condition on {', '.join(bare)}."
     return " Conditions of a higher order may be missing on the others."
-
-
-__all__ = ["Certificate", "Stability", "certify", "stability"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import numbers
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +13,9 @@ from .._runtime.notation import AnyArray
 from ..geometry.boxes import AbstractSampler, Box, Points
 from ..geometry.fields import Field, as_field, evaluate
 from ..operators import AbstractOperator, Identity, NormalDerivative, Partial, Shifted
+
+if TYPE_CHECKING:
+    from .problem import LinearProblem
 
 #: ``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces.
 Place = Any
@@ -80,63 +82,13 @@ class AbstractCondition(abc.ABC):
     weight: float | None
 
     @abc.abstractmethod
-    def constraints(self, context: Context) -> Iterator[Constraint]:
+    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
         """Yield the condition's equations."""
 
     @property
     def times(self) -> tuple[str, ...]:
         """Coordinates that are times: faces of theirs belong to no boundary."""
         return ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Context:
-    """What a condition needs to know of its problem: domain, times, order of the equation."""
-
-    domain: Box
-    times: tuple[str, ...]
-    order: int
-
-    def faces(self, place: Place) -> list[tuple[int, float]]:
-        """Return the (axis, value) pairs that a place names.
-
-        Raises
-        ------
-        ValueError
-            If it is none, or lies outside the domain.
-        """
-        if place is None:
-            space = [n for n in self.domain.names if n not in self.times]
-            return [face for name in space for face in self.faces(name)]
-        if isinstance(place, list):
-            return [face for one in place for face in self.faces(one)]
-        if isinstance(place, tuple):
-            return [self._plane(*place)]
-        axis = self.domain.axis(coordinate_name(place))
-        return [(axis, value) for value in self.domain.sides[axis]]
-
-    def _plane(self, coordinate: Any, value: float) -> tuple[int, float]:
-        axis = self.domain.axis(coordinate_name(coordinate))
-        lower, upper = self.domain.sides[axis]
-        if not isinstance(value, numbers.Real):
-            name = self.domain.names[axis]
-            raise ValueError(
-                f"a condition on ({name}, {value!r}): expected ({name}, number), {name} alone for "
-                "both of its faces, or a list of such."
-            )
-        value, slack = float(value), 1e-9 * (upper - lower)
-        if not lower - slack <= value <= upper + slack:
-            raise ValueError(
-                f"a condition at {self.domain.names[axis]} = {value:g} lies outside the domain, "
-                f"where {self.domain.names[axis]} runs from {lower:g} to {upper:g}."
-            )
-        return axis, value
-
-    def normal(self, axis: int, value: float) -> tuple[float, ...]:
-        """Return the outward normal of a face."""
-        lower, upper = self.domain.sides[axis]
-        sign = -1.0 if abs(value - lower) < abs(value - upper) else 1.0
-        return tuple(sign if i == axis else 0.0 for i in range(self.domain.n_inputs))
 
 
 def coordinate_name(coordinate: Any) -> str:
@@ -181,14 +133,14 @@ class Condition(AbstractCondition):
     where: Any = None
     weight: float | None = None
 
-    def constraints(self, context: Context) -> Iterator[Constraint]:
+    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
         """Yield one equation for each face."""
-        names = context.domain.names
+        names = problem.domain.names
         operator, data = self.operator.bind(names), as_field(self.value)
         where = None if self.where is None else as_field(self.where)
-        for stream, (axis, value) in enumerate(context.faces(self.on)):
+        for stream, (axis, value) in enumerate(problem.faces(self.on)):
             label = f"{type(self).__name__} on {names[axis]} = {value:g}"
-            faced, face = operator.facing(context.normal(axis, value)), (axis, value)
+            faced, face = operator.facing(problem.normal(axis, value)), (axis, value)
             yield Constraint(label, faced, data, self.weight, face, where, stream=stream)
 
 
@@ -257,10 +209,10 @@ class Initial(AbstractCondition):
         """The coordinate of ``at``."""
         return (coordinate_name(self.at[0]),)
 
-    def constraints(self, context: Context) -> Iterator[Constraint]:
+    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
         """Yield the initial value, then the initial velocity."""
-        ((axis, value),) = context.faces(tuple(self.at))
-        place, face = f"at {context.domain.names[axis]} = {value:g}", (axis, value)
+        ((axis, value),) = problem.faces(tuple(self.at))
+        place, face = f"at {problem.domain.names[axis]} = {value:g}", (axis, value)
         given = as_field(self.value)
         yield Constraint(f"Initial value {place}", Identity(), given, self.weight, face)
         if self.velocity is not None:
@@ -284,15 +236,15 @@ class Periodic(AbstractCondition):
     derivatives: int | None = None
     weight: float | None = None
 
-    def constraints(self, context: Context) -> Iterator[Constraint]:
+    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
         """Yield one equation for u and one for each derivative."""
-        axis = context.domain.axis(coordinate_name(self.coordinate))
-        lower, upper = context.domain.sides[axis]
-        shift = tuple(upper - lower if i == axis else 0.0 for i in range(context.domain.n_inputs))
-        most = context.order - 1 if self.derivatives is None else self.derivatives
+        axis = problem.domain.axis(coordinate_name(self.coordinate))
+        lower, upper = problem.domain.sides[axis]
+        shift = tuple(upper - lower if i == axis else 0.0 for i in range(problem.domain.n_inputs))
+        most = problem.operator.order - 1 if self.derivatives is None else self.derivatives
         for k in range(max(most, 0) + 1):
             inner: AbstractOperator = Partial(axis, k) if k else Identity()
-            label = f"Periodic in {context.domain.names[axis]}, derivative {k}"
+            label = f"Periodic in {problem.domain.names[axis]}, derivative {k}"
             operator = Shifted(shift, inner) - inner
             yield Constraint(label, operator, as_field(0.0), self.weight, (axis, lower))
 
@@ -315,22 +267,22 @@ class Observe(AbstractCondition):
     operator: AbstractOperator = dataclasses.field(default_factory=Identity)
     weight: float | None = None
 
-    def constraints(self, context: Context) -> Iterator[Constraint]:
+    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
         """Yield the one equation, at the points given."""
         x, y = np.asarray(self.X, dtype=float), np.asarray(self.y, dtype=float)
-        if x.ndim != 2 or x.shape[1] != context.domain.n_inputs or y.shape != (len(x),):
+        if x.ndim != 2 or x.shape[1] != problem.domain.n_inputs or y.shape != (len(x),):
             raise ValueError(
-                f"Observe(X, y): expected shapes (N, {context.domain.n_inputs}) and (N,), got "
+                f"Observe(X, y): expected shapes (N, {problem.domain.n_inputs}) and (N,), got "
                 f"{x.shape} and {y.shape}."
             )
         if not len(x) or not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise ValueError("Observe(X, y): expected at least one row, and finite numbers only.")
-        outside = np.flatnonzero(~context.domain.contains(x))
+        outside = np.flatnonzero(~problem.domain.contains(x))
         if len(outside):
             raise ValueError(
                 f"Observe(X, y): row {outside[0]} ({x[outside[0]]}) and {len(outside) - 1} others "
-                f"lie outside {context.domain!r}."
+                f"lie outside {problem.domain!r}."
             )
-        operator = self.operator.bind(context.domain.names)
+        operator = self.operator.bind(problem.domain.names)
         points = Points(x, np.full(len(x), 1 / len(x)))
         yield Constraint("Observed", operator, y, self.weight, at=points)

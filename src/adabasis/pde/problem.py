@@ -10,6 +10,7 @@ equation down by what steep functions have large: derivatives of high order.
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from .._runtime.compute import double_precision, quickly
 from ..geometry.boxes import AbstractSampler, Box, Gauss, Points
 from ..geometry.fields import as_field, evaluate
 from ..operators import AbstractOperator
-from .conditions import AbstractCondition, Constraint, Context
+from .conditions import AbstractCondition, Constraint, Place, coordinate_name
 
 DIRECTIONS = 8
 WAVE_NUMBER = np.pi
@@ -122,15 +123,55 @@ class LinearProblem:
         self.data = tuple(_listed(data, "data"))
         self.weight = weight
         self.exact = None if exact is None else as_field(exact)
-        times = tuple(t for c in self.conditions for t in c.times)
-        context = Context(domain, times, self.operator.order)
+        self.times = tuple(t for c in self.conditions for t in c.times)
         #: The equation, then those of all conditions; points of no two conditions are alike.
         self.constraints = [Constraint("Equation", self.operator, self.source, weight)] + [
             dataclasses.replace(constraint, stream=constraint.stream + 101 * number)
             for number, condition in enumerate([*self.conditions, *self.data], 1)
-            for constraint in condition.constraints(context)
+            for constraint in condition.constraints(self)
         ]
         self._sizes = [self._examined(constraint) for constraint in self.constraints]
+
+    def faces(self, place: Place) -> list[tuple[int, float]]:
+        """Return the (axis, value) pairs that a place names.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or lies outside the domain.
+        """
+        if place is None:
+            space = [n for n in self.domain.names if n not in self.times]
+            return [face for name in space for face in self.faces(name)]
+        if isinstance(place, list):
+            return [face for one in place for face in self.faces(one)]
+        if isinstance(place, tuple):
+            return [self._plane(*place)]
+        axis = self.domain.axis(coordinate_name(place))
+        return [(axis, value) for value in self.domain.sides[axis]]
+
+    def _plane(self, coordinate: Any, value: float) -> tuple[int, float]:
+        axis = self.domain.axis(coordinate_name(coordinate))
+        lower, upper = self.domain.sides[axis]
+        if not isinstance(value, numbers.Real):
+            name = self.domain.names[axis]
+            raise ValueError(
+                f"a condition on ({name}, {value!r}): expected ({name}, number), {name} alone for "
+                "both of its faces, or a list of such."
+            )
+        value, slack = float(value), 1e-9 * (upper - lower)
+        if not lower - slack <= value <= upper + slack:
+            raise ValueError(
+                f"a condition at {self.domain.names[axis]} = {value:g} lies outside the domain, "
+                f"where {self.domain.names[axis]} runs from {lower:g} to {upper:g}."
+            )
+        return axis, value
+
+    def normal(self, axis: int, value: float) -> tuple[float, ...]:
+        """Return the outward normal of a face."""
+        lower, upper = self.domain.sides[axis]
+        sign = -1.0 if abs(value - lower) < abs(value - upper) else 1.0
+        return tuple(sign if i == axis else 0.0 for i in range(self.domain.n_inputs))
 
     @property
     def equation(self) -> str:
@@ -219,7 +260,7 @@ class LinearProblem:
                     "that JAX is tracing. Use jax.numpy there, or write it with NumPy functions of "
                     "the coordinates."
                 ) from error
-        images, mixed, zero = map(np.asarray, found)
+        images, mixed, zero = np.split(np.asarray(found), [-2, -1], axis=1)
         wrong = np.argwhere(~np.isfinite(images))
         if len(wrong):
             at = zip(domain.names, x[wrong[0][0]], strict=True)
@@ -251,19 +292,16 @@ def waves(bounds: Any, x: Array) -> Array:
 
 
 @quickly(once=True)
-def on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> tuple[Array, Array, Array]:
-    """Return L applied to each wave at N points, (N, 16), to 2w₁ + 3w₂ and to 0, (N, 1)."""
+def on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> Array:
+    """Return L applied to each wave at N points, to 2w₁ + 3w₂ and to 0, (N, 18)."""
+    n = 2 * DIRECTIONS
+    mixtures = jnp.eye(n, n + 2).at[:2, n].set(jnp.array([2.0, 3.0]))
 
     def at(mixture: Array) -> Array:
         return jax.vmap(operator(lambda y: waves(bounds, y) @ mixture))(x)
 
-    n = 2 * DIRECTIONS
-    if operator.linear:
-        images = at(jnp.eye(n))
-        mixed = jnp.zeros((n, 1)).at[:2, 0].set(jnp.array([2.0, 3.0]))
-        return images, at(mixed), at(jnp.zeros((n, 1)))
-    images = jnp.stack([at(e) for e in jnp.eye(n)], axis=1)
-    return images, jnp.zeros((len(x), 1)), jnp.zeros((len(x), 1))
+    # What is linear takes all functions at once.
+    return at(mixtures) if operator.linear else jnp.stack([at(m) for m in mixtures.T], axis=1)
 
 
 def _listed(given: Any, call: str) -> Sequence[AbstractCondition]:

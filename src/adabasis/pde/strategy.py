@@ -23,7 +23,7 @@ from ..geometry.boxes import AbstractSampler, AffineMap, unit_box
 from ..models.record import NO_RIDGE, Asked, Tried
 from ..selection.search import AbstractTask, Candidate, Search
 from ..selection.task import draw
-from ..train import Objective
+from ..train import Objective, Run
 from .certificate import certified, relative_difference, stability
 from .newton import newton
 from .problem import LinearProblem
@@ -141,10 +141,10 @@ class EquationTask(AbstractTask[EquationCandidate]):
         system: CollocationSystem,
         label: str,
         began: float,
-        coefficients: Any = None,
+        run: Run | None = None,
         **about: Any,
     ) -> EquationCandidate:
-        """Return a candidate: coefficients, those of a solve if there are none, and their misfit.
+        """Solve a system and judge what came out on fresh points.
 
         Parameters
         ----------
@@ -154,16 +154,19 @@ class EquationTask(AbstractTask[EquationCandidate]):
         label : str
         began : float
             On the clock of ``time.perf_counter``.
-        coefficients : array, shape (P, 1), optional
+        run : Run, optional
+            Of training: functions that were moved may depend on each other.
         about
             Further attributes of the candidate.
         """
-        functions, xi, c = system.basis, system.parameters, coefficients
-        if c is None and self.problem.linear:
-            c, triangle = solved(functions, xi, system.terms, system.ridge)
+        functions, xi = system.basis, system.parameters
+        if self.problem.linear:
+            method = "svd" if run else "triangular"
+            c, triangle = solved(functions, xi, system.terms, system.ridge, method)
             system = dataclasses.replace(system, triangle=triangle)
-        elif c is None:
-            c = newton(Objective(system.terms, system.ridge, functions), xi)
+        else:
+            objective = Objective(system.terms, system.ridge, functions)
+            c = newton(objective, xi, run.coefficients if run else None)
         found = misfit(self.fresh, functions, xi, c)
         return EquationCandidate(
             basis=basis,
@@ -175,6 +178,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
             coefficients=np.asarray(c),
             misfit=found,
             seconds=time.perf_counter() - began,
+            run=run,
             **{"initial": xi, **about},
         )
 

@@ -99,23 +99,24 @@ def reduced(basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term])
 
 @quickly()
 def solved(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], ridge: float
+    basis: AbstractBasis,
+    parameters: Parameters,
+    terms: Sequence[Term],
+    ridge: float,
+    method: str = "triangular",
 ) -> tuple[Array, Array]:
-    """Return coefficients (P, 1) and the triangle (P, P) of the columns scaled to unit norm."""
+    """Return coefficients (P, 1) and the triangle (P, P) of the columns scaled to unit norm.
+
+    ``method="svd"`` truncates instead of the relative ridge.
+    """
     reduction = reduced(basis, parameters, terms)
-    return ridged(reduction, ridge), lstsq.unit_columns(reduction)[0].triangle
+    return ridged(reduction, ridge, method), lstsq.unit_columns(reduction)[0].triangle
 
 
-def ridged(reduction: lstsq.Reduction, ridge: float | Array) -> Array:
+def ridged(reduction: lstsq.Reduction, ridge: float | Array, method: str = "triangular") -> Array:
     """Return coefficients with a ridge λ‖c‖² besides the relative one, :data:`RIDGE`."""
-    return lstsq.solve(
-        reduction, ridge=ridge, relative_ridge=RIDGE**2, method="triangular"
-    ).coefficients
-
-
-@quickly()
-def _unit_triangle(basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term]) -> Array:
-    return lstsq.unit_columns(reduced(basis, parameters, terms))[0].triangle
+    relative = RIDGE**2 if method == "triangular" else 0.0
+    return lstsq.solve(reduction, ridge=ridge, relative_ridge=relative, method=method).coefficients
 
 
 @quickly(jax.jit)
@@ -227,7 +228,8 @@ class CollocationSystem:
             return np.full(self.basis.size(self.rows.x.shape[1]), np.nan)
         triangle = self.triangle
         if triangle is None:
-            triangle = _unit_triangle(self.basis, self.parameters, self.terms)
+            reduction = reduced(self.basis, self.parameters, self.terms)
+            triangle = lstsq.unit_columns(reduction)[0].triangle
         return np.asarray(_singular_values(triangle))
 
     @property
@@ -240,9 +242,8 @@ class CollocationSystem:
     def factor(self) -> Factor:
         """What later right-hand sides are solved by."""
         fresh = fresh_rows(self.rows.problem, 1.0)
-        arrays = self.basis, self.parameters
-        solving = _orthonormal(*arrays, self.terms, self.ridge)
-        return Factor(*solving, fresh, *_on_points(*arrays, fresh.scaled(), jnp.asarray(fresh.x)))
+        arrays = self.basis, self.parameters, self.terms, self.ridge
+        return Factor(fresh, *_factored(*arrays, fresh.scaled(), jnp.asarray(fresh.x)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -251,20 +252,20 @@ class Factor:
 
     Attributes
     ----------
+    fresh : CollocationRows
+        Points that no solve has seen.
     roots : array, shape (N, 1)
         √(ε w / Σ w) of the rows.
     rows : lstsq.OrthonormalFactor
-    fresh : CollocationRows
-        Points that no solve has seen.
     unseen : list of arrays
         The weighted rows of each term there, (N_k, P).
     phi : array, shape (N, P)
         The functions at the equation's points there.
     """
 
+    fresh: CollocationRows
     roots: Array
     rows: lstsq.OrthonormalFactor
-    fresh: CollocationRows
     unseen: list[Array]
     phi: Array
 
@@ -293,21 +294,21 @@ class Factor:
 
 
 @quickly()
-def _orthonormal(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], ridge: float
-) -> tuple[Array, lstsq.OrthonormalFactor]:
+def _factored(
+    basis: AbstractBasis,
+    parameters: Parameters,
+    terms: Sequence[Term],
+    ridge: float,
+    fresh: Sequence[Term],
+    x: Array,
+) -> tuple[Array, lstsq.OrthonormalFactor, list[Array], Array]:
+    """Return the fields of a factor, but for the first."""
     roots = jnp.concatenate([term.root_weights for term in terms])[:, None]
-    return roots, lstsq.orthonormalize(design(terms, basis, parameters), RIDGE**2, ridge)
+    factor = lstsq.orthonormalize(design(terms, basis, parameters), RIDGE**2, ridge)
+    unseen = [design([term], basis, parameters) for term in fresh]
+    return roots, factor, unseen, evaluate(Identity(), basis, parameters, x)
 
 
 @quickly(jax.jit)
 def _substituted(factor: lstsq.OrthonormalFactor, roots: Array, right: Array) -> Array:
     return factor.solve(roots * right)
-
-
-@quickly()
-def _on_points(
-    basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], x: Array
-) -> tuple[list[Array], Array]:
-    weighted = [t.root_weights[:, None] * t.design(basis, parameters) for t in terms]
-    return weighted, evaluate(Identity(), basis, parameters, x)
