@@ -260,7 +260,7 @@ def test_regions_need_two_inputs_and_few_classes(data, model):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"method": "lsgn"}, "least-squares trainers"),
+    ({"method": "lsgn"}, "a trainer that minimises cross-entropy"),
     ({"method": "adam"}, "expected 'auto', 'frozen', 'gd', 'ngd'"),
     ({"basis": None, "method": "ngd"}, "only method='auto' chooses"),
     ({"basis": ab.FrozenFeatures(8), "method": "ngd"}, "frozen"),
