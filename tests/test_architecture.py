@@ -14,7 +14,7 @@ ORDER = """
 _runtime.errors _runtime.registry _runtime.notation  _runtime.compute
 _runtime.progress _runtime
   geometry.boxes geometry.fields geometry
- basis.layers basis.base basis.neural basis.features basis.wrappers
+ basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
 lstsq.reduce lstsq.solve lstsq
@@ -22,8 +22,8 @@ train.base train.steps train.matrix_free train.gauss_newton
 train.schedule train.last_layer train.ngd train.record
 train.loop train
 evidence.verdict evidence.classes evidence
-models.storage models.record models.legacy models.labels models.fitted models.classifier models
-selection.search selection.task selection.ridge selection
+ models.record models.files  models.fitted models.classifier models
+selection.search selection.task selection
 regression.bases regression.strategy regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
@@ -112,16 +112,14 @@ try:
 except ImportError:
     import adabasis
 class C:
-    from ..models.storage import FORMAT
+    from ..models.files import FORMAT
 def f():
     from ..report import page
 """
     path = tmp_path / "steps.py"
     path.write_text(code)
-    seen = (
-        "train.loop lstsq rows basis regression.api rows _runtime.compute __init__ models.storage"
-    )
-    assert list(imported("train.steps", path)) == [*seen.split(), "models.storage", "report.page"]
+    seen = "train.loop lstsq rows basis regression.api rows _runtime.compute __init__ "
+    assert list(imported("train.steps", path)) == [*seen.split(), "", "report.page"]
 
 
 def test_no_source_holds_a_todo():

@@ -10,8 +10,8 @@ import pytest
 from adabasis.basis import NeuralBasis
 from adabasis.basis.layers import AbstractInitializer, initializer_named
 from adabasis.models import storage
+from adabasis.models.files import ModelFileError, read_model, write_atomic, write_model
 from adabasis.models.fitted import Fitted, load
-from adabasis.models.storage import ModelFileError, read_model, write_atomic, write_model
 
 from .laws import assert_same_bits
 from .registry import FUNCTIONS, REGISTRY, fitted, points

@@ -23,7 +23,7 @@ from adabasis import GD, NGD, AdaptiveBasisClassifier, FrozenFeatures, NeuralBas
 from adabasis._runtime.compute import numerics
 from adabasis.experiments.spirals import spirals
 from adabasis.geometry.boxes import AffineMap, Points, bounding_box, unit_box
-from adabasis.models.labels import indicators
+from adabasis.models.classifier import indicators
 from adabasis.rows import Term
 from adabasis.train import CrossEntropy, newton
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from adabasis.basis import NeuralBasis
 from adabasis.geometry.boxes import Points
-from adabasis.models.labels import indicators
+from adabasis.models.classifier import indicators
 from adabasis.rows import Term
 from adabasis.train import GD, NGD, Budget, CrossEntropy, StopReason, newton, train
 

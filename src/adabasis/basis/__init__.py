@@ -4,9 +4,8 @@ import warnings
 from typing import Any
 
 from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
-from .features import FrozenFeatures, ProjectedFeatures
 from .layers import ACTIVATIONS, INITIALIZERS, AbstractInitializer, Activation, BoxInit, FanScaled
-from .neural import NeuralBasis
+from .networks import FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .pou.partition import (
     PARTITIONS,
     AbstractPartition,

@@ -10,8 +10,7 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
-from ..models.classifier import Classifier
-from ..models.labels import index_of, indicators, learn_classes
+from ..models.classifier import Classifier, index_of, indicators, learn_classes
 from ..models.record import Asked
 from ..regression.api import solved_again
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer

@@ -26,7 +26,6 @@ from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
 from ..models.record import Asked, Ridge
-from ..selection.ridge import over_scales
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, DataTask, Prepared, describe, padded_term, some_rows
 from ..train import (
@@ -244,7 +243,8 @@ class ClassificationStrategy:
         """Solve each kind of basis as drawn, frozen features at each scale."""
         for restart, basis in itertools.product(range(self.n_restarts), bases):
             drawn = self.task.drawn(basis, restart)
-            for _, scaled, parameters in over_scales(basis, drawn, SCALES):
+            for scaled in basis.with_slopes(SCALES):
+                parameters = drawn if scaled is basis else scaled.sloped(drawn)
                 self.search.add(self.task.frozen(scaled, parameters))
                 if self.search.late():
                     return

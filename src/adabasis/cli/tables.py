@@ -22,8 +22,8 @@ from .._runtime.errors import BadInput, counted, listed
 from .._runtime.progress import ProgressLine
 from ..evidence.verdict import split
 from ..models.classifier import Classifier
+from ..models.files import ModelFileError
 from ..models.fitted import Fitted, load
-from ..models.storage import ModelFileError
 from ..pou.api import fit_pounet
 from ..report import terminal as screen
 from ..report.origin import with_origin

@@ -10,8 +10,7 @@ import numpy as np
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
 from ..geometry.boxes import AffineMap, bounding_box, unit_box
-from ..models.classifier import logits
-from ..models.labels import indicators
+from ..models.classifier import indicators, logits
 from ..selection.task import draw, padded_term
 from ..train import AbstractTrainer, Budget, CrossEntropy, train
 from .spirals import spirals

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from .. import plots, report
 from ..basis import NeuralBasis
 from ..evidence.verdict import judge
+from ..models.files import replacing
 from ..models.fitted import Fitted
-from ..models.storage import replacing
 from ..regression.api import fit
 from ..report.origin import with_origin
 from ..selection.task import describe

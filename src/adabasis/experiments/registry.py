@@ -13,7 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..models.storage import write_atomic
+from ..models.files import write_atomic
 from .kept import keeping
 
 Record = dict[str, Any]

@@ -23,9 +23,8 @@ from ..geometry.boxes import AffineMap, pad_points
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
-from .legacy import upgraded
+from .files import ModelFileError, read_model, upgraded, write_model
 from .record import Asked, Record
-from .storage import ModelFileError, read_model, write_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

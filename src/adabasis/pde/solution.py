@@ -16,8 +16,8 @@ from .._runtime.registry import provided
 from ..basis import FrozenFeatures
 from ..geometry import Box, tensor_grid
 from ..geometry.fields import evaluate
+from ..models.files import replacing
 from ..models.fitted import Fitted
-from ..models.storage import replacing
 from ..operators import AbstractOperator
 from .certificate import Certificate, Stability
 from .multiple_rhs import resolved

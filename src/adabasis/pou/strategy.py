@@ -16,8 +16,8 @@ from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
 from ..geometry.boxes import unit_box
 from ..models.fitted import Fitted
+from ..regression.bases import MOST_NUMBERS
 from ..regression.strategy import GOOD_ENOUGH, PRIOR, RegressionStrategy, RegressionTask
-from ..selection.ridge import MOST_NUMBERS
 from ..selection.search import Candidate, Search
 from ..selection.task import SEARCH_ROWS, draw
 from ..train import Run, Snapshots, StopReason

@@ -25,7 +25,6 @@ from ..basis import AbstractBasis, PartitionBasis, ProjectedFeatures
 from ..basis.pou.partition import hard_assignment
 from ..models.fitted import CHUNK_NUMBERS, Fitted
 from ..models.record import Ridge
-from ..selection.ridge import SCALES, linear_fit, over_scales
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, DataTask, describe, padded_term, placed
 from ..train import LSGN, AbstractTrainer, Objective, held_out_error
@@ -71,7 +70,7 @@ class RegressionTask(DataTask):
         """Solve functions as they are; their error is by leave-one-out on all rows."""
         term = self.everything
         ridge, fixed = self.asked.fixed_ridge, self._fixed(term)
-        chosen, error, _ = linear_fit(basis, parameters, term, fixed)
+        chosen, error, _ = proposals.linear_fit(basis, parameters, term, fixed)
         # Repeated measurements are one row here: their scatter is no residual of it.
         loo_error = math.hypot(error, math.sqrt(self.data.scatter)) / self.unit(term)
         return Candidate(
@@ -93,7 +92,7 @@ class RegressionTask(DataTask):
         term = self.some(kept)
         basis = candidate.basis.canonical()
         fixed = self._fixed(term)
-        chosen, _, c = linear_fit(basis, candidate.parameters, term, fixed)
+        chosen, _, c = proposals.linear_fit(basis, candidate.parameters, term, fixed)
         error = held_out_error(self.validation(out, basis), candidate.parameters, c)
         ridge = self.asked.fixed_ridge or Ridge(chosen)
         return {"validation_error": float(error) / self.unit(out), "ridge": ridge}
@@ -215,18 +214,19 @@ class RegressionStrategy:
         """Fit each basis as drawn, in every restart, by leave-one-out error on all rows."""
         task = self.task
         for restart in range(self.n_restarts):
-            scales: Sequence[float] = SCALES
+            scales: Sequence[float] = proposals.SCALES
             for basis in bases:
                 drawn = placed(basis, task.drawn(basis, restart), task.everything.points)
                 tried = {}
-                for scale, scaled, parameters in over_scales(basis, drawn, scales):
+                for scaled in basis.with_slopes(scales):
+                    parameters = drawn if scaled is basis else scaled.sloped(drawn)
                     candidate = self.search.add(task.frozen(scaled, parameters))
-                    tried[scale] = candidate.loo_error
+                    tried[scaled.slope] = candidate.loo_error
                     if self.search.late():
                         return
                 if len(tried) > 1:  # later bases try the best scale so far and its neighbours
                     middle = min(tried, key=lambda scale: tried[scale])
-                    scales = [s for s in SCALES if middle / 2 <= s <= 2 * middle]
+                    scales = [s for s in proposals.SCALES if middle / 2 <= s <= 2 * middle]
 
     def descend(self, trainer: AbstractTrainer | None, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, until told to stop or out of time.

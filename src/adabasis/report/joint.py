@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.compute import numerics
-from ..models.classifier import Classifier
-from ..models.labels import index_of, indicators
+from ..models.classifier import Classifier, index_of, indicators
 from ..selection.task import SEARCH_ROWS, Prepared, some_rows
 from ..train import GD, Budget, CrossEntropy, History, train
 

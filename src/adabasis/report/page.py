@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from ..evidence.verdict import Verdict
-from ..models.storage import write_atomic
+from ..models.files import write_atomic
 from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, names_of
 from ..train import History
 from .sections import Block, Evidence, Film, Picture, Subject, Table, sections

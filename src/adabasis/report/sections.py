@@ -16,9 +16,8 @@ from .. import plots
 from .._runtime.errors import significant
 from ..basis import PartitionBasis
 from ..evidence.verdict import Verdict
-from ..models.classifier import Classifier
+from ..models.classifier import Classifier, index_of, indicators
 from ..models.fitted import Fitted
-from ..models.labels import index_of, indicators
 from ..plots.dependence import MOST_CURVES
 from ..plots.partitions import breaks, shares
 from ..plots.style import columns_of

@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from .._runtime.errors import BadInput
-from ..models.storage import replacing
+from ..models.files import replacing
 
 
 def write_predictions(

@@ -22,7 +22,7 @@ from jax import Array
 from ..._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
 from ..base import AbstractActivated, AbstractBasis, in_model_files, require_positive
 from ..layers import Affine, sides, stratified
-from ..neural import Network, NeuralBasis
+from ..networks import Network, NeuralBasis
 from .polynomial import multi_indices, products
 
 #: Random points of the box that stand for the data where there are none yet.
