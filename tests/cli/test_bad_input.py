@@ -210,7 +210,7 @@ def test_a_model_of_arrays_is_no_model_of_a_table(capsys):
     ("options", "words"),
     [
         (("--n-partitions", "2"), "--n-partitions 2: only with --model pounet"),
-        (("--pieces", "2"), "only with --model pounet"),
+        (("--pieces", "2"), "--n-partitions 2: only with --model pounet"),
         (("--model", "pounet", "--pieces", "0"), "expected at least 1"),
         (("--model", "pounet", "--degree", "-1"), "expected at least 0"),
     ],

@@ -39,11 +39,10 @@ def test_fit_writes_a_model_and_a_report_and_says_how_good_it_is(capsys):
     assert "<script src" not in pathlib.Path("t.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["--n-partitions", "--pieces"])
-def test_pieces_are_found_on_request(capsys, name):
+def test_pieces_are_found_on_request(capsys):
     table = frame()
     write(table.assign(y=np.where(table["a"] < table["a"].median(), table["b"], 3.0)))
-    asked = ("--model", "pounet", name, "2", "--degree", "1")
+    asked = ("--model", "pounet", "--n-partitions", "2", "--degree", "1")
     code, out, _ = run(capsys, "fit", "t.csv", "--target", "y", *asked)
     assert code == 0
     assert "PartitionBasis" in out
