@@ -9,7 +9,7 @@ import pytest
 
 from adabasis.basis import NeuralBasis
 from adabasis.basis.layers import AbstractInitializer, initializer_named
-from adabasis.models import storage
+from adabasis.models import files as storage
 from adabasis.models.files import ModelFileError, read_model, write_atomic, write_model
 from adabasis.models.fitted import Fitted, load
 
