@@ -30,7 +30,7 @@ from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
 from .problem import LinearProblem
 from .strategy import EquationCandidate, EquationStrategy, EquationTask
-from .system import CollocationSystem
+from .system import CollocationSystem, collocate
 
 #: Score after the first width above which moved functions are tried before wider frozen ones, if
 #: the next width does not lower it to this share: it does for steep solutions, not for kinks.
@@ -154,6 +154,6 @@ class AdaptiveStrategy(EquationStrategy):
 
 
 def _kills_constants(problem: LinearProblem) -> bool:
-    x = jnp.asarray(problem.collocate(Gauss(5), 1, 1)[0].points.x)
+    x = jnp.asarray(collocate(problem, Gauss(5), 1, 1)[0].points.x)
     image = jax.vmap(problem.operator(lambda y: jnp.ones(1, y.dtype)))(x)
     return bool(jnp.all(image == 0))

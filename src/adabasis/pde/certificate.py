@@ -175,7 +175,7 @@ def certified(
     best, misfit, problem = finalists[0], finalists[0].misfit, fresh.problem
     p, run, rank = len(best.coefficients), best.run, best.system.rank
     norms = [float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
-    terms = dict(zip([term.label for term in fresh.terms], norms, strict=True))
+    terms = dict(zip([term.constraint.label for term in fresh.terms], norms, strict=True))
     gamma = examined.constant
     bound = misfit.score / gamma if math.isfinite(gamma) else math.nan
     # Solutions of two bases may share an error, iterates of Newton's method even more so; the bound

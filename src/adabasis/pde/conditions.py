@@ -43,6 +43,8 @@ class Constraint:
         The only points at which it holds.
     stream : int
         Added to the seed of the points: constraints of one stream share their points.
+    size : float
+        Root mean square of the operator on waves of amplitude 1.
     """
 
     label: str
@@ -53,6 +55,7 @@ class Constraint:
     where: Field | None = None
     at: Points | None = None
     stream: int = 0
+    size: float = 1.0
 
     def points(
         self, domain: Box, sampler: AbstractSampler, n: int, n_face: int, seed: int

@@ -14,8 +14,8 @@ import numpy as np
 from .._runtime.compute import numerics
 from ..geometry.boxes import Sobol
 from .certificate import CONTRADICTION, certified, relative_difference, unmet
-from .problem import CollocationTerm, LinearProblem, on_waves
-from .system import CollocationRows, reduced
+from .problem import LinearProblem, on_waves
+from .system import CollocationRows, CollocationTerm, collocate, reduced
 
 if TYPE_CHECKING:
     from .solution import Solution
@@ -80,26 +80,26 @@ def _data(wanted: Sequence[LinearProblem], at: CollocationRows) -> list[np.ndarr
 def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> None:
     if not first.linear:
         raise ValueError(f"resolve: {first.operator!r} is not linear; use solve.")
-    known = first.collocate(*PROBE)
-    labels = [term.label for term in known]
+    known = collocate(first, *PROBE)
+    labels = [term.constraint.label for term in known]
     for other in wanted:
         if other.domain != first.domain:
             raise ValueError(
                 f"resolve: expected the domain {first.domain!r}, got {other.domain!r}. "
                 "Another domain needs another solve."
             )
-        terms = other.collocate(*PROBE)
+        terms = collocate(other, *PROBE)
         for mine, theirs in zip(known, terms, strict=False):
-            what = _difference(first, mine, theirs) if mine.label == theirs.label else ""
+            same_name = mine.constraint.label == theirs.constraint.label
+            what = _difference(first, mine, theirs) if same_name else ""
             if what:
                 raise ValueError(
-                    f"resolve: {theirs.label}: {what} than in the problem solved. Only the source "
-                    "and the values of conditions may be others; else solve again."
+                    f"resolve: {theirs.constraint.label}: {what} than in the problem solved. Only "
+                    "the source and the values of conditions may be others; else solve again."
                 )
-        if [term.label for term in terms] != labels:
-            raise ValueError(
-                f"resolve: expected conditions {labels}, got {[term.label for term in terms]}."
-            )
+        given = [term.constraint.label for term in terms]
+        if given != labels:
+            raise ValueError(f"resolve: expected conditions {labels}, got {given}.")
 
 
 def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: CollocationTerm) -> str:
@@ -109,13 +109,11 @@ def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: Collocati
         return "it holds at other points"
     if first.weight != second.weight:
         return f"its weight is {second.weight!r} rather than {first.weight!r}, other"
-    if eqx.tree_equal(first.operator, second.operator):
-        return ""
-    same = first.operator.order == second.operator.order and second.operator.linear
-    if same:
+    same = eqx.tree_equal(first.operator, second.operator)
+    if not same and first.operator.order == second.operator.order and second.operator.linear:
         bounds, x = problem.domain.bounds, jnp.asarray(mine.points.x)
         u, v = (on_waves(one.operator, bounds, x)[:, :-2] for one in (first, second))
-        same = bool(jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u)))
+        same = jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u))
     return "" if same else f"it has another operator, {second.operator!r},"
 
 

@@ -19,9 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .. import rows
 from .._runtime.compute import double_precision, quickly
-from ..geometry.boxes import AbstractSampler, Box, Gauss, Points
+from ..geometry.boxes import Box, Gauss
 from ..geometry.fields import as_field, evaluate
 from ..operators import AbstractOperator
 from .conditions import AbstractCondition, Constraint, Place, coordinate_name
@@ -30,42 +29,6 @@ DIRECTIONS = 8
 WAVE_NUMBER = np.pi
 #: Relative departure from linearity on test functions that is taken for round-off.
 LINEARITY = 1e-8
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CollocationTerm:
-    """A constraint at its collocation points: one term of the loss.
-
-    Attributes
-    ----------
-    constraint : Constraint
-    points : Points
-    data : array, shape (N,)
-        In the user's units.
-    size : float
-        Root mean square of the operator on waves of amplitude 1.
-    """
-
-    constraint: Constraint
-    points: Points
-    data: np.ndarray
-    size: float
-
-    @property
-    def label(self) -> str:
-        """That of the constraint."""
-        return self.constraint.label
-
-    @property
-    def weight(self) -> float:
-        """ε_k: the user's, or the one that makes the residual one in units of u."""
-        given = self.constraint.weight
-        return 1 / self.size**2 if given is None else given
-
-    def term(self, unit: float, weight: float) -> rows.Term:
-        """Return the term of the rows for u in a unit; ``weight`` is that of its mean square."""
-        data, operator = self.data[:, None] / unit, self.constraint.operator
-        return rows.Term(self.points, data, operator, jnp.asarray(weight))
 
 
 class LinearProblem:
@@ -87,6 +50,17 @@ class LinearProblem:
     exact : number, function or expression, optional
         The solution, where known, for tests and convergence studies.
     name : str
+
+    Attributes
+    ----------
+    equation : str
+        The equation in one line, as it was stated.
+    linear : bool
+        Whether the operator is, and with it those of all conditions.
+    order : int
+        The highest derivative in the equation or a condition.
+    constraints : list of Constraint
+        The equation, then those of all conditions; points of no two conditions are alike.
 
     Raises
     ------
@@ -124,13 +98,17 @@ class LinearProblem:
         self.weight = weight
         self.exact = None if exact is None else as_field(exact)
         self.times = tuple(t for c in self.conditions for t in c.times)
-        #: The equation, then those of all conditions; points of no two conditions are alike.
-        self.constraints = [Constraint("Equation", self.operator, self.source, weight)] + [
+        self.linear, self.equation = (
+            operator.linear,
+            f"{operator!r} = {self.source!r} in {domain!r}",
+        )
+        stated = [Constraint("Equation", self.operator, self.source, weight)] + [
             dataclasses.replace(constraint, stream=constraint.stream + 101 * number)
             for number, condition in enumerate([*self.conditions, *self.data], 1)
             for constraint in condition.constraints(self)
         ]
-        self._sizes = [self._examined(constraint) for constraint in self.constraints]
+        self.constraints = [dataclasses.replace(c, size=self._size(c)) for c in stated]
+        self.order = max(constraint.operator.order for constraint in stated)
 
     def faces(self, place: Place) -> list[tuple[int, float]]:
         """Return the (axis, value) pairs that a place names.
@@ -173,21 +151,6 @@ class LinearProblem:
         sign = -1.0 if abs(value - lower) < abs(value - upper) else 1.0
         return tuple(sign if i == axis else 0.0 for i in range(self.domain.n_inputs))
 
-    @property
-    def equation(self) -> str:
-        """The equation in one line, as it was stated."""
-        return f"{self.stated!r} = {self.source!r} in {self.domain!r}"
-
-    @property
-    def linear(self) -> bool:
-        """Whether the operator and those of all conditions are linear."""
-        return self.operator.linear
-
-    @property
-    def order(self) -> int:
-        """The highest derivative in the equation or a condition."""
-        return max(constraint.operator.order for constraint in self.constraints)
-
     def exact_values(self, x: np.ndarray) -> np.ndarray:
         """Return the exact solution at N points, (N,).
 
@@ -199,28 +162,6 @@ class LinearProblem:
         if self.exact is None:
             raise ValueError(f"{self.name}: no exact solution was given.")
         return evaluate(self.exact, self.domain.names, x)
-
-    def collocate(
-        self, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0
-    ) -> list[CollocationTerm]:
-        """Return the equation at about ``n`` points and the conditions at ``n_face`` a face."""
-        terms = []
-        for constraint, size in zip(self.constraints, self._sizes, strict=True):
-            points = constraint.points(self.domain, sampler, n, n_face, seed)
-            if len(points):
-                data = constraint.values(self.domain, points.x)
-                terms.append(CollocationTerm(constraint, points, data, size))
-        return terms
-
-    def unit(self, terms: Sequence[CollocationTerm]) -> float:
-        """Return the scale of u: the largest root mean square of data over operator size.
-
-        It is 1 where the operator is not linear, and would not carry a factor through.
-        """
-        if not self.linear:
-            return 1.0
-        sizes = [float(np.sqrt(np.mean(t.data**2))) / t.size for t in terms]
-        return max(sizes) or 1.0
 
     def with_data(
         self, source: Any = None, conditions: Sequence[AbstractCondition] | None = None
@@ -236,7 +177,7 @@ class LinearProblem:
             name=self.name,
         )
 
-    def _examined(self, constraint: Constraint) -> float:
+    def _size(self, constraint: Constraint) -> float:
         """Return the operator's size: root mean square of L w over waves of amplitude 1.
 
         Raises
@@ -246,7 +187,7 @@ class LinearProblem:
         """
         operator, domain = constraint.operator, self.domain
         points = constraint.points(domain, Gauss(5), 1, 1, 0)
-        if not len(points):  # the part of a face that ``where`` selects lies between them
+        if not len(points.x):  # the part of a face that ``where`` selects lies between them
             whole = dataclasses.replace(constraint, where=None)
             points = whole.points(domain, Gauss(5), 1, 1, 0)
         x = points.x

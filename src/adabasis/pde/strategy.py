@@ -109,6 +109,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         fixed = sampler.count(self.n_inputs)
         self.widest = None if fixed is None else max(8, first.n_rows // 2)
         self.ridge = asked.fixed_ridge or NO_RIDGE
+        self._last_rows = 64, first
         self._last_drawn: tuple[AbstractBasis | None, Parameters] = None, None
 
     @functools.cached_property
@@ -117,8 +118,11 @@ class EquationTask(AbstractTask[EquationCandidate]):
         return jax.random.key(self.asked.random_state, impl="rbg")
 
     def rows(self, width: int) -> CollocationRows:
-        """Return the rows for so many functions."""
-        return rows_for(self.problem, width, self.sampler, self.unit)
+        """Return the rows for so many functions; the last ones are kept for the next slope."""
+        if self._last_rows[0] != width:
+            rows = rows_for(self.problem, width, self.sampler, self.unit)
+            self._last_rows = width, rows
+        return self._last_rows[1]
 
     def on_domain(self, basis: AbstractBasis) -> AbstractBasis:
         """Return a basis of the unit box as functions of the problem's domain."""

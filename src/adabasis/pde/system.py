@@ -15,16 +15,59 @@ from .. import lstsq
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
-from ..geometry.boxes import AbstractSampler, Sobol
+from ..geometry.boxes import AbstractSampler, Points, Sobol
 from ..operators import Identity
 from ..rows import Term, assemble, design, evaluate
-from .problem import CollocationTerm, LinearProblem
+from .conditions import Constraint
+from .problem import LinearProblem
 
 #: Relative ridge on unit-norm columns: as accurate as a truncated SVD, several times cheaper.
 RIDGE = 1e-13
 ROWS_PER_FUNCTION = 2.0
 FRESH_SEED = 7_919
 FRESH_POINTS = 2048
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CollocationTerm:
+    """A constraint at its collocation points: one term of the loss.
+
+    Attributes
+    ----------
+    constraint : Constraint
+    points : Points
+    data : array, shape (N,)
+        In the user's units.
+    """
+
+    constraint: Constraint
+    points: Points
+    data: np.ndarray
+
+    def term(self, unit: float, factor: float = 1.0, *, scaled: bool = False) -> Term:
+        """Return the term of the rows for u in a unit.
+
+        Its weight ε_k is the user's or, if there is none or it is to be ``scaled``, the one that
+        makes the residual one in units of u, times ``factor``.
+        """
+        constraint = self.constraint
+        given = None if scaled else constraint.weight
+        weight = factor / constraint.size**2 if given is None else given
+        data = self.data[:, None] / unit
+        return Term(self.points, data, constraint.operator, jnp.asarray(weight))
+
+
+def collocate(
+    problem: LinearProblem, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0
+) -> list[CollocationTerm]:
+    """Return the equation at about ``n`` points and the conditions at ``n_face`` a face."""
+    terms = []
+    for constraint in problem.constraints:
+        points = constraint.points(problem.domain, sampler, n, n_face, seed)
+        data = constraint.values(problem.domain, points.x)
+        if len(data):
+            terms.append(CollocationTerm(constraint, points, data))
+    return terms
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,7 +99,7 @@ class CollocationRows:
 
     def scaled(self) -> list[Term]:
         """Return all terms in units of u, weights given being left aside."""
-        return [term.term(self.unit, 1 / term.size**2) for term in self.terms]
+        return [term.term(self.unit, scaled=True) for term in self.terms]
 
     def data(self, problem: LinearProblem) -> list[np.ndarray]:
         """Return the data of a problem with the same constraints at these points, a term each."""
@@ -68,25 +111,31 @@ class CollocationRows:
 
     def weighted(self, weight: float = 1.0) -> list[Term]:
         """Return all terms, the weights of conditions times ``weight``² where none was given."""
-        factors = [weight**2 if t.constraint.weight is None else 1.0 for t in self.terms]
-        factors[0] = 1.0
-        return [t.term(self.unit, t.weight * f) for t, f in zip(self.terms, factors, strict=True)]
+        equation, *conditions = self.terms
+        others = [term.term(self.unit, weight**2) for term in conditions]
+        return [equation.term(self.unit), *others]
 
 
 def rows_for(
     problem: LinearProblem, width: int, sampler: AbstractSampler, unit: float | None = None
 ) -> CollocationRows:
-    """Return rows for ``width`` functions, twice as many inside, more on faces."""
+    """Return rows for ``width`` functions, twice as many inside, more on faces.
+
+    The unit of u is by default the largest root mean square of data over the size of the operator;
+    it is 1 where the operator is not linear, and would not carry a factor through.
+    """
     d = problem.domain.n_inputs
     n_face = max(2, int(3 * width ** ((d - 1) / d)))
-    terms = problem.collocate(sampler, int(ROWS_PER_FUNCTION * width), n_face)
-    return CollocationRows(problem, terms, problem.unit(terms) if unit is None else unit)
+    terms = collocate(problem, sampler, int(ROWS_PER_FUNCTION * width), n_face)
+    if unit is None and problem.linear:
+        unit = max(float(np.sqrt(np.mean(t.data**2))) / t.constraint.size for t in terms)
+    return CollocationRows(problem, terms, unit or 1.0)
 
 
 def fresh_rows(problem: LinearProblem, unit: float) -> CollocationRows:
     """Return rows at points no solve has seen."""
     n_face = 256 if problem.domain.n_inputs > 1 else 1
-    terms = problem.collocate(Sobol(), FRESH_POINTS, n_face, FRESH_SEED)
+    terms = collocate(problem, Sobol(), FRESH_POINTS, n_face, FRESH_SEED)
     return CollocationRows(problem, terms, unit)
 
 
