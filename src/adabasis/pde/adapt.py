@@ -21,8 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
-from ..geometry.boxes import Gauss, bounding_box, unit_box
-from ..geometry.fields import coordinates
+from ..geometry import Gauss, bounding_box, coordinates, unit_box
 from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING

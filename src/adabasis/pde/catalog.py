@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry.boxes import Box
-from ..geometry.fields import coordinates
+from ..geometry import Box, coordinates
 from ..operators import Biharmonic, Identity, Laplacian, Partial, UserOperator
 from .conditions import Condition, Dirichlet, Initial, Neumann
 from .problem import LinearProblem

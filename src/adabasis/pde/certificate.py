@@ -18,7 +18,6 @@ from .. import lstsq
 from .._runtime.compute import quickly
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis
-from ..lstsq import Status
 from ..operators import Identity
 from ..rows import evaluate
 from ..train import History, StopReason
@@ -194,7 +193,7 @@ def certified(
         p,
         _verdict(problem, misfit, examined, estimate, terms),
     )
-    status = Status.FULL_RANK if rank == p else Status.RANK_DEFICIENT
+    status = lstsq.Status.FULL_RANK if rank == p else lstsq.Status.RANK_DEFICIENT
     loss = misfit.equation**2 + misfit.conditions**2
     return {
         "basis": best.basis,
@@ -203,7 +202,7 @@ def certified(
         "coefficients": best.coefficients,
         "rank": rank,
         "singular_values": best.system.singular_values,
-        "status": Status.UNDERDETERMINED if examined.undetermined else status,
+        "status": lstsq.Status.UNDERDETERMINED if examined.undetermined else status,
         "stop_reason": run.stop_reason if run else StopReason.SOLVED,
         "history": run.history if run else History.of_one_solve(loss, float(p)),
         "validation_error": best.validation_error,

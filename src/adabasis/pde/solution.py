@@ -293,9 +293,6 @@ def grid(bounds: np.ndarray, per_side: int) -> tuple[np.ndarray, np.ndarray]:
     number = np.arange(per_side**d).reshape((per_side,) * d)
     low, high = slice(None, -1), slice(1, None)
     square = [(low, low), (high, low), (high, high), (low, high)]
-    corners: list[tuple[slice, ...]] = [(low,), (high,)]
-    if d == 2:
-        corners = list(square)
-    elif d == 3:
-        corners = [(*ab, c) for c in (low, high) for ab in square]
-    return x, np.stack([number[c].ravel() for c in corners], axis=1)
+    cube = [(*ab, c) for c in (low, high) for ab in square]
+    corners: Any = {1: [low, high], 2: square, 3: cube}[d]
+    return x, np.stack([number[corner].ravel() for corner in corners], axis=1)

@@ -321,7 +321,7 @@ class Factor:
     def solve(self, data: Sequence[np.ndarray]) -> np.ndarray:
         """Return the coefficients (P, K) for K right-hand sides: (N_k, K) for each term."""
         right = jnp.asarray(np.concatenate(data))
-        return np.asarray(_substituted(self.rows, self.roots, right))
+        return np.asarray(self.rows.solve(self.roots * right))
 
     def misfits(self, c: np.ndarray, data: Sequence[np.ndarray]) -> tuple[list[Misfit], np.ndarray]:
         """Return the misfits of K right-hand sides and u at the equation's points, (N, K).
@@ -356,8 +356,3 @@ def _factored(
     factor = lstsq.orthonormalize(design(terms, basis, parameters), RIDGE**2, ridge)
     unseen = [design([term], basis, parameters) for term in fresh]
     return roots, factor, unseen, evaluate(Identity(), basis, parameters, x)
-
-
-@quickly(jax.jit)
-def _substituted(factor: lstsq.OrthonormalFactor, roots: Array, right: Array) -> Array:
-    return factor.solve(roots * right)
