@@ -79,13 +79,12 @@ class AdaptiveStrategy(EquationStrategy):
         functions, rows = task.on_domain(basis), task.rows(TRAINING_WIDTH)
         objective = Objective(rows.weighted(), task.ridge.value, functions)
         rounds = not (task.problem.linear or trainer.joint)
+        run_by = train_in_rounds if rounds else train
         for restart in range(search.asked.restarts(RESTARTS)):
             began, key = time.perf_counter(), jax.random.fold_in(task.key, restart)
             initial = functions.init(key, jnp.asarray(unit_box(task.n_inputs)))
             steps_key = jax.random.fold_in(key, 1)
-            run = search.trained(
-                trainer, objective, initial, key=steps_key, run=train_in_rounds if rounds else train
-            )
+            run = search.trained(trainer, objective, initial, key=steps_key, tol=None, run=run_by)
             label = f"{basis!r}, moved by {type(trainer).__name__}, restart {restart}"
             system = CollocationSystem(functions, run.parameters, rows, 1.0, task.ridge.value)
             search.add(task.judged(basis, system, label, began, run=run, initial=initial))

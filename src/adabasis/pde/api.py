@@ -52,7 +52,7 @@ def solve(
     max_seconds : float
         The best candidate by then is returned.
     tol : float, optional
-        Relative residual that is good enough to stop the search, and a training run.
+        Relative residual on fresh points that is good enough to stop the search.
     n_restarts : int or "auto"
         Draws of moved functions, at most. ``"auto"``: 3.
     ridge : float or "auto"

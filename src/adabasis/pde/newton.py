@@ -36,8 +36,7 @@ from ..train import (
 )
 from .system import ridged
 
-MOST_STEPS = 30
-HALVINGS = 6
+MOST_STEPS, HALVINGS = 30, 6
 #: Relative fall of the loss below which a step was the last one.
 CONVERGED = 1e-2
 #: Linearisations that a trainer's usual number of steps is shared among; after a round that did

@@ -203,7 +203,7 @@ class Search(Generic[AnyCandidate]):
         *,
         key: Any,
         validation: Any = None,
-        tol: float = 0.0,
+        tol: float | None = 0.0,
         run: Callable[..., Run] = train,
     ) -> Run:
         """Train within what is left of the budgets.
@@ -212,14 +212,16 @@ class Search(Generic[AnyCandidate]):
         ----------
         trainer, objective, initial, key, validation
             As for :func:`adabasis.train.train`.
-        tol : float
-            The least relative residual that a run need not go below, if the user's is not larger.
+        tol : float or None
+            The least relative residual that a run need not go below, if the user's is not larger;
+            ``None`` where the user's is no residual of these rows.
         run : callable
             What trains, instead of :func:`adabasis.train.train`.
         """
         asked = self.asked.max_steps
         steps = self.task.usual_steps if asked is None else asked
-        budget = Budget.of(trainer, steps, max(self.asked.tol or 0.0, tol))
+        goal = 0.0 if tol is None else max(self.asked.tol or 0.0, tol)
+        budget = Budget.of(trainer, steps, goal)
         left = max(self.deadline - time.perf_counter(), 0.0)
         done = run(
             trainer,
