@@ -93,8 +93,15 @@ def key(seed=0):
 
 
 def draw(basis, box=BOXES["unit 2-D"], seed=0):
-    """Return parameters of a basis."""
-    return basis.init(key(seed), jnp.asarray(box))
+    """Return parameters of a basis, drawn once for each basis, box and seed."""
+    wide = jax.config.jax_enable_x64
+    return _drawn(basis, np.asarray(box, dtype=float).tobytes(), seed, wide)
+
+
+@functools.cache
+def _drawn(basis, box, seed, wide):
+    bounds = np.frombuffer(box).reshape(-1, 2)
+    return basis.init(key(seed), jnp.asarray(bounds))
 
 
 def points(box=BOXES["unit 2-D"], n=ROWS, seed=0):

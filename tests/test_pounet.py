@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -284,8 +285,14 @@ def test_another_number_of_inputs_is_named(model):
         model(np.zeros((3, 2)))
 
 
+@eqx.filter_jit
+def compiled(method, *arguments):
+    """Call a method of a basis as one program: one by one, its operations take longer."""
+    return method(*arguments)
+
+
 def tie_of(basis, parameters, x):
-    return np.asarray(basis.ties(jnp.asarray(x), parameters))
+    return np.asarray(compiled(basis.ties, jnp.asarray(x), parameters))
 
 
 def test_a_tie_is_the_jump_at_the_border_whatever_the_sharpness():
@@ -295,7 +302,7 @@ def test_a_tie_is_the_jump_at_the_border_whatever_the_sharpness():
     for factor in (1.0, 1e9):
         sharp = parameters._replace(partition=jnp.asarray(factor * weights))
         border = 2.0 / 5.0 / np.sqrt(3.0)
-        pieces = np.asarray(KINKS.pieces(jnp.array([border]), sharp, jnp.asarray(c)))
+        pieces = np.asarray(compiled(KINKS.pieces, jnp.array([border]), sharp, jnp.asarray(c)))
         at = tie_of(KINKS, sharp, [border]) @ c
         assert_close(np.abs(at), np.abs(pieces[0] - pieces[1]), 1e-6)
         off = tie_of(KINKS, sharp, [border - 0.15]) @ c
@@ -306,11 +313,11 @@ def test_a_tie_is_the_jump_at_the_border_whatever_the_sharpness():
 def test_one_polynomial_has_no_ties():
     parameters, x = draw(KINKS), jnp.asarray(points())
     one = np.random.default_rng(0).normal(size=(6, 1))
-    local = jax.vmap(lambda p: KINKS._local(p, parameters)[0])(x)
+    local = jax.jit(jax.vmap(lambda p: KINKS._local(p, parameters)[0]))(x)
     target = np.asarray(local @ one)
-    design = np.asarray(rows.evaluate(Identity(), KINKS, parameters, x))
+    design = np.asarray(compiled(rows.evaluate, Identity(), KINKS, parameters, x))
     c = np.linalg.lstsq(design, target)[0]
-    ties = rows.TieTerm(Points(x, np.ones(len(x))), 1).design(KINKS, parameters)
+    ties = compiled(rows.TieTerm(Points(x, np.ones(len(x))), 1).design, KINKS, parameters)
     assert np.abs(ties).max() > 0.1
     assert np.abs(ties @ c).max() < 1e-10
 
@@ -321,7 +328,7 @@ def test_ties_pull_a_hard_border_to_where_the_polynomials_meet():
     x = np.linspace(0, 1, 64)[:, None]
     y = np.abs(x - 0.4142)
     off = jnp.array([[0.0, 0.0], [-0.5, np.sqrt(1 / 3)]]) * 1e6
-    start = basis.recentred(off, jnp.asarray(x))
+    start = compiled(basis.recentred, off, jnp.asarray(x))
     term = rows.Term(Points(x, np.ones(64)), y)
     for tied, moves in ((rows.tied(term, basis), True), ([term], False)):
         run = train(LSGN(), Objective(tied, 0.0, basis), start, key=key(), budget=Budget(40))

@@ -1,16 +1,32 @@
 """Figures of partition of unity networks: the error estimate holds, rates are those fitted."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
-from adabasis.experiments import cross_sine, error_estimate
+from adabasis.experiments import EXPERIMENTS, cross_sine, error_estimate
+
+from .test_experiments import assert_written
 
 CONFIG = error_estimate.Config((1, 3), (0, 1), 1, 3)
 
 
 @pytest.fixture(scope="module")
-def cells():
-    return error_estimate.run(CONFIG)["cells"]
+def written(tmp_path_factory):
+    experiment = dataclasses.replace(EXPERIMENTS["error-estimate"], quick=CONFIG)
+    return experiment.reproduce(tmp_path_factory.mktemp("figures"), full=False)
+
+
+@pytest.fixture(scope="module")
+def cells(written):
+    return json.loads(written[0].read_text())["cells"]
+
+
+def test_the_record_and_the_pictures_are_written(written):
+    """As :mod:`tests.test_experiments` asks of the other figures."""
+    assert_written(written, CONFIG)
 
 
 def test_the_estimate_lies_above_the_measurement_everywhere(cells):

@@ -160,7 +160,7 @@ def test_a_home_that_cannot_be_written_is_no_error(monkeypatch):
     monkeypatch.setenv("HOME", "file")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     write(frame())
-    process = started("fit", "t.csv", "--target", "y", *FAST)
+    process = started("fit", "t.csv", "--target", "y", *FAST, "--holdout", "0")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "Written" in out
@@ -173,7 +173,9 @@ def test_a_home_that_cannot_be_written_is_no_error(monkeypatch):
 def test_compiled_code_is_kept_for_the_next_command(monkeypatch, tmp_path):
     monkeypatch.setenv("ADABASIS_CACHE", str(tmp_path / "kept"))
     write(frame())
-    process = started("fit", "t.csv", "--target", "y", *FAST, "--quiet")
+    process = started(
+        "fit", "t.csv", "--target", "y", *FAST, "--quiet", "--no-report", "--holdout", "0"
+    )
     assert process.communicate(timeout=300) == ("", "")
     assert process.returncode == 0
     assert os.listdir("kept")
