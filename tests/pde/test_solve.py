@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 
+import jax
+import jax.numpy as jnp
 import meshio
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from adabasis._runtime.compute import numerics
 from adabasis.geometry.boxes import Cartesian
 from adabasis.models.record import Ridge
 from adabasis.pde import catalog, strategy
+
+from ..laws import assert_close
 
 x, t = pde.coordinates("x", "t")
 LINE = ab.Box(x=(0, 1))
@@ -127,6 +131,36 @@ def test_the_parts_of_a_pounet_move_to_where_a_layer_is():
     )
     assert moved.error() <= 1e-4 * drawn.error()
     assert moved.error() <= moved.certificate.error_estimate
+
+
+def test_the_ties_of_a_basis_hold_inside_a_solution():
+    """A wrapper once lost them on the way, without a word."""
+    problem = pde.LinearProblem(
+        LINE, op.Partial(x, 2), lambda x: np.where(x < 0.45, 0.0, 3.0), [pde.Dirichlet(0.0, on=x)]
+    )
+    jumps = []
+    for continuity in (0.0, 1e4):
+        basis = ab.PartitionBasis(3, 3, partition="affine", continuity=continuity, reach=0.1)
+        u = ab.solve(problem, basis, method="frozen")
+        places = jnp.linspace(0.01, 0.99, 60)[:, None]
+        rows = jax.vmap(lambda z, u=u: u.basis.ties(z, u.parameters))(places)
+        jumps.append(float(np.sqrt(np.mean((np.asarray(rows) @ u.coefficients) ** 2))))
+        (again,) = u.resolve([problem.with_data()])
+        assert_close(again.coefficients, u.coefficients, 1e-7)
+    assert jumps[1] < 1e-2 * jumps[0]
+
+
+def test_an_equation_in_time_alone_has_no_characteristics():
+    (t,) = pde.coordinates("t")
+    root = pde.LinearProblem(
+        ab.Box(t=(0, 1)),
+        op.Partial(t),
+        lambda t: np.sqrt(np.abs(t - 0.377)),
+        [pde.Initial(1.0, at=(t, 0.0))],
+    )
+    u = ab.solve(root, max_steps=2, n_restarts=1)
+    end = 1 + (0.377**1.5 + 0.623**1.5) / 1.5
+    assert abs(float(u([[1.0]])[0]) - end) < 1e-2
 
 
 def test_other_right_hand_sides_cost_no_new_solve_and_give_the_same():

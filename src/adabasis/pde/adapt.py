@@ -77,7 +77,7 @@ class AdaptiveStrategy(EquationStrategy):
         """Train a basis from several draws until one solves the problem, then solve once more."""
         task, search = self.task, self.search
         functions, rows = task.on_domain(basis), task.rows(TRAINING_WIDTH)
-        objective = Objective(rows.weighted(), task.ridge.value, functions)
+        objective = Objective(rows.weighted(1.0, functions), task.ridge.value, functions)
         rounds = not (task.problem.linear or trainer.joint)
         run_by = train_in_rounds if rounds else train
         for restart in range(search.asked.restarts(RESTARTS)):
@@ -109,12 +109,12 @@ class AdaptiveStrategy(EquationStrategy):
     def characteristics(self) -> WarpedBasis | None:
         """Return a basis of functions of ξ, or ``None`` where the problem has no such coordinates.
 
-        It has them where the operator has no term without derivatives and there is an initial
-        value.
+        It has them where the operator has no term without derivatives, there is an initial value
+        and a coordinate besides the time.
         """
         problem = self.task.problem
         start = next((c for c in problem.conditions if isinstance(c, Initial)), None)
-        if start is None or not _kills_constants(problem):
+        if start is None or problem.domain.n_inputs == 1 or not _kills_constants(problem):
             return None
         time_name = coordinate_name(start.at[0])
         inner: EquationCandidate | None = None

@@ -63,7 +63,7 @@ def linearised(
     u = Expansion(basis, parameters, c)
 
     def at_u(term: rows.Term) -> rows.Term:
-        if term.operator.linear:
+        if term.linear:
             return term
         derivative, x = Linearised(term.operator, u), jnp.asarray(term.points.x)
         values, images = jax.vmap(term.operator(u))(x), jax.vmap(derivative(u))(x)

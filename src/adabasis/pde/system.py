@@ -17,7 +17,7 @@ from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
 from ..geometry.boxes import AbstractSampler, Points, Sobol
 from ..operators import Identity
-from ..rows import Term, assemble, design, evaluate
+from ..rows import AbstractTerm, Term, TieTerm, assemble, design, evaluate
 from .conditions import Constraint
 from .problem import LinearProblem
 
@@ -109,11 +109,18 @@ class CollocationRows:
             for number, term in zip(numbers, self.terms, strict=True)
         ]
 
-    def weighted(self, weight: float = 1.0) -> list[Term]:
-        """Return all terms, the weights of conditions times ``weight``² where none was given."""
+    def weighted(
+        self, weight: float = 1.0, basis: AbstractBasis | None = None
+    ) -> list[AbstractTerm]:
+        """Return all terms, the weights of conditions times ``weight``² where none was given.
+
+        A basis adds its ties at the equation's points, if it has any.
+        """
         equation, *conditions = self.terms
         others = [term.term(self.unit, weight**2) for term in conditions]
-        return [equation.term(self.unit), *others]
+        tied = basis is not None and basis.tie_weight
+        ties = [TieTerm(equation.points, 1, tied)] if tied else []
+        return [equation.term(self.unit), *others, *ties]
 
 
 def rows_for(
@@ -140,7 +147,9 @@ def fresh_rows(problem: LinearProblem, unit: float) -> CollocationRows:
 
 
 @quickly()
-def reduced(basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term]) -> lstsq.Reduction:
+def reduced(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[AbstractTerm]
+) -> lstsq.Reduction:
     """Return the reduction of the rows of terms."""
     block = assemble(terms, basis, parameters)
     return lstsq.reduce(block.matrix, block.rhs)
@@ -150,7 +159,7 @@ def reduced(basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term])
 def solved(
     basis: AbstractBasis,
     parameters: Parameters,
-    terms: Sequence[Term],
+    terms: Sequence[AbstractTerm],
     ridge: float,
     method: str = "triangular",
 ) -> tuple[Array, Array]:
@@ -262,9 +271,9 @@ class CollocationSystem:
     triangle: Array | None = None
 
     @property
-    def terms(self) -> list[Term]:
-        """The weighted terms."""
-        return self.rows.weighted(self.weight)
+    def terms(self) -> list[AbstractTerm]:
+        """The weighted terms, ties of the basis among them."""
+        return self.rows.weighted(self.weight, self.basis)
 
     def values(self, x: np.ndarray, c: AnyArray) -> np.ndarray:
         """Return Φ c at N points, (N,)."""
@@ -320,8 +329,9 @@ class Factor:
 
     def solve(self, data: Sequence[np.ndarray]) -> np.ndarray:
         """Return the coefficients (P, K) for K right-hand sides: (N_k, K) for each term."""
-        right = jnp.asarray(np.concatenate(data))
-        return np.asarray(self.rows.solve(self.roots * right))
+        right = np.concatenate(data)
+        ties = np.zeros((len(self.roots) - len(right), right.shape[1]))  # a basis may have some
+        return np.asarray(self.rows.solve(self.roots * np.concatenate([right, ties])))
 
     def misfits(self, c: np.ndarray, data: Sequence[np.ndarray]) -> tuple[list[Misfit], np.ndarray]:
         """Return the misfits of K right-hand sides and u at the equation's points, (N, K).
@@ -346,7 +356,7 @@ class Factor:
 def _factored(
     basis: AbstractBasis,
     parameters: Parameters,
-    terms: Sequence[Term],
+    terms: Sequence[AbstractTerm],
     ridge: float,
     fresh: Sequence[Term],
     x: Array,
