@@ -15,7 +15,7 @@ from adabasis.pde import adapt, certificate, strategy, system
 from adabasis.pou import candidates as segmented
 from adabasis.pou.segmentation import LocalFits
 from adabasis.pou.starts import SegmentationOptions
-from adabasis.pou.strategy import PieceTask
+from adabasis.pou.strategy import POUNetTask
 from adabasis.regression import bases
 from adabasis.regression.strategy import RegressionStrategy, RegressionTask
 from adabasis.selection.task import Prepared
@@ -255,10 +255,10 @@ def trained(error, loss, tied=0.0):
 )
 def test_an_exact_fit_goes_before_one_that_is_better_on_few_rows(worse, loss, first):
     found = [trained(1e-2, 1.0), trained(worse * 1e-2, loss)]
-    assert PieceTask.ranked(object.__new__(PieceTask), found)[0] is found[first]
+    assert POUNetTask.ranked(object.__new__(POUNetTask), found)[0] is found[first]
 
 
 @pytest.mark.parametrize(("worse", "first"), [(1.09, 1), (1.11, 0)])
 def test_ties_go_before_what_is_better_by_chance(worse, first):
     found = [trained(1e-2, 1.0), trained(worse * 1e-2, 1.0, tied=1e4)]
-    assert PieceTask.ranked(object.__new__(PieceTask), found)[0] is found[first]
+    assert POUNetTask.ranked(object.__new__(POUNetTask), found)[0] is found[first]

@@ -1,4 +1,4 @@
-"""The front door for data: exact where it can be, unit-free, honest, and never in the way."""
+"""The public function for data: exact where it can be, unit-free, honest, and never in the way."""
 
 import dataclasses
 import math

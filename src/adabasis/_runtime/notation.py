@@ -1,6 +1,6 @@
 """The shapes every signature speaks of.
 
-N points, D inputs, P basis functions, Q outputs. Arrays are float64 inside the front doors;
+N points, D inputs, P basis functions, Q outputs. Arrays are float64 inside the public functions;
 where a caller works with JAX directly, the dtype of the arguments is kept.
 """
 

@@ -218,7 +218,7 @@ class FrozenFeatures(AbstractActivated):
         Number of random functions; P = width + 1 + D.
     activation : str or callable
     scale : float or "auto"
-        The factor s on all slopes: larger for rougher targets. ``"auto"`` lets the front doors
+        The factor s on all slopes: larger for rougher targets. With ``"auto"`` public functions
         choose it from the data by leave-one-out error; a bare :meth:`init` takes it as 1.
 
     Raises

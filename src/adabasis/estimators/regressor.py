@@ -70,7 +70,7 @@ class AbstractEstimator(BaseEstimator):
         return X, y, sample_weight
 
     def _settings(self) -> dict[str, Any]:
-        # The parameters as the front door takes them.
+        # The parameters as the public function takes them.
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)

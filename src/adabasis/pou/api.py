@@ -21,7 +21,7 @@ from ..models.record import Asked
 from ..selection.search import Candidate, Search
 from ..selection.task import Prepared
 from .starts import STARTS, SegmentationOptions
-from .strategy import PieceStrategy, PieceTask
+from .strategy import POUNetStrategy, POUNetTask
 
 
 def fit_pounet(
@@ -121,8 +121,8 @@ def fit_pounet(
         "fit_pounet", X, y, sample_weight, validation, random_state, split_by_default=True
     )
     _check(wanted, partition, data)
-    task = PieceTask(asked, data)
-    return search.run(task, PieceStrategy(search, task, wanted, partition).run)
+    task = POUNetTask(asked, data)
+    return search.run(task, POUNetStrategy(search, task, wanted, partition).run)
 
 
 def _number(name: str, value: Any, least: int) -> int | None:

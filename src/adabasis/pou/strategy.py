@@ -54,7 +54,7 @@ TIED_MORE = 1e2
 SLACK = 8
 
 
-class PieceTask(RegressionTask):
+class POUNetTask(RegressionTask):
     """Least squares on the functions of partition of unity networks.
 
     Attributes
@@ -130,7 +130,7 @@ class PieceTask(RegressionTask):
         yield f"{count} of the {asked} partitions asked for: {why}."
 
 
-class PieceStrategy(RegressionStrategy):
+class POUNetStrategy(RegressionStrategy):
     """Ways to look for partition of unity networks.
 
     Attributes
@@ -139,15 +139,17 @@ class PieceStrategy(RegressionStrategy):
     partition : str or AbstractPartition
     """
 
+    task: POUNetTask
+
     def __init__(
         self,
         search: Search[Candidate],
-        task: PieceTask,
+        task: POUNetTask,
         wanted: SegmentationOptions,
         partition: str | AbstractPartition,
     ) -> None:
         super().__init__(search, task)
-        self.pieces, self.wanted, self.partition = task, wanted, partition
+        self.wanted, self.partition = wanted, partition
         self.fold = 0 if task.data.folds else None
         self.seen = _held_out(task.data.fold(0)[1])
 
@@ -251,7 +253,7 @@ class PieceStrategy(RegressionStrategy):
 
     def _redraw(self, segmentation: Segmentation) -> None:
         """Draw the borders of an exact fit anew, each held-out row in the piece that fits it."""
-        first = self.pieces.exact(self.search.found)
+        first = self.task.exact(self.search.found)
         if self.seen is None or first is None or not _is_of(segmentation, first.basis):
             return
         assert isinstance(first.basis, PartitionBasis)

@@ -62,7 +62,7 @@ def default_bases(
     residual: bool = False,
     init: Any = "box",
 ) -> list[AbstractBasis]:
-    """Return the bases that the front doors compare when none is named.
+    """Return the bases that the public functions compare when none is named.
 
     Frozen features of a few widths that N rows can support, and two networks to train: a trained
     function is worth many frozen ones.
