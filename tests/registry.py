@@ -88,7 +88,7 @@ REGISTRY = FUNCTIONS | STARTS
 
 
 def key(seed=0):
-    """Return a key of the kind the public functions use, which compiles faster than JAX' default."""
+    """Return a key as the public functions use; it compiles faster than JAX' default."""
     return jax.random.key(seed, impl="rbg")
 
 
