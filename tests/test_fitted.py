@@ -11,7 +11,7 @@ from adabasis.models import fitted as fitted_module
 from adabasis.operators import Identity, Partial
 
 from .laws import assert_close, assert_derivative, assert_same_bits
-from .registry import FUNCTIONS, fitted, points
+from .registry import FUNCTIONS, evaluate, fitted, points
 
 pytestmark = pytest.mark.strict_promotion
 
@@ -31,12 +31,12 @@ def inside(model, n=64):
 def test_values_are_the_maps_around_the_basis(model):
     x = inside(model)
     z = (x - model.input_map.shift) / model.input_map.scale
-    phi = np.asarray(rows.evaluate(Identity(), BASIS, model.parameters, z))
+    phi = np.asarray(evaluate(Identity(), BASIS, model.parameters, z))
     expected = 7.0 + np.array([1e-3, 2e-3]) * (phi @ model.coefficients)
     assert_close(model(x), expected, 1e-14)
     assert_same_bits(model.apply(Identity(), x), model(x))
     assert_close(model.functions(x), phi, 1e-14)
-    initial = rows.evaluate(Identity(), BASIS, model.initial_parameters, z)
+    initial = evaluate(Identity(), BASIS, model.initial_parameters, z)
     assert_close(model.functions(x, initial=True), initial, 1e-14)
 
 

@@ -11,7 +11,7 @@ from adabasis.geometry.boxes import Points, bucket, pad_points, pad_rows, padded
 from adabasis.operators import Identity, Partial
 
 from .laws import assert_close, assert_derivative, assert_same_rows
-from .registry import FUNCTIONS, ROWS, design, draw, points, smooth_functions
+from .registry import FUNCTIONS, ROWS, design, draw, evaluate, jacobian, points, smooth_functions
 
 pytestmark = pytest.mark.strict_promotion
 
@@ -53,7 +53,7 @@ def test_the_loss_of_several_terms_is_their_weighted_sum(parameters):
     assert block.matrix.shape == (2 * ROWS, BASIS.size(2))
     expected = 0.0
     for term in terms:
-        values = rows.evaluate(term.operator, BASIS, parameters, term.points.x) @ c
+        values = evaluate(term.operator, BASIS, parameters, term.points.x) @ c
         squares = np.sum((values - term.data) ** 2, axis=1)
         expected += term.weight * np.average(squares, weights=term.points.weight)
     assert_close(np.sum((block.matrix @ c - block.rhs) ** 2), expected, 1e-13)
@@ -112,7 +112,7 @@ def test_a_coupled_term_is_the_block_matrix_of_the_system(parameters):
     term = rows.CoupledTerm(Points(x, w), y, operators, weight=0.3)
     block = rows.assemble([term], BASIS, parameters)
     phi = design(NAME)
-    phi_x, phi_y = (np.asarray(rows.evaluate(Partial(i), BASIS, parameters, x)) for i in (0, 1))
+    phi_x, phi_y = (np.asarray(evaluate(Partial(i), BASIS, parameters, x)) for i in (0, 1))
     expected = np.block([[phi_x, phi], [np.zeros_like(phi), phi_y]])
     root = np.tile(np.sqrt(0.3 * w / w.sum()), 2)[:, None]
     assert_close(block.matrix, root * expected, 1e-14)
@@ -128,7 +128,7 @@ def test_a_coupled_system_with_a_known_solution_is_solved(parameters):
     x = points()
     u, v = data(BASIS.size(2), 2).T
     operators = [[Partial(0), Identity()], [Identity(), None], [None, Identity()]]
-    phi, phi_x = design(NAME), np.asarray(rows.evaluate(Partial(0), BASIS, parameters, x))
+    phi, phi_x = design(NAME), np.asarray(evaluate(Partial(0), BASIS, parameters, x))
     y = np.stack([phi_x @ u + phi @ v, phi @ u, phi @ v], axis=1)
     term = rows.CoupledTerm(Points(x, np.ones(ROWS)), y, operators)
     block = rows.assemble([term], BASIS, parameters)
@@ -144,11 +144,11 @@ def test_partial_derivatives_are_finite_differences(name):
     parameters, x = draw(basis), points()[2:]
 
     def phi(x):
-        return rows.evaluate(Identity(), basis, parameters, x)
+        return evaluate(Identity(), basis, parameters, x)
 
     tolerance = 1e-7 if basis.smoothness > 1 else 1e-4  # where ELU's kink is straddled
     for i, direction in enumerate(np.eye(2)):
-        derivative = rows.evaluate(Partial(i), basis, parameters, x)
+        derivative = evaluate(Partial(i), basis, parameters, x)
         assert derivative.shape == (len(x), basis.size(2))
         assert_derivative(phi, derivative, x, direction, 1e-5, tolerance)
 
@@ -165,7 +165,7 @@ def test_the_jacobian_in_the_hidden_parameters_is_that_of_all_rows(parameters):
         rows.Term(Points(points(), weights()), data(), weight=0.3),
         rows.Term(Points(points(seed=5), np.ones(ROWS)), data(seed=6), Partial(1), weight=7.0),
     ]
-    got = rows.jacobian(terms, BASIS, parameters, jnp.asarray(c))
+    got = jacobian(terms, BASIS, parameters, jnp.asarray(c))
     assert_close(got, numeric_jacobian(terms, parameters, c), 1e-12)
 
 
@@ -173,7 +173,7 @@ def test_the_jacobian_of_a_coupled_system_is_that_of_all_rows(parameters):
     c = data(2 * BASIS.size(2), 1)
     operators = [[Partial(0), Identity()], [None, Partial(1)]]
     terms = [rows.CoupledTerm(Points(points(), weights()), data(), operators, weight=0.3)]
-    got = rows.jacobian(terms, BASIS, parameters, jnp.asarray(c))
+    got = jacobian(terms, BASIS, parameters, jnp.asarray(c))
     assert_close(got, numeric_jacobian(terms, parameters, c), 1e-12)
 
 

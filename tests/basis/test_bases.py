@@ -26,7 +26,7 @@ from adabasis.basis.pou.polynomial import multi_indices
 from adabasis.operators import Identity
 
 from ..laws import assert_close, assert_same_bits
-from ..registry import BOXES, DEPTH, FUNCTIONS, REGISTRY, ROWS, WIDTH, draw, key, points
+from ..registry import BOXES, DEPTH, FUNCTIONS, REGISTRY, ROWS, WIDTH, draw, evaluate, key, points
 
 pytestmark = pytest.mark.strict_promotion
 
@@ -142,7 +142,7 @@ def test_a_net_is_the_loop_over_its_layers(residual, depth):
         out = np.tanh(h @ np.asarray(weight).T + np.asarray(bias))
         h = h + out if residual else out
     expected = np.concatenate([h, np.ones((ROWS, 1))], axis=1)
-    assert_close(rows.evaluate(Identity(), basis, parameters, x), expected, 1e-13)
+    assert_close(evaluate(Identity(), basis, parameters, x), expected, 1e-13)
 
 
 def test_frozen_features_are_a_scaled_layer_with_affine_functions():
@@ -153,7 +153,7 @@ def test_frozen_features_are_a_scaled_layer_with_affine_functions():
     expected = np.concatenate(
         [np.tanh(x @ doubled.weight.T + doubled.bias), np.ones((ROWS, 1)), x], axis=1
     )
-    assert_close(rows.evaluate(Identity(), basis, doubled, x), expected, 1e-14)
+    assert_close(evaluate(Identity(), basis, doubled, x), expected, 1e-14)
     assert not basis.trainable
     assert NeuralBasis(WIDTH, 1).trainable
 
@@ -251,8 +251,8 @@ def test_a_widened_network_has_the_functions_of_the_narrower_one(name):
     narrow = wide.replace(width=WIDTH // 2)
     few, x = draw(narrow), points()
     many = wide.widened(few, key(1), jnp.asarray(BOXES["unit 2-D"]))
-    expected = rows.evaluate(Identity(), narrow, few, x)[:, : narrow.width]
-    found = rows.evaluate(Identity(), wide, many, x)
+    expected = evaluate(Identity(), narrow, few, x)[:, : narrow.width]
+    found = evaluate(Identity(), wide, many, x)
     assert_close(found[:, : narrow.width], expected, 1e-13)
     assert np.linalg.matrix_rank(found) > np.linalg.matrix_rank(expected)
 

@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adabasis import rows
 from adabasis.basis import ACTIVATIONS, BoxInit, NeuralBasis
 from adabasis.basis import layers as initialize_module
 from adabasis.basis.layers import Architecture, cut_planes, initializer_named, layer_image
 from adabasis.operators import Identity
 
 from ..laws import EPS, assert_same_bits
-from ..registry import BOXES, WIDTH, draw, key, points
+from ..registry import BOXES, WIDTH, draw, evaluate, key, points
 
 pytestmark = pytest.mark.strict_promotion
 
@@ -189,7 +188,7 @@ def test_relu_outputs_stay_in_their_interval(depth, residual):
     top = np.e if residual else 1.0
     for seed in range(4):
         parameters = draw(basis, box, seed)
-        phi = np.asarray(rows.evaluate(Identity(), basis, parameters, points(box, seed=seed)))
+        phi = np.asarray(evaluate(Identity(), basis, parameters, points(box, seed=seed)))
         assert np.all(phi >= 0)
         assert np.all(phi <= top * (1 + 1e-12))
         assert phi.max() > 0.1
@@ -204,8 +203,8 @@ def test_a_residual_net_of_depth_one_is_plain(variant):
     )
     assert_same_bits(draw(plain), draw(residual))
     assert_same_bits(
-        rows.evaluate(Identity(), plain, draw(plain), x),
-        rows.evaluate(Identity(), residual, draw(residual), x),
+        evaluate(Identity(), plain, draw(plain), x),
+        evaluate(Identity(), residual, draw(residual), x),
     )
 
 
@@ -251,7 +250,7 @@ def test_a_custom_activation_has_a_sampled_image():
 
     basis = NeuralBasis(WIDTH, DEPTH, activation=cubic, constant=False)
     parameters = draw(basis)
-    phi = np.asarray(rows.evaluate(Identity(), basis, parameters, points()))
+    phi = np.asarray(evaluate(Identity(), basis, parameters, points()))
     assert np.all(np.abs(phi) <= 1.0)  # the last layer has maximum 1; its image ends at 1
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adabasis import lstsq, rows
+from adabasis import lstsq
 from adabasis.basis import (
     PARTITIONS,
     GridPartition,
@@ -22,7 +22,7 @@ from adabasis.basis.pou.polynomial import INDEX_SETS, dimension, multi_indices, 
 from adabasis.operators import Identity
 
 from ..laws import assert_close
-from ..registry import BOXES, draw, key, points
+from ..registry import BOXES, draw, evaluate, key, points
 
 pytestmark = pytest.mark.strict_promotion
 PARTS, MANY = 4, 33
@@ -175,7 +175,7 @@ def test_functions_are_partitions_times_polynomials():
     c = np.random.default_rng(0).normal(size=(LOCAL.size(2), 2))
     phi = jax.vmap(LOCAL.unity, in_axes=(0, None))(x, parameters.partition)
     pieces = jax.vmap(lambda p: LOCAL.pieces(p, parameters, jnp.asarray(c)))(x)
-    values = rows.evaluate(Identity(), LOCAL, parameters, x) @ c
+    values = evaluate(Identity(), LOCAL, parameters, x) @ c
     assert_close(values, jnp.einsum("na,naq->nq", phi, pieces), 1e-13)
 
 
@@ -186,7 +186,7 @@ def test_a_polynomial_is_in_the_span_to_round_off(box):
     parameters = draw(LOCAL, BOXES[box])
     u = (x - x.mean(axis=0)) / x.std(axis=0)
     y = 1 + u[:, :1] - 3 * u[:, :1] * u[:, 1:] + u[:, 1:] ** 2
-    a = rows.evaluate(Identity(), LOCAL, parameters, x)
+    a = evaluate(Identity(), LOCAL, parameters, x)
     solution = lstsq.solve(lstsq.reduce(a, jnp.asarray(y)))
     assert_close(a @ solution.coefficients, y, 1e-12)
 
@@ -200,7 +200,7 @@ def test_local_coordinates_follow_the_points_and_move_no_function_space():
     middle = (inside.T @ x) / mass[:, None]
     assert np.sum(mass > 50) >= 1
     assert np.abs(moved.centre - middle)[mass > 50].max() < 0.01
-    a, b = (rows.evaluate(Identity(), LOCAL, p, x) for p in (drawn, moved))
+    a, b = (evaluate(Identity(), LOCAL, p, x) for p in (drawn, moved))
     b = np.asarray(b)
     back, *_ = np.linalg.lstsq(b, np.asarray(a), rcond=1e-13)
     assert_close(b @ back, a, 1e-9)

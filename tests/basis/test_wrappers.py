@@ -23,7 +23,7 @@ from adabasis.geometry import AffineMap, unit_box
 from adabasis.operators import Identity
 
 from ..laws import assert_close, assert_same_bits
-from ..registry import REGISTRY, WIDTH, draw, key, points
+from ..registry import REGISTRY, WIDTH, draw, evaluate, key, points
 
 UNITS = AffineMap(np.array([-500.0, 100.0]), np.array([1e3, 2e3]))
 USERS_BOX = np.array([[-500.0, 500.0], [100.0, 2100.0]])
@@ -180,8 +180,8 @@ def test_widening_a_mapped_network_is_widening_the_network():
     assert narrow == MappedBasis(NeuralBasis(WIDTH // 2, 2), UNITS)
     few, x = narrow.init(key(), jnp.asarray(USERS_BOX)), points(USERS_BOX)
     many = wide.widened(few, key(1), jnp.asarray(USERS_BOX))
-    expected = rows.evaluate(Identity(), narrow, few, x)[:, : WIDTH // 2]
-    assert_close(rows.evaluate(Identity(), wide, many, x)[:, : WIDTH // 2], expected, 1e-13)
+    expected = evaluate(Identity(), narrow, few, x)[:, : WIDTH // 2]
+    assert_close(evaluate(Identity(), wide, many, x)[:, : WIDTH // 2], expected, 1e-13)
 
 
 @each_basis

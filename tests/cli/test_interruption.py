@@ -84,7 +84,7 @@ def test_ctrl_c_during_the_imports_waits_for_their_end(capsys, monkeypatch):
         time.sleep(0.05)
         steps.append("imported")
 
-    monkeypatch.setattr("adabasis.cli.use_compile_cache", importing)
+    monkeypatch.setattr("adabasis.cli.app.use_compile_cache", importing)
     write(frame())
     code, out, err = run(capsys, "fit", "t.csv", "--target", "y")
     assert (code, out, err) == (130, "", "adabasis: Interrupted: nothing was written.\n")

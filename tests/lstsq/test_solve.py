@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from adabasis import lstsq, rows
+from adabasis import lstsq
 from adabasis.basis import FrozenFeatures
 from adabasis.lstsq import Status
 from adabasis.operators import Identity
 
 from ..laws import EPS, assert_close
-from ..registry import BOXES, FUNCTIONS, design, draw
+from ..registry import BOXES, FUNCTIONS, design, draw, evaluate
 from .problems import K, N, P, dependent, random_problem, with_condition
 
 pytestmark = pytest.mark.strict_promotion
@@ -85,7 +85,7 @@ def test_a_function_in_the_span_is_reproduced(name):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_an_ill_conditioned_basis_is_solved_to_ten_digits(seed):
     basis, box, x = FrozenFeatures(100), BOXES["unit 1-D"], np.linspace(0, 1, 256)[:, None]
-    a = np.asarray(rows.evaluate(Identity(), basis, draw(basis, box, seed), x))
+    a = np.asarray(evaluate(Identity(), basis, draw(basis, box, seed), x))
     b = np.sin(2 * np.pi * x)
     s = np.linalg.svd(a, compute_uv=False)
     assert s[0] / s[-1] >= 1e15
