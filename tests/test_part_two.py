@@ -117,7 +117,7 @@ def net(init, residual, depth):
 
 
 def test_depth_takes_the_functions_of_he_and_of_plain_box():
-    for depth in (1, 8, 32):
+    for depth in (1, 32):
         assert set(ranks(net("he", False, depth), SEEDS)) == {1}
         assert set(ranks(net("he", True, depth), SEEDS)) == {1}
         assert set(ranks(net("box", True, depth), SEEDS)) == {32}

@@ -13,7 +13,7 @@ import adabasis as ab
 from adabasis import operators as op
 from adabasis import pde
 from adabasis._runtime.compute import numerics
-from adabasis.geometry.boxes import Cartesian
+from adabasis.geometry.boxes import Cartesian, Gauss
 from adabasis.models.record import Ridge
 from adabasis.pde import catalog, strategy
 
@@ -141,7 +141,7 @@ def test_the_ties_of_a_basis_hold_inside_a_solution():
     jumps = []
     for continuity in (0.0, 1e4):
         basis = ab.PartitionBasis(3, 3, partition="affine", continuity=continuity, reach=0.1)
-        u = ab.solve(problem, basis, method="frozen")
+        u = ab.solve(problem, basis, method="frozen", points=Gauss(24))
         places = jnp.linspace(0.01, 0.99, 60)[:, None]
         rows = jax.vmap(lambda z, u=u: u.basis.ties(z, u.parameters))(places)
         jumps.append(float(np.sqrt(np.mean((np.asarray(rows) @ u.coefficients) ** 2))))
@@ -158,7 +158,7 @@ def test_an_equation_in_time_alone_has_no_characteristics():
         lambda t: np.sqrt(np.abs(t - 0.377)),
         [pde.Initial(1.0, at=(t, 0.0))],
     )
-    u = ab.solve(root, max_steps=2, n_restarts=1)
+    u = ab.solve(root, points=Gauss(32), max_steps=2, n_restarts=1)
     end = 1 + (0.377**1.5 + 0.623**1.5) / 1.5
     assert abs(float(u([[1.0]])[0]) - end) < 1e-2
 
@@ -282,7 +282,7 @@ def test_an_equation_that_is_not_linear_goes_through_the_same_door():
         u.resolve([u.problem])
 
 
-@pytest.mark.parametrize("trainer", [ab.LSGN(), ab.GD(1e-2)])
+@pytest.mark.parametrize("trainer", [ab.LSGN(), pytest.param(ab.GD(1e-2), marks=pytest.mark.slow)])
 def test_functions_are_moved_for_an_equation_that_is_not_linear(trainer):
     cubic = op.UserOperator(lambda u, p: u(p) ** 3 - op.Partial(0, 2)(u)(p), 2, linear=False)
     made = pde.LinearProblem(LINE, cubic, 9 * SINE + SINE**3, [pde.Dirichlet(SINE)], exact=SINE)
@@ -424,6 +424,7 @@ def test_callbacks_see_training_and_may_stop_it():
         ab.NeuralBasis(4, 1),
         method="lsgn",
         n_restarts=1,
+        points=Gauss(20),
         callbacks=[lambda progress: seen.append(progress.step) or True],
     )
     assert len(seen) == 1
