@@ -62,6 +62,6 @@ lock: ## Resolve requirements.lock (needs uv on PATH, or UV=...)
 		--quiet --output-file requirements.lock $(LOCK_FLAGS)
 
 clean: ## Remove everything the other targets write, except .venv
-	rm -rf build dist figures adabasis-demo docs/_build docs/auto_examples \
+	rm -rf build dist figures adabasis-demo docs/_build \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .venv\* -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

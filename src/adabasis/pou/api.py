@@ -1,8 +1,8 @@
-"""Fitting partition of unity networks without luck: a draft of the pieces, then Gauss–Newton.
+"""Fitting partition of unity networks without luck: the pieces first, then Gauss–Newton.
 
 Random partitions rarely find many pieces: descent moves borders a little, but does not carry a part
-across another. So the pieces come first, as labels of points (:mod:`adabasis.pou.candidates`), and a
-partition that tells the labels apart is where Gauss–Newton steps begin. What they add is what
+across another. So the pieces come first, as labels of points (:mod:`adabasis.pou.candidates`), and
+a partition that tells the labels apart is where Gauss–Newton steps begin. What they add is what
 labels cannot say: borders between the points, smooth passages, polynomials that meet.
 """
 
