@@ -17,7 +17,6 @@ from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, Point
 from ..geometry.boxes import unit_box
 from .layers import (
     AbstractInitializer,
-    Activation,
     activation_named,
     initializer_config,
     initializer_from,
@@ -156,14 +155,9 @@ class AbstractActivated(AbstractBasis):
         activation_named(self.activation)
 
     @property
-    def sigma(self) -> Activation:
-        """σ, and what is known of it."""
-        return activation_named(self.activation)
-
-    @property
     def smoothness(self) -> float:
         """Order of the highest continuous derivative, that of the activation."""
-        return self.sigma.smoothness
+        return activation_named(self.activation).smoothness
 
 
 def _of_inner(name: str) -> Any:

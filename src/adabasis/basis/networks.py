@@ -36,6 +36,7 @@ from .layers import (
     Affine,
     Architecture,
     BoxInit,
+    activation_named,
     cut_planes,
     initializer_named,
     random_normals,
@@ -118,7 +119,7 @@ class NeuralBasis(AbstractActivated):
 
     def init(self, key: RandomKey, box: BoxBounds) -> Network:
         """Draw the layers for inputs in ``box`` (D, 2)."""
-        net = Architecture(self.width, self.depth, self.sigma, self.residual)
+        net = Architecture(self.width, self.depth, activation_named(self.activation), self.residual)
         first, *rest = initializer_named(self.initializer)(key, box, net)
         hidden = jax.tree.map(lambda *layers: jnp.stack(layers), *rest) if rest else None
         return Network(first, hidden)
@@ -172,15 +173,18 @@ class NeuralBasis(AbstractActivated):
         return functions
 
     def _functions(self, x: Array, parameters: Network, gaps: Array | None) -> Array:
-        def sigma(z: Array, gap: Array | None) -> Array:
-            return self.sigma(z) if gap is None else self.sigma.averaged(z, gap)
+        sigma = activation_named(self.activation)
+
+        def units(h: Array, layer: tuple[Affine, Array | None]) -> Array:
+            affine, gap = layer
+            z = affine(h)
+            return sigma(z) if gap is None else sigma.averaged(z, gap)
 
         def layer(h: Array, layer: tuple[Affine, Array | None]) -> tuple[Array, None]:
-            affine, gap = layer
-            out = sigma(affine(h), gap)
+            out = units(h, layer)
             return (h + out if self.residual else out), None
 
-        h = sigma(parameters.first(x), None if gaps is None else gaps[0])
+        h = units(x, (parameters.first, None if gaps is None else gaps[0]))
         if parameters.hidden is not None:
             unroll = min(self.depth - 1, UNROLL)
             layers = (parameters.hidden, None if gaps is None else gaps[1:])
@@ -189,15 +193,16 @@ class NeuralBasis(AbstractActivated):
 
     def _pre_activations(self, x: Array, parameters: Network) -> Array:
         """Return what every unit's activation is applied to: (depth, width)."""
+        sigma = activation_named(self.activation)
 
         def layer(h: Array, affine: Affine) -> tuple[Array, Array]:
             z = affine(h)
-            return (h + self.sigma(z) if self.residual else self.sigma(z)), z
+            return (h + sigma(z) if self.residual else sigma(z)), z
 
         first = parameters.first(x)
         if parameters.hidden is None:
             return first[None]
-        _, rest = jax.lax.scan(layer, self.sigma(first), parameters.hidden)
+        _, rest = jax.lax.scan(layer, sigma(first), parameters.hidden)
         return jnp.concatenate([first[None], rest])
 
 
@@ -257,16 +262,21 @@ class FrozenFeatures(AbstractActivated):
         """
         if self.scale != "auto":
             return [self]
-        return [self.replace(scale=s) for s in ((1.0,) if self.sigma.homogeneous else tried)]
+        return [
+            self.replace(scale=s)
+            for s in ((1.0,) if activation_named(self.activation).homogeneous else tried)
+        ]
 
     def init(self, key: RandomKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
-        (layer,) = BoxInit()(key, box, Architecture(self.width, 1, self.sigma, residual=False))
+        (layer,) = BoxInit()(
+            key, box, Architecture(self.width, 1, activation_named(self.activation), residual=False)
+        )
         return layer.times(self.slope)
 
     def __call__(self, x: PointX, parameters: Affine) -> Functions:
         """Evaluate the P functions at one point."""
-        h = self.sigma(parameters(x))
+        h = activation_named(self.activation)(parameters(x))
         return jnp.concatenate([h, jnp.ones((1,), h.dtype), x])
 
 
@@ -319,7 +329,7 @@ class ProjectedFeatures(AbstractActivated):
     def __call__(self, x: PointX, parameters: Affine) -> Functions:
         """Evaluate the P functions at one point."""
         layer = _features(self.width, self.rank, x.dtype).times(self.scale)
-        h = self.sigma(layer(parameters(x)))
+        h = activation_named(self.activation)(layer(parameters(x)))
         return jnp.concatenate([h, jnp.ones((1,), h.dtype), x])
 
 
