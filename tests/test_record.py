@@ -82,6 +82,17 @@ def test_the_rows_of_the_table_are_those_of_the_record():
     assert model.record.ridge == model.record.tried[0].ridge
 
 
+def test_refit_takes_classifiers_and_refuses_solutions_of_equations():
+    model = ab.classify(X, Y > 0, FEW, method="frozen")
+    by_name = ab.refit_classes(model, X[:40], Y[:40] > 0)
+    assert_same_bits(ab.refit(model, X[:40], Y[:40] > 0).coefficients, by_name.coefficients)
+    with pytest.raises(ValueError, match="is not one of the model's"):
+        ab.refit(model, X, np.full(60, "red"))
+    solution = ab.solve(ab.pde.catalog.problem("poisson-1d"), FEW, method="frozen")
+    with pytest.raises(ValueError, match="solved from an equation"):
+        ab.refit(solution, [[0.5]], [1.0])
+
+
 @pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
 def test_model_files_of_0_1_are_read(path, tmp_path):
     model = ab.load(path)  # compares its answers with those stored

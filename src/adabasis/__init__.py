@@ -21,6 +21,7 @@ declare(
         "plot": "adabasis.plots:fitted",
         "plot convergence": "adabasis.plots:convergence",
         "report": "adabasis.report:of_model",
+        "refit of classes": "adabasis.classification.api:refit_classes",
         "model Fitted": "adabasis.models.fitted:Fitted",
         "model Classifier": "adabasis.models.classifier:Classifier",
         "model Solution": "adabasis.pde.solution:Solution",

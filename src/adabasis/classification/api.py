@@ -170,7 +170,7 @@ def _given(validation: tuple[Any, Any], classes: np.ndarray) -> tuple[Any, np.nd
 
 
 def refit_classes(model: Classifier, X: Any, y: Any, *, sample_weight: Any = None) -> Classifier:
-    """Solve a classifier's coefficients again for other rows; its functions Φ(x; ξ) stay.
+    """Solve a classifier's coefficients again for other rows: what :func:`adabasis.refit` does.
 
     Parameters
     ----------

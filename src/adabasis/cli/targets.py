@@ -11,7 +11,7 @@ import pyarrow as pa
 from .._runtime.errors import BadInput
 from ..basis import AbstractBasis, FrozenFeatures
 from ..classification import strategy as class_search
-from ..classification.api import classify, refit_classes
+from ..classification.api import classify
 from ..evidence.classes import judge_classes
 from ..evidence.verdict import Verdict, judge
 from ..models.classifier import Classifier
@@ -74,9 +74,10 @@ def descended(model: Fitted, data: TrainingData, kept: np.ndarray) -> History | 
 
 def refitted(model: Fitted, data: TrainingData) -> Fitted:
     """Solve the coefficients again with all rows, but for classes that were only held out."""
-    if not isinstance(model, Classifier):
-        return refit(model, **rows_of(data, np.arange(len(data.x))))
-    return refit_classes(model, **rows_of(data, np.isin(truth(data), model.classes)))
+    known = np.full(len(data.x), True)
+    if isinstance(model, Classifier):
+        known = np.isin(truth(data), model.classes)
+    return refit(model, **rows_of(data, known))
 
 
 def predicted_columns(model: Fitted, targets: Sequence[str]) -> dict[str, pa.DataType]:

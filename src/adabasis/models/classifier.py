@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import softmax
@@ -142,6 +142,8 @@ class Classifier(Fitted):
     --------
     adabasis.Fitted : the attributes and methods every fitted function has.
     """
+
+    solved_from: ClassVar[str] = "classes"
 
     classes: np.ndarray = None  # type: ignore[assignment]
     temperature: float = 1.0

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -77,6 +77,9 @@ class Fitted:
     snapshots : tuple of Snapshot
         ξ and c while training, where they were kept (:func:`adabasis.fit_pounet` does).
     """
+
+    # What the coefficients are solved from: "numbers", "classes" or "an equation".
+    solved_from: ClassVar[str] = "numbers"
 
     basis: AbstractBasis
     parameters: Parameters

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -98,6 +98,8 @@ class Solution(Fitted):
     certificate: Certificate = None  # type: ignore[assignment]
     domain: Box = None  # type: ignore[assignment]
     equation: str = ""
+    solved_from: ClassVar[str] = "an equation"
+
     problem: LinearProblem = None  # type: ignore[assignment]
     finalists: tuple[Any, ...] = ()
     task: Any = None

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import lstsq, rows
 from .._runtime.compute import numerics
+from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..geometry.boxes import bounding_box
 from ..models.fitted import Fitted
@@ -158,21 +159,30 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
 
     Parameters
     ----------
-    model : Fitted
+    model : Fitted or Classifier
     X : array-like, shape (N, D)
     y : array-like, shape (N,) or (N, Q)
+        Of a classifier, labels among ``model.classes``.
     sample_weight : array-like, shape (N,), optional
 
     Returns
     -------
-    Fitted
+    Fitted or Classifier
         With the box, rank and status of these rows; the held-out error stays that of ``model``.
 
     Raises
     ------
     ValueError
-        For other numbers of columns, missing or infinite values, or bad weights.
+        For other numbers of columns, missing or infinite values, bad weights, labels that the model
+        does not know, or the solution of an equation.
     """
+    if model.solved_from == "classes":
+        return provided("refit of classes")(model, X, y, sample_weight=sample_weight)
+    if model.solved_from != "numbers":
+        raise ValueError(
+            f"refit({model!r}, X, y): its coefficients are solved from {model.solved_from}, not "
+            "from rows of data. Solve again, or give the rows to the problem as pde.Observe."
+        )
     x, values, weight = checked_data("refit", X, y, sample_weight)
     if x.shape[1] != model.n_inputs or values.shape[1] != model.n_outputs:
         raise ValueError(
