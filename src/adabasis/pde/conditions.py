@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from ..geometry.boxes import AbstractSampler, Box, Points
 from ..geometry.fields import Field, as_field, evaluate
 from ..operators import AbstractOperator, Identity, NormalDerivative, Partial, Shifted
 
-if TYPE_CHECKING:
-    from .problem import LinearProblem
-
+# A LinearProblem, which comes after its conditions on the path.
+Problem: TypeAlias = Any
 #: ``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces.
 Place = Any
 
@@ -85,7 +84,7 @@ class AbstractCondition(abc.ABC):
     weight: float | None
 
     @abc.abstractmethod
-    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
+    def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield the condition's equations."""
 
     @property
@@ -136,7 +135,7 @@ class Condition(AbstractCondition):
     where: Any = None
     weight: float | None = None
 
-    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
+    def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield one equation for each face."""
         names = problem.domain.names
         operator, data = self.operator.bind(names), as_field(self.value)
@@ -212,7 +211,7 @@ class Initial(AbstractCondition):
         """The coordinate of ``at``."""
         return (coordinate_name(self.at[0]),)
 
-    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
+    def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield the initial value, then the initial velocity."""
         ((axis, value),) = problem.faces(tuple(self.at))
         place, face = f"at {problem.domain.names[axis]} = {value:g}", (axis, value)
@@ -239,7 +238,7 @@ class Periodic(AbstractCondition):
     derivatives: int | None = None
     weight: float | None = None
 
-    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
+    def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield one equation for u and one for each derivative."""
         axis = problem.domain.axis(coordinate_name(self.coordinate))
         lower, upper = problem.domain.sides[axis]
@@ -270,7 +269,7 @@ class Observe(AbstractCondition):
     operator: AbstractOperator = dataclasses.field(default_factory=Identity)
     weight: float | None = None
 
-    def constraints(self, problem: LinearProblem) -> Iterator[Constraint]:
+    def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield the one equation, at the points given."""
         x, y = np.asarray(self.X, dtype=float), np.asarray(self.y, dtype=float)
         if x.ndim != 2 or x.shape[1] != problem.domain.n_inputs or y.shape != (len(x),):

@@ -1,27 +1,164 @@
-"""The solution of a problem: a fitted function that knows its equation and its certificate."""
+"""The solution of a problem: a fitted function that knows its equation and its certificate.
+
+The same equation with other data is solved by one factor for all right-hand sides; another factor
+checks the answers.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import FrozenFeatures
 from ..geometry import Box, tensor_grid
+from ..geometry.boxes import Sobol
 from ..geometry.fields import evaluate
 from ..models.files import replacing
 from ..models.fitted import Fitted
 from ..operators import AbstractOperator
-from .certificate import Certificate, Stability
-from .multiple_rhs import resolved
-from .problem import LinearProblem
+from .certificate import (
+    CONTRADICTION,
+    Certificate,
+    Stability,
+    certified,
+    relative_difference,
+    unmet,
+)
+from .problem import LinearProblem, on_waves
+from .system import CollocationRows, CollocationTerm, collocate, reduced
+
+#: Points at which problems are compared.
+PROBE = (Sobol(), 64, 64)
+#: Relative difference of two operators' images that round-off makes.
+SAME = 1e-12
+#: What the label of a candidate says of those solved again.
+OTHER = ", other data"
+
+
+def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Solution]:
+    """Solve on the systems of both finalists, certify the better answer.
+
+    See :meth:`adabasis.pde.Solution.resolve`.
+
+    Raises
+    ------
+    ValueError
+        If domains, operators, places or weights differ, or the equation is not linear.
+    """
+    first = solution.finalists[0].system
+    with numerics():
+        _refuse_others(first.rows.problem, wanted)
+        if not wanted:
+            return []
+        unseen = _data(wanted, first.factor.fresh)
+        answers = [_answers(candidate, wanted, unseen) for candidate in solution.finalists]
+        return [
+            _certified(solution, problem, [one[k] for one in answers])
+            for k, problem in enumerate(wanted)
+        ]
+
+
+def _answers(
+    candidate: Any, wanted: Sequence[LinearProblem], unseen: list[np.ndarray]
+) -> list[tuple[Any, np.ndarray]]:
+    """Solve K problems on a candidate's system: candidates, each with u on the fresh points."""
+    system, label = candidate.system, candidate.label.removesuffix(OTHER)
+    c = system.factor.solve(_data(wanted, system.rows))
+    misfits, u = system.factor.misfits(c, unseen)
+    answers = [
+        dataclasses.replace(
+            candidate,
+            coefficients=c[:, [k]] / system.rows.unit,
+            misfit=misfit,
+            validation_error=misfit.score,
+            label=f"{label}{OTHER}",
+        )
+        for k, misfit in enumerate(misfits)
+    ]
+    return list(zip(answers, u.T, strict=True))
+
+
+def _data(wanted: Sequence[LinearProblem], at: CollocationRows) -> list[np.ndarray]:
+    """Return the data of K problems at the points of rows, (N_k, K) for each term."""
+    each = [at.data(problem) for problem in wanted]
+    return [np.stack(columns, axis=1) for columns in zip(*each, strict=True)]
+
+
+def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> None:
+    if not first.linear:
+        raise ValueError(f"resolve: {first.operator!r} is not linear; use solve.")
+    known = collocate(first, *PROBE)
+    labels = [term.constraint.label for term in known]
+    for other in wanted:
+        if other.domain != first.domain:
+            raise ValueError(
+                f"resolve: expected the domain {first.domain!r}, got {other.domain!r}. "
+                "Another domain needs another solve."
+            )
+        terms = collocate(other, *PROBE)
+        for mine, theirs in zip(known, terms, strict=False):
+            same_name = mine.constraint.label == theirs.constraint.label
+            what = _difference(first, mine, theirs) if same_name else ""
+            if what:
+                raise ValueError(
+                    f"resolve: {theirs.constraint.label}: {what} than in the problem solved. Only "
+                    "the source and the values of conditions may be others; else solve again."
+                )
+        given = [term.constraint.label for term in terms]
+        if given != labels:
+            raise ValueError(f"resolve: expected conditions {labels}, got {given}.")
+
+
+def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: CollocationTerm) -> str:
+    """Say what is different, but for data; operators are compared by what they do to waves."""
+    first, second = mine.constraint, theirs.constraint
+    if not np.array_equal(mine.points.x, theirs.points.x):
+        return "it holds at other points"
+    if first.weight != second.weight:
+        return f"its weight is {second.weight!r} rather than {first.weight!r}, other"
+    same = eqx.tree_equal(first.operator, second.operator)
+    if not same and first.operator.order == second.operator.order and second.operator.linear:
+        bounds, x = problem.domain.bounds, jnp.asarray(mine.points.x)
+        u, v = (on_waves(one.operator, bounds, x)[:, :-2] for one in (first, second))
+        same = jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u))
+    return "" if same else f"it has another operator, {second.operator!r},"
+
+
+def _certified(
+    solution: Solution, problem: LinearProblem, answers: list[tuple[Any, np.ndarray]]
+) -> Solution:
+    """Return the better one of two answers, with its certificate."""
+    answers = sorted(answers, key=lambda answer: answer[0].errors)
+    finalists = [candidate for candidate, _ in answers]
+    best, system = finalists[0], finalists[0].system
+    (_, u), *other = answers
+    difference = relative_difference(u, other[0][1]) if other else math.nan
+    examined = solution.certificate.stability
+    if best.misfit.conditions > CONTRADICTION:
+        data = zip(system.rows.terms, system.rows.data(problem), strict=True)
+        terms = [dataclasses.replace(term, data=values) for term, values in data]
+        conditions = dataclasses.replace(system.rows, terms=terms).weighted()[1:]
+        alone = unmet(reduced(system.basis, system.parameters, conditions))
+        examined = dataclasses.replace(examined, contradiction=float(alone))
+    fresh = dataclasses.replace(system.factor.fresh, problem=problem)
+    tried = tuple(candidate.tried for candidate in finalists)
+    return dataclasses.replace(
+        solution,
+        **certified(finalists, fresh, difference, examined),
+        record=dataclasses.replace(solution.record, tried=tried),
+    )
+
 
 #: Points of the default measure of the error.
 SEEN = 4096
