@@ -303,7 +303,7 @@ def test_the_command_line_takes_text_as_classes(tmp_path, monkeypatch, capsys):
         assert words in page
     assert main(["predict", "t.adabasis", "t.csv", "--json"]) == 0
     written = pd.read_csv(tmp_path / "t-predictions.csv")
-    assert list(written.columns) == ["kind", "kind = minus", "kind = plus", "outside"]
+    assert list(written.columns) == ["kind", "kind = minus", "kind = plus", "outside", "support"]
     np.testing.assert_allclose(written.iloc[:, 1:3].sum(axis=1), 1, atol=1e-12)
     assert (written["kind"] == pd.read_csv(tmp_path / "t.csv")["kind"]).mean() > 0.9
     capsys.readouterr()

@@ -76,7 +76,12 @@ def test_an_error_of_a_ten_thousandth_over_all_rows_is_enough(error, unfinished)
 def test_functions_of_directions_go_first_unless_they_are_clearly_worse(validation_error, first):
     def candidate(error, loo_error):
         return some(
-            errors=(error,), validation_error=error, loo_error=loo_error, run=True, mean_of=0
+            errors=(error,),
+            validation_error=error,
+            loo_error=loo_error,
+            run=True,
+            mean_of=0,
+            overshoot=0.5,
         )
 
     found = [candidate(1e-5, np.nan), candidate(validation_error, 0.9e-4)]

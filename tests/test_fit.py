@@ -211,7 +211,8 @@ def test_nothing_but_data_is_needed():
     fresh = inputs(d=1)
     error = np.sqrt(np.mean((model(fresh) - np.sin(6 * fresh[:, 0])) ** 2)) / np.std(np.sin(6 * x))
     assert error <= 1e-4
-    assert error / 30 <= model.validation_error <= 30 * max(error, 1e-14)
+    # Left out, a row at an end is extrapolated: the claim is careful.
+    assert error / 3 <= model.validation_error <= 100 * max(error, 1e-14)
     assert model.notes == ()
 
 
@@ -227,7 +228,7 @@ def test_restarts_are_candidates_best_first():
     errors = [candidate["validation_error"] for candidate in held.candidates]
     assert errors == sorted(errors)
     assert len(set(errors)) == 3
-    assert held.validation_error == errors[0]
+    assert held.validation_error >= errors[0]
     frozen = fit(x, y, FROZEN, n_restarts=3, **SOLVED)
     errors = [candidate["loo_error"] for candidate in frozen.candidates]
     assert len(errors) == 3
@@ -238,7 +239,7 @@ def test_several_bases_are_compared():
     x, y = inputs(), target(inputs())
     model = fit(x, y, [FROZEN, NET], method="frozen")
     assert len(model.candidates) == 2
-    assert model.validation_error == model.candidates[0]["loo_error"]
+    assert model.validation_error >= model.candidates[0]["loo_error"]
 
 
 def test_an_open_scale_is_chosen_by_the_left_out_error():
@@ -246,7 +247,7 @@ def test_an_open_scale_is_chosen_by_the_left_out_error():
     model = fit(x, y, FROZEN.replace(scale="auto"), method="frozen")
     errors = {candidate["what"]: candidate["loo_error"] for candidate in model.candidates}
     assert len(errors) >= 3
-    assert model.validation_error == min(errors.values())
+    assert errors[model.candidates[0]["what"]] == min(errors.values()) <= model.validation_error
     assert isinstance(model.basis.scale, float)
 
 
@@ -260,7 +261,11 @@ def test_the_left_out_error_is_that_of_refits(ridge):
         rows = np.concatenate([np.delete(phi, i, axis=0), below])
         values = np.concatenate([np.delete(t, i), np.zeros(phi.shape[1])])
         left_out.append(phi[i] @ np.linalg.lstsq(rows, values)[0] - t[i])
-    assert_close(model.validation_error, np.sqrt(np.mean(np.square(left_out))), 1e-8)
+    error = np.sqrt(np.mean(np.square(left_out)))
+    assert_close(model.candidates[0]["loo_error"], error, 1e-8)
+    assert error < model.validation_error < 1.5 * error
+    low, high = model.validation_range
+    assert low < error < high
     assert model.validation_kind == "leave-one-out"
 
 

@@ -129,7 +129,7 @@ def test_several_targets_weights_and_dropped_columns(capsys):
     for words in ("to predict: 'y', 'z'", "weights: 'w'", "left out: 'name'"):
         assert words in out
     assert run(capsys, "predict", "t.adabasis", "t.csv")[0] == 0
-    assert list(pd.read_csv("t-predictions.csv").columns) == ["y", "z", "outside"]
+    assert list(pd.read_csv("t-predictions.csv").columns) == ["y", "z", "outside", "support"]
 
 
 def test_categories_and_gaps_are_stored_in_the_model(capsys):

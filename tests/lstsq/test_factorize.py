@@ -69,16 +69,26 @@ def test_left_out_residuals_are_those_of_refits(problem, ridge):
         assert_close(got[i], b[i] - a[i] @ c, 1e-11)
 
 
-def test_rows_that_alone_hold_a_direction_count_for_nothing_while_they_are_few():
-    """Nothing is known of them without themselves."""
+def test_rows_that_alone_hold_a_direction_are_evidence_of_nothing():
+    """Nothing is known of them without themselves: they do not count as error 0."""
     a, b = random_problem()
     a[:, 0] = 0.0
     a[5, 0] = 1.0
     got = np.asarray(lstsq.factorize(a).loo_residuals(b))
-    assert not got[5].any()
-    assert np.all(np.isfinite(got))
-    assert np.count_nonzero(got) == (N - 1) * K
+    assert np.flatnonzero(np.isinf(got).all(axis=1)).tolist() == [5]
+    assert np.count_nonzero(np.isfinite(got)) == (N - 1) * K
     assert np.all(np.isinf(lstsq.factorize(a[:P]).loo_residuals(b[:P])))
+
+
+@pytest.mark.parametrize("ridge", RIDGES)
+def test_left_out_residuals_of_groups_are_those_of_refits(ridge):
+    a, b = random_problem()
+    norms, groups = np.linalg.norm(a, axis=0), np.arange(N) // 3
+    got = lstsq.factorize(np.asarray(a)).loo_residuals(b, ridge, groups=groups)
+    for label in range(0, N // 3, 5):
+        out = groups == label
+        c = ridge_solution(a[~out], b[~out], ridge, norms)
+        assert_close(got[out], b[out] - a[out] @ c, 1e-10)
 
 
 def test_rows_that_alone_hold_a_direction_may_count_with_their_values():

@@ -10,9 +10,11 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
+from ..evidence.classes import judge_classes
 from ..models.classifier import Classifier, index_of, indicators, learn_classes
 from ..models.record import Asked
 from ..regression.api import solved_again
+from ..selection.holdout import holding_out
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..selection.task import SEARCH_ROWS, Prepared, checked_data, merged
 from ..train import AbstractTrainer, Callback, CrossEntropy
@@ -27,12 +29,14 @@ from .strategy import (
 
 
 @basis_last
+@holding_out(judge_classes, lambda *rows, **named: _refitted(*rows, **named))
 def classify(
     X: Any,
     y: Any,
     basis: AbstractBasis | Sequence[AbstractBasis] | None = None,
     *,
     sample_weight: Any = None,
+    groups: Any = None,
     method: str | AbstractTrainer = "auto",
     max_steps: int | None = None,
     max_seconds: float = math.inf,
@@ -131,6 +135,7 @@ def classify(
         random_state,
         split_by_default=not isinstance(trainer, AbstractTrainer),
         map_outputs=False,
+        groups=groups,
     )
     if calibrate and not data.folds:
         raise ValueError(
@@ -169,6 +174,13 @@ def _given(validation: tuple[Any, Any], classes: np.ndarray) -> tuple[Any, np.nd
     return X, indicators(index, len(classes))
 
 
+def _refitted(model: Classifier, X: Any, y: Any, *, sample_weight: Any = None) -> Classifier:
+    """Solve again with the rows whose labels the model knows: others were held out, all of them."""
+    known = index_of(y, model.classes) >= 0
+    weight = None if sample_weight is None else sample_weight[known]
+    return refit_classes(model, X[known], np.asarray(y)[known], sample_weight=weight)
+
+
 def refit_classes(model: Classifier, X: Any, y: Any, *, sample_weight: Any = None) -> Classifier:
     """Solve a classifier's coefficients again for other rows: what :func:`adabasis.refit` does.
 
@@ -204,7 +216,7 @@ def refit_classes(model: Classifier, X: Any, y: Any, *, sample_weight: Any = Non
             f"refit_classes(model, X, y): expected {model.n_inputs} inputs, got {x.shape[1]}."
         )
     n_rows = int(np.count_nonzero(weight))
-    x, t, weight, _ = merged(x, t, weight)
+    x, t, weight, *_ = merged(x, t, weight)
     ridge = model.record.ridge.value
     with numerics():
         functions = model.basis, model.parameters

@@ -6,6 +6,7 @@ the winner are chosen by cross-entropy on held-out rows.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from .._runtime.compute import quickly
 from .._runtime.errors import counted, listed
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
+from ..evidence.classes import ShareComparison
+from ..evidence.errors import Unseen
+from ..evidence.verdict import OURS, Judged, Predictions, Verdict
 from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
@@ -61,6 +65,10 @@ ROUGH = 1e-3
 SOLVED_NUMBERS = 10**8
 #: Calibration looks between these.
 TEMPERATURES = (0.05, 20.0)
+#: Logarithms of probabilities are cut here: one impossible label would be all that is seen.
+LEAST_LIKELY = -34.5
+#: Held-out rows that tell enough by themselves, and rows up to which each fold is solved apart.
+ENOUGH, MOST_SOLVED = 1000, 5000
 #: A class of fewer rows cannot be learnt and checked.
 FEW = 2
 
@@ -90,6 +98,8 @@ class ClassificationTask(DataTask):
     classes : array, shape (K,)
     """
 
+    _probed = _squared = False
+
     def __init__(
         self, asked: Asked, data: Prepared, classes: np.ndarray, joint: bool = False
     ) -> None:
@@ -104,10 +114,21 @@ class ClassificationTask(DataTask):
         """Return the mean cross-entropy alone."""
         return CrossEntropy(term, 0.0, basis)
 
-    def unit(self, term: rows.Term) -> float:
+    def unit(self) -> float:
         """Return the cross-entropy of the class frequencies over all rows."""
         share = self.data.weight @ self.data.t / self.data.weight.sum()
         return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
+
+    def losses(self, values: np.ndarray, targets: np.ndarray, scatter: Any = None) -> np.ndarray:
+        """Return the cross-entropies over that of the frequencies."""
+        likely = log_softmax(logits(values), axis=1)
+        return -np.sum(targets * np.maximum(likely, LEAST_LIKELY), axis=1) / self.unit()
+
+    def surprise(self, values: np.ndarray, targets: np.ndarray) -> float:
+        """Return the mean loss had each row been of the likeliest class that it is not of."""
+        likely = np.where(targets > 0, -np.inf, log_softmax(logits(values), axis=1))
+        others = np.eye(targets.shape[1])[likely.argmax(axis=1)]
+        return float(self.losses(values, others).mean())
 
     @property
     def usual_ridge(self) -> float:
@@ -146,7 +167,7 @@ class ClassificationTask(DataTask):
         if held_out is None:
             return math.nan
         validation = self.validation(held_out, basis.canonical())
-        return float(held_out_error(validation, parameters, c)) / self.unit(held_out)
+        return float(held_out_error(validation, parameters, c)) / self.unit()
 
     def finished(self, search: Search[Candidate]) -> Classifier:
         """Solve the best candidate's coefficients on all rows and wrap it up.
@@ -158,7 +179,8 @@ class ClassificationTask(DataTask):
         used, solved = solve_rows(model, data.z, data.t, data.weight, ridge, data.seed)
         temperature = self._temperature(best) if self.asked.calibrate else 1.0
         n_scores, status = solved.coefficients.shape[1], status_of(solved, ridge)
-        known = math.isfinite(best.validation_error)
+        seen = self.evidence(best)
+        verdict = None if seen is None else self._verdict(seen, search)
         own = best.run if best.run and self.joint else solved
         return Classifier(
             **search.described(float(solved.loss), int(solved.rank)),
@@ -169,14 +191,57 @@ class ClassificationTask(DataTask):
             rank=int(solved.rank),
             singular_values=np.asarray(solved.singular_values),
             status=status,
-            validation_error=best.validation_error,
-            validation_kind=data.held_out_kind if known else "none",
-            record=search.record(data.n_rows, best.ridge),
-            notes=tuple(self._notes(best, status, len(used))),
+            validation_error=math.nan if seen is None else seen.claim,
+            validation_range=(math.nan, math.nan) if seen is None else seen.range,
+            validation_kind="none" if seen is None else seen.kind,
+            record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
+            notes=(*self._notes(best, status, len(used)), *data.gaps()),
+            places=data.kept_places,
             flat_output=n_scores == 1,
             classes=self.classes,
             temperature=temperature,
         )
+
+    def evidence(self, best: Candidate) -> Unseen | None:
+        """Return what the claim rests on: the worst of what is known of rows not seen.
+
+        That is the fold held out of training; and, where it has few rows, all folds, the last layer
+        solved without each.
+        """
+        data = self.data
+        if not data.folds:
+            return None
+        seen = best.unseen
+        if seen is None and best.run is not None:
+            seen = self.unseen(best, best.run.coefficients)
+        if self.joint or (seen is not None and best.mean_of == 0 and len(seen.rows) > ENOUGH):
+            return seen
+        claims = [] if seen is None else [seen]
+        members = best.basis.members(best.parameters)
+        parts = []
+        for fold, (kept, _) in enumerate(data.folds if len(self.sampled) <= MOST_SOLVED else []):
+            term, (part, inside) = self.some(kept), members[fold % len(members)]
+            c = optimum(part, inside, term, best.ridge.value, tol=ROUGH).coefficients
+            one = dataclasses.replace(best, basis=part, parameters=inside, fold=fold)
+            found = self.unseen(one, c)
+            parts.append(found) if found is not None else None
+        if parts:
+            claims.append(Unseen.joined(parts, _kind(data.folds, best)))
+        return Unseen.worst(claims) if claims else None
+
+    def _verdict(self, seen: Unseen, search: Search[Candidate]) -> Verdict:
+        """Compare with the frequencies of the classes, whose loss is the unit, on rows not seen."""
+        data, plain = self.data, seen.rows >= 0
+        x = data.x[seen.rows] if plain.all() else np.zeros((len(seen.rows), 1))
+        unit = np.log(np.maximum(data.weight @ data.t / data.weight.sum(), 1e-300))
+        frequent = -(data.t[seen.rows] @ unit) / self.unit() if plain.all() else np.ones(len(x))
+        judged = Judged(
+            x, seen.weight, seen.group, data.n_rows, seen.kind, self.asked.method, search.cut_short
+        )
+        found = {OURS: seen.losses, "classes' frequencies": frequent}
+        return ShareComparison(
+            judged, {name: Predictions(losses, ()) for name, losses in found.items()}
+        ).verdict()
 
     def _temperature(self, best: Candidate) -> float:
         """Return the temperature of least cross-entropy on the held-out rows.
@@ -201,9 +266,9 @@ class ClassificationTask(DataTask):
     def _notes(self, best: Candidate, status: Status, n_used: int) -> Iterator[str]:
         if best.validation_error >= NOTHING_LEARNT:
             yield (
-                "The model is hardly better than the classes' frequencies (relative cross-entropy "
-                f"{best.validation_error:.2f} on rows it did not see): there may be nothing to "
-                "learn from these columns, or too few rows."
+                "The model is hardly better than the classes' frequencies: relative cross-entropy "
+                f"{best.validation_error:.2f} on rows it did not see. Rougher functions, other "
+                "columns or more rows may tell more."
             )
         rare = self.classes[(self.data.t > 0).sum(axis=0) < FEW].tolist()
         if rare:
@@ -277,6 +342,11 @@ class ClassificationStrategy:
             return task.trained(search, NGD(), best.basis, ridge, restart=restart, fold=number)
 
         task.average(search, best, members, another, lambda errors: float(np.mean(errors)))
+
+
+def _kind(folds: Sequence[Any], best: Candidate) -> str:
+    trained = "" if best.run is None else ", of functions trained on some of these rows"
+    return f"{len(folds)}-fold cross-validation of the last layer{trained}"
 
 
 def _total_weight(term: rows.Term) -> float:

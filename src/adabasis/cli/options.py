@@ -100,6 +100,8 @@ class FitOptions(SearchOptions):
         With --model pounet: degree of their polynomials, likewise.
     weight
         Column of non-negative row weights.
+    group
+        Column of labels (a patient, a run): rows of one are held out together. No input.
     drop
         Column to leave out; repeat for several.
     encode
@@ -109,7 +111,7 @@ class FitOptions(SearchOptions):
     classify
         Take whole numbers in the target as classes; text and true/false always are.
     holdout
-        Share of rows kept aside to judge the model.
+        Share of rows kept aside to judge the model, or last: the last fifth, of a series.
     validation
         Share of the other rows held out to choose and to stop training.
     out
@@ -125,11 +127,12 @@ class FitOptions(SearchOptions):
     n_partitions: Annotated[int | None, Parameter(name=("--n-partitions", "--pieces"))] = None
     degree: int | None = None
     weight: str | None = None
+    group: str | None = None
     drop: Names = ()
     encode: Flag = False
     impute: Flag = False
     classify: Flag = False
-    holdout: float = 0.2
+    holdout: Literal["last"] | float = 0.2
     validation: Literal["auto"] | float = "auto"
     out: Path | None = None
     report: Path | None = None
@@ -145,7 +148,7 @@ class FitOptions(SearchOptions):
                 option = name.replace("_", "-")
                 raise BadInput(f"--{option} {number}: only with --model pounet.")
             self.check_least(name, least)
-        if not 0 <= self.holdout < 1:
+        if self.holdout != "last" and not 0 <= self.holdout < 1:
             raise BadInput(f"--holdout {self.holdout:g}: expected a share from 0 to below 1.")
         if self.validation != "auto" and not 0 < self.validation < 1:
             raise BadInput(f"--validation {self.validation:g}: expected a share between 0 and 1.")

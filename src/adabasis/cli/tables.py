@@ -20,7 +20,8 @@ from rich.console import Console
 from .. import report
 from .._runtime.errors import BadInput, counted, listed
 from .._runtime.progress import ProgressLine
-from ..evidence.verdict import split
+from ..evidence.split import split
+from ..evidence.support import LOW
 from ..models.classifier import Classifier
 from ..models.files import ModelFileError
 from ..models.fitted import Fitted, load
@@ -28,6 +29,7 @@ from ..pou.api import fit_pounet
 from ..report import terminal as screen
 from ..report.origin import with_origin
 from ..report.terminal import Screen
+from ..selection.holdout import claimed, kind_of
 from ..tables import AbstractSource, Preparation, TrainingData, learn, open_table, write_predictions
 from ..train import StopReason
 from .options import FitOptions
@@ -108,14 +110,14 @@ def fit_table(
         raise BadInput(f"--out and --report both name {out}: choose two names.")
     view = Screen(console, options.quiet or options.as_json)
     source, data = _read(table, options, view)
-    rows = split(data.x, options.holdout, options.random_state)
+    rows = split(data.x, options.holdout, options.random_state, data.groups)
     model = _fitted(options, data, rows[0], view)
     interrupted = model.stop_reason is StopReason.INTERRUPTED
     verdict = evidence = joint = None
     try:
         if not interrupted and len(rows[1]):
             with view.working("comparing with other models"):
-                verdict = judged(model, data, rows)
+                verdict = judged(model, data, rows, kind_of(options.holdout, data.groups))
             label = f"{counted(len(rows[1]), 'row')} the model had not seen"
             evidence = report.Evidence.of(model, data.x[rows[1]], truth(data)[rows[1]], label)
         if page and not interrupted:
@@ -124,6 +126,7 @@ def fit_table(
         if not interrupted:
             with view.working("solving again with all rows"):
                 model = refitted(model, data)
+            model = model if verdict is None else claimed(model, verdict)
     except KeyboardInterrupt:
         interrupted = True
     provenance = {
@@ -183,6 +186,7 @@ def _read(table: Path, options: FitOptions, view: Screen) -> tuple[AbstractSourc
             source.read(),
             options.target,
             weight=options.weight,
+            group=options.group,
             drop=options.drop,
             encode=options.encode,
             impute=options.impute,
@@ -267,16 +271,20 @@ def predict_table(
     source = open_table(table)
     unused = preparation.check(source.names, table.name)
     columns = [column.name for column in preparation.inputs]
-    view, counts = Screen(console, quiet), {"rows": 0, "outside": 0}
+    view, counts = Screen(console, quiet), {"rows": 0, "outside": 0, "unsupported": 0}
 
-    def blocks(line: ProgressLine | None) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+    def blocks(
+        line: ProgressLine | None,
+    ) -> Iterator[tuple[list[np.ndarray], np.ndarray, np.ndarray]]:
         for batch in source.batches(columns, preparation.types):
             if batch.num_rows:
                 x, unseen = preparation.matrix(batch, counts["rows"])
                 outside = model.outside(x) | unseen
                 counts["rows"] += len(x)
                 counts["outside"] += int(outside.sum())
-                yield predicted(model, x), outside
+                support = np.full(len(x), np.nan) if model.places is None else model.support(x)
+                counts["unsupported"] += int(((support < LOW) & ~outside).sum())
+                yield predicted(model, x), outside, support
                 if line:
                     line.show(f"predicting: {counted(counts['rows'], 'row')}")
 
@@ -289,6 +297,12 @@ def predict_table(
         view.line(
             f"  Careful: {counted(counts['outside'], 'row')} outside the range of the training "
             "data, marked in the column 'outside'. The model extrapolates there.",
+            hang=2,
+        )
+    if counts["unsupported"]:
+        view.line(
+            f"  Careful: {counted(counts['unsupported'], 'row')} inside that range but far from "
+            "all training rows: see the column 'support'. The model guesses there.",
             hang=2,
         )
     view.command(f"Written: {out}")

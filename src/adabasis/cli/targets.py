@@ -31,7 +31,9 @@ def truth(data: TrainingData) -> np.ndarray:
 def rows_of(data: TrainingData, rows: np.ndarray) -> dict[str, Any]:
     """Return some rows, as the public functions take them."""
     weight = None if data.weight is None else data.weight[rows]
-    return {"X": data.x[rows], "y": truth(data)[rows], "sample_weight": weight}
+    groups = None if data.groups is None else data.groups[rows]
+    groups = None if groups is None or len(np.unique(groups)) < 2 else groups
+    return {"X": data.x[rows], "y": truth(data)[rows], "sample_weight": weight, "groups": groups}
 
 
 def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[str, Any]) -> Fitted:
@@ -57,17 +59,19 @@ def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[st
     return front_door(basis=bases, method=method, **rows_of(data, kept), **options)
 
 
-def judged(model: Fitted, data: TrainingData, rows: tuple[np.ndarray, np.ndarray]) -> Verdict:
+def judged(
+    model: Fitted, data: TrainingData, rows: tuple[np.ndarray, np.ndarray], kind: str
+) -> Verdict:
     """Compare a model with others on the rows held out."""
     by = judge if data.labels is None else judge_classes
-    return by(model, data.x, truth(data), data.weight, rows)
+    return by(model, data.x, truth(data), data.weight, rows, groups=data.groups, kind=kind)
 
 
 def descended(model: Fitted, data: TrainingData, kept: np.ndarray) -> History | None:
     """Return how joint descent does on the rows a classifier was trained on, in its time."""
     if not isinstance(model, Classifier):
         return None
-    x, labels, weight = rows_of(data, kept).values()
+    x, labels, weight, _ = rows_of(data, kept).values()
     seconds = float(model.history.seconds[-1])
     return joint_descent(model, x, labels, sample_weight=weight, max_seconds=seconds)
 
@@ -77,7 +81,8 @@ def refitted(model: Fitted, data: TrainingData) -> Fitted:
     known = np.full(len(data.x), True)
     if isinstance(model, Classifier):
         known = np.isin(truth(data), model.classes)
-    return refit(model, **rows_of(data, known))
+    about = rows_of(data, known)
+    return refit(model, about["X"], about["y"], sample_weight=about["sample_weight"])
 
 
 def predicted_columns(model: Fitted, targets: Sequence[str]) -> dict[str, pa.DataType]:

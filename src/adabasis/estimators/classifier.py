@@ -53,6 +53,8 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         Divide the scores by the temperature that suits the held-out rows best.
     class_weight : mapping, "balanced" or None
         Weights of classes, which multiply those of the rows.
+    holdout : float, "last" or None
+        Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
@@ -105,6 +107,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         ensemble: int | str = "auto",
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
+        holdout: float | str | None = None,
         calibrate: bool = False,
         class_weight: Any = None,
         random_state: Any = 0,
@@ -112,7 +115,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
     ) -> None:
         keep(self, locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and labels y (N,).
 
         Parameters
@@ -121,6 +124,8 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         y : array-like, shape (N,)
             Strings, true and false, whole numbers, categories.
         sample_weight : array-like, shape (N,), optional
+        groups : array-like, shape (N,), optional
+            Rows of one label are held out together.
 
         Returns
         -------
@@ -137,7 +142,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         by_class = compute_sample_weight(settings.pop("class_weight"), y)
         weight = by_class if weight is None else weight * by_class
         bases = self._bases(X, weight, default_bases)
-        self._remember(classify(X, y, bases, sample_weight=weight, **settings))
+        self._remember(classify(X, y, bases, sample_weight=weight, groups=groups, **settings))
         self.classes_ = self.fitted_.classes
         return self
 

@@ -44,6 +44,8 @@ class POUNetRegressor(AbstractRegressor):
         λ, the weight of the coefficients' squares; what the noise calls for by default.
     validation : float, "auto" or None
         Share of the rows held out to choose by.
+    holdout : float, "last" or None
+        Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
@@ -94,12 +96,13 @@ class POUNetRegressor(AbstractRegressor):
         tol: float = 0.0,
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
+        holdout: float | str | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
         keep(self, locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
 
         Parameters
@@ -107,6 +110,8 @@ class POUNetRegressor(AbstractRegressor):
         X : array-like or data frame, shape (N, D)
         y : array-like, shape (N,) or (N, Q)
         sample_weight : array-like, shape (N,), optional
+        groups : array-like, shape (N,), optional
+            Rows of one label are held out together.
 
         Returns
         -------
@@ -118,7 +123,7 @@ class POUNetRegressor(AbstractRegressor):
             For bad data, parameters out of range, or more coefficients than rows.
         """
         X, y, weight = self._rows(X, y, sample_weight)
-        self._remember(fit_pounet(X, y, sample_weight=weight, **self._settings()))
+        self._remember(fit_pounet(X, y, sample_weight=weight, groups=groups, **self._settings()))
         basis = self.fitted_.basis
         assert isinstance(basis, PartitionBasis)
         self.n_partitions_, self.degree_ = basis.n_partitions, basis.degree

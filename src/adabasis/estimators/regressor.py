@@ -32,6 +32,7 @@ BUDGETS: dict[str, list[Any]] = {
     "max_seconds": [Interval(Real, 0, None, closed="right")],
     "tol": [Interval(Real, 0, None, closed="left")],
     "ridge": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+    "holdout": [None, StrOptions({"last"}), Interval(Real, 0, 1, closed="neither")],
     "validation": [None, StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -189,6 +190,8 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     ridge : float or "auto"
     validation : float, "auto" or None
         Share of the rows held out to stop training.
+    holdout : float, "last" or None
+        Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
@@ -238,12 +241,13 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         ensemble: int | str = "auto",
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
+        holdout: float | str | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:
         keep(self, locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
 
         Parameters
@@ -251,6 +255,8 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         X : array-like or data frame, shape (N, D)
         y : array-like, shape (N,) or (N, Q)
         sample_weight : array-like, shape (N,), optional
+        groups : array-like, shape (N,), optional
+            Rows of one label are held out together.
 
         Returns
         -------
@@ -264,4 +270,6 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         X, y, weight = self._rows(X, y, sample_weight)
         choices = functools.partial(default_bases, n_outputs=np.size(y) // len(y))
         bases = self._bases(X, weight, choices)
-        return self._remember(fit(X, y, bases, sample_weight=weight, **self._settings()))
+        return self._remember(
+            fit(X, y, bases, sample_weight=weight, groups=groups, **self._settings())
+        )

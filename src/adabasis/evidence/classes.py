@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from ..train import StopReason
-from .verdict import CLEAR, OURS, Comparison, Score, Verdict, scaled
+from .verdict import (
+    CLEAR,
+    FEW_HELD_OUT,
+    OURS,
+    Comparison,
+    Predictions,
+    Score,
+    Verdict,
+    judged_rows,
+    ranged,
+    scaled,
+)
 
 #: Cross-entropies are cut here: one impossible label would be all that is seen.
 LEAST_PROBABILITY = 1e-15
@@ -47,6 +58,9 @@ def judge_classes(
     labels: np.ndarray,
     weight: np.ndarray | None,
     rows: tuple[np.ndarray, np.ndarray],
+    *,
+    groups: np.ndarray | None = None,
+    kind: str = "held out",
 ) -> Verdict:
     """Compare a classifier with peers fitted to the same rows.
 
@@ -56,21 +70,40 @@ def judge_classes(
         Fitted to ``rows[0]``.
     x, labels, weight : arrays, shapes (N, D), (N,) and (N,)
     rows : pair of index arrays
-        Fitted and held out, from :func:`adabasis.evidence.verdict.split`.
+        Fitted and held out, from :func:`adabasis.evidence.split.split`.
+    groups, kind
+        See :func:`adabasis.evidence.verdict.judge`.
 
     Returns
     -------
     Verdict
         Of whose scores ``relative`` is the share of wrong labels and ``rmse`` holds the
-        cross-entropy alone.
+        cross-entropy alone, by which models are compared.
     """
     known = {label: i for i, label in enumerate(model.classes.tolist())}
     index = np.array([known.get(label, -1) for label in labels.tolist()], dtype=int)
-    return _Labels(model, x, index, weight, rows).verdict(PEERS)
+    weight = np.ones(len(x)) if weight is None else weight
+    fitted, (z, truth, w) = ((x[k], index[k], weight[k]) for k in rows)
+
+    def judged(p: np.ndarray) -> Predictions:
+        # Labels that were never seen have the number −1.
+        given = np.where(truth >= 0, p[np.arange(len(truth)), truth], 0.0)
+        losses = -np.log(np.maximum(given, LEAST_PROBABILITY))
+        wrong = float(np.average(p.argmax(axis=1) != truth, weights=w))
+        return Predictions(losses, (float(np.average(losses, weights=w)),), wrong)
+
+    found = {OURS: judged(model.probabilities(z))}
+    for name, fit in PEERS.items():
+        peer = fit(*fitted)
+        p = np.zeros((len(z), len(model.classes)))  # a peer may not have seen some
+        p[:, peer.classes_.astype(int)] = peer.predict_proba(z)
+        found[name] = judged(p)
+    return LabelComparison(judged_rows(model, x, weight, rows, groups, kind), found).verdict()
 
 
-class _Labels(Comparison):
-    # The loss of a row is 1 for a wrong label. Labels that were never seen have the number −1.
+class LabelComparison(Comparison):
+    """Classifiers, compared by cross-entropy: shares of right labels hide rare classes."""
+
     of_classes = True
     simplest, linear, measure = "most frequent class", "logistic regression", "shares"
     least, alike, sure = 0.0, 0.0, math.inf
@@ -82,39 +115,51 @@ class _Labels(Comparison):
         "Trees suit classes that hang on thresholds: try scikit-learn's HistGradientBoosting."
     )
 
-    def _predicted(self, name: str) -> np.ndarray:
-        x = self.held_out[0]
-        if name == OURS:
-            return self.model.probabilities(x)
-        peer = PEERS[name](*self.fitted)
-        p = np.zeros((len(x), len(self.model.classes)))  # a peer may not have seen some
-        p[:, peer.classes_.astype(int)] = peer.predict_proba(x)
-        return p
-
-    def _losses(self, predicted: np.ndarray) -> np.ndarray:
-        return (predicted.argmax(axis=1) != self.held_out[1]).astype(float)
-
-    def _measures(self, predicted: np.ndarray, loss: float) -> tuple[float, tuple[float, ...]]:
-        _, index, weight = self.held_out
-        given = np.where(index >= 0, predicted[np.arange(len(index)), index], 0.0)
-        surprise = -np.log(np.maximum(given, LEAST_PROBABILITY))
-        return loss, (float(np.average(surprise, weights=weight)),)
-
-    def _learned_nothing(self, scores: Sequence[Score]) -> bool:
-        return scores[-1].behind < CLEAR
-
-    def _linear_suffices(self, score: Score, ours: Score) -> bool:
-        return score.behind <= 0
+    def _lag(self, score: Score, ours: Score) -> int:
+        return 0 if abs(score.behind) < CLEAR else int(math.copysign(1, score.behind))
 
     def _sentence(self, scores: Sequence[Score]) -> str:
-        best = min(scores[1:], key=lambda score: score.relative)
-        ours, theirs = (f"{100 * (1 - score.relative):.3g} %" for score in (scores[0], best))
-        right = f"{ours} of {len(self.held_out[0]):,} held-out labels are right"
+        ours, *others = scores
+        right = f"{_right(ours, self.n)} of {self.n:,} held-out labels are right"
+        if not others:
+            return f"{right}."
+        best = min(others, key=lambda score: score.claim)
         if self._learned_nothing(scores) and best.name == self.simplest:
-            return f"{right}, no more than by naming the most frequent class always."
-        lag = self._lag(best, scores[0])
+            return f"{right}; the probabilities tell no more than the classes' frequencies."
+        lag = self._lag(best, ours)
         if lag == 0:
             return f"{right}: no clear difference from the best of the others ({best.name})."
+        theirs = _right(best, self.n)
         if lag < 0:
             return f"{right}. Better here: {best.name} ({theirs}): use that."
         return f"{right}; of the best of the others ({best.name}) {theirs}."
+
+
+class ShareComparison(LabelComparison):
+    """Cross-entropies over that of the classes' frequencies, where labels are not counted."""
+
+    simplest = "classes' frequencies"
+
+    def _sentence(self, scores: Sequence[Score]) -> str:
+        ours = scores[0]
+        said = f"cross-entropy {ranged(ours)} of that of the classes' frequencies"
+        seen = f"{said} on {self._rows()}."
+        if self._learned_nothing(scores):
+            return f"The probabilities tell no more than the classes' frequencies: {seen}"
+        return seen[0].upper() + seen[1:]
+
+
+def _right(score: Score, n: int) -> str:
+    """Return the share of right labels, and what it is at least where n rows are few.
+
+    With k of n right, the share is at least p with a chance of 95 %, where so many or more are
+    right with a chance of 5 % (Clopper and Pearson: Biometrika 26, 1934).
+    """
+    share = f"{100 * (1 - score.relative):.3g} %"
+    if n >= FEW_HELD_OUT:
+        return share
+    from scipy.stats import beta
+
+    right = round((1 - score.relative) * n)
+    least = beta.ppf(0.05, right, n - right + 1) if right else 0.0
+    return f"{share} (at least {100 * least:.2g} % of all)"

@@ -9,14 +9,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .. import lstsq
+from .._runtime.errors import significant
 from ..train import StopReason
+from .errors import LeftOut, Places, Unseen, unseen_share
 
-#: Below so many distinct rows none are held out: the error of two rows says nothing.
-FEWEST_ROWS = 10
 FEW_HELD_OUT = 30
 OURS = "this model"
 #: Standard errors by which mean losses, or counts of rows, must differ to count.
 CLEAR, SURE = 2.0, 3.0
+#: No ratio of accuracies is claimed beyond this: what a few rows missed may be larger.
+MOST_TIMES = 99
+#: Least ratio that is given as a number: 1.1 is that in two digits.
+CLEARLY_MORE = 1.1
+#: Errors have a place where this share of them, squared, is at this share of the rows.
+MOST_OF_IT, FEW_OF_ALL = 0.8, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +41,21 @@ class Score:
     behind : float
         Standard errors by which its mean squared error exceeds that of this model, or, if that
         says more, by which the rows where it does worse outnumber those where it does better.
+    range : (float, float)
+        Of ``relative``, from rows drawn anew: see :class:`adabasis.evidence.errors.Unseen`.
+    times : float
+        Its error over this model's, at least: the lower end of a range likewise.
+    claim : float
+        The error, of classes the cross-entropy, with a margin for what so few rows can tell.
     """
 
     name: str
     relative: float
     rmse: tuple[float, ...]
     behind: float = 0.0
+    range: tuple[float, float] = (math.nan, math.nan)
+    times: float = math.nan
+    claim: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +72,8 @@ class Verdict:
         What to try next.
     of_classes : bool
         Whether labels were predicted: see :func:`adabasis.evidence.classes.judge_classes`.
+    kind : str
+        How rows were kept from the fit, in words.
     """
 
     rows_fitted: int
@@ -64,37 +82,32 @@ class Verdict:
     sentence: str
     advice: tuple[str, ...]
     of_classes: bool = False
+    kind: str = "held out"
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Verdict:
-        """Return what :func:`dataclasses.asdict` described."""
-        scores = [{**s, "rmse": tuple(s["rmse"])} for s in document["scores"]]
-        for score in scores:
-            score["relative"] = math.nan if score["relative"] is None else score["relative"]
+        """Return what :meth:`to_json` described."""
+
+        def known(value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return tuple(map(known, value))
+            return math.nan if value is None else value
+
+        scores = [{name: known(value) for name, value in s.items()} for s in document["scores"]]
         found = {"scores": tuple(Score(**s) for s in scores), "advice": tuple(document["advice"])}
         return cls(**{**document, **found})
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain lists and mappings, without NaN."""
-        document = dataclasses.asdict(self)
-        for score in document["scores"]:
-            score["relative"] = score["relative"] if math.isfinite(score["relative"]) else None
-        return document
 
+        def plain(value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return [plain(one) for one in value]
+            if isinstance(value, dict):
+                return {name: plain(one) for name, one in value.items()}
+            return None if isinstance(value, float) and not math.isfinite(value) else value
 
-def split(x: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return indices of the rows to fit and of those to hold out.
-
-    Rows with equal inputs stay together: a measurement repeated on both sides of the split would
-    be an answer given away. With few distinct rows nothing is held out.
-    """
-    at = np.unique(x, axis=0, return_inverse=True)[1].ravel()
-    places = at.max() + 1
-    if share == 0 or places < FEWEST_ROWS:
-        return np.arange(len(x)), np.arange(0)
-    chosen = np.random.default_rng(seed).permutation(places)[: max(2, round(share * places))]
-    out = np.isin(at, chosen)
-    return np.flatnonzero(~out), np.flatnonzero(out)
+        return plain(dataclasses.asdict(self))
 
 
 class Model(Protocol):
@@ -112,19 +125,60 @@ class Model(Protocol):
         """Return the values at N points."""
 
 
-class Comparison:
-    """A model beside peers that are fitted to the same rows, all of them scored on rows held out.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Judged:
+    """The rows that models are compared on, and how this model came about.
 
-    The loss of a row is its squared error over the spread, the mean over targets; targets that are
-    constant on the rows held out have no spread and do not count.
+    Attributes
+    ----------
+    x : array, shape (n, D)
+    weight, group : arrays, shape (n,)
+        Rows of one group are drawn together where ranges are found.
+    n_fitted : int
+        Rows that were fitted.
+    kind : str
+        How the rows were kept from the fit, in words.
+    method : str
+    stop_reason : StopReason or None
+    """
+
+    x: np.ndarray
+    weight: np.ndarray
+    group: np.ndarray
+    n_fitted: int
+    kind: str = "held out"
+    method: str = ""
+    stop_reason: StopReason | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model predicts for the rows, judged.
+
+    Attributes
+    ----------
+    losses : array, shape (n,)
+        Squared errors over the squared spread, the mean over targets; of classes cross-entropies.
+    rmse : tuple of float
+    relative : float, optional
+        By default the root of the mean loss.
+    """
+
+    losses: np.ndarray
+    rmse: tuple[float, ...]
+    relative: float | None = None
+
+
+class Comparison:
+    """A model beside others that saw the same rows, all of them scored on rows they did not see.
+
+    Targets that are constant on those rows have no spread and do not count.
 
     Parameters
     ----------
-    model : Model
-        Fitted to ``rows[0]``.
-    x, y, weight : arrays, shapes (N, D), (N, …) and (N,)
-    rows : pair of index arrays
-        Fitted and held out, from :func:`split`.
+    judged : Judged
+    predictions : mapping of str to Predictions
+        This model first.
     """
 
     of_classes = False
@@ -144,53 +198,24 @@ class Comparison:
         "HistGradientBoosting or LightGBM."
     )
 
-    def __init__(
-        self,
-        model: Any,
-        x: np.ndarray,
-        y: np.ndarray,
-        weight: np.ndarray | None,
-        rows: tuple[np.ndarray, np.ndarray],
-    ) -> None:
-        weight = np.ones(len(x)) if weight is None else weight
-        self.model, self.shape = model, x.shape
-        self.fitted, self.held_out = ((x[k], y[k], weight[k]) for k in rows)
+    def __init__(self, judged: Judged, predictions: Mapping[str, Predictions]) -> None:
+        self.judged, self.predictions = judged, predictions
+        self.n = len(judged.x)
 
-    def verdict(self, peers: Iterable[str]) -> Verdict:
-        """Fit the peers, score all, and say what that means."""
-        weight = self.held_out[2]
-        predicted = {name: self._predicted(name) for name in (OURS, *peers)}
-        losses = {name: self._losses(values) for name, values in predicted.items()}
-        scores = []
-        for name, values in predicted.items():
-            gap = np.maximum(losses[name], self.least) - np.maximum(losses[OURS], self.least)
-            behind = _standard_errors(gap * (weight / weight.mean()), self.sure)
-            mean = float(np.average(losses[name], weights=weight))
-            scores.append(Score(name, *self._measures(values, mean), behind))
-        counts = len(self.fitted[0]), len(self.held_out[0])
+    def verdict(self) -> Verdict:
+        """Score all, and say what that means."""
+        judged, scores = self.judged, []
+        mine = np.maximum(self.predictions[OURS].losses, self.least)
+        for name, found in self.predictions.items():
+            weight, losses = judged.weight, np.maximum(found.losses, self.least)
+            behind = _standard_errors((losses - mine) * (weight / weight.mean()), self.sure)
+            seen = Unseen(np.arange(self.n), found.losses, weight, judged.group, judged.kind,
+                          root=not self.of_classes)  # fmt: skip
+            relative = seen.error if found.relative is None else found.relative
+            times = dataclasses.replace(seen, losses=losses).least_ratio(mine)
+            scores.append(Score(name, relative, found.rmse, behind, seen.range, times, seen.claim))
         said = self._sentence(scores), tuple(self._advice(scores))
-        return Verdict(*counts, tuple(scores), *said, self.of_classes)
-
-    def _predicted(self, name: str) -> np.ndarray:
-        # What the model or a peer predicts for the rows held out.
-        x, y, _ = self.held_out
-        model = self.model if name == OURS else PEERS[name](*self.fitted)
-        return model(x).reshape(y.shape)
-
-    def _losses(self, predicted: np.ndarray) -> np.ndarray:
-        _, y, weight = self.held_out
-        middle = np.average(y, axis=0, weights=weight)
-        spread = np.sqrt(np.average((y - middle) ** 2, axis=0, weights=weight))
-        varies = spread > 0
-        if not varies.any():
-            return np.full(len(y), np.nan)
-        return np.mean(((predicted - y)[:, varies] / spread[varies]) ** 2, axis=1)
-
-    def _measures(self, predicted: np.ndarray, loss: float) -> tuple[float, tuple[float, ...]]:
-        # The relative error of predictions with a mean loss, and the errors in units.
-        _, y, weight = self.held_out
-        rmse = np.sqrt(np.average((predicted - y) ** 2, axis=0, weights=weight))
-        return math.sqrt(loss), tuple(map(float, rmse))
+        return Verdict(judged.n_fitted, self.n, tuple(scores), *said, self.of_classes, judged.kind)
 
     def _lag(self, score: Score, ours: Score) -> int:
         # 1 for a model that is clearly behind this one, −1 for one ahead, 0 for alike.
@@ -202,54 +227,101 @@ class Comparison:
     def _learned_nothing(self, scores: Sequence[Score]) -> bool:
         # A constant does as well, and nothing else does better than both.
         lags = {score.name: self._lag(score, scores[0]) for score in scores[1:]}
-        ahead = min(scores[1:], key=lambda score: score.relative).name
-        return lags.get("constant", 1) <= 0 and (ahead == "constant" or lags[ahead] >= 0)
+        ahead = min(scores[1:], key=lambda score: score.claim).name
+        return lags.get(self.simplest, 1) <= 0 and (ahead == self.simplest or lags[ahead] >= 0)
 
     def _linear_suffices(self, score: Score, ours: Score) -> bool:
         return self._lag(score, ours) <= 0
 
     def _sentence(self, scores: Sequence[Score]) -> str:
         ours, *others = scores
-        if not others or not math.isfinite(ours.relative):
-            return "The target does not vary on the held-out rows: there is nothing to compare."
+        if not others or math.isnan(ours.relative):
+            return "The target does not vary on these rows: there is nothing to compare."
+        if math.isinf(ours.relative):
+            return (
+                "Nothing is known of the error: some rows alone determine a function, and without "
+                "them nothing does. Use a ridge, fewer functions or more rows."
+            )
+        seen = f"relative error {ranged(ours)} on {self._rows()}"
         if self._learned_nothing(scores):
-            return "No better than a constant: there may be nothing to learn from these columns."
+            return f"No better than a constant: {seen}."
         best = min(others, key=lambda score: score.relative)
         lag = self._lag(best, ours)
         if lag == 0:
-            return f"No clear difference from the best of the others ({best.name})."
+            return f"No clear difference from the best of the others ({best.name}): {seen}."
         if lag < 0:
             return (
                 f"Better here: {best.name} (error {best.relative:.2g} against "
                 f"{ours.relative:.2g}): use that."
             )
-        ratio = best.relative / ours.relative if ours.relative > 0 else math.inf
-        times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
-        return f"{times} times the accuracy of the best of the others ({best.name})."
+        if not best.times >= CLEARLY_MORE:
+            return f"Somewhat better than the best of the others ({best.name}): {seen}."
+        times = f"At least {best.times:.2g}" if best.times < MOST_TIMES else f"Over {MOST_TIMES}"
+        return f"{times} times the accuracy of the best of the others ({best.name}): {seen}."
+
+    def _rows(self) -> str:
+        kind = self.judged.kind
+        how = kind if kind.startswith("held out") else f"not seen ({kind})"
+        return f"{self.n:,} rows {how}"
 
     def _advice(self, scores: Sequence[Score]) -> Iterator[str]:
         ours, others = scores[0], {score.name: score for score in scores[1:]}
         if not others or not math.isfinite(ours.relative):
             return
-        n_out = len(self.held_out[0])
-        if n_out < FEW_HELD_OUT:
-            yield f"{n_out} rows are few to judge by: take these {self.measure} as rough."
-        if self.model.stop_reason in self.cut_short:
-            yield self.cut_short[self.model.stop_reason]
+        judged = self.judged
+        if self.n < FEW_HELD_OUT:
+            yield f"{self.n} rows are few to judge by: take these {self.measure} as rough."
+        yield unseen_share(self.n)
+        if judged.stop_reason is not None and judged.stop_reason in self.cut_short:
+            yield self.cut_short[judged.stop_reason]
         if self._learned_nothing(scores):
-            yield "Look for columns that drive the target, and for mistakes in the table."
+            yield (
+                "What was tried found nothing in these columns: rougher functions (--model network "
+                "or pounet), other columns or more rows may."
+            )
             return
+        where = self._where()
         if self.linear in others and self._linear_suffices(others[self.linear], ours):
             yield self.as_simple
         elif self._lag(others.get("gradient boosting", ours), ours) < 0:
             yield self.for_trees
+        elif where:
+            yield where
         if self.of_classes:
             return
-        n_rows, n_inputs = self.shape
-        if ours.relative > 0.05 and n_rows < 100 * n_inputs:
-            yield f"More rows would help: {n_rows:,} are few for {n_inputs} inputs."
-        if self.model.record.asked.method == "frozen" and ours.relative > 1e-3:
+        n_inputs = judged.x.shape[1]
+        if ours.relative > 0.05 and judged.n_fitted + self.n < 100 * n_inputs:
+            rows = judged.n_fitted + self.n
+            yield f"More rows would help: {rows:,} are few for {n_inputs} inputs."
+        if judged.method == "frozen" and ours.relative > 1e-3:
             yield "Let the functions adapt: --model network or auto."
+
+    def _where(self) -> str:
+        # Where most of the error is, if that is beside one value of one input.
+        losses, x = self.predictions[OURS].losses * self.judged.weight, self.judged.x
+        if self.of_classes or not losses.sum() > 0 or self.n < FEW_HELD_OUT:
+            return ""
+        order = np.argsort(losses)[::-1]
+        few = order[: 1 + int(np.searchsorted(np.cumsum(losses[order]), MOST_OF_IT * losses.sum()))]
+        if len(few) > FEW_OF_ALL * self.n or len(few) < 2:
+            return ""
+        reach = np.ptp(x, axis=0)
+        near = np.ptp(x[few], axis=0) / np.where(reach > 0, reach, np.inf)
+        at = int(np.argmin(np.where(reach > 0, near, np.inf)))
+        if near[at] > FEW_OF_ALL:
+            return ""
+        value = significant(float(np.median(x[few, at])), 3)
+        return (
+            f"Errors sit at {len(few)} of {self.n:,} rows, beside input {at + 1} ≈ {value}: try "
+            "--model pounet."
+        )
+
+
+def ranged(score: Score) -> str:
+    """Return an error and its range in words."""
+    low, high = score.range
+    between = f" ({low:.2g} to {high:.2g})" if f"{low:.2g}" != f"{high:.2g}" else ""
+    return f"{score.relative:.2g}{between}"
 
 
 def _standard_errors(difference: np.ndarray, sure: float = SURE) -> float:
@@ -293,9 +365,11 @@ def _boosting(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
 
 
 def _linear(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
-    from sklearn.linear_model import LinearRegression
-
-    return scaled(LinearRegression(), x, y, linearregression__sample_weight=weight).predict
+    # Our own solve: that of scikit-learn 1.9 drops independent columns below 1e-6 silently.
+    ones, root = np.ones((len(x), 1)), np.sqrt(weight)[:, None]
+    a = root * np.hstack([ones, x - x.mean(axis=0)])
+    c = lstsq.factorize(a).solve(root * y)
+    return lambda z: np.hstack([np.ones((len(z), 1)), z - x.mean(axis=0)]) @ c
 
 
 def _neighbours(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
@@ -325,6 +399,9 @@ def judge(
     weight: np.ndarray | None,
     rows: tuple[np.ndarray, np.ndarray],
     peers: Iterable[str] = USUAL,
+    *,
+    groups: np.ndarray | None = None,
+    kind: str = "held out",
 ) -> Verdict:
     """Compare a model that was fitted to some rows with peers fitted to the same ones.
 
@@ -334,12 +411,80 @@ def judge(
         Fitted to ``rows[0]``.
     x, y, weight : arrays, shapes (N, D), (N, Q) and (N,)
     rows : pair of index arrays
-        Fitted and held out, from :func:`split`.
+        Fitted and held out, from :func:`adabasis.evidence.split.split`.
     peers : iterable of str
         Names in :data:`PEERS`.
+    groups : array of int, shape (N,), optional
+    kind : str
+        How rows were held out, in words.
 
     Returns
     -------
     Verdict
     """
-    return Comparison(model, x, y, weight, rows).verdict(peers)
+    weight = np.ones(len(x)) if weight is None else weight
+    fitted, (z, truth, w) = ((x[k], y[k], weight[k]) for k in rows)
+    middle = np.average(truth, axis=0, weights=w)
+    spread = np.sqrt(np.average((truth - middle) ** 2, axis=0, weights=w))
+    varies = spread > 0
+
+    def judged(predicted: np.ndarray) -> Predictions:
+        error = predicted.reshape(truth.shape) - truth
+        rmse = tuple(map(float, np.sqrt(np.average(error**2, axis=0, weights=w))))
+        losses = np.full(len(z), np.nan)
+        if varies.any():
+            losses = np.mean((error[:, varies] / spread[varies]) ** 2, axis=1)
+        return Predictions(losses, rmse)
+
+    found = {OURS: judged(model(z))} | {name: judged(PEERS[name](*fitted)(z)) for name in peers}
+    return Comparison(judged_rows(model, x, weight, rows, groups, kind), found).verdict()
+
+
+def judged_rows(
+    model: Model,
+    x: np.ndarray,
+    weight: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray],
+    groups: np.ndarray | None,
+    kind: str,
+) -> Judged:
+    """Return the rows held out of a fit; the arguments are those of :func:`judge`."""
+    kept, out = rows
+    group = out if groups is None else groups[out]
+    asked = model.record.asked.method
+    return Judged(x[out], weight[out], group, len(kept), kind, asked, model.stop_reason)
+
+
+def left_out_verdict(seen: Unseen, places: Places, x: np.ndarray, model: Any) -> Verdict:
+    """Compare a model with a constant and a line on the rows that its claim rests on.
+
+    Parameters
+    ----------
+    seen : Unseen
+        The model's losses.
+    places : Places
+        All places; both others leave each out in turn.
+    x : array, shape (N, D)
+        The places in the user's units.
+    model : Model
+        What its search was asked and why it stopped are read.
+    """
+    ones = np.ones((len(places), 1))
+    columns = {"constant": ones, "linear model": np.hstack([ones, places.z])}
+    found = {OURS: Predictions(seen.losses, ())}
+    rows = seen.rows
+    if (rows >= 0).all():
+        for name, matrix in columns.items():
+            losses = LeftOut(places, matrix).losses()[rows]
+            if np.isfinite(losses).all():
+                found[name] = Predictions(losses, ())
+    judged = Judged(
+        x[rows] if len(found) > 1 else np.zeros((len(rows), 1)),
+        seen.weight,
+        seen.group,
+        len(places) - (len(rows) if len(rows) < len(places) else 0),
+        seen.kind,
+        model.asked.method,
+        model.cut_short,
+    )
+    return Comparison(judged, found).verdict()

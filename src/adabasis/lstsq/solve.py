@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
@@ -313,34 +314,58 @@ class Factorization:
         b: Values,
         ridge: float | Array = 0.0,
         *,
-        alone: str = "nothing",
+        groups: np.ndarray | None = None,
+        share: float | np.ndarray = 1.0,
+        alone: str = "unknown",
         least: float = 1e-12,
     ) -> Any:
         """Return each row's residual when the fit leaves that row out (N, K), in closed form.
 
-        A row of leverage 1 alone determines some direction, and without it nothing is known there.
+        With ρ the residuals and H the hat matrix, those of a group g left out together are
+        (I − H_gg)⁻¹ ρ_g. A row of leverage 1 alone determines some direction, and without it
+        nothing is known there.
 
         Parameters
         ----------
         b : array, shape (N, K)
         ridge : float
             On the scaled coefficients.
-        alone : {"nothing", "itself"}
-            What rows of leverage 1 count for: nothing (0), unless they are more than a tenth, for
-            then nothing is known at all (infinite); or their values themselves, as if 0 were
-            predicted.
+        groups : array of int, shape (N,), optional
+            Rows of one label are left out together (NumPy's arrays alone); by default each row is.
+        share : float or array, shape (N,)
+            What is left out of a row: 1/k where it stands for k rows at one place, one of which is.
+        alone : {"unknown", "itself"}
+            What rows of leverage 1 count for: they are evidence of nothing (infinite); or their
+            values themselves, as if 0 were predicted.
         least : float
             1 minus a leverage below this counts as zero.
         """
         xp = namespace(self.u)
-        residual = b - self.u @ (self.shares(ridge)[:, None] * (self.u.T @ b))
-        left = (1.0 - self.leverages(ridge))[:, None]
+        kept = self.shares(ridge)
+        residual = b - self.u @ (kept[:, None] * (self.u.T @ b))
+        left = (1.0 - share * self.leverages(ridge))[:, None]
         known = left > least
-        out = xp.where(known, residual / xp.where(known, left, 1.0), 0.0)
-        if alone == "itself":
-            return xp.where(known, out, b)
-        present = xp.any(self.u != 0, axis=1, keepdims=True)
-        return xp.where(10 * xp.sum(~known) > xp.sum(present), xp.inf, out)
+        blind = b if alone == "itself" else xp.inf
+        out = xp.where(known, residual / xp.where(known, left, 1.0), blind)
+        for size, members in _by_size(groups):
+            u = self.u[members]
+            within = np.eye(size) - np.einsum("gip,p,gjp->gij", u, kept, u)
+            e, q = np.linalg.eigh(within)
+            clear = (e > least)[..., None]
+            turned = np.where(clear, np.swapaxes(q, 1, 2) @ residual[members], 0.0)
+            solved = q @ (turned / np.where(clear, e[..., None], 1.0))
+            out[members] = np.where(clear.all(axis=1, keepdims=True), solved, np.inf)
+        return out
+
+
+def _by_size(groups: np.ndarray | None) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the size of groups of more than one row, and their rows (number of groups, size)."""
+    if groups is None:
+        return
+    order = np.argsort(groups, kind="stable")
+    _, first, count = np.unique(groups[order], return_index=True, return_counts=True)
+    for size in np.unique(count[count > 1]):
+        yield int(size), order[first[count == size, None] + np.arange(size)]
 
 
 def factorize(a: DesignMatrix, rcond: float | None = None, *, unit: bool = True) -> Factorization:
@@ -357,7 +382,10 @@ def factorize(a: DesignMatrix, rcond: float | None = None, *, unit: bool = True)
     """
     xp = namespace(a)
     norms = column_norms(a) if unit else xp.ones(a.shape[1], a.dtype)
-    u, s, vt = xp.linalg.svd(a / norms, full_matrices=False)
+    try:
+        u, s, vt = xp.linalg.svd(a / norms, full_matrices=False)
+    except np.linalg.LinAlgError:  # gesdd gives up on a few finite matrices that gesvd factors
+        u, s, vt = scipy.linalg.svd(a / norms, full_matrices=False, lapack_driver="gesvd")
     return Factorization(u, s, vt, norms, _cut_off(rcond, a))
 
 

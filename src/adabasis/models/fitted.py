@@ -19,6 +19,7 @@ from .._runtime.notation import AnyArray, Parameters
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..basis.base import description, from_description
+from ..evidence.support import by_distance, by_leverage
 from ..geometry.boxes import AffineMap, pad_points
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
@@ -63,7 +64,12 @@ class Fitted:
     history : History
     validation_error : float
         Relative root mean square error on rows the coefficients never saw (error over the
-        spread of the outputs there), NaN where nothing was held out.
+        spread of the outputs), with a margin of a standard error for what so few rows can tell;
+        the worst of what is known. NaN where nothing was held out, infinite where some rows alone
+        determine a function, so that nothing is known without them.
+    validation_range : (float, float)
+        Between which it lies with a chance of 90 % (5 and 95 % quantiles where groups of the rows
+        seen are drawn anew); NaN where nothing was held out.
     validation_kind : str
         How ``validation_error`` was measured.
     initial_parameters : pytree
@@ -74,6 +80,9 @@ class Fitted:
         What the user should know: failures, doubts, advice.
     flat_output : bool
         Whether y was one-dimensional.
+    places : array, shape (M, D), optional
+        Up to 512 of the training inputs, in the model's units and single precision, by which
+        :meth:`support` knows where the data lie. Files hold them.
     snapshots : tuple of Snapshot
         ξ and c while training, where they were kept (:func:`adabasis.fit_pounet` does).
     """
@@ -93,11 +102,13 @@ class Fitted:
     stop_reason: StopReason
     history: History
     validation_error: float = math.nan
+    validation_range: tuple[float, float] = (math.nan, math.nan)
     validation_kind: str = "none"
     initial_parameters: Parameters = None
     record: Record = NO_RECORD
     notes: tuple[str, ...] = ()
     flat_output: bool = False
+    places: np.ndarray | None = None
     snapshots: tuple[Snapshot, ...] = ()
 
     @property
@@ -109,6 +120,12 @@ class Fitted:
     def candidates(self) -> tuple[dict[str, Any], ...]:
         """What was tried and with what error, best first, as rows of a table."""
         return tuple(tried.row for tried in self.record.tried)
+
+    @property
+    def verdict(self) -> str:
+        """What rows that the model never saw say of it, in words; empty where nothing is known."""
+        found = self.record.verdict
+        return "" if found is None else " ".join([found["sentence"], *found["advice"]])
 
     @property
     def n_outputs(self) -> int:
@@ -195,6 +212,33 @@ class Fitted:
         x = self._inputs(X, "Fitted.outside(X)")
         return np.any((x < self.box[:, 0]) | (x > self.box[:, 1]), axis=1)
 
+    def support(self, X: Any) -> np.ndarray:
+        """Say how well the training rows support the values at N points: (N,), from 0 to 1.
+
+        1 is what training rows have among the others; .1 is ten times as far from the nearest row
+        as rows usually are from one another, or a standard deviation ten times as large (the
+        leverage of the point under the model's functions); the less of the two is returned.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, D)
+
+        Raises
+        ------
+        ValueError
+            If the model knows no rows: it is the solution of an equation, or from an older file.
+        """
+        x = self._inputs(X, "Fitted.support(X)")
+        if self.places is None:
+            raise ValueError(
+                f"Fitted.support(X): {self!r} does not know where its rows lie: equations have no "
+                "rows, and files of earlier versions do not hold them. Fit again."
+            )
+        places = np.asarray(self.places, dtype=float)
+        near = by_distance(places, self.input_map(x))
+        rows = self.input_map.shift + self.input_map.scale * places
+        return np.minimum(near, by_leverage(self.functions(rows), self.functions(x)))
+
     def plot(self, ax: Any = None) -> Figure:
         """Draw the fitted function; see :func:`adabasis.plots.fitted`."""
         return provided("plot")(self, ax=ax)
@@ -229,6 +273,7 @@ class Fitted:
             "status": self.status.name,
             "stop_reason": self.stop_reason.name,
             "validation_error": repr(float(self.validation_error)),
+            "validation_range": [repr(float(end)) for end in self.validation_range],
             "validation_kind": self.validation_kind,
             "record": self.record.to_json(),
             "notes": list(self.notes),
@@ -248,6 +293,8 @@ class Fitted:
             "singular_values": self.singular_values,
             "probe": self(_probe_points(self.box)),
         }
+        if self.places is not None:
+            tensors["places"] = self.places
         for name in ("input_map", "output_map"):
             tensors[f"{name}.shift"] = getattr(self, name).shift
             tensors[f"{name}.scale"] = getattr(self, name).scale
@@ -320,6 +367,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             return None
         return jax.tree.unflatten(structure, [tensors[f"{name}.{i}"] for i in range(len(leaves))])
 
+    low, high = document.get("validation_range", ("nan", "nan"))  # of older files
     kind: type[Fitted] = provided(f"model {document['kind']}")
     model = kind(
         basis=basis,
@@ -336,11 +384,13 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             *(tensors[f"history.{field.name}"] for field in dataclasses.fields(History))
         ),
         validation_error=float(document["validation_error"]),
+        validation_range=(float(low), float(high)),
         validation_kind=document["validation_kind"],
         initial_parameters=tree("initial_parameters"),
         record=Record.from_json(document["record"]),
         notes=tuple(document["notes"]),
         flat_output=document["flat_output"],
+        places=tensors.get("places"),
         snapshots=tuple(
             Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
             for k, step in enumerate(document.get("snapshots", ()))

@@ -16,14 +16,18 @@ from typing import Any
 from .._runtime.progress import Callback
 from ..basis import AbstractPartition, PartitionBasis
 from ..basis.pou.partition import PARTITIONS
+from ..evidence.verdict import judge
 from ..models.fitted import Fitted
 from ..models.record import Asked
+from ..regression.api import refit
+from ..selection.holdout import holding_out
 from ..selection.search import Candidate, Search
 from ..selection.task import Prepared
 from .starts import STARTS, SegmentationOptions
 from .strategy import POUNetStrategy, POUNetTask
 
 
+@holding_out(judge, refit)
 def fit_pounet(
     X: Any,
     y: Any,
@@ -34,6 +38,7 @@ def fit_pounet(
     index_set: str = "total",
     start: str = "auto",
     sample_weight: Any = None,
+    groups: Any = None,
     max_steps: int | None = None,
     max_seconds: float = math.inf,
     tol: float = 0.0,
@@ -67,8 +72,10 @@ def fit_pounet(
         pieces inserted where the residual is largest, oblique cuts from coarse to fine, a
         regression tree with polynomial leaves. ``"auto"``: the first in one input, merging in two
         and three, cuts in more.
-    sample_weight, max_steps, max_seconds, tol, ridge, validation, random_state, callbacks, verbose
+    sample_weight, groups, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
+    random_state, callbacks, verbose
+        As there.
     n_restarts : int or "auto"
         Nothing is drawn at random where pieces come from the data: one start serves (``"auto"``).
         More are draws of a partition of a kind of your own.
@@ -118,7 +125,14 @@ def fit_pounet(
         deadline=search.deadline,
     )
     data = Prepared(
-        "fit_pounet", X, y, sample_weight, validation, random_state, split_by_default=True
+        "fit_pounet",
+        X,
+        y,
+        sample_weight,
+        validation,
+        random_state,
+        split_by_default=True,
+        groups=groups,
     )
     _check(wanted, partition, data)
     task = POUNetTask(asked, data)

@@ -14,6 +14,7 @@ from ..basis import AbstractBasis, AbstractPartition, PartitionBasis, Polynomial
 from ..basis.pou.partition import PARTITIONS, AbstractSoftmax, hard_assignment
 from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
+from ..evidence.errors import Unseen
 from ..geometry.boxes import unit_box
 from ..models.fitted import Fitted
 from ..regression.bases import MOST_NUMBERS
@@ -23,6 +24,7 @@ from ..selection.task import SEARCH_ROWS, draw
 from ..train import Run, Snapshots, StopReason
 from .borders import shaped, steepness
 from .candidates import HeldOut, Segmentation, different, ranked, segmentations, whole
+from .segmentation import LocalFits, picked
 from .starts import SegmentationOptions, reseeded
 
 #: Gauss–Newton steps of a run by default.
@@ -65,8 +67,8 @@ class POUNetTask(RegressionTask):
 
     usual_steps = STEPS
 
-    def __init__(self, *about: Any) -> None:
-        super().__init__(*about)
+    def __init__(self, *about: Any, **named: Any) -> None:
+        super().__init__(*about, **named)
         self.watched: list[tuple[Run, Snapshots]] = []
 
     def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
@@ -113,6 +115,32 @@ class POUNetTask(RegressionTask):
         seen = next((seen for other, seen in self.watched if other is run), None)
         snapshots = seen.before(run.step) if seen and run else ()
         return dataclasses.replace(model, notes=notes, snapshots=snapshots)
+
+    def evidence(
+        self, best: Candidate, found: Sequence[Candidate]
+    ) -> tuple[Candidate, Unseen | None]:
+        """Return a candidate and what its claim rests on, the place of its borders included.
+
+        Where pieces are free to jump, data tell a border up to the rows beside it: those count as
+        if they were in the piece of their nearest neighbour.
+        """
+        best, seen = super().evidence(best, found)
+        basis, data = best.basis, self.data
+        n_rows = len(data.z)
+        assert isinstance(basis, PartitionBasis)
+        free = best.run is not None and not basis.tie_weight and basis.n_partitions > 1
+        if seen is None or not free or n_rows > SEARCH_ROWS:
+            return best, seen
+        labels = hard_assignment(basis.unity, best.parameters.partition, data.z)
+        labels = np.unique(labels, return_inverse=True)[1].ravel()
+        fits = LocalFits(data.z, data.t, data.weight, basis.degree, basis.index_set)
+        around = labels[fits.neighbours[:, 1 : 2 + data.z.shape[1]]]
+        errors = fits.errors(fits.coefficients(labels))
+        beside = np.mean([picked(errors, there) for there in around.T], axis=0)
+        losses = beside / (data.t.shape[1] * self.unit() ** 2)
+        kind = "all rows, each in the pieces of its neighbours"
+        claim = Unseen(data.all_rows, losses, data.weight, data.places.group, kind)
+        return best, Unseen.worst([seen, claim])
 
     def _fewer(self, model: Fitted) -> Iterator[str]:
         """Say why there are fewer partitions than were asked for."""

@@ -13,9 +13,11 @@ from .. import lstsq, rows
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
+from ..evidence.verdict import judge
 from ..geometry.boxes import bounding_box
 from ..models.fitted import Fitted
 from ..models.record import Asked
+from ..selection.holdout import holding_out
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..selection.task import SEARCH_ROWS, Prepared, checked_data, merged
 from ..train import AbstractTrainer, Callback, Objective
@@ -26,12 +28,14 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
 
 @basis_last
+@holding_out(judge, lambda *rows, **named: refit(*rows, **named))
 def fit(
     X: Any,
     y: Any,
     basis: AbstractBasis | Sequence[AbstractBasis] | None = None,
     *,
     sample_weight: Any = None,
+    groups: Any = None,
     method: str | AbstractTrainer = "auto",
     max_steps: int | None = None,
     max_seconds: float = math.inf,
@@ -60,6 +64,12 @@ def fit(
         earlier versions, ``fit(basis, X, y)``, works with a FutureWarning.
     sample_weight : array-like, shape (N,), optional
         Non-negative; it weights the rows, the maps and the held-out error.
+    groups : array-like, shape (N,), optional
+        Rows of one label are left out and held out together: those of one patient, one batch, one
+        run. The error is then that on groups not seen.
+    holdout : float, "last" or None
+        Rows that the whole search never sees, a share of them or the last fifth in order (of a
+        series): the model is judged on them beside three plain ones, then solved again with all.
     method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or AbstractTrainer
         ``"frozen"`` keeps ξ as drawn. ``"auto"`` does that first, with ridge and feature scale
         chosen by leave-one-out error, and then takes Gauss–Newton steps on ξ (LSGN) while the
@@ -137,6 +147,7 @@ def fit(
         random_state,
         split_by_default=trainer is None,
         standardize=standardize,
+        groups=groups,
     )
     task = RegressionTask(asked, data, joint=isinstance(trainer, AbstractTrainer) and trainer.joint)
     strategy = RegressionStrategy(search, task)
@@ -190,7 +201,7 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
             f"got {x.shape[1]} and {values.shape[1]}."
         )
     n_rows = int(np.count_nonzero(weight))
-    x, values, weight, _ = merged(x, values, weight)
+    x, values, weight, *_ = merged(x, values, weight)
     z, t = model.input_map(x), model.output_map(values)
     with numerics():
         source = rows.ArraySource(z, t, weight)

@@ -6,7 +6,9 @@ choice costs a few least-squares solves and needs no held-out rows.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 from typing import Any
 
 import jax
@@ -14,10 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .. import lstsq, rows
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
+from ..evidence.errors import LeftOut, Unseen, left_out_kind
+from ..models.record import Ridge
+from ..selection.task import FARTHEST, Prepared, design
 
 #: Ridges tried, relative to the largest singular value of the unit-norm columns, squared.
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
@@ -142,65 +146,71 @@ def projected_bases(n_rows: int, n_inputs: int, rank: int) -> list[ProjectedFeat
     return sorted(bases, key=lambda basis: (basis.scale, -basis.width))
 
 
-@quickly(once=True)
-def _scores(
-    basis: AbstractBasis, parameters: Parameters, term: rows.Term
-) -> tuple[Array, Array, Array]:
-    """Return the left-out error of every relative ridge, the best one and its coefficients."""
-    block = rows.assemble([term], basis, parameters)
-    factors = lstsq.factorize(block.matrix)
-    ridges = jnp.asarray(RIDGES) * factors.s[0] ** 2
+@dataclasses.dataclass(frozen=True, eq=False)
+class LinearFit:
+    """Coefficients on given functions, and what is known of their error.
 
-    def error(ridge: Array) -> Array:
-        return _left_out_error(factors.loo_residuals(block.rhs, ridge))
+    Attributes
+    ----------
+    ridge : Ridge
+    unseen : Unseen
+        Each row's loss where it is left out.
+    coefficients : array, shape (P, Q)
+    overshoot : float
+        How far values between the rows are from the middle of theirs, in ranges.
+    tried : array, shape (K, N)
+        Losses with every ridge tried whose values between the rows stay near.
+    """
 
-    errors = jax.lax.map(error, ridges)
-    errors = jnp.where(jnp.isfinite(errors), errors, jnp.inf)
-    good = errors <= (1 + INDIFFERENCE) * jnp.min(errors)
-    best = jnp.max(jnp.where(good, jnp.arange(len(RIDGES)), 0))
-    return errors[best], best, factors.solve(block.rhs, ridges[best])
-
-
-@quickly(once=True)
-def _score_with(
-    basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: Array
-) -> tuple[Array, Array]:
-    """Return the left-out error and coefficients of one ridge on unscaled coefficients."""
-    block = rows.assemble([term], basis, parameters)
-    n, p = block.matrix.shape
-    a = jnp.concatenate([block.matrix, jnp.sqrt(ridge) * jnp.eye(p, dtype=block.matrix.dtype)])
-    b = jnp.concatenate([block.rhs, jnp.zeros((p, block.rhs.shape[1]), block.rhs.dtype)])
-    factors = lstsq.factorize(a)
-    return _left_out_error(factors.loo_residuals(b)[:n]), factors.solve(b)
-
-
-def _left_out_error(residual: Array) -> Array:
-    return jnp.sqrt(jnp.sum(residual**2) / residual.shape[1])
+    ridge: Ridge
+    unseen: Unseen
+    coefficients: np.ndarray
+    overshoot: float
+    tried: np.ndarray
 
 
 def linear_fit(
-    basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: float | None = None
-) -> tuple[float, float, np.ndarray]:
+    basis: AbstractBasis,
+    parameters: Parameters,
+    data: Prepared,
+    indices: np.ndarray,
+    ridge: Ridge | None = None,
+) -> LinearFit:
     """Fit the coefficients on given functions.
 
     Parameters
     ----------
     basis : AbstractBasis
     parameters : pytree
-    term : rows.Term
-    ridge : float, optional
-        λ in the weighted mean square plus λ‖c‖²; by default one of :data:`RIDGES` is chosen by
-        leave-one-out error.
-
-    Returns
-    -------
-    ridge, error : float
-        The ridge taken, and the root mean square of the leave-one-out residuals.
-    coefficients : array, shape (P, Q)
+    data : Prepared
+    indices : array of int
+        Which of its places.
+    ridge : Ridge, optional
+        By default one of :data:`RIDGES` is chosen by leave-one-out error among those whose values
+        between the rows stay near.
     """
-    if ridge is None:
-        error, best, c = _scores(basis.canonical(), parameters, term)
-        ridge = float(RIDGES[int(best)])
-    else:
-        error, c = _score_with(basis.canonical(), parameters, term, jnp.asarray(ridge))
-    return ridge, float(error), np.asarray(c)
+    basis, places = basis.canonical(), data.places[indices]
+    matrix = design(basis, parameters, places.z)
+    between = design(basis, parameters, data.probes)
+    if not np.isfinite(matrix).all():
+        unknown = Unseen(indices, np.full(len(places), np.inf), places.weight, places.group, "none")
+        zero = np.zeros((matrix.shape[1], places.t.shape[1]))
+        return LinearFit(ridge or Ridge(), unknown, zero, math.inf, unknown.losses[None])
+    absolute = 0.0 if ridge is None or ridge.relative else ridge.value / places.weight.sum()
+    fit = LeftOut(places, matrix, absolute)
+    offered = RIDGES
+    if ridge is not None:
+        offered = np.array([ridge.value if ridge.relative else 0.0])
+    losses = np.stack([fit.losses(relative) for relative in offered])
+    c = np.stack([fit.solve(relative) for relative in offered])
+    far, beyond = np.array([data.overshoot(values) for values in between @ c]).T
+    losses = losses + beyond[:, None] ** 2
+    errors = np.sqrt(np.average(losses, axis=1, weights=places.weight))
+    allowed = far <= max(FARTHEST, far.min())
+    errors = np.where(np.isfinite(errors) & allowed, errors, np.inf)
+    best = int(np.flatnonzero(errors <= (1 + INDIFFERENCE) * errors.min())[-1])
+    kind = left_out_kind(places)
+    unseen = Unseen(indices, losses[best], places.weight, places.group, kind)
+    return LinearFit(
+        ridge or Ridge(float(offered[best])), unseen, c[best], float(far[best]), losses[allowed]
+    )

@@ -120,7 +120,7 @@ def judged(screen: Screen, verdict: Verdict, targets: Sequence[str]) -> None:
         screen.line(f"  {advice}", hang=2)
 
 
-def fit_done(screen: Screen, model: Fitted, interrupted: bool, holdout: float) -> None:
+def fit_done(screen: Screen, model: Fitted, interrupted: bool, holdout: float | str) -> None:
     """Say how good the model is, what it is, and what was done last."""
     verdict, n_rows = verdict_of(model), model.record.n_rows or 0
     screen.line()

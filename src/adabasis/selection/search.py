@@ -24,6 +24,7 @@ from .._runtime.compute import numerics
 from .._runtime.notation import Parameters
 from .._runtime.progress import Callback, ProgressLine
 from ..basis import AbstractBasis
+from ..evidence.errors import Unseen
 from ..models.record import NO_RIDGE, Asked, Record, Ridge, Tried
 from ..train import (
     AbstractObjective,
@@ -56,6 +57,12 @@ class Candidate:
         ``None`` for functions as drawn.
     mean_of : int
         How many other candidates it is the mean of, if it is.
+    fold : int or None
+        The number of the rows that were held out of its training.
+    unseen : Unseen or None
+        Its losses on rows that its coefficients never saw, where they are known.
+    overshoot : float
+        How far its values between the rows are from the middle of theirs, in ranges.
     """
 
     basis: AbstractBasis
@@ -67,6 +74,9 @@ class Candidate:
     ridge: Ridge = NO_RIDGE
     run: Run | None = None
     mean_of: int = 0
+    fold: int | None = None
+    unseen: Unseen | None = None
+    overshoot: float = 0.5
 
     @property
     def errors(self) -> tuple[float, ...]:

@@ -6,19 +6,25 @@ import abc
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from scipy.spatial import cKDTree
 
 from .. import rows
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, Ensemble
+from ..evidence.errors import Places, Unseen
+from ..evidence.split import checked_groups, fewest_places, folds, kept_together
+from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
 from ..geometry.boxes import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..models.record import Asked, Ridge
+from ..operators import Identity
 from ..train import AbstractTrainer
 from .search import AbstractTask, Candidate, Search
 
@@ -29,6 +35,12 @@ FEWEST_PLACES_TO_SPLIT = 40
 SEARCH_ROWS = 20_000
 #: Relative error above which there is no use in more of the same.
 NOTHING_LEARNT = 0.95
+#: Points at which a candidate's values between the rows are looked at; ranges of y that these may
+#: lie from its middle (the rows themselves lie at half of one), or else other candidates go first.
+PROBES, FARTHEST = 512, 2.0
+#: Members whose values beside the rows are so many times as far from the median of all as those of
+#: the member in the middle are left out of a mean, where there are enough to tell.
+OUTLYING, FEWEST_AGREEING = 4.0, 4
 #: Points that drawn parameters are adjusted to.
 PLACED_ON = 1024
 
@@ -39,7 +51,13 @@ class Prepared:
     Rows of weight zero are dropped, and rows at the same place x are merged into one with their
     total weight and mean value: the same least-squares problem with fewer rows. Repeated
     measurements cannot leak into held-out rows, and a row of weight 2 means exactly two rows.
-    ``scatter`` is the mean square about those means (model's units), which no function can fit.
+
+    Attributes
+    ----------
+    places : Places
+        What was measured where, in the model's units.
+    held_out_kind : str
+        How rows are held out, in words.
     """
 
     def __init__(
@@ -54,11 +72,13 @@ class Prepared:
         split_by_default: bool,
         standardize: bool = True,
         map_outputs: bool = True,
+        groups: Any = None,
     ) -> None:
         self.call = call
         x, values, weight = checked_data(call, X, y, sample_weight)
+        given_groups = checked_groups(call, groups, len(x))
         self.n_rows = int(np.count_nonzero(weight))
-        self.x, self.y, self.weight, about = merged(x, values, weight)
+        self.x, self.y, self.weight, scatter, at = merged(x, values, weight)
         self.flat, self.seed, self.split_by_default = np.ndim(y) == 1, seed, split_by_default
         given = rows.ArraySource(self.x, self.y, self.weight).statistics()
         self.box = given.box
@@ -73,9 +93,24 @@ class Prepared:
             self.inner_box = self.box
         if not map_outputs:
             self.output_map = AffineMap.identity(n_outputs)
-        self.scatter = float(np.mean(about / self.output_map.scale**2))
         self.z, self.t = self.input_map(self.x), self.output_map(self.y)
         self.source = rows.ArraySource(self.z, self.t, self.weight)
+        if given_groups is not None:
+            given_groups = given_groups[weight > 0]
+        group, self.together = kept_together(x[weight > 0], at, given_groups)
+        # A row of a whole weight k is k rows.
+        whole = np.array_equal(self.weight, np.round(self.weight))
+        count = self.weight if whole else np.bincount(at).astype(float)
+        few = group.max() + 1 < fewest_places(n_inputs) and count.max() > 1
+        self.places = Places(
+            self.z,
+            self.t,
+            self.weight,
+            count,
+            scatter / self.output_map.scale**2,
+            group,
+            within=given_groups is None and few,
+        )
         self.held_out_kind = "none"
         self.folds = self._folds(validation)
 
@@ -84,31 +119,86 @@ class Prepared:
 
         A share s gives up to 1/s folds, no row being held out twice; given data are one fold.
         """
+        self.out: list[np.ndarray] = []
         if isinstance(validation, tuple):
             x, y, weight = self._checked_validation(*validation)
             self.held_out_kind = f"{len(x)} rows given for validation"
-            everything = np.arange(len(self.x))
-            return [(everything, padded_term(self.input_map(x), self.output_map(y), weight))]
+            return [(self.all_rows, padded_term(self.input_map(x), self.output_map(y), weight))]
+        group = self.places.group
+        n_groups = int(group.max()) + 1
         if validation == "auto":
             splits = self.split_by_default and len(self.x) >= FEWEST_PLACES_TO_SPLIT
             share = min(max(HELD_OUT, FEWEST_HELD_OUT / len(self.x)), 2 * HELD_OUT)
             validation = share if splits else None
-        if validation is None or len(self.x) < 2:
+        if validation is None or n_groups < 2:
             return []
         if isinstance(validation, str) or not 0 < validation < 1:
             raise ValueError(
                 f"{self.call}(validation={validation!r}): a share between 0 and 1, a pair (X, y), "
                 "'auto' or None."
             )
-        order = np.random.default_rng(self.seed).permutation(len(self.x))
-        n_out = min(max(1, round(validation * len(self.x))), len(self.x) - 1)
-        self.held_out_kind = f"{n_out} of {len(order)} distinct rows held out"
-        starts = range(0, len(order) - n_out + 1, n_out)
-        return [self._fold(order, start, n_out) for start in starts]
+        chosen = folds(n_groups, validation, self.seed)
+        self.out = [np.flatnonzero(np.isin(group, labels)) for labels in chosen]
+        kind = f", {self.together}" if self.together else ""
+        self.held_out_kind = f"{len(self.out[0])} of {len(self.x)} distinct rows held out{kind}"
+        return [(np.setdiff1d(self.all_rows, out), self.term(out)) for out in self.out]
 
-    def _fold(self, order: np.ndarray, start: int, n_out: int) -> tuple[np.ndarray, rows.Term]:
-        out = np.sort(order[start : start + n_out])
-        return np.setdiff1d(self.all_rows, out), self.term(out)
+    @property
+    def kept_places(self) -> np.ndarray:
+        """The rows that a model keeps to know where the data lie, (M, D)."""
+        return self.z[some_rows(self.all_rows, KEPT_PLACES, self.seed)].astype(np.float32)
+
+    def gaps(self) -> Iterator[str]:
+        """Say whether much of the box lies far from all rows."""
+        if len(self.z) < fewest_places(self.z.shape[1]):
+            return
+        share = share_of_gaps(self.z, self.probes[:PROBES])
+        if share > MUCH:
+            yield (
+                f"{100 * share:.0f} % of the box of the inputs lies farther from every row than "
+                "rows lie from one another: values there are guesses. See Fitted.support, or the "
+                "column 'support' of predictions."
+            )
+
+    @functools.cached_property
+    def probes(self) -> np.ndarray:
+        """Points of the box and between pairs of rows, where no row may be; then :attr:`beside`."""
+        rng, (n, d) = np.random.default_rng(self.seed), self.z.shape
+        low, high = self.inner_box.T
+        between = self.z[rng.integers(n, size=(PROBES // 4, 2))].mean(axis=1)
+        corners = (
+            np.stack(np.meshgrid(*self.inner_box), -1).reshape(-1, d) if d <= 2 else between[:0]
+        )
+        n_even = PROBES - len(between) - len(corners)
+        even = rng.uniform(size=(n_even, d)) if d > 1 else np.linspace(0, 1, n_even)[:, None]
+        return np.concatenate([low + (high - low) * even, between, corners, self.beside])
+
+    @functools.cached_property
+    def beside(self) -> np.ndarray:
+        """Points beside some rows, half as far as the nearest other row, (PROBES, D) at most.
+
+        They lie as the rows do, and at the edges a little beyond.
+        """
+        rng = np.random.default_rng(self.seed)
+        at = self.z[some_rows(self.all_rows, PROBES, self.seed)]
+        distance = cKDTree(self.z).query(at, 2)[0][:, 1] if len(self.z) > 1 else np.ones(1)
+        step = rng.normal(size=at.shape)
+        step /= np.linalg.norm(step, axis=1, keepdims=True)
+        return at + 0.5 * distance[:, None] * step
+
+    def overshoot(self, values: np.ndarray) -> tuple[float, float]:
+        """Return how far values at the probes (M, Q) go, in ranges, and the error that this is.
+
+        The former is the largest distance from the middle of the rows' range; the latter the
+        relative root mean square by which values beside rows leave it by more than half.
+        """
+        low, high = self.t.min(axis=0), self.t.max(axis=0)
+        reach = np.where(high > low, high - low, np.inf)
+        off = np.abs(values - (low + high) / 2)
+        if not np.isfinite(off).all():
+            return math.inf, math.inf
+        beyond = np.maximum(off[PROBES:] - reach, 0.0)
+        return float((off / reach).max()), float(np.sqrt(np.mean(beyond**2))) / self.places.spread
 
     def _checked_validation(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         try:
@@ -152,21 +242,25 @@ def padded_term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:
 
 def merged(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return distinct places, their mean values and total weights, and the scatter (Q,) lost.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return distinct places, their means, weights and scatter (P, Q), and each row's place.
 
-    Rows of weight zero are dropped.
+    Rows of weight zero are dropped. The scatter is the mean square about a place's mean, which no
+    function can fit.
     """
     x, y, weight = (array[weight > 0] for array in (x, y, weight))
     places, at = np.unique(x, axis=0, return_inverse=True)
     at = at.ravel()
-    total = np.bincount(at, weight)
+    total = np.bincount(at, weight)[:, None]
+
+    def mean_of(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(at, weight * column) for column in values.T], axis=1) / total
+
     first = np.empty_like(y, shape=(len(places), y.shape[1]))
     first[at] = y
     # Means of differences from one of the values: exact where all agree, and no cancellation.
-    offset = np.stack([np.bincount(at, weight * d) for d in (y - first[at]).T], axis=1)
-    mean = first + offset / total[:, None]
-    return places, mean, total, weight @ (y - mean[at]) ** 2 / weight.sum()
+    mean = first + mean_of(y - first[at])
+    return places, mean, total[:, 0], mean_of((y - mean[at]) ** 2), at
 
 
 def checked_data(
@@ -231,6 +325,17 @@ def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parame
     return basis.placed(parameters, jnp.asarray(x))
 
 
+@quickly(once=True)
+def _design(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Array:
+    return rows.evaluate(Identity(), basis, parameters, jnp.asarray(x))
+
+
+def design(basis: AbstractBasis, parameters: Parameters, z: np.ndarray) -> np.ndarray:
+    """Return the functions at points, (N, P)."""
+    at = padded(z, np.ones(len(z))).x
+    return np.asarray(_design(basis, parameters, at))[: len(z)]
+
+
 class DataTask(AbstractTask[Candidate]):
     """A basis for rows of data, some of them held out.
 
@@ -241,6 +346,9 @@ class DataTask(AbstractTask[Candidate]):
     joint : bool
         Whether training has coefficients of its own: those are the result then.
     """
+
+    #: Whether values between the rows are looked at, and whether losses are squares.
+    _probed = _squared = True
 
     def __init__(self, asked: Asked, data: Prepared, joint: bool = False) -> None:
         self.asked, self.data, self.joint = asked, data, joint
@@ -254,13 +362,69 @@ class DataTask(AbstractTask[Candidate]):
         """Return the loss on rows held out."""
 
     @abc.abstractmethod
-    def unit(self, term: rows.Term) -> float:
+    def unit(self) -> float:
         """Return the error of a model that looks at nothing: that of validation is in its units."""
+
+    def relative(self, error: float, fold: int | None) -> float:
+        """Return the error of training on the rows of a fold, in those units."""
+        return error / self.unit()
+
+    @abc.abstractmethod
+    def losses(self, values: np.ndarray, targets: np.ndarray, scatter: Any) -> np.ndarray:
+        """Return the relative loss of each row, (N,), for values Φ c (N, K) of the last layer.
+
+        The scatter (N, Q) is that of repeated measurements about their mean, the target; ``None``
+        stands for rows that were given besides, which have a spread of their own.
+        """
+
+    def surprise(self, values: np.ndarray, targets: np.ndarray) -> float:
+        """Return the mean loss had the rows been otherwise than expected; 0 for numbers."""
+        return 0.0
+
+    def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Return candidates, best first; those that go far off between the rows go last."""
+        own = super().ranked(found)
+        best = next((one for one in own if self._stays(one)), None)
+        return own if best is None else [best, *(one for one in own if one is not best)]
+
+    def _stays(self, candidate: Candidate) -> bool:
+        """Whether values between the rows stay near the range of the rows."""
+        return candidate.overshoot <= FARTHEST
+
+    def unseen(self, candidate: Candidate, coefficients: Any) -> Unseen | None:
+        """Return the losses of a trained candidate on the rows that were held out of it."""
+        if candidate.fold is None or not self.data.folds:
+            return None
+        term = self.data.fold(candidate.fold)[1]
+        assert term is not None
+        weight = np.asarray(term.points.weight)
+        seen, places = weight > 0, self.data.places
+        numbers = -1 - np.flatnonzero(seen)
+        scatter, group = None, numbers
+        if self.data.out:
+            numbers = self.data.out[candidate.fold % len(self.data.out)]
+            scatter, group = places.scatter[numbers], places.group[numbers]
+        functions = design(candidate.basis, candidate.parameters, np.asarray(term.points.x)[seen])
+        values, targets = functions @ np.asarray(coefficients), np.asarray(term.data)[seen]
+        return Unseen(
+            numbers,
+            self.losses(values, targets, scatter),
+            weight[seen],
+            group,
+            self.data.held_out_kind,
+            root=self._squared,
+            surprise=self.surprise(values, targets),
+        )
+
+    @functools.cached_property
+    def sampled(self) -> np.ndarray:
+        """Indices of all places, or of a random choice where there are very many."""
+        return some_rows(self.data.all_rows, SEARCH_ROWS, self.data.seed)
 
     @functools.cached_property
     def everything(self) -> rows.Term:
         """The term of all rows, of a random choice where there are very many."""
-        return self.some(self.data.all_rows)
+        return self.data.term(self.sampled)
 
     def drawn(self, basis: AbstractBasis, restart: int = 0) -> Parameters:
         """Draw the parameters of a basis."""
@@ -316,8 +480,8 @@ class DataTask(AbstractTask[Candidate]):
         )
         error = math.nan
         if held_out is not None and run.validation is not None:
-            error = run.validation / self.unit(held_out)
-        return Candidate(
+            error = self.relative(run.validation, fold)
+        found = Candidate(
             basis,
             run.parameters,
             initial,
@@ -325,7 +489,12 @@ class DataTask(AbstractTask[Candidate]):
             error,
             ridge=Ridge(ridge, relative=False),
             run=run,
+            fold=fold,
         )
+        if not self._probed:
+            return found
+        between = design(basis, run.parameters, self.data.probes) @ np.asarray(run.coefficients)
+        return dataclasses.replace(found, overshoot=self.data.overshoot(between)[0])
 
     def average(
         self,
@@ -354,8 +523,12 @@ class DataTask(AbstractTask[Candidate]):
                 group.append(candidate)
             if search.late():
                 break
+        group = self._agreeing(group)
         if len(group) == 1:
             return
+        seen = [self._member_unseen(candidate) for candidate in group]
+        known = [one for one in seen if one is not None]
+        kind = f"{self.data.held_out_kind}, others for each member"
         basis = Ensemble(first.basis, len(group))
         search.add(
             dataclasses.replace(
@@ -366,10 +539,36 @@ class DataTask(AbstractTask[Candidate]):
                 label=describe(basis) + (", trained" if first.run else ""),
                 validation_error=mean([candidate.validation_error for candidate in group]),
                 loo_error=math.nan,
+                overshoot=max(candidate.overshoot for candidate in group),
                 run=first.run,
+                fold=None,
+                unseen=Unseen.joined(known, kind) if known else None,
                 mean_of=len(group),
             )
         )
+
+    def _agreeing(self, group: list[Candidate]) -> list[Candidate]:
+        """Return candidates without those far from the others beside and between the rows.
+
+        Errors on rows do not show a function that is off where no row lies; the others do.
+        """
+        if not self._probed or len(group) < FEWEST_AGREEING:
+            return group
+        beside = self.data.probes
+        values = np.stack(
+            [
+                design(c.basis, c.parameters, beside) @ np.asarray(c.run.coefficients)
+                for c in group
+                if c.run
+            ]
+        )
+        off = np.sqrt(np.mean((values - np.median(values, axis=0)) ** 2, axis=(1, 2)))
+        return [c for c, far in zip(group, off, strict=True) if far <= OUTLYING * np.median(off)]
+
+    def _member_unseen(self, candidate: Candidate) -> Unseen | None:
+        if candidate.run is None:
+            return candidate.unseen
+        return self.unseen(candidate, candidate.run.coefficients)
 
 
 def _stacked(trees: list[Parameters]) -> Parameters:

@@ -166,7 +166,8 @@ class Preparation:
 class TrainingData:
     """Numbers to fit: X (N, D), y (N, Q), weights (N,) or none; and what a person should know.
 
-    ``labels`` (N,), if any, are the classes to predict; y then holds their numbers.
+    ``labels`` (N,), if any, are the classes to predict; y then holds their numbers. Rows of one
+    number in ``groups`` (N,), if any, belong together.
     """
 
     preparation: Preparation
@@ -175,6 +176,7 @@ class TrainingData:
     weight: np.ndarray | None
     notes: tuple[str, ...]
     labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
 
 def learn(
@@ -182,6 +184,7 @@ def learn(
     targets: Sequence[str],
     *,
     weight: str | None = None,
+    group: str | None = None,
     drop: Sequence[str] = (),
     encode: bool = False,
     impute: bool = False,
@@ -196,6 +199,8 @@ def learn(
         Columns to predict.
     weight : str, optional
         A column of non-negative row weights.
+    group : str, optional
+        A column of labels: rows of one are held out together. It is no input.
     drop : sequence of str
         Columns to leave out.
     encode : bool
@@ -215,7 +220,8 @@ def learn(
     BadInput
         Naming every column that cannot be used, and what to do about it.
     """
-    _check_names(table.column_names, targets, weight, drop)
+    left_out = [*drop, *([group] if group is not None and group not in drop else [])]
+    _check_names(table.column_names, targets, weight, drop, group)
     if not table.num_rows:
         raise BadInput("The table has column names but no rows: there is nothing to fit.")
     notes = []
@@ -237,21 +243,33 @@ def learn(
         names, y = np.unique(labels, return_inverse=True)
         y = y[:, None].astype(float)
         notes.append(told_classes(targets[0], names, table.column(targets[0])))
-    used = [n for n in table.column_names if n not in {*targets, *drop, weight}]
+    used = [n for n in table.column_names if n not in {*targets, *left_out, weight}]
     if not used:
         raise BadInput("No input columns are left: the table needs one besides the target.")
     columns = _learn_columns(table, used, encode, impute)
-    preparation = Preparation(tuple(columns), tuple(targets), weight, tuple(drop))
+    preparation = Preparation(tuple(columns), tuple(targets), weight, tuple(left_out))
     x, _ = preparation.matrix(table)
     notes += _notes(table, preparation, x)
-    return TrainingData(preparation, x, y, w, tuple(notes), labels)
+    groups = None
+    if group is not None:
+        groups = np.unique([str(v) for v in table.column(group).to_pylist()], return_inverse=True)[
+            1
+        ]
+        if groups.max() == 0:
+            raise BadInput(f"--group '{group}' has one value alone: no group can be held out.")
+    return TrainingData(preparation, x, y, w, tuple(notes), labels, groups)
 
 
 def _check_names(
-    names: Sequence[str], targets: Sequence[str], weight: str | None, drop: Sequence[str]
+    names: Sequence[str],
+    targets: Sequence[str],
+    weight: str | None,
+    drop: Sequence[str],
+    group: str | None,
 ) -> None:
     options = [("--target", t) for t in targets] + [("--drop", d) for d in drop]
     options += [("--weight", weight)] if weight is not None else []
+    options += [("--group", group)] if group is not None and group not in drop else []
     for option, name in options:
         if name not in names:
             lower = {other.lower(): other for other in names}
@@ -264,7 +282,9 @@ def _check_names(
     chosen = [name for _, name in options]
     twice = sorted({name for name in chosen if chosen.count(name) > 1})
     if twice:
-        raise BadInput(f"{listed(twice)}: named more than once by --target, --weight and --drop.")
+        raise BadInput(
+            f"{listed(twice)}: named more than once by --target, --weight, --group and --drop."
+        )
     if "" in names and "" not in chosen:
         raise BadInput(
             f"Column {names.index('') + 1} has no name. If it only numbers the rows, leave it out "

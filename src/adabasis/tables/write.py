@@ -17,18 +17,20 @@ from ..models.files import replacing
 def write_predictions(
     path: Path,
     columns: Mapping[str, pa.DataType],
-    blocks: Iterable[tuple[Sequence[np.ndarray], np.ndarray]],
+    blocks: Iterable[tuple[Sequence[np.ndarray], np.ndarray, np.ndarray]],
 ) -> None:
-    """Write blocks of predictions, an array (N,) for each column, and flags (N,), atomically.
+    """Write blocks of predictions, an array (N,) for each column, flags and support, atomically.
 
-    The last column of the file, ``outside``, marks rows outside the training data. Its suffix
-    says whether it is CSV or Parquet.
+    The last columns of the file, ``outside`` and ``support``, mark rows outside the training box
+    and say how well the training rows support each prediction. Its suffix says whether it is CSV
+    or Parquet.
     """
     flag = "outside" if "outside" not in columns else "outside_training_box"
-    schema = pa.schema([*columns.items(), (flag, pa.int8())])
+    level = "support" if "support" not in columns else "support_of_training_rows"
+    schema = pa.schema([*columns.items(), (flag, pa.int8()), (level, pa.float64())])
     with replacing(path) as temporary, _writer(path, temporary, schema) as writer:
-        for predicted, outside in blocks:
-            arrays = [*predicted, outside.astype(np.int8)]
+        for predicted, outside, support in blocks:
+            arrays = [*predicted, outside.astype(np.int8), support]
             writer.write(pa.record_batch(list(map(pa.array, arrays)), schema=schema))
 
 

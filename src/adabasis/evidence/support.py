@@ -1,0 +1,66 @@
+"""The support of the data: how a point lies among the rows, and how the functions see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .. import lstsq
+
+#: Rows that a model keeps (a random choice of more), in single precision.
+KEPT_PLACES = 512
+#: Quantile of the rows' own distances and leverages that counts as usual.
+USUAL = 0.95
+#: Ridge of the leverages, relative to the largest singular value squared: directions that the rows
+#: tell no better than this are directions that they do not tell.
+RIDGE = 1e-8
+#: Support below which a point lies in a gap, and share of the box that may without a word.
+LOW, MUCH = 1 / 3, 0.2
+
+
+def by_distance(places: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the usual distance between rows over that to the nearest row, at most 1, (n,).
+
+    Parameters
+    ----------
+    places : array, shape (M, D)
+    z : array, shape (n, D)
+        Both in the unit box.
+    """
+    if len(places) < 2:
+        return np.all(z == places, axis=1).astype(float)
+    tree = cKDTree(places)
+    usual = np.quantile(tree.query(places, 2)[0][:, 1], USUAL)
+    nearest = tree.query(z)[0]
+    return np.minimum(1.0, usual / np.maximum(nearest, 1e-300))
+
+
+def by_leverage(at_places: Any, phi: np.ndarray) -> np.ndarray:
+    """Return the usual standard deviation over that of the values, at most 1, (n,).
+
+    The variance of a value φ·c is φᵀ (AᵀA)⁻¹ φ for noise of variance 1 in the rows: the leverage of
+    the point. A row's own is that of the fit without it, h / (1 − h).
+
+    Parameters
+    ----------
+    at_places : array, shape (M, P)
+        A, the functions at the rows.
+    phi : array, shape (n, P)
+    """
+    factors = lstsq.factorize(at_places)
+    ridge = RIDGE * float(factors.s[0]) ** 2
+    whiten = np.asarray(factors.vt).T / np.sqrt(np.asarray(factors.s) ** 2 + ridge)
+    own = np.asarray(factors.leverages(ridge))
+    usual = np.quantile(own / np.maximum(1 - own, 1e-12), USUAL)
+    scaled = phi / np.asarray(factors.norms)
+    inside = scaled @ np.asarray(factors.vt).T
+    rest = np.sum(scaled**2, axis=1) - np.sum(inside**2, axis=1)  # what no row sees at all
+    leverage = np.sum((scaled @ whiten) ** 2, axis=1) + np.maximum(rest, 0.0) / max(ridge, 1e-300)
+    return np.minimum(1.0, np.sqrt(usual / np.maximum(leverage, 1e-300)))
+
+
+def share_of_gaps(places: np.ndarray, z: np.ndarray) -> float:
+    """Return the share of points that lie farther from any row than rows do from one another."""
+    return float(np.mean(by_distance(places, z) < LOW))

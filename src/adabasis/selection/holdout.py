@@ -1,0 +1,88 @@
+"""Rows that a whole search never sees: the model is judged on them, then solved again with all."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..evidence.split import checked_groups, checked_holdout, split
+from ..evidence.verdict import Verdict
+from ..models.fitted import Fitted
+from ..train import StopReason
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+Judge = Callable[..., Verdict]
+
+
+def kind_of(holdout: float | str | None, groups: Any = None) -> str:
+    """Return how rows were held out, in words that follow "n rows"."""
+    if holdout == "last":
+        return "held out (the last in order)"
+    return "held out" if groups is None else "held out (groups kept together)"
+
+
+def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunction], AnyFunction]:
+    """Give a public function the argument ``holdout``.
+
+    Parameters
+    ----------
+    judge : callable
+        As :func:`adabasis.evidence.verdict.judge`.
+    refit : callable
+        As :func:`adabasis.refit`.
+    """
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        name, signature = function.__name__, inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args: Any, **named: Any) -> Any:
+            holdout = checked_holdout(name, named.pop("holdout", None))
+            if holdout is None:
+                return function(*args, **named)
+            given = signature.bind(*args, **named).arguments
+            x, y = np.asarray(given["X"]), np.asarray(given["y"])
+            groups = checked_groups(name, given.get("groups"), len(x))
+            seed = given.get("random_state", 0)
+            rows = split(x.astype(float), holdout, seed, groups)
+            if not len(rows[1]):
+                return function(**given)
+            weight = given.get("sample_weight")
+            weight = None if weight is None else np.asarray(weight, dtype=float)
+            by_row = {"X": x, "y": y, "sample_weight": weight, "groups": groups}
+            kept = {k: v if v is None else v[rows[0]] for k, v in by_row.items() if k in given}
+            model = function(**{**given, **kept})
+            if model.stop_reason is StopReason.INTERRUPTED:
+                return model
+            truth = y if y.ndim > 1 or model.solved_from == "classes" else y[:, None]
+            verdict = judge(
+                model, x, truth, weight, rows, groups=groups, kind=kind_of(holdout, groups)
+            )
+            return claimed(refit(model, x, y, sample_weight=weight), verdict)
+
+        hidden = inspect.Parameter("holdout", inspect.Parameter.KEYWORD_ONLY, default=None)
+        shown = [*signature.parameters.values(), hidden]
+        call.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def claimed(model: Fitted, verdict: Verdict) -> Fitted:
+    """Return a model that claims what rows held out of everything say."""
+    ours = verdict.scores[0]
+    error, unit = ours.claim, 1.0
+    if verdict.of_classes:  # cross-entropy over that of the frequencies
+        unit = verdict.scores[-1].rmse[0]
+    return dataclasses.replace(
+        model,
+        validation_error=error / unit,
+        validation_range=(ours.range[0] / unit, ours.range[1] / unit),
+        validation_kind=f"{verdict.rows_held_out:,} rows {verdict.kind}",
+        record=dataclasses.replace(model.record, verdict=verdict.to_json()),
+    )

@@ -1,0 +1,95 @@
+"""Rows that belong together are held out together, and others are not."""
+
+import numpy as np
+import pytest
+
+from adabasis.evidence import split as s
+
+RNG = np.random.default_rng(0)
+
+
+def around(places, each, jitter, d, scale=1.0):
+    """Return rows beside places, and the place of each."""
+    at = np.repeat(np.arange(places), each)
+    x = RNG.uniform(-1, 1, (places, d))[at] + jitter * RNG.normal(size=(places * each, d))
+    return scale * x, at
+
+
+@pytest.mark.parametrize("jitter", [1e-12, 1e-7, 1e-4])
+@pytest.mark.parametrize(("places", "each", "d"), [(40, 2, 3), (20, 7, 2), (60, 3, 1), (25, 4, 5)])
+@pytest.mark.parametrize("scale", [1.0, 1e9])
+def test_near_duplicates_are_one_place(places, each, d, jitter, scale):
+    if d == 1 and jitter > 1e-5:
+        pytest.skip("60 places on a line are nearer than that")
+    x, at = around(places, each, jitter, d, scale)
+    label, why = s.kept_together(x, np.arange(len(x)), None)
+    assert why == "near-duplicates kept together"
+    # Places that happen to lie near each other may be one, but none is in two.
+    assert all(len(set(label[at == place])) == 1 for place in range(places))
+    assert label.max() + 1 >= 0.8 * places
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("draw", ["uniform", "standard_normal", "standard_cauchy"])
+def test_rows_that_are_drawn_evenly_have_hardly_any(d, draw):
+    x = getattr(RNG, draw)(size=(300, d))
+    assert s.near_duplicates(x / np.ptp(x, axis=0)).max() + 1 >= 285
+
+
+def test_a_patch_with_most_of_the_rows_is_no_place():
+    x = np.r_[np.linspace(0, 1, 190), np.linspace(2, 30, 10)][:, None] / 30
+    assert len(np.unique(s.near_duplicates(x))) == 200
+
+
+def test_few_clusters_are_left_apart():
+    """Two or three places would leave nothing to hold out."""
+    x, _ = around(5, 20, 1e-7, 2)
+    assert len(np.unique(s.near_duplicates(x))) == 100
+
+
+def test_groups_join_places_and_places_join_groups():
+    x = np.array([0.0, 0.0, 1.0, 2.0, 3.0, 4.0])[:, None]
+    at = np.array([0, 0, 1, 2, 3, 4])
+    groups = np.array([0, 1, 1, 2, 2, 3])
+    label, why = s.kept_together(x, at, groups)
+    assert label.tolist() == [0, 0, 1, 1, 2]
+    assert why == "groups kept together"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_no_group_is_on_both_sides(share):
+    x, groups = around(30, 5, 0.1, 3)
+    kept, out = s.split(x, share, 0, groups)
+    assert sorted([*kept, *out]) == list(range(150))
+    assert not set(groups[kept]) & set(groups[out])
+    assert len(set(groups[out])) == round(30 * share)
+
+
+def test_the_last_rows_are_the_last_ones():
+    kept, out = s.split(RNG.normal(size=(50, 2)), "last", 0)
+    assert out.tolist() == list(range(40, 50))
+    assert kept.tolist() == list(range(40))
+
+
+def test_folds_hold_every_label_out_at_most_once():
+    out = list(s.folds(47, 0.1, 0))
+    assert len(out) == 9
+    assert len(np.unique(np.concatenate(out))) == 45
+
+
+@pytest.mark.parametrize("holdout", ["first", 1.0, -0.1, True, 2])
+def test_what_cannot_be_held_out_is_refused(holdout):
+    with pytest.raises(ValueError, match=r"fit\(holdout="):
+        s.checked_holdout("fit", holdout)
+
+
+@pytest.mark.parametrize("groups", [np.zeros(5), np.arange(4), np.ones((5, 1))])
+def test_groups_that_cannot_be_kept_apart_are_refused(groups):
+    with pytest.raises(ValueError, match=r"fit\(groups\)"):
+        s.checked_groups("fit", groups, 5)
+
+
+def test_groups_may_have_any_labels():
+    for labels in (["b", "a", "b"], [None, "x", None], [2.5, -1.0, 2.5], [10, 3, 10]):
+        numbered = s.checked_groups("fit", labels, 3)
+        assert numbered[0] == numbered[2] != numbered[1]
