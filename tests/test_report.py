@@ -239,7 +239,7 @@ def test_few_rows_of_evidence_are_enough(tmp_path, n_inputs, n_rows):
     page = page_of(tmp_path, model, evidence=report.Evidence.of(model, x, model(x)))
     assert ("Measured and predicted" in titles(page)) == (n_rows > 0)
     assert ("Basis functions" in titles(page)) == (n_inputs < 3)
-    assert "never saw" in page.text  # no verdict: the fit's own held-out error stands in
+    assert "rows not seen" in page.text  # the verdict of the fit itself
 
 
 def test_a_model_that_knows_little_of_itself_still_has_a_page(tmp_path, model):

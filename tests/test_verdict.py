@@ -24,7 +24,8 @@ def model(function, stop_reason=StopReason.CONVERGED, method="auto"):
             return function(x).reshape(len(x), -1)
 
     record = types.SimpleNamespace(asked=types.SimpleNamespace(method=method))
-    return Model(stop_reason=stop_reason, record=record)
+    own = {"validation_error": np.nan, "validation_kind": "none"}
+    return Model(stop_reason=stop_reason, record=record, **own)
 
 
 def judged(function, y, peers=PLAIN, weight=None, x=X, **options):

@@ -195,7 +195,7 @@ class ClassificationTask(DataTask):
             validation_range=(math.nan, math.nan) if seen is None else seen.range,
             validation_kind="none" if seen is None else seen.kind,
             record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
-            notes=(*self._notes(best, status, len(used)), *data.gaps()),
+            notes=(*self._notes(status, len(used)), *data.gaps()),
             places=data.kept_places,
             flat_output=n_scores == 1,
             classes=self.classes,
@@ -263,13 +263,7 @@ class ClassificationTask(DataTask):
         low, high = map(math.log, TEMPERATURES)
         return math.exp(minimize_scalar(surprise, bounds=(low, high), method="bounded").x)
 
-    def _notes(self, best: Candidate, status: Status, n_used: int) -> Iterator[str]:
-        if best.validation_error >= NOTHING_LEARNT:
-            yield (
-                "The model is hardly better than the classes' frequencies: relative cross-entropy "
-                f"{best.validation_error:.2f} on rows it did not see. Rougher functions, other "
-                "columns or more rows may tell more."
-            )
+    def _notes(self, status: Status, n_used: int) -> Iterator[str]:
         rare = self.classes[(self.data.t > 0).sum(axis=0) < FEW].tolist()
         if rare:
             yield (

@@ -223,6 +223,7 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "status": model.status.name,
         "stop_reason": model.stop_reason.name,
         "validation_error": error if math.isfinite(error) else None,
+        "validation_range": [end if math.isfinite(end) else None for end in model.validation_range],
         "validation_kind": model.validation_kind,
         "inputs": list(record.input_names),
         "targets": list(record.output_names),

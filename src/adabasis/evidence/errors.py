@@ -81,17 +81,17 @@ class Unseen:
 
     @functools.cached_property
     def range(self) -> tuple[float, float]:
-        """Quantiles of the error, groups of rows drawn anew with replacement."""
+        """Quantiles of the error, groups of rows drawn anew with replacement; the claim inside."""
         if not math.isfinite(self.error):
             return self.error, self.error
         low, high = np.quantile(self._error(self._drawn(self.losses)), RANGE)
-        return float(low), float(high)
+        return float(low), max(float(high), self.claim)
 
     def least_ratio(self, others: np.ndarray) -> float:
         """Return the lower end of the range of this error over that of other losses (n,)."""
         if not np.isfinite(self.losses).all() or not np.isfinite(others).all():
             return math.nan
-        drawn = self._drawn(self.losses) / self._drawn(others)
+        drawn = self._drawn(self.losses) / np.maximum(self._drawn(others), 1e-300)
         return float(np.quantile(self._error(drawn), RANGE[0]))
 
     def _drawn(self, losses: np.ndarray) -> np.ndarray:

@@ -20,8 +20,12 @@ OURS = "this model"
 CLEAR, SURE = 2.0, 3.0
 #: No ratio of accuracies is claimed beyond this: what a few rows missed may be larger.
 MOST_TIMES = 99
+#: Stands for an infinite loss, of a row of which nothing is known, where losses are compared.
+MOST_LOSS = 1e100
 #: Least ratio that is given as a number: 1.1 is that in two digits.
 CLEARLY_MORE = 1.1
+#: Two estimates of an error that differ by no more than this do not contradict each other.
+BY_CHANCE = 1.5
 #: Errors have a place where this share of them, squared, is at this share of the rows.
 MOST_OF_IT, FEW_OF_ALL = 0.8, 0.1
 
@@ -121,6 +125,14 @@ class Model(Protocol):
     def stop_reason(self) -> StopReason:
         """What ended training."""
 
+    @property
+    def validation_error(self) -> float:
+        """What its own search claims, NaN where that is nothing."""
+
+    @property
+    def validation_kind(self) -> str:
+        """What that rests on."""
+
     def __call__(self, X: Any, /) -> np.ndarray:
         """Return the values at N points."""
 
@@ -140,6 +152,9 @@ class Judged:
         How the rows were kept from the fit, in words.
     method : str
     stop_reason : StopReason or None
+    own : float
+        Relative error by the evidence of the model's own search, on other rows; NaN without.
+    own_kind : str
     """
 
     x: np.ndarray
@@ -149,6 +164,8 @@ class Judged:
     kind: str = "held out"
     method: str = ""
     stop_reason: StopReason | None = None
+    own: float = math.nan
+    own_kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -205,9 +222,9 @@ class Comparison:
     def verdict(self) -> Verdict:
         """Score all, and say what that means."""
         judged, scores = self.judged, []
-        mine = np.maximum(self.predictions[OURS].losses, self.least)
+        mine = np.clip(self.predictions[OURS].losses, self.least, MOST_LOSS)
         for name, found in self.predictions.items():
-            weight, losses = judged.weight, np.maximum(found.losses, self.least)
+            weight, losses = judged.weight, np.clip(found.losses, self.least, MOST_LOSS)
             behind = _standard_errors((losses - mine) * (weight / weight.mean()), self.sure)
             seen = Unseen(np.arange(self.n), found.losses, weight, judged.group, judged.kind,
                           root=not self.of_classes)  # fmt: skip
@@ -254,9 +271,14 @@ class Comparison:
                 f"Better here: {best.name} (error {best.relative:.2g} against "
                 f"{ours.relative:.2g}): use that."
             )
-        if not best.times >= CLEARLY_MORE:
-            return f"Somewhat better than the best of the others ({best.name}): {seen}."
-        times = f"At least {best.times:.2g}" if best.times < MOST_TIMES else f"Over {MOST_TIMES}"
+        least, own = best.times, self.judged.own
+        if own > BY_CHANCE * ours.relative:  # the claim is the worst of the evidence
+            least = min(least, best.relative / own)
+            seen += f"; of {own:.2g} by {self.judged.own_kind}"
+        if not least >= CLEARLY_MORE:
+            how = "On these rows better" if least < 1 else "Somewhat better"
+            return f"{how} than the best of the others ({best.name}): {seen}."
+        times = f"At least {least:.2g}" if least < MOST_TIMES else f"Over {MOST_TIMES}"
         return f"{times} times the accuracy of the best of the others ({best.name}): {seen}."
 
     def _rows(self) -> str:
@@ -452,7 +474,8 @@ def judged_rows(
     kept, out = rows
     group = out if groups is None else groups[out]
     asked = model.record.asked.method
-    return Judged(x[out], weight[out], group, len(kept), kind, asked, model.stop_reason)
+    about = len(kept), kind, asked, model.stop_reason, model.validation_error, model.validation_kind
+    return Judged(x[out], weight[out], group, *about)
 
 
 def left_out_verdict(seen: Unseen, places: Places, x: np.ndarray, model: Any) -> Verdict:

@@ -176,7 +176,7 @@ class RegressionTask(DataTask):
             validation_range=(math.nan, math.nan) if seen is None else seen.range,
             validation_kind="none" if seen is None else seen.kind,
             record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
-            notes=(*self._notes(error, status), *self._idle(best), *data.gaps()),
+            notes=(*self._notes(status), *self._idle(best), *data.gaps()),
             places=data.kept_places,
             flat_output=data.flat,
         )
@@ -244,15 +244,9 @@ class RegressionTask(DataTask):
         members = best.basis.members(best.parameters)
         return [proposals.linear_fit(*one, self.data, self.sampled, ridge) for one in members]
 
-    def _notes(self, error: float, status: lstsq.Status) -> Iterator[str]:
+    def _notes(self, status: lstsq.Status) -> Iterator[str]:
         if np.ptp(self.data.y, axis=0).max() == 0:
             yield "The target is constant: so is the model."
-        elif error >= NOTHING_LEARNT:
-            yield (
-                f"The fit is hardly better than the mean: relative error {error:.2f} on rows it "
-                f"did not see. None of the {len(self.data.x):,} rows' functions that were tried "
-                "tells more: rougher ones, other columns or more rows may."
-            )
         if status in (lstsq.Status.UNDERDETERMINED, lstsq.Status.NON_FINITE):
             yield status.advice
 

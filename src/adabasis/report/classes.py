@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,12 +43,8 @@ def _verdict(subject: Subject) -> Iterator[Block]:
     elif subject.evidence is not None:
         wrong = _wrong(subject.evidence).mean()
         yield Text(f"{percent(wrong)} of {subject.evidence.label} get a wrong label.", loud=True)
-    elif math.isfinite(model.validation_error):
-        yield Text(
-            f"Cross-entropy {number(model.validation_error, 2)} times that of the classes' "
-            f"frequencies on rows that its coefficients never saw ({model.validation_kind}).",
-            loud=True,
-        )
+    elif model.verdict:
+        yield Text(model.verdict, loud=True)
     else:
         yield Text("No rows were held out: how good the model is elsewhere is not known.", True)
     for note in model.notes:

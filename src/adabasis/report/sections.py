@@ -171,12 +171,8 @@ def _verdict(subject: Subject) -> Iterator[Block]:
             yield _scores(subject, verdict)
         for advice in verdict.advice:
             yield Text(advice)
-    elif math.isfinite(model.validation_error):
-        yield Text(
-            f"Relative error {number(model.validation_error, 2)} on rows that its coefficients "
-            f"never saw ({model.validation_kind}).",
-            loud=True,
-        )
+    elif model.verdict:
+        yield Text(model.verdict, loud=True)
     else:
         yield Text("No rows were held out: how good the model is elsewhere is not known.", True)
     for note in model.notes:

@@ -111,10 +111,11 @@ def scores(verdict: Verdict, targets: Sequence[str]) -> Table:
 
 def judged(screen: Screen, verdict: Verdict, targets: Sequence[str]) -> None:
     """Show the scores and what they mean."""
-    screen.line(scores(verdict, targets))
-    if not verdict.of_classes:
-        screen.line("relative error: RMSE over the standard deviation of the target")
-    screen.line()
+    if all(score.rmse for score in verdict.scores):
+        screen.line(scores(verdict, targets))
+        if not verdict.of_classes:
+            screen.line("relative error: RMSE over the standard deviation of the target")
+        screen.line()
     screen.line(f"Verdict: {verdict.sentence}", hang=9)
     for advice in verdict.advice:
         screen.line(f"  {advice}", hang=2)
