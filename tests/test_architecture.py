@@ -21,10 +21,11 @@ lstsq.reduce lstsq.solve lstsq
 train.base train.steps train.matrix_free train.gauss_newton
 train.schedule train.last_layer train.ngd train.record
 train.loop train
-evidence.split evidence.errors evidence.support evidence.verdict evidence.classes evidence
+evidence.split evidence.errors evidence.support evidence.peers evidence.verdict
+evidence.judge evidence.classes evidence
  models.record models.files  models.fitted models.classifier models
-selection.search selection.task selection.holdout selection
-regression.bases regression.strategy regression.api regression
+selection.search selection.prepared selection.task selection.holdout selection
+regression.bases regression.task regression.strategy regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou

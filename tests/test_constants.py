@@ -17,8 +17,9 @@ from adabasis.pou.segmentation import LocalFits
 from adabasis.pou.starts import SegmentationOptions
 from adabasis.pou.strategy import POUNetTask
 from adabasis.regression import bases
-from adabasis.regression.strategy import RegressionStrategy, RegressionTask
-from adabasis.selection.task import Prepared
+from adabasis.regression.strategy import RegressionStrategy
+from adabasis.regression.task import RegressionTask
+from adabasis.selection.prepared import Prepared
 
 x, y = pde.coordinates("x", "y")
 PLANE = pde.LinearProblem(Box(x=(0, 1), y=(0, 1)), operators.Laplacian(), 0.0, [pde.Dirichlet(0.0)])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from adabasis.evidence import verdict
+from adabasis.evidence.judge import judge
+from adabasis.evidence.peers import USUAL
 from adabasis.evidence.split import split
 from adabasis.train import StopReason
 
@@ -30,7 +32,7 @@ def model(function, stop_reason=StopReason.CONVERGED, method="auto"):
 
 def judged(function, y, peers=PLAIN, weight=None, x=X, **options):
     rows = split(x, 0.2, 0)
-    return verdict.judge(model(function, **options), x, y.reshape(len(x), -1), weight, rows, peers)
+    return judge(model(function, **options), x, y.reshape(len(x), -1), weight, rows, peers)
 
 
 def curved(x):
@@ -147,8 +149,8 @@ def test_a_target_without_spread_gives_no_advice_and_survives_json():
 @pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
 def test_units_change_nothing_but_the_units(unit):
     y = curved(X)
-    plain = judged(noisy(0.01), y, verdict.USUAL)
-    scaled = judged(lambda x: unit * noisy(0.01)(x), unit * y, verdict.USUAL)
+    plain = judged(noisy(0.01), y, USUAL)
+    scaled = judged(lambda x: unit * noisy(0.01)(x), unit * y, USUAL)
     for a, b in zip(plain.scores, scaled.scores, strict=True):
         assert b.relative == pytest.approx(a.relative, rel=1e-6)
         assert b.rmse[0] == pytest.approx(unit * a.rmse[0], rel=1e-6)
@@ -169,7 +171,7 @@ def test_rows_of_a_group_are_drawn_together():
     y, rows = curved(X), split(X, 0.2, 0)
     shared = np.arange(300) % 12
     about = model(noisy(0.1)), X, y[:, None], None, rows, PLAIN
-    alone, together = (verdict.judge(*about, groups=g).scores[0] for g in (None, shared))
+    alone, together = (judge(*about, groups=g).scores[0] for g in (None, shared))
     assert together.range[1] - together.range[0] != alone.range[1] - alone.range[0]
 
 

@@ -67,7 +67,7 @@ def test_ctrl_c_between_two_candidates_keeps_the_best(capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("adabasis.regression.strategy.RegressionTask.held_out", interrupted)
+    monkeypatch.setattr("adabasis.regression.task.RegressionTask.held_out", interrupted)
     write(rough(100))
     code, out, _ = run(capsys, "fit", "t.csv", "--target", "y")
     assert code == 130

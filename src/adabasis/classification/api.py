@@ -15,8 +15,8 @@ from ..models.classifier import Classifier, index_of, indicators, learn_classes
 from ..models.record import Asked
 from ..regression.api import solved_again
 from ..selection.holdout import holding_out
+from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
-from ..selection.task import SEARCH_ROWS, Prepared, checked_data, merged
 from ..train import AbstractTrainer, Callback, CrossEntropy
 from .strategy import (
     MEMBERS,

@@ -30,8 +30,9 @@ from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
 from ..models.record import Asked, Ridge
+from ..selection.prepared import Prepared, padded_term, some_rows
 from ..selection.search import Candidate, Search
-from ..selection.task import NOTHING_LEARNT, DataTask, Prepared, describe, padded_term, some_rows
+from ..selection.task import NOTHING_LEARNT, DataTask, describe
 from ..train import (
     NGD,
     AbstractTrainer,

@@ -13,7 +13,8 @@ from ..basis import AbstractBasis, FrozenFeatures
 from ..classification import strategy as class_search
 from ..classification.api import classify
 from ..evidence.classes import judge_classes
-from ..evidence.verdict import Verdict, judge
+from ..evidence.judge import judge
+from ..evidence.verdict import Verdict
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
 from ..regression import bases as number_search

@@ -20,7 +20,7 @@ from ..models.fitted import Fitted
 from ..regression.api import fit
 from ..regression.bases import default_bases
 from ..regression.strategy import MEMBERS
-from ..selection.task import SEARCH_ROWS
+from ..selection.prepared import SEARCH_ROWS
 from ..train import GD, LSGD, AbstractTrainer
 
 #: Trainers that take a learning rate, by method.

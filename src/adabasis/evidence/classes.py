@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..train import StopReason
+from .judge import judged_rows
+from .peers import scaled
 from .verdict import (
     CLEAR,
     FEW_HELD_OUT,
@@ -17,9 +19,7 @@ from .verdict import (
     Predictions,
     Score,
     Verdict,
-    judged_rows,
     ranged,
-    scaled,
 )
 
 #: Cross-entropies are cut here: one impossible label would be all that is seen.
@@ -72,7 +72,7 @@ def judge_classes(
     rows : pair of index arrays
         Fitted and held out, from :func:`adabasis.evidence.split.split`.
     groups, kind
-        See :func:`adabasis.evidence.verdict.judge`.
+        See :func:`adabasis.evidence.judge.judge`.
 
     Returns
     -------

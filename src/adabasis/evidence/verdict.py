@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from .. import lstsq
 from .._runtime.errors import significant
 from ..train import StopReason
-from .errors import LeftOut, Places, Unseen, unseen_share
+from .errors import Unseen, unseen_share
 
 FEW_HELD_OUT = 30
 OURS = "this model"
@@ -359,155 +358,3 @@ def _standard_errors(difference: np.ndarray, sure: float = SURE) -> float:
     if by_mean * by_signs > 0 and abs(by_signs) >= sure:
         return max(by_mean, by_signs, key=abs)
     return by_mean
-
-
-def scaled(model: Any, x: np.ndarray, y: np.ndarray, **weights: np.ndarray) -> Any:
-    """Fit a model of scikit-learn to inputs of mean zero and variance one."""
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), model).fit(x, y, **weights)
-
-
-Predictor = Callable[[np.ndarray], np.ndarray]
-Peer = Callable[[np.ndarray, np.ndarray, np.ndarray], Predictor]
-
-
-def _boosting(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    middle = np.average(y, axis=0, weights=weight)
-    scale = np.sqrt(np.average((y - middle) ** 2, axis=0, weights=weight))
-    scale = np.where(scale > 0, scale, 1.0)  # its thresholds are absolute: y in units of 1e-12
-    models = [
-        HistGradientBoostingRegressor(random_state=0).fit(x, column, weight)
-        for column in ((y - middle) / scale).T
-    ]
-    return lambda z: middle + scale * np.stack([m.predict(z) for m in models], axis=1)
-
-
-def _linear(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
-    # Our own solve: that of scikit-learn 1.9 drops independent columns below 1e-6 silently.
-    ones, root = np.ones((len(x), 1)), np.sqrt(weight)[:, None]
-    a = root * np.hstack([ones, x - x.mean(axis=0)])
-    c = lstsq.factorize(a).solve(root * y)
-    return lambda z: np.hstack([np.ones((len(z), 1)), z - x.mean(axis=0)]) @ c
-
-
-def _neighbours(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
-    from sklearn.neighbors import KNeighborsRegressor
-
-    return scaled(KNeighborsRegressor(min(5, len(x))), x, y).predict
-
-
-def _constant(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Predictor:
-    middle = np.average(y, axis=0, weights=weight)
-    return lambda z: np.tile(middle, (len(z), 1))
-
-
-PEERS: dict[str, Peer] = {
-    "gradient boosting": _boosting,
-    "linear model": _linear,
-    "constant": _constant,
-    "nearest neighbours": _neighbours,
-}
-USUAL = ("gradient boosting", "linear model", "constant")
-
-
-def judge(
-    model: Model,
-    x: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray | None,
-    rows: tuple[np.ndarray, np.ndarray],
-    peers: Iterable[str] = USUAL,
-    *,
-    groups: np.ndarray | None = None,
-    kind: str = "held out",
-) -> Verdict:
-    """Compare a model that was fitted to some rows with peers fitted to the same ones.
-
-    Parameters
-    ----------
-    model : Model
-        Fitted to ``rows[0]``.
-    x, y, weight : arrays, shapes (N, D), (N, Q) and (N,)
-    rows : pair of index arrays
-        Fitted and held out, from :func:`adabasis.evidence.split.split`.
-    peers : iterable of str
-        Names in :data:`PEERS`.
-    groups : array of int, shape (N,), optional
-    kind : str
-        How rows were held out, in words.
-
-    Returns
-    -------
-    Verdict
-    """
-    weight = np.ones(len(x)) if weight is None else weight
-    fitted, (z, truth, w) = ((x[k], y[k], weight[k]) for k in rows)
-    middle = np.average(truth, axis=0, weights=w)
-    spread = np.sqrt(np.average((truth - middle) ** 2, axis=0, weights=w))
-    varies = spread > 0
-
-    def judged(predicted: np.ndarray) -> Predictions:
-        error = predicted.reshape(truth.shape) - truth
-        rmse = tuple(map(float, np.sqrt(np.average(error**2, axis=0, weights=w))))
-        losses = np.full(len(z), np.nan)
-        if varies.any():
-            losses = np.mean((error[:, varies] / spread[varies]) ** 2, axis=1)
-        return Predictions(losses, rmse)
-
-    found = {OURS: judged(model(z))} | {name: judged(PEERS[name](*fitted)(z)) for name in peers}
-    return Comparison(judged_rows(model, x, weight, rows, groups, kind), found).verdict()
-
-
-def judged_rows(
-    model: Model,
-    x: np.ndarray,
-    weight: np.ndarray,
-    rows: tuple[np.ndarray, np.ndarray],
-    groups: np.ndarray | None,
-    kind: str,
-) -> Judged:
-    """Return the rows held out of a fit; the arguments are those of :func:`judge`."""
-    kept, out = rows
-    group = out if groups is None else groups[out]
-    asked = model.record.asked.method
-    about = len(kept), kind, asked, model.stop_reason, model.validation_error, model.validation_kind
-    return Judged(x[out], weight[out], group, *about)
-
-
-def left_out_verdict(seen: Unseen, places: Places, x: np.ndarray, model: Any) -> Verdict:
-    """Compare a model with a constant and a line on the rows that its claim rests on.
-
-    Parameters
-    ----------
-    seen : Unseen
-        The model's losses.
-    places : Places
-        All places; both others leave each out in turn.
-    x : array, shape (N, D)
-        The places in the user's units.
-    model : Model
-        What its search was asked and why it stopped are read.
-    """
-    ones = np.ones((len(places), 1))
-    columns = {"constant": ones, "linear model": np.hstack([ones, places.z])}
-    found = {OURS: Predictions(seen.losses, ())}
-    rows = seen.rows
-    if (rows >= 0).all():
-        for name, matrix in columns.items():
-            losses = LeftOut(places, matrix).losses()[rows]
-            if np.isfinite(losses).all():
-                found[name] = Predictions(losses, ())
-    judged = Judged(
-        x[rows] if len(found) > 1 else np.zeros((len(rows), 1)),
-        seen.weight,
-        seen.group,
-        len(places) - (len(rows) if len(rows) < len(places) else 0),
-        seen.kind,
-        model.asked.method,
-        model.cut_short,
-    )
-    return Comparison(judged, found).verdict()

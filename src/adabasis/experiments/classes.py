@@ -11,7 +11,8 @@ from .._runtime.compute import numerics
 from ..basis import AbstractBasis
 from ..geometry.boxes import AffineMap, bounding_box, unit_box
 from ..models.classifier import indicators, logits
-from ..selection.task import draw, padded_term
+from ..selection.prepared import padded_term
+from ..selection.task import draw
 from ..train import AbstractTrainer, Budget, CrossEntropy, train
 from .spirals import spirals
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from .. import plots, report
 from ..basis import NeuralBasis
-from ..evidence.verdict import judge
+from ..evidence.judge import judge
 from ..models.files import replacing
 from ..models.fitted import Fitted
 from ..regression.api import fit

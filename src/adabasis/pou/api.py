@@ -16,13 +16,13 @@ from typing import Any
 from .._runtime.progress import Callback
 from ..basis import AbstractPartition, PartitionBasis
 from ..basis.pou.partition import PARTITIONS
-from ..evidence.verdict import judge
+from ..evidence.judge import judge
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..regression.api import refit
 from ..selection.holdout import holding_out
+from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
-from ..selection.task import Prepared
 from .starts import STARTS, SegmentationOptions
 from .strategy import POUNetStrategy, POUNetTask
 

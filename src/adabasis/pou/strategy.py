@@ -18,9 +18,11 @@ from ..evidence.errors import Unseen
 from ..geometry.boxes import unit_box
 from ..models.fitted import Fitted
 from ..regression.bases import MOST_NUMBERS
-from ..regression.strategy import GOOD_ENOUGH, PRIOR, RegressionStrategy, RegressionTask
+from ..regression.strategy import PRIOR, RegressionStrategy
+from ..regression.task import GOOD_ENOUGH, RegressionTask
+from ..selection.prepared import SEARCH_ROWS
 from ..selection.search import Candidate, Search
-from ..selection.task import SEARCH_ROWS, draw
+from ..selection.task import draw
 from ..train import Run, Snapshots, StopReason
 from .borders import shaped, steepness
 from .candidates import HeldOut, Segmentation, different, ranked, segmentations, whole

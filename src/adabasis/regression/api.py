@@ -13,16 +13,17 @@ from .. import lstsq, rows
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
-from ..evidence.verdict import judge
+from ..evidence.judge import judge
 from ..geometry.boxes import bounding_box
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..selection.holdout import holding_out
+from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
-from ..selection.task import SEARCH_ROWS, Prepared, checked_data, merged
 from ..train import AbstractTrainer, Callback, Objective
 from .bases import default_bases
-from .strategy import MEMBERS, RegressionStrategy, RegressionTask, solve_rows
+from .strategy import MEMBERS, RegressionStrategy
+from .task import RegressionTask, solve_rows
 
 AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 

@@ -21,7 +21,8 @@ from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
 from ..evidence.errors import LeftOut, Unseen, left_out_kind
 from ..models.record import Ridge
-from ..selection.task import FARTHEST, Prepared, design
+from ..selection.prepared import FARTHEST, Prepared
+from ..selection.task import design
 
 #: Ridges tried, relative to the largest singular value of the unit-norm columns, squared.
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from ..models.classifier import Classifier, index_of, indicators
-from ..selection.task import SEARCH_ROWS, Prepared, some_rows
+from ..selection.prepared import SEARCH_ROWS, Prepared, some_rows
 from ..train import GD, Budget, CrossEntropy, History, train
 
 RATE = 1e-2

@@ -32,7 +32,7 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
     Parameters
     ----------
     judge : callable
-        As :func:`adabasis.evidence.verdict.judge`.
+        As :func:`adabasis.evidence.judge.judge`.
     refit : callable
         As :func:`adabasis.refit`.
     """

@@ -1,0 +1,304 @@
+"""Least squares on rows of numbers: how functions are solved, and what claims rest on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .. import lstsq, rows
+from .._runtime.compute import quickly
+from .._runtime.notation import Parameters
+from ..basis import AbstractBasis, Ensemble, PartitionBasis
+from ..basis.pou.partition import hard_assignment
+from ..evidence.errors import Unseen, spread
+from ..evidence.judge import left_out_verdict
+from ..models.fitted import CHUNK_NUMBERS, Fitted
+from ..models.record import Ridge
+from ..selection.prepared import FARTHEST, SEARCH_ROWS, padded_term, some_rows
+from ..selection.search import Candidate, Search
+from ..selection.task import DataTask, describe
+from ..train import Objective
+from . import bases as proposals
+
+#: Relative error on rows not seen below which no more is tried.
+GOOD_ENOUGH = 1e-4
+#: Held-out errors within this factor are about the same: one fold tells no more.
+WORTH_AVERAGING = 1.5
+#: Rows up to which each row's functions are chosen anew without it: with more, luck is small.
+MOST_CHOSEN_ANEW, MOST_LUCK = 1000, 3.0
+
+
+class RegressionTask(DataTask):
+    """Least squares: y ≈ Φ(x; ξ) c for rows of numbers.
+
+    Attributes
+    ----------
+    trials : list of array, shape (K, N)
+        Leave-one-out losses of functions as drawn, with each ridge tried.
+    """
+
+    def __init__(self, *about: Any, **named: Any) -> None:
+        super().__init__(*about, **named)
+        self.trials: list[np.ndarray] = []
+
+    def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
+        """Return the mean square of the rows' residual, the ties of the basis and the ridge."""
+        return Objective(rows.tied(term, basis), ridge / _total_weight(term), basis)
+
+    def validation(self, term: rows.Term, basis: AbstractBasis) -> Objective:
+        """Return the mean square of the residual alone."""
+        return Objective([term], 0.0, basis)
+
+    def unit(self) -> float:
+        """Return the spread of the values."""
+        return self.data.places.spread
+
+    def relative(self, error: float, fold: int | None) -> float:
+        """Return an error of means with the scatter about them: single rows are judged."""
+        data = self.data
+        if not data.out or fold is None:
+            term = data.fold(0)[1]
+            return error / (self.unit() if term is None else _spread_of(term))
+        scatter = data.places.scatter[data.out[fold % len(data.out)]]
+        return math.hypot(error, math.sqrt(scatter.mean())) / self.unit()
+
+    def losses(self, values: np.ndarray, targets: np.ndarray, scatter: Any) -> np.ndarray:
+        """Return the squared errors over the spread, squared, the mean over targets."""
+        unit = self.unit() if scatter is not None else spread(targets)
+        return (
+            np.mean((values - targets) ** 2 + (0.0 if scatter is None else scatter), axis=1)
+            / unit**2
+        )
+
+    def frozen(self, basis: AbstractBasis, parameters: Parameters) -> Candidate:
+        """Solve functions as they are; their error is by leave-one-out on all rows."""
+        ridge = self.asked.fixed_ridge
+        found = proposals.linear_fit(basis, parameters, self.data, self.sampled, ridge)
+        if len(self.sampled) <= MOST_CHOSEN_ANEW:
+            self.trials.append(found.tried)
+        return Candidate(
+            basis,
+            parameters,
+            parameters,
+            describe(basis),
+            loo_error=found.unseen.error,
+            ridge=found.ridge,
+            unseen=found.unseen,
+            overshoot=found.overshoot,
+        )
+
+    def held_out(self, candidate: Candidate) -> dict[str, Any]:
+        """Solve a candidate without the held-out rows, ridge chosen, and measure it on them.
+
+        Returns what changes about the candidate.
+        """
+        data = self.data
+        kept = some_rows(data.fold(0)[0], SEARCH_ROWS, data.seed)
+        found = proposals.linear_fit(
+            candidate.basis, candidate.parameters, data, kept, self.asked.fixed_ridge
+        )
+        basis = candidate.basis.canonical()
+        seen = self.unseen(dataclasses.replace(candidate, basis=basis, fold=0), found.coefficients)
+        assert seen is not None
+        return {"validation_error": seen.error, "ridge": found.ridge}
+
+    def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Return candidates, best first.
+
+        Functions of trained directions have a leave-one-out error, too. Where that is small, over
+        all rows, they go first unless they are clearly the worse over the one fold.
+        """
+        own = super().ranked(found)
+        most = WORTH_AVERAGING * own[0].validation_error
+        for best in own:
+            near = best.validation_error <= most and self._stays(best)
+            if best.run and best.loo_error <= GOOD_ENOUGH and near:
+                return [best, *(other for other in own if other is not best)]
+        return own
+
+    def finished(self, search: Search[Candidate]) -> Fitted:
+        """Solve the best candidate's coefficients on all rows and wrap it up.
+
+        Joint training has coefficients of its own: those are the result there.
+        """
+        data, best, seen = self.data, *self.evidence(search.best, search.found)
+        model = best.basis, best.parameters
+        solved = solve_rows(model, data.source, best.ridge)
+        status = lstsq.Status(int(solved.status))
+        loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
+        own = best.run if best.run and self.joint else solved
+        verdict = None if seen is None else left_out_verdict(seen, data.places, data.x, search)
+        error = math.nan if seen is None else seen.claim
+        return Fitted(
+            **search.described(loss, int(solved.rank)),
+            coefficients=np.asarray(own.coefficients),
+            input_map=data.input_map,
+            output_map=data.output_map,
+            box=data.box,
+            rank=int(solved.rank),
+            singular_values=np.asarray(solved.singular_values),
+            status=status,
+            validation_error=error,
+            validation_range=(math.nan, math.nan) if seen is None else seen.range,
+            validation_kind="none" if seen is None else seen.kind,
+            record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
+            notes=(*self._notes(status), *self._idle(best), *data.gaps()),
+            places=data.kept_places,
+            flat_output=data.flat,
+        )
+
+    def evidence(
+        self, best: Candidate, found: Sequence[Candidate]
+    ) -> tuple[Candidate, Unseen | None]:
+        """Return a candidate, its ridge checked, and what its claim rests on: the worst there is.
+
+        Of functions as drawn that is their leave-one-out error, each row's with the functions and
+        the ridge that the others would have chosen. Of trained ones it is the fold held out of
+        training, that of networks like them, and, over all rows, the last layer's leave-one-out
+        errors: a few rows may miss what most errors come from. The ridge is what suits all members
+        of a mean: one that each was trained with may not be for another.
+        """
+        if best.run is None and best.unseen is not None:
+            return best, Unseen.worst([best.unseen, *self._chosen_anew(best.unseen)])
+        if best.run is None or not self.data.folds:
+            return best, best.unseen
+        seen = best.unseen or self.unseen(best, best.run.coefficients)
+        if seen is None or self.joint or not self.data.out:
+            return best, seen
+        ridge, left = self._left_out(best, best.ridge)
+        if self.asked.fixed_ridge is None:
+            own = {fit.ridge.value for fit in self._member_fits(best, None)}
+            others = [self._left_out(best, Ridge(value)) for value in sorted(own)]
+            ridge, left = min([(ridge, left), *others], key=lambda pair: pair[1].error)
+        alike = [
+            mean.unseen
+            for mean in found
+            if isinstance(mean.basis, Ensemble) and mean.basis.inner == best.basis and mean.unseen
+        ]
+        claims = [seen, left, *alike]
+        return dataclasses.replace(best, ridge=ridge), Unseen.worst(claims)
+
+    def _chosen_anew(self, seen: Unseen) -> Iterator[Unseen]:
+        """Yield the losses of rows with the functions and ridge that the other rows choose.
+
+        Of many that are tried, the one with the least error is so by luck in part: the more, the
+        fewer the rows. It is not taken to be worth more than a factor: what one row alone would
+        choose may be far off there.
+        """
+        tried = np.concatenate(self.trials) if self.trials else np.empty((0, 0))
+        tried = tried[np.isfinite(tried).all(axis=1)]
+        if len(tried) < 2 or tried.shape[1] != len(seen.losses):
+            return
+        weighted = tried * seen.weight
+        group = np.unique(seen.group, return_inverse=True)[1].ravel()
+        own = np.stack([np.bincount(group, row)[group] for row in weighted])
+        best = np.argmin(weighted.sum(axis=1, keepdims=True) - own, axis=0)
+        anew = dataclasses.replace(seen, losses=tried[best, np.arange(tried.shape[1])])
+        much = max(anew.error / (MOST_LUCK * seen.error), 1.0) if seen.error > 0 else 1.0
+        yield dataclasses.replace(anew, losses=anew.losses / much**2)
+
+    def _left_out(self, best: Candidate, ridge: Ridge) -> tuple[Ridge, Unseen]:
+        """Return a ridge and the leave-one-out losses with it: for a mean a bound, their mean."""
+        fits = self._member_fits(best, ridge)
+        losses = np.mean([fit.unseen.losses for fit in fits], axis=0)
+        if max(fit.overshoot for fit in fits) > FARTHEST:
+            losses = np.full_like(losses, np.inf)
+        kind = f"{fits[0].unseen.kind}, of functions trained on these rows"
+        return ridge, dataclasses.replace(fits[0].unseen, losses=losses, kind=kind)
+
+    def _member_fits(self, best: Candidate, ridge: Ridge | None) -> list[proposals.LinearFit]:
+        members = best.basis.members(best.parameters)
+        return [proposals.linear_fit(*one, self.data, self.sampled, ridge) for one in members]
+
+    def _notes(self, status: lstsq.Status) -> Iterator[str]:
+        if np.ptp(self.data.y, axis=0).max() == 0:
+            yield "The target is constant: so is the model."
+        if status in (lstsq.Status.UNDERDETERMINED, lstsq.Status.NON_FINITE):
+            yield status.advice
+
+    def _idle(self, best: Candidate) -> Iterator[str]:
+        """Say how many partitions of a partition of unity network own no row."""
+        if not isinstance(best.basis, PartitionBasis):
+            return
+        owned = hard_assignment(best.basis.unity, best.parameters.partition, self.data.z)
+        counts = np.bincount(owned, minlength=best.basis.n_partitions)
+        empty = int(np.sum(counts == 0))
+        if empty:
+            chosen = self.asked.n_partitions == "auto"
+            choose = "" if chosen else ", or let fit_pounet choose (n_partitions='auto')"
+            yield (
+                f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
+                f"training has emptied them. Ask for {len(counts) - empty}{choose}."
+            )
+
+
+def _total_weight(term: rows.Term) -> float:
+    return float(np.sum(np.asarray(term.points.weight)))
+
+
+def _spread_of(term: rows.Term) -> float:
+    weight = np.asarray(term.points.weight)
+    return spread(np.asarray(term.data)[weight > 0], weight[weight > 0])
+
+
+def solve_rows(
+    model: tuple[AbstractBasis, Parameters], source: rows.AbstractSource, ridge: Ridge
+) -> lstsq.Solution:
+    """Reduce rows chunk by chunk, in the model's units, and solve; members apart, then their mean.
+
+    Parameters
+    ----------
+    model : (AbstractBasis, pytree)
+        The functions.
+    source : rows.AbstractSource
+        Rows in the model's units.
+    ridge : Ridge
+    """
+    basis, parameters = model
+    total = source.statistics().total_weight
+    shrink = jnp.asarray(ridge.value if ridge.relative else ridge.value / total)
+    solutions = []
+    for part, inside in basis.members(parameters):
+        part = part.canonical()
+        at_once = max(64, CHUNK_NUMBERS // part.size(source.n_inputs))
+        reduced = [
+            _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)
+        ]
+        reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
+        solutions.append(_solved(reduction, shrink, relative=ridge.relative))
+    return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
+
+
+@quickly()
+def _reduced(
+    basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
+) -> lstsq.Reduction:
+    weight = jnp.asarray(term.points.weight)
+    data = lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
+    _, *ties = rows.tied(term, basis)
+    if not ties:
+        return data
+    root = jnp.sqrt(jnp.sum(weight) / total)  # the share of the rows that this chunk has
+    block = rows.assemble(ties, basis, parameters)
+    tied = lstsq.reduce(root * block.matrix, root * block.rhs)
+    return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
+
+
+@quickly(once=True)
+def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lstsq.Solution:
+    """Solve with a ridge, or one relative to the largest singular value of unit-norm columns.
+
+    Rank, singular values and status are those of the rows alone: a ridge hides them.
+    """
+    absolute, share = (0.0, ridge) if relative else (ridge, 0.0)
+    solution = lstsq.solve(reduction, ridge=absolute, relative_ridge=share)
+    plain = lstsq.solve(reduction)
+    return dataclasses.replace(
+        solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
+    )
