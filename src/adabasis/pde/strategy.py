@@ -24,7 +24,7 @@ from ..models.record import NO_RIDGE, Asked, Tried
 from ..selection.search import AbstractTask, Candidate, Search
 from ..selection.task import draw
 from ..train import Objective, Run
-from .certificate import certified, relative_difference, stability
+from .certificate import certified, settled
 from .newton import newton
 from .problem import LinearProblem
 from .solution import Solution
@@ -166,8 +166,8 @@ class EquationTask(AbstractTask[EquationCandidate]):
         functions, xi = system.basis, system.parameters
         if self.problem.linear:
             method = "svd" if run else "triangular"
-            c, triangle = solved(functions, xi, system.terms, system.ridge, method)
-            system = dataclasses.replace(system, triangle=triangle)
+            c, reduction = solved(functions, xi, system.terms, system.ridge, method)
+            system = dataclasses.replace(system, known=reduction)
         else:
             objective = Objective(system.terms, system.ridge, functions)
             c = newton(objective, xi, run.coefficients if run else None)
@@ -195,14 +195,8 @@ class EquationTask(AbstractTask[EquationCandidate]):
             other for other in others
             if other.parameters is not best.parameters and other.misfit.score <= most
         ]  # fmt: skip
-        finalists = [best, *similar[:1]]
-        u, *v = (one.system.values(fresh.x, one.coefficients) for one in finalists)
-        difference = relative_difference(u, v[0]) if v else math.nan
-        # The best of moderate width says what the rows leave open, at less cost.
-        frozen = [one for one in ranked if isinstance(one.basis, FrozenFeatures)] or ranked
-        moderate = min(frozen, key=lambda one: len(one.coefficients))
-        examined = stability(moderate.system, moderate.coefficients, fresh)
-        attributes = certified(finalists, fresh, difference, examined)
+        best, examination = settled(best, fresh)
+        attributes = certified([best, *similar[:1]], fresh, examination)
         attributes["stop_reason"] = search.cut_short or attributes["stop_reason"]
         domain = self.problem.domain
         return Solution(
