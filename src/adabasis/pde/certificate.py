@@ -23,6 +23,8 @@ CONTRADICTION = 0.02
 INCOMPATIBLE = 1e-4
 #: Estimated relative error: below the first a problem counts as solved, above the second not.
 SOLVED, FAILED = 1e-5, 1e-2
+#: What an enlarged basis sees of an error is right to such a factor.
+SAFETY = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,11 +184,13 @@ def certified(
     lacking, stays = examination.beside.correction(misfit)
     bound = misfit.score / examined.constant
     # What the enlarged basis removes tells how large functions with such residuals are.
-    estimate = min(bound, lacking / (1 - stays)) if stays < 1 else bound
+    estimate = min(bound, SAFETY * lacking / (1 - stays)) if stays < 1 else bound
     as_error = estimate / misfit.score if 0 < misfit.score < math.inf else 1.0
     norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
     terms = dict(zip([term.constraint.label for term in fresh.terms], norms, strict=True))
-    verdict = _verdict(problem, misfit, examined, estimate, stays, terms)
+    verdict = " ".join(
+        [_verdict(problem, misfit, examined, estimate, stays, terms), *problem.notes]
+    )
     no_claim = verdict.startswith(("Not determined", "Contradictory"))
     certificate = Certificate(
         as_error * misfit.equation,
