@@ -13,14 +13,14 @@ import numpy as np
 
 from .. import lstsq
 from ..train import History, StopReason
-from .enlarged import UNDETERMINED, Directions, Enlarged, directions, enlarged, least
+from .enlarged import Directions, Enlarged, directions, enlarged, least
 from .problem import LinearProblem
 from .system import CollocationRows, CollocationSystem, Misfit, misfit, reduced
 
 #: Share of the conditions' data that no function of the basis meets: they contradict each other.
 CONTRADICTION = 0.02
 #: Share of all data that stays where functions are free: none of them balances it.
-INCOMPATIBLE = 1e-4
+INCOMPATIBLE = 1e-3
 #: Estimated relative error: below the first a problem counts as solved, above the second not.
 SOLVED, FAILED = 1e-5, 1e-2
 #: What an enlarged basis sees of an error is right to such a factor.
@@ -69,7 +69,7 @@ class Certificate:
         that removes them, over the share of them that it removes, and at most ``error_bound``.
         Infinite where functions are left free or data contradict each other.
     error_bound : float
-        (residual and violation) / γ, in units of u.
+        (residual and violation) / γ, in units of u; free functions are left aside.
     rank, n_functions : int
     verdict : str
         Starts with "Solved", "Approximate", "Not solved", "Not determined" or "Contradictory".
@@ -120,10 +120,16 @@ class Examination:
         return 1 / float(self.beside.sizes[0])
 
     @property
+    def constants_free(self) -> bool:
+        """Whether it is constants that the rows leave free."""
+        seen = self.least_seen
+        free = seen.phi @ seen.coefficients(seen.free)
+        return free.shape[1] == 1 and bool(np.ptp(free) <= 1e-3 * np.abs(free).max())
+
+    @property
     def undetermined(self) -> int:
         """How many functions count as solutions for data zero."""
-        free = int(np.sum(self.beside.sizes > 1 / UNDETERMINED))
-        return max(self.least_seen.free.shape[1], free)
+        return max(self.least_seen.free.shape[1], self.beside.free)
 
 
 def settled(candidate: Any, fresh: CollocationRows) -> tuple[Any, Examination]:
@@ -181,15 +187,17 @@ def certified(
         examination.undetermined,
         contradiction(best.system, problem) if clash else 0.0,
     )
-    lacking, stays = examination.beside.correction(misfit)
-    bound = misfit.score / examined.constant
+    lacking, stays, bound = examination.beside.correction(misfit)
     # What the enlarged basis removes tells how large functions with such residuals are.
     estimate = min(bound, SAFETY * lacking / (1 - stays)) if stays < 1 else bound
     as_error = estimate / misfit.score if 0 < misfit.score < math.inf else 1.0
     norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
     terms = dict(zip([term.constraint.label for term in fresh.terms], norms, strict=True))
     verdict = " ".join(
-        [_verdict(problem, misfit, examined, estimate, stays, terms), *problem.notes]
+        [
+            _verdict(problem, misfit, examined, estimate, stays, terms, examination.constants_free),
+            *problem.notes,
+        ]
     )
     no_claim = verdict.startswith(("Not determined", "Contradictory"))
     certificate = Certificate(
@@ -247,6 +255,7 @@ def _verdict(
     estimate: float,
     stays: float,
     terms: Mapping[str, float],
+    constant: bool = False,
 ) -> str:
     worst = max(terms, key=lambda name: terms[name])
     if min(examined.contradiction, misfit.conditions) > CONTRADICTION:
@@ -256,18 +265,19 @@ def _verdict(
             f"remains is {examined.contradiction:.0%} of the data). The most violated: "
             f"{' and '.join(two)}."
         )
-    if examined.undetermined and misfit.score > INCOMPATIBLE * misfit.data and stays > 0.5:
+    if examined.undetermined and stays * misfit.score > INCOMPATIBLE * misfit.data:
         return (
             "Contradictory: The data are incompatible: the source and fluxes have to balance: "
-            f"where {examined.undetermined} or more functions are free, "
-            f"{misfit.score / misfit.data:.1%} of the data is met by no function. Change the "
-            "source, or the values of the conditions."
+            f"{examined.undetermined} or more functions satisfy the equation and all conditions "
+            f"with data zero, and {stays * misfit.score / misfit.data:.1%} of the data is met by "
+            "no function. Change the source, or the values of the conditions."
         )
     if examined.undetermined:
         return (
             f"Not determined: {examined.undetermined} or more independent functions satisfy the "
-            f"equation and all conditions with data zero.{_missing(problem)} The solution of "
-            "least size was taken."
+            f"equation and all conditions with data zero.{_missing(problem, constant)} The "
+            "solution of least size was taken; apart from what is free, its error is about "
+            f"{estimate:.0e}."
         )
     if estimate <= SOLVED:
         return f"Solved: relative error about {estimate:.0e}."
@@ -282,13 +292,20 @@ def _verdict(
     )
 
 
-def _missing(problem: LinearProblem) -> str:
-    """Return which faces carry no condition, in words; none is due where times end."""
-    places = [c.label.rpartition(" on ")[2].rpartition(" at ")[2] for c in problem.constraints[1:]]
-    domain = problem.domain
-    faces = [f"{name} = {v:g}" for name, side in zip(domain.names, domain.sides, strict=True)
-             for v in side if name not in problem.times]  # fmt: skip
-    bare = [face for face in faces if face not in places]
+def _missing(problem: LinearProblem, constant: bool) -> str:
+    """Return what the conditions lack, in words; none is due where times end."""
+    if constant:
+        return " Any constant may be added: a value or a mean of u would settle it."
+    faces = problem.domain.sides
+    held = {c.face for c in problem.constraints}
+    held |= {(c.face[0], faces[c.face[0]][1]) for c in problem.constraints
+             if c.face and c.label.startswith("Periodic")}  # fmt: skip
+    bare = [
+        f"{name} = {value:g}"
+        for axis, name in enumerate(problem.domain.names)
+        for value in faces[axis]
+        if name not in problem.times and (axis, value) not in held
+    ]
     if bare:
         return f" There is no condition on {', '.join(bare)}."
-    return " Conditions of a higher order may be missing on the others."
+    return " A condition of a higher order may be missing, such as a velocity at the start."

@@ -10,7 +10,6 @@ agree on a wrong function; a correction cannot hide, since it answers to the res
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -25,7 +24,7 @@ from .._runtime.compute import quickly
 from .._runtime.notation import Parameters, PointX
 from ..basis import AbstractBasis, FrozenFeatures
 from ..basis.layers import Affine
-from ..geometry.boxes import AffineMap, Gauss, Sobol
+from ..geometry.boxes import AffineMap, Gauss, Points, Sobol
 from ..operators import AbstractOperator, Identity
 from ..rows import evaluate
 from .newton import linearised, reduced_at
@@ -37,6 +36,10 @@ BESIDE = {1: 200, 2: 400, 3: 500}
 SLOPES = (0.5, 4.0)
 #: One in so many of them is placed where the residuals are large.
 LOCAL = 3
+#: The steepest of those change over three distances between points there.
+RESOLVED = 0.3
+#: Their mixtures below this share of the largest change between points.
+TAME = 1e-2
 #: Functions of the system that are kept: those that its rows see least.
 KEPT = 64
 #: Relative ridge of those: with less, round-off of their coefficients shows in their residuals.
@@ -45,6 +48,8 @@ STEADY = 1e-11
 CUT_OFF = 1e-12
 #: A function whose residual is this share of itself counts as a solution for data zero.
 UNDETERMINED = 1e-5
+#: A function of such a size for a residual of 1 is hardly seen.
+WEAK = 10.0
 #: Points of integrals over the domain.
 PLACES = 2048
 SEED = 90_001
@@ -146,8 +151,11 @@ def directions(
         block, _ = np.linalg.qr(_through(triangle, u, block))
     values = u @ solve_triangular(triangle, block)
     _, sizes, vt = np.linalg.svd(values, full_matrices=False)
-    parts = block @ vt.T[:, :count]
-    return Directions(triangle, rotated, norms, parts, sizes[:count], rows, phi)
+    parts, sizes = block @ vt.T[:, :count], sizes[:count]
+    # What the ridge alone holds is round-off, unless no row sees it and it is large.
+    held = STEADY * np.linalg.norm(solve_triangular(triangle, parts), axis=0) * len(norms) ** 0.5
+    kept = (held < 0.5) | (sizes > 1 / UNDETERMINED)
+    return Directions(triangle, rotated, norms, parts[:, kept], sizes[kept], rows, phi)
 
 
 def seen_at(system: CollocationSystem, coefficients: np.ndarray, fresh: CollocationRows) -> Any:
@@ -163,40 +171,55 @@ def _through(triangle: np.ndarray, u: np.ndarray, block: np.ndarray) -> np.ndarr
     return solve_triangular(triangle, u.T @ (u @ solve_triangular(triangle, block)), trans=1)
 
 
+def _tamed(a: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:
+    """Return columns a, those of local functions mixed so that none change between points.
+
+    Differences of steep functions are steeper than any of them: what few rows see is left out.
+    """
+    local = np.arange(0, width, LOCAL)
+    norms = lstsq.column_norms(rows[:, local], unseen=None)
+    _, s, vt = np.linalg.svd(rows[:, local] / norms, full_matrices=False)
+    mixture = vt[s > TAME * s[0]].T
+    return np.concatenate([np.delete(a, local, axis=1), (a[:, local] / norms) @ mixture], axis=1)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Enlarged:
-    """An orthonormal basis of the rows of the enlarged basis, and the functions behind it.
+    """Functions of the enlarged basis with orthogonal rows of length 1, the largest first.
 
     Attributes
     ----------
-    left : array, shape (rows, K)
+    rows : array, shape (rows, K)
         Orthonormal.
-    values : array, shape (N, K)
-        The functions of these residuals, over √N.
+    sizes : array, shape (K,)
+        Root mean squares of the functions, descending.
     """
 
-    left: np.ndarray
-    values: np.ndarray
+    rows: np.ndarray
+    sizes: np.ndarray
 
-    @functools.cached_property
-    def sizes(self) -> np.ndarray:
-        """The sizes of functions of residual 1, descending, (K,)."""
-        return np.sqrt(np.linalg.eigvalsh(self.values.T @ self.values).clip(0.0)[::-1])
+    @property
+    def free(self) -> int:
+        """How many of them count as solutions for data zero."""
+        return int(np.sum(self.sizes > 1 / UNDETERMINED))
 
-    def correction(self, misfit: Misfit) -> tuple[float, float]:
-        """Return the size of what a solution lacks, and the share of its residuals that stays.
+    def correction(self, misfit: Misfit) -> tuple[float, float, float]:
+        """Return the size of what a solution lacks, the share of its residuals that stays, a bound.
 
-        Rows are samples: each direction is seen up to the residual that stays over √rows.
+        Free functions are left aside. Of those that are hardly seen the amounts are uncertain: rows
+        are samples, and each function is seen up to the residual that stays over √rows.
         """
-        residuals = np.concatenate(misfit.by_term)
+        residuals, sizes = np.concatenate(misfit.by_term), self.sizes[self.free :]
         whole = float(np.linalg.norm(residuals))
+        bound = float(whole * sizes[0])
         if not 0 < whole < np.inf:
-            return 0.0, 1.0
-        parts = self.left.T @ residuals
-        stays = float(np.linalg.norm(residuals - self.left @ parts))
-        unseen = stays * float(np.linalg.norm(self.sizes)) / len(residuals) ** 0.5
-        lacking = float(np.linalg.norm(self.values @ parts))
-        return float(np.hypot(lacking, unseen)), stays / whole
+            return bound, 1.0, bound
+        rows = self.rows[:, self.free :]
+        parts = rows.T @ residuals
+        stays = float(np.linalg.norm(residuals - rows @ parts))
+        unseen = stays * float(np.linalg.norm(sizes[sizes > WEAK])) / len(residuals) ** 0.5
+        lacking = float(np.linalg.norm(sizes * parts))
+        return float(np.hypot(lacking, unseen)), stays / whole, bound
 
 
 def enlarged(
@@ -219,13 +242,15 @@ def enlarged(
         passing(terms[0].operator, beside.map, d),
     )
     new = images(beside, drawn, terms, fresh.x)
-    rows = np.concatenate([least_seen.rows @ mixture, np.asarray(new[0])], axis=1)
-    u = np.concatenate([least_seen.phi @ mixture, np.asarray(new[1])], axis=1)
+    rows, u = (_tamed(np.asarray(a), np.asarray(new[0]), plain.width) for a in new)
+    rows = np.concatenate([least_seen.rows @ mixture, rows], axis=1)
+    u = np.concatenate([least_seen.phi @ mixture, u], axis=1)
     norms = lstsq.column_norms(rows, unseen=None)
     left, s, vt = np.linalg.svd(rows / norms, full_matrices=False)
     kept = s > CUT_OFF * s[0]
     values = (u / norms) @ (vt[kept].T / s[kept]) / len(u) ** 0.5
-    return Enlarged(left[:, kept], values)
+    _, sizes, turned = np.linalg.svd(values, full_matrices=False)
+    return Enlarged(left[:, kept] @ turned.T, sizes)
 
 
 _linearised = quickly()(linearised)
@@ -252,16 +277,29 @@ def _planes(beside: Beside, slope: float, fresh: CollocationRows, misfit: Misfit
     rng = np.random.default_rng(SEED)
     point, normal = rng.uniform(size=(width, d)), rng.normal(size=(width, d))
     reach = np.sum((np.maximum(np.sign(normal), 0.0) - point) * normal, axis=1)
+    lengths = np.linalg.norm(normal, axis=1)
+    per_length = np.minimum(1 / reach, 20 / lengths)  # the slopes of Box, the steepest cut
     steep = slope * rng.permutation(np.geomspace(*SLOPES, width))
-    weight = normal * (steep / reach)[:, None]  # the slopes of Box
-    weight *= np.minimum(1.0, 20 * steep / np.linalg.norm(weight, axis=1))[:, None]
     x = np.concatenate([np.asarray(term.points.x) for term in fresh.terms])
     squares = np.concatenate(misfit.by_term) ** 2
     if 0 < squares.sum() < np.inf:
         local = np.arange(0, width, LOCAL)
         at = rng.choice(len(x), len(local), p=squares / squares.sum())
         point[local] = np.asarray(beside.map(x[at]))
+        between = np.concatenate([_distances(term.points, term.constraint.face is None)
+                                  for term in fresh.terms])[at]  # fmt: skip
+        steepest = np.maximum(RESOLVED / between, slope)
+        per_length[local] = 1 / lengths[local]
+        steep[local] = slope * (steepest / slope) ** rng.uniform(size=len(local))
+    weight = normal * (steep * per_length)[:, None]
     return Affine(jnp.asarray(weight), jnp.asarray(-np.sum(weight * point, axis=1)))
+
+
+def _distances(points: Points, inside: bool) -> np.ndarray:
+    """Return about how far each point is from the next, in units of the box."""
+    weight, d = np.asarray(points.weight), np.asarray(points.x).shape[1]
+    share = np.maximum(weight / weight.sum(), 1e-300)
+    return share ** (1 / max(d if inside else d - 1, 1))
 
 
 def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.ndarray, ...]:

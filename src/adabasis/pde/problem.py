@@ -20,6 +20,7 @@ import numpy as np
 from jax import Array
 
 from .._runtime.compute import double_precision, quickly
+from .._runtime.registry import provided
 from ..geometry.boxes import Box, Gauss, Points
 from ..geometry.fields import Field, as_field, evaluate
 from ..operators import AbstractOperator
@@ -182,6 +183,30 @@ class LinearProblem:
             weight=self.weight,
             name=self.name,
         )
+
+    def check(self, function: Any, values: Any = None) -> Any:
+        """Say whether a claimed solution is one.
+
+        Parameters
+        ----------
+        function : function, expression, number or fitted function
+            Of the coordinates; a function has to be NumPy's on expressions, or jax.numpy's. Or the
+            points X of a table, (N, D).
+        values : array-like, shape (N,), optional
+            u at the points of a table: derivatives come from polynomials through near rows.
+
+        Returns
+        -------
+        Check
+            ``print`` it; its ``verdict`` starts with "Solved", "Approximate", "Not solved" or
+            "Not determined".
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a function without derivatives, or a table that is none.
+        """
+        return provided("check of a claimed solution")(self, function, values)
 
     def _size(self, constraint: Constraint) -> float:
         """Return the operator's size: root mean square of L w over waves of amplitude 1.
