@@ -43,9 +43,9 @@ TAME = 1e-2
 #: Functions of the system that are kept: those that its rows see least.
 KEPT = 64
 #: Relative ridge of those: with less, round-off of their coefficients shows in their residuals.
-STEADY = 1e-11
+STEADY = 1e-9
 #: Directions of the enlarged rows below this share of the largest are round-off.
-CUT_OFF = 1e-12
+CUT_OFF = 1e-11
 #: A function whose residual is this share of itself counts as a solution for data zero.
 UNDETERMINED = 1e-5
 #: A function of such a size for a residual of 1 is hardly seen.
@@ -59,6 +59,8 @@ MODES, FASTEST, STEEPEST = 100, 40 * np.pi, 1e7
 #: Points, besides the centre, at which coefficients are frozen for these.
 FROZEN_AT = 3
 RADIUS = 2 * np.pi
+#: Exponents nearer than this are one: their difference would be round-off.
+APART = 0.03
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -257,18 +259,18 @@ _linearised = quickly()(linearised)
 
 
 class Beside(eqx.Module):
-    """Random features, and exponentials e^{a·z} cos(b·z + c), at most 1 in the unit box."""
+    """Random features, and exponentials e^{a·z} times cosine and sine of b·z, at most 1 in the unit box."""
 
     plain: FrozenFeatures
     map: AffineMap
 
     def __call__(self, x: PointX, parameters: Parameters) -> Array:
         """Evaluate all at one point."""
-        planes, (a, b, c) = parameters
+        planes, (a, b) = parameters
         z = self.map(x)
-        growth = a @ z - jnp.sum(jnp.maximum(a, 0.0), axis=1)
-        waves = jnp.exp(growth) * jnp.cos(b @ z + c)
-        return jnp.concatenate([self.plain(z, planes), waves])
+        size, phase = jnp.exp(a @ z - jnp.sum(jnp.maximum(a, 0.0), axis=1)), b @ z
+        waves = [size * jnp.cos(phase), size * jnp.sin(phase)]
+        return jnp.concatenate([self.plain(z, planes), *waves])
 
 
 def _planes(beside: Beside, slope: float, fresh: CollocationRows, misfit: Misfit) -> Parameters:
@@ -303,7 +305,7 @@ def _distances(points: Points, inside: bool) -> np.ndarray:
 
 
 def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.ndarray, ...]:
-    """Return a, b, c of exponentials and waves that the equation lets through.
+    """Return a and b of exponentials and waves that the equation lets through.
 
     With coefficients frozen at a point, L e^{λ·z} = p(λ) e^{λ·z}. Along one coordinate, the others
     carrying a given wave, p is a polynomial, and its roots are the modes: waves at resonance,
@@ -320,21 +322,22 @@ def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.
     images = np.asarray(_symbols(operator, to_unit, jnp.asarray(at), flat.real, flat.imag))
     symbols = (images[:, 0] + 1j * images[:, 1]).reshape(len(at), len(rays), count)
     polynomials = np.fft.fft(symbols, axis=2) / count  # of r over the radius, ascending
-    found = set()
+    found: dict[tuple[int, tuple[float, ...]], list[complex]] = {}
     for each in polynomials:
         for (axis, wave), p in zip(rays, each, strict=True):
             p = np.where(np.abs(p) > 1e-12 * np.abs(p).max(), p, 0.0)
+            here = found.setdefault((axis, tuple(wave)), [])
             for root in RADIUS * np.roots(p[::-1]) if np.isfinite(p).all() else ():
-                if abs(root.imag) <= FASTEST and abs(root.real) <= STEEPEST:
-                    found.add((axis, tuple(wave), complex(f"{root:.9g}")))
-    modes = sorted(found, key=str)
+                known = any(abs(root - r) <= APART * (1 + abs(r)) for r in here)
+                if not known and abs(root.imag) <= FASTEST and abs(root.real) <= STEEPEST:
+                    here.append(root)
+    modes = [(axis, wave, root) for (axis, wave), roots in found.items() for root in roots]
     modes = [modes[i] for i in sorted(rng.permutation(len(modes))[:MODES])]
     a, b = np.zeros((2, MODES, d))
     for row, (axis, wave, root) in enumerate(modes):
         b[row] = wave
         a[row, axis], b[row, axis] = root.real, root.imag
-    phase = np.repeat([0.0, -np.pi / 2], MODES)
-    return np.vstack([a, a]), np.vstack([b, b]), phase
+    return a, b
 
 
 def _transverse(axis: int, d: int, rng: np.random.Generator) -> np.ndarray:
