@@ -115,9 +115,10 @@ def test_a_fiftieth_of_the_data_that_nothing_meets_is_a_contradiction():
 def said(estimate, contradiction, conditions):
     return certificate._verdict(
         PLANE,
-        some(conditions=conditions),
+        some(conditions=conditions, score=1.0, data=1.0),
         certificate.Stability(1.0, 0, contradiction),
         estimate,
+        0.0,
         {"Equation": 1.0, "Dirichlet": 2.0},
     )
 

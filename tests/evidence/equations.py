@@ -169,9 +169,7 @@ def _():
 @case("periodic with a reaction", np.exp(np.sin(2 * pi * x)), words="Solved", fast=True)
 def _():
     u, s, c = np.exp(np.sin(2 * pi * x)), np.sin(2 * pi * x), np.cos(2 * pi * x)
-    return linear(
-        LINE, -d(x, 2) + op.Identity(), u - 4 * pi**2 * (c * c - s) * u, pde.Periodic(x)
-    )
+    return linear(LINE, -d(x, 2) + op.Identity(), u - 4 * pi**2 * (c * c - s) * u, pde.Periodic(x))
 
 
 @case("heat in a square", np.sin(pi * x) * np.sin(2 * pi * y) * np.exp(-5 * 0.05 * pi**2 * t))
@@ -359,9 +357,9 @@ def resonant(delta):
 
 
 for delta in (1e-3, 10.0):
-    case(
-        f"plate, {delta:g} from resonance", resonant(delta)[1], words="Not" if delta < 1 else ""
-    )(lambda delta=delta: resonant(delta)[0])
+    case(f"plate, {delta:g} from resonance", resonant(delta)[1], words="Not" if delta < 1 else "")(
+        lambda delta=delta: resonant(delta)[0]
+    )
 
 
 @case(
@@ -395,9 +393,7 @@ def _():
 # --- Singular ones -------------------------------------------------------------------------------
 
 
-@case(
-    "insulated plate", np.cos(pi * x) * np.cos(2 * pi * y), words="Not determined", fast=True
-)
+@case("insulated plate", np.cos(pi * x) * np.cos(2 * pi * y), words="Not determined", fast=True)
 def _():
     f = 5 * pi**2 * np.cos(pi * x) * np.cos(2 * pi * y)
     return linear(SQUARE, -L, f, pde.Neumann(0.0))
@@ -436,7 +432,7 @@ def _():
     return linear(SQUARE, -L, f, pde.Periodic(x), pde.Periodic(y))
 
 
-# --- Conditions that are missing, contradictory or ill-posed ---------------------------------------
+# --- Conditions that are missing, contradictory or ill-posed -------------------------------------
 
 
 @case("rod with a free end", lambda p: p[:, 0], words="Not determined", fast=True)
@@ -481,9 +477,7 @@ def _():
 @case("Cauchy data for Laplace", np.sin(3 * x) * np.cosh(3 * y), words="Not")
 def _():
     side = (y, 0.0)
-    return linear(
-        SQUARE, L, 0.0, pde.Dirichlet(np.sin(3 * x), on=side), pde.Neumann(0.0, on=side)
-    )
+    return linear(SQUARE, L, 0.0, pde.Dirichlet(np.sin(3 * x), on=side), pde.Neumann(0.0, on=side))
 
 
 def series(p, n=400):
@@ -543,7 +537,11 @@ def _():
 def _():
     k = 1.2 + np.tanh((x - 0.5) / 0.02)
     return linear(
-        LINE, d(x) @ (k * d(x)), 0.0, pde.Dirichlet(0.0, on=(x, 0.0)), pde.Dirichlet(1.0, on=(x, 1.0))
+        LINE,
+        d(x) @ (k * d(x)),
+        0.0,
+        pde.Dirichlet(0.0, on=(x, 0.0)),
+        pde.Dirichlet(1.0, on=(x, 1.0)),
     )
 
 

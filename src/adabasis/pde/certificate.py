@@ -166,7 +166,10 @@ def contradiction(system: CollocationSystem, problem: LinearProblem) -> float:
 
 
 def certified(
-    finalists: Sequence[Any], fresh: CollocationRows, examination: Examination
+    finalists: Sequence[Any],
+    fresh: CollocationRows,
+    examination: Examination,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what a solution takes from its best candidate, the certificate among it.
 
@@ -178,6 +181,8 @@ def certified(
         Those of the misfit, for the problem solved.
     examination : Examination
         Of the best one.
+    notes : sequence of str
+        What the verdict says besides.
     """
     best, misfit, problem = finalists[0], finalists[0].misfit, fresh.problem
     p, run, rank = len(best.coefficients), best.run, best.system.rank
@@ -190,13 +195,15 @@ def certified(
     lacking, stays, bound = examination.beside.correction(misfit)
     # What the enlarged basis removes tells how large functions with such residuals are.
     estimate = min(bound, SAFETY * lacking / (1 - stays)) if stays < 1 else bound
-    as_error = estimate / misfit.score if 0 < misfit.score < math.inf else 1.0
+    known = 0 < misfit.score < math.inf and math.isfinite(estimate)
+    as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
     terms = dict(zip([term.constraint.label for term in fresh.terms], norms, strict=True))
     verdict = " ".join(
         [
             _verdict(problem, misfit, examined, estimate, stays, terms, examination.constants_free),
             *problem.notes,
+            *notes,
         ]
     )
     no_claim = verdict.startswith(("Not determined", "Contradictory"))
@@ -265,14 +272,15 @@ def _verdict(
             f"remains is {examined.contradiction:.0%} of the data). The most violated: "
             f"{' and '.join(two)}."
         )
-    if examined.undetermined and stays * misfit.score > INCOMPATIBLE * misfit.data:
+    remains = stays * misfit.score > INCOMPATIBLE * misfit.data
+    if examined.undetermined and remains and problem.linear:
         return (
             "Contradictory: The data are incompatible: the source and fluxes have to balance: "
             f"{examined.undetermined} or more functions satisfy the equation and all conditions "
             f"with data zero, and {stays * misfit.score / misfit.data:.1%} of the data is met by "
             "no function. Change the source, or the values of the conditions."
         )
-    if examined.undetermined:
+    if examined.undetermined and not remains:
         return (
             f"Not determined: {examined.undetermined} or more independent functions satisfy the "
             f"equation and all conditions with data zero.{_missing(problem, constant)} The "
@@ -286,8 +294,9 @@ def _verdict(
             f"Approximate: relative error about {estimate:.0e}. The largest residual is that of "
             f"'{worst}'."
         )
+    about = f"about {estimate:.0e}" if math.isfinite(estimate) else "unknown"
     return (
-        f"Not solved: relative error about {estimate:.0e}, the largest residual being that of "
+        f"Not solved: relative error {about}, the largest residual being that of "
         f"'{worst}'. The solution may not be smooth, or a condition may contradict the equation."
     )
 

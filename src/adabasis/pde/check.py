@@ -72,7 +72,9 @@ class Check:
 def checked(problem: Problem, function: Any, values: Any = None) -> Check:
     """Check a formula, a fitted function or a table; see :meth:`LinearProblem.check`."""
     with numerics():
-        measure = _Formula(problem, function) if values is None else _Table(problem, function, values)
+        measure = (
+            _Formula(problem, function) if values is None else _Table(problem, function, values)
+        )
         found = [(c.label, *measure.residuals(c)) for c in problem.constraints]
     seen = [(label, x, r, off) for label, x, r, off in found if len(r)]
     level = measure.level or 1.0
@@ -137,9 +139,9 @@ class _Formula:
     def __init__(self, problem: Problem, function: Any) -> None:
         self.problem, names = problem, problem.domain.names
         self.fitted = function if hasattr(function, "apply") else None
-        field = None if self.fitted is not None else symbolic(as_field(function), names)
+        field = symbolic(as_field(0.0 if self.fitted is not None else function), names)
         self.u = lambda p: jnp.reshape(at_point(field, names, p), (1,))
-        x = Sobol().interior(problem.domain.bounds, INSIDE, SEED).x
+        x = np.asarray(Sobol().interior(problem.domain.bounds, INSIDE, SEED).x)
         self.level = _rms(self.image(Identity(), x))
 
     def image(self, operator: AbstractOperator, x: np.ndarray) -> np.ndarray:
@@ -241,5 +243,3 @@ def _image(
         return jax.vmap(one)(c, at, scale)
 
     return images(jnp.asarray(c), jnp.asarray(at), jnp.asarray(scale))
-
-

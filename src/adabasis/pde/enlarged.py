@@ -129,6 +129,7 @@ def evaluated(basis: AbstractBasis, parameters: Parameters, x: Array) -> Array:
 @quickly()
 def _ridged(reduction: lstsq.Reduction) -> tuple[Array, Array, Array]:
     norms = lstsq.column_norms(reduction.triangle, unseen=None)  # what no row sees is free
+    norms = jnp.where(norms > 0, norms, 1.0)
     ridged = lstsq.with_ridge(reduction, (STEADY * norms) ** 2 * norms.shape[0])
     return ridged.triangle / norms, ridged.rotated, norms
 
@@ -173,13 +174,19 @@ def _through(triangle: np.ndarray, u: np.ndarray, block: np.ndarray) -> np.ndarr
     return solve_triangular(triangle, u.T @ (u @ solve_triangular(triangle, block)), trans=1)
 
 
+def _norms(a: np.ndarray) -> np.ndarray:
+    """Return what columns are divided by, some of which, or all, may be 0."""
+    norms = lstsq.column_norms(a, unseen=None)
+    return np.where(norms > 0, norms, 1.0)
+
+
 def _tamed(a: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:
     """Return columns a, those of local functions mixed so that none change between points.
 
     Differences of steep functions are steeper than any of them: what few rows see is left out.
     """
     local = np.arange(0, width, LOCAL)
-    norms = lstsq.column_norms(rows[:, local], unseen=None)
+    norms = _norms(rows[:, local])
     _, s, vt = np.linalg.svd(rows[:, local] / norms, full_matrices=False)
     mixture = vt[s > TAME * s[0]].T
     return np.concatenate([np.delete(a, local, axis=1), (a[:, local] / norms) @ mixture], axis=1)
@@ -213,8 +220,8 @@ class Enlarged:
         """
         residuals, sizes = np.concatenate(misfit.by_term), self.sizes[self.free :]
         whole = float(np.linalg.norm(residuals))
-        bound = float(whole * sizes[0])
-        if not 0 < whole < np.inf:
+        bound = float(whole * sizes[0]) if len(sizes) else np.inf
+        if not 0 < whole < np.inf or not len(sizes):
             return bound, 1.0, bound
         rows = self.rows[:, self.free :]
         parts = rows.T @ residuals
@@ -238,7 +245,7 @@ def enlarged(
     mixture = least_seen.coefficients(least_seen.parts)
     activation = "tanh" if "gaussian" in repr(system.basis) else "gaussian"
     plain = FrozenFeatures(BESIDE[min(d, 3)], activation=activation)
-    beside = Beside(plain, AffineMap.onto_unit_box(domain.bounds))
+    beside: Any = Beside(plain, AffineMap.onto_unit_box(domain.bounds))
     drawn = (
         _planes(beside, slope, fresh, misfit),
         passing(terms[0].operator, beside.map, d),
@@ -247,7 +254,7 @@ def enlarged(
     rows, u = (_tamed(np.asarray(a), np.asarray(new[0]), plain.width) for a in new)
     rows = np.concatenate([least_seen.rows @ mixture, rows], axis=1)
     u = np.concatenate([least_seen.phi @ mixture, u], axis=1)
-    norms = lstsq.column_norms(rows, unseen=None)
+    norms = _norms(rows)
     left, s, vt = np.linalg.svd(rows / norms, full_matrices=False)
     kept = s > CUT_OFF * s[0]
     values = (u / norms) @ (vt[kept].T / s[kept]) / len(u) ** 0.5
@@ -319,7 +326,7 @@ def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.
         exponents[ray, :, axis] = circle
     at = to_unit.inverse(np.vstack([np.full(d, 0.5), rng.uniform(size=(FROZEN_AT, d))]))
     flat = exponents.reshape(-1, d)
-    images = np.asarray(_symbols(operator, to_unit, jnp.asarray(at), flat.real, flat.imag))
+    images = np.asarray(_symbols(operator, to_unit, *map(jnp.asarray, (at, flat.real, flat.imag))))
     symbols = (images[:, 0] + 1j * images[:, 1]).reshape(len(at), len(rays), count)
     polynomials = np.fft.fft(symbols, axis=2) / count  # of r over the radius, ascending
     found: dict[tuple[int, tuple[float, ...]], list[complex]] = {}

@@ -97,7 +97,7 @@ def look(values: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> Seen
         What ``values`` raises, as it does where they are not finite.
     """
     d, sides = len(bounds), bounds[:, 1] - bounds[:, 0]
-    samples = Sobol().interior(bounds, SAMPLES).x
+    samples = np.asarray(Sobol().interior(bounds, SAMPLES).x)
     sampled = values(samples)
     nothing = Seen(None, None, np.zeros(0, int), Points(np.zeros((0, d)), np.zeros(0)))
     if d not in GRID:

@@ -10,6 +10,7 @@ equation down by what steep functions have large: derivatives of high order.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -235,10 +236,10 @@ class LinearProblem:
         images, mixed, zero = np.split(np.asarray(found), [-2, -1], axis=1)
         wrong = np.argwhere(~np.isfinite(images))
         if len(wrong):
+            place = located(domain.names, np.asarray(x)[wrong[0][0]])
             raise ValueError(
-                f"{constraint.label}: {operator!r} is not finite at "
-                f"{located(domain.names, x[wrong[0][0]])}. Its coefficients must be finite on the "
-                "whole domain."
+                f"{constraint.label}: {operator!r} is not finite at {place}. Its coefficients must "
+                "be finite on the whole domain."
             )
         off = max(np.abs(mixed[:, 0] - images[:, :2] @ [2.0, 3.0]).max(), np.abs(zero).max())
         if operator.linear and off > LINEARITY * max(np.abs(mixed).max(), np.abs(images).max()):
@@ -266,11 +267,14 @@ class LinearProblem:
         def whole(x: np.ndarray) -> np.ndarray:
             return x if face is None else np.insert(x, face[0], face[1], axis=1)
 
+        def values(field: Field, x: np.ndarray) -> np.ndarray:
+            return evaluate(field, names, whole(x))
+
         dense = None
         for field, under in [(constraint.data, False), *coefficients(constraint.operator)]:
             if field.kind == "constant":
                 continue
-            seen = look(lambda x, f=field: evaluate(f, names, whole(x)), bounds[axes])
+            seen = look(functools.partial(values, field), bounds[axes])
             what = "source" if constraint.label == "Equation" else constraint.label
             what = what if field is constraint.data else f"coefficient {field!r}"
             if seen.jump is not None:

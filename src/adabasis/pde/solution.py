@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -127,9 +126,7 @@ def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: Collocati
     return "" if same else f"it has another operator, {second.operator!r},"
 
 
-def _certified(
-    solution: Solution, problem: LinearProblem, answers: list[Any]
-) -> Solution:
+def _certified(solution: Solution, problem: LinearProblem, answers: list[Any]) -> Solution:
     """Return the better one of two answers, with its certificate."""
     finalists = sorted(answers, key=lambda candidate: candidate.errors)
     system = finalists[0].system
