@@ -266,7 +266,7 @@ _linearised = quickly()(linearised)
 
 
 class Beside(eqx.Module):
-    """Random features, and exponentials e^{a·z} times cosine and sine of b·z, at most 1 in the unit box."""
+    """Random features, and e^{a·z} times cosine and sine of b·z, at most 1 in the unit box."""
 
     plain: FrozenFeatures
     map: AffineMap
