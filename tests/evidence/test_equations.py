@@ -1,6 +1,8 @@
 """What certificates claim of equations whose solutions are known; what is refused; checks."""
 
 import math
+import os
+import pathlib
 
 import jax.numpy as jnp
 import numpy as np
@@ -197,6 +199,27 @@ def test_a_table_too_coarse_for_its_derivatives_says_so():
     found = layer.check(points, layer.exact_values(points))
     assert found.verdict.startswith("Not determined: the rows are too coarse")
     assert "known to" in str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("ADABASIS_DATA" not in os.environ, reason="ADABASIS_DATA is not set")
+def test_the_published_table_of_burgers_is_too_coarse_at_its_layer():
+    path = pathlib.Path(os.environ["ADABASIS_DATA"]) / "pinnacle" / "burgers1d.csv"
+    head, *rows = path.read_text().split()
+    times = [float(name.partition("=")[2]) for name in head.split(",")[1:]]
+    table = np.array([row.split(",") for row in rows], dtype=float)
+    points = np.array([[row[0], time] for row in table for time in times])
+
+    def burgers(u, p):
+        return d(1)(u)(p) + u(p) * d(0)(u)(p) - 0.01 / pi * d(0, 2)(u)(p)
+
+    start = pde.Initial(-np.sin(pi * x), at=(t, 0.0))
+    held = [start, pde.Dirichlet(0.0, on=x)]
+    operator = op.UserOperator(burgers, order=2, linear=False)
+    made = problem(operator, 0.0, held, x=(-1, 1), t=(0, 1))
+    found = made.check(points, table[:, 1:].ravel())
+    assert found.verdict.startswith("Not determined: the rows are too coarse")
+    assert "x = 0.0" in found.verdict or "x = -0.0" in found.verdict
 
 
 def test_a_fitted_function_is_checked_like_a_formula():
