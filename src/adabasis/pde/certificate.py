@@ -195,6 +195,10 @@ def certified(
     lacking, stays, bound = examination.beside.correction(misfit)
     # What the enlarged basis removes tells how large functions with such residuals are.
     estimate = min(bound, SAFETY * lacking / (1 - stays)) if stays < 1 else bound
+    # Values are sums of terms as large as the coefficients, whose round-off no residual shows.
+    level = float(np.sqrt(np.mean((examination.least_seen.phi @ best.coefficients) ** 2)))
+    round_off = SAFETY * np.finfo(float).eps * float(np.linalg.norm(best.coefficients))
+    estimate = max(estimate, round_off / (level or 1.0))
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
