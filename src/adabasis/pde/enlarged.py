@@ -28,7 +28,7 @@ from ..geometry.boxes import AffineMap, Gauss, Points, Sobol
 from ..operators import AbstractOperator, Identity
 from ..rows import evaluate
 from .newton import linearised, reduced_at
-from .system import CollocationRows, CollocationSystem, Misfit, images
+from .system import FRESH_POINTS, CollocationRows, CollocationSystem, Misfit, images
 
 #: New functions by number of inputs; four and more go as three.
 BESIDE = {1: 200, 2: 400, 3: 500}
@@ -54,7 +54,8 @@ WEAK = 10.0
 PLACES = 2048
 SEED = 90_001
 #: Exponentials and waves beside them, each with two phases, at most; none with more than 20 turns
-#: a side, which the points do not resolve.
+#: a side, which the points do not resolve. Faces that are points see
+#: steep ones whatever their width; elsewhere one that changes between points seems free.
 MODES, FASTEST, STEEPEST = 100, 40 * np.pi, 1e7
 #: Points, besides the centre, at which coefficients are frozen for these.
 FROZEN_AT = 3
@@ -329,6 +330,7 @@ def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.
     images = np.asarray(_symbols(operator, to_unit, *map(jnp.asarray, (at, flat.real, flat.imag))))
     symbols = (images[:, 0] + 1j * images[:, 1]).reshape(len(at), len(rays), count)
     polynomials = np.fft.fft(symbols, axis=2) / count  # of r over the radius, ascending
+    steepest = STEEPEST if d == 1 else FRESH_POINTS ** (1 / d)
     found: dict[tuple[int, tuple[float, ...]], list[complex]] = {}
     for each in polynomials:
         for (axis, wave), p in zip(rays, each, strict=True):
@@ -336,7 +338,7 @@ def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.
             here = found.setdefault((axis, tuple(wave)), [])
             for root in RADIUS * np.roots(p[::-1]) if np.isfinite(p).all() else ():
                 known = any(abs(root - r) <= APART * (1 + abs(r)) for r in here)
-                if not known and abs(root.imag) <= FASTEST and abs(root.real) <= STEEPEST:
+                if not known and abs(root.imag) <= FASTEST and abs(root.real) <= steepest:
                     here.append(root)
     modes = [(axis, wave, root) for (axis, wave), roots in found.items() for root in roots]
     modes = [modes[i] for i in sorted(rng.permutation(len(modes))[:MODES])]
