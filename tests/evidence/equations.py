@@ -315,7 +315,7 @@ def _():
 def hot_spot(width):
     spot = np.exp(-(((x - 0.37) ** 2 + (y - 0.61) ** 2) / width**2))
     far = ((x - 0.37) ** 2 + (y - 0.61) ** 2) / width**2
-    made = linear(SQUARE, -L, 4 / width**2 * (1 - far) * spot, ZERO)
+    made = linear(SQUARE, -L, 4 / width**2 * (1 - far) * spot, pde.Dirichlet(spot))
     return made, spot
 
 
