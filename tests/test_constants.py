@@ -11,7 +11,7 @@ import pytest
 
 from adabasis import LSGN, Box, FrozenFeatures, NeuralBasis, operators, pde
 from adabasis.geometry.boxes import default_sampler
-from adabasis.pde import adapt, certificate, strategy, system
+from adabasis.pde import adapt, certificate, enlarged, probe, strategy, system
 from adabasis.pou import candidates as segmented
 from adabasis.pou.segmentation import LocalFits
 from adabasis.pou.starts import SegmentationOptions
@@ -121,11 +121,47 @@ def test_a_fiftieth_of_the_data_that_nothing_meets_is_a_contradiction():
 def said(estimate, contradiction, conditions):
     return certificate._verdict(
         PLANE,
-        some(conditions=conditions),
+        some(conditions=conditions, score=1.0, data=1.0),
         certificate.Stability(1.0, 0, contradiction),
         estimate,
+        0.0,
         {"Equation": 1.0, "Dirichlet": 2.0},
     )
+
+
+@pytest.mark.parametrize(("share", "balanced"), [(0.9e-3, True), (1.1e-3, False)])
+def test_a_thousandth_of_the_data_that_stays_where_functions_are_free_is_unbalanced(
+    share, balanced
+):
+    verdict = certificate._verdict(
+        PLANE,
+        some(conditions=0.0, score=share, data=1.0),
+        certificate.Stability(1e-9, 1, 0.0),
+        1.0,
+        1.0,
+        {"Equation": 1.0},
+    )
+    assert verdict.startswith("Not determined" if balanced else "Contradictory")
+
+
+@pytest.mark.parametrize(("size", "free"), [(0.9e5, 0), (1.1e5, 1)])
+def test_functions_of_a_hundred_thousand_residuals_are_free(size, free):
+    rows = np.eye(3)[:, :2]
+    found = enlarged.Enlarged(rows, np.array([size, 1.0]))
+    assert found.free == free
+    wide, stays, bound = found.correction(some(by_term=[np.array([0.0, 3.0]), np.array([4.0])]))
+    assert stays == pytest.approx(0.8)
+    assert bound == pytest.approx(5.0 if free else 5 * size)
+    # What is hardly seen, but not free, is uncertain by the residual that stays over √rows.
+    assert wide == pytest.approx(3.0 if free else np.hypot(3, 4 * size / 3**0.5))
+
+
+@pytest.mark.parametrize(("difference", "followed"), [(0.19, False), (0.21, True)])
+def test_a_fifth_of_the_range_between_neighbours_is_followed_down(difference, followed):
+    def stairs(p):
+        return np.floor(p[:, 0] / 0.3001 + 1e-9).clip(0, 1) * difference + 0.79 * p[:, 0]
+
+    assert (probe.look(stairs, np.array([[0.0, 1.0]])).jump is not None) is followed
 
 
 @pytest.mark.parametrize(

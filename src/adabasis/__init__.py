@@ -21,6 +21,7 @@ declare(
         "plot": "adabasis.plots:fitted",
         "plot convergence": "adabasis.plots:convergence",
         "report": "adabasis.report:of_model",
+        "check of a claimed solution": "adabasis.pde.check:checked",
         "refit of classes": "adabasis.classification.api:refit_classes",
         "model Fitted": "adabasis.models.fitted:Fitted",
         "model Classifier": "adabasis.models.classifier:Classifier",

@@ -215,16 +215,15 @@ def test_operators_stated_anew_are_the_same_operators():
 
 def test_other_right_hand_sides_have_certificates_of_their_own():
     made = pde.LinearProblem(LINE, MINUS_U2, 1.0, [pde.Dirichlet(0.0)])
-    hard = made.with_data(2500 * np.sin(50 * x), [pde.Dirichlet(np.sin(50 * x))])
+    hard = made.with_data(4900 * np.sin(70 * x), [pde.Dirichlet(np.sin(70 * x))])
     easy = made.with_data(9 * SINE, [pde.Dirichlet(SINE)])
     first = ab.solve(made, FEW)
     found = first.resolve([easy, hard])
     at = np.linspace(0, 1, 400)[:, None]
-    for u, frequency in zip(found, (3, 50), strict=True):
+    for u, frequency in zip(found, (3, 70), strict=True):
         exact = np.sin(frequency * at[:, 0])
         error = np.linalg.norm(u(at) - exact) / np.linalg.norm(exact)
         assert error <= u.certificate.error_estimate
-        assert u.certificate.stability == first.certificate.stability
     assert found[0].certificate.solved
     assert not found[1].certificate.solved
     direct = ab.solve(easy, FEW).certificate

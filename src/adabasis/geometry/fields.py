@@ -48,6 +48,13 @@ class Field(NDArrayOperatorsMixin):
 
     __ne__ = object.__ne__  # that of equality, and no expression
 
+    def __bool__(self) -> bool:
+        """Refuse: ``np.where`` and ``if`` would take one branch for all points."""
+        raise TypeError(
+            f"{self!r} is an expression and neither true nor false. Write a function of the "
+            "coordinates with jax.numpy.where, or multiply: 1 + 2 * (x > 0.5)."
+        )
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Let NumPy's functions build expressions: ``np.sin(x)``."""
         if method != "__call__" or options:

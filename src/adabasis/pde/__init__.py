@@ -3,12 +3,14 @@
 from ..geometry.fields import coordinates
 from . import catalog
 from .certificate import Certificate
+from .check import Check
 from .conditions import Condition, Dirichlet, Initial, Neumann, Observe, Periodic, Robin
 from .problem import LinearProblem
 from .solution import Solution
 
 __all__ = [
     "Certificate",
+    "Check",
     "Condition",
     "Dirichlet",
     "Initial",

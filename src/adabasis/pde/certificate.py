@@ -9,43 +9,38 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.scipy.linalg import solve_triangular
 
 from .. import lstsq
-from .._runtime.compute import quickly
-from .._runtime.notation import Parameters
-from ..basis import AbstractBasis
-from ..operators import Identity
-from ..rows import evaluate
 from ..train import History, StopReason
-from .newton import reduced_at
+from .enlarged import Directions, Enlarged, directions, enlarged, least
 from .problem import LinearProblem
-from .system import RIDGE, CollocationRows, CollocationSystem, Misfit, reduced
+from .system import CollocationRows, CollocationSystem, Misfit, misfit, reduced
 
-#: A function whose residual is this share of itself counts as a solution for data zero.
-UNDETERMINED = 1e-5
 #: Share of the conditions' data that no function of the basis meets: they contradict each other.
 CONTRADICTION = 0.02
+#: Share of all data that stays where functions are free: none of them balances it.
+INCOMPATIBLE = 1e-3
 #: Estimated relative error: below the first a problem counts as solved, above the second not.
 SOLVED, FAILED = 1e-5, 1e-2
+#: What an enlarged basis sees of an error is right to such a factor.
+SAFETY = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Stability:
-    """How the rows see functions of a moderate basis.
+    """How the rows see functions: those of the solution's basis, and new ones beside them.
 
     Attributes
     ----------
     constant : float
         γ, the least residual of a function of size 1: errors are at most residual / γ (in the
-        span of that basis).
+        span of the enlarged basis).
     undetermined : int
         Functions the problem leaves free.
     contradiction : float
-        What remains of the conditions when nothing else is asked, over their data.
+        What remains of the conditions when nothing else is asked, over their data; 0 where the
+        solution meets them.
     """
 
     constant: float
@@ -60,7 +55,8 @@ class Certificate:
     Attributes
     ----------
     residual : float
-        Root mean square residual of the equation, in units of u and relative to u.
+        Of the equation, as an error of u and relative to u: root mean square residual times the
+        size of the functions that residuals like these stand for.
     boundary_violation : float
         The same for the conditions.
     terms : mapping
@@ -69,12 +65,14 @@ class Certificate:
         The equation's residual by halves of each coordinate.
     stability : Stability
     error_estimate : float
-        Relative error: the geometric mean of ``error_bound`` and the difference from the runner-up
-        of the search, where there is one of similar quality, else ``error_bound``.
+        Relative error. The residuals are solved for on an enlarged basis: the size of the function
+        that removes them, over the share of them that it removes, and at most ``error_bound``.
+        Infinite where functions are left free or data contradict each other.
     error_bound : float
-        (residual and violation) / γ.
+        (residual and violation) / γ, in units of u; free functions are left aside.
     rank, n_functions : int
     verdict : str
+        Starts with "Solved", "Approximate", "Not solved", "Not determined" or "Contradictory".
     """
 
     residual: float
@@ -90,8 +88,8 @@ class Certificate:
 
     @property
     def solved(self) -> bool:
-        """Whether the estimated relative error is below 1e-5 and nothing is left free."""
-        return not self.stability.undetermined and self.error_estimate <= SOLVED
+        """Whether the verdict is "Solved": the estimated relative error is below 1e-5."""
+        return self.verdict.startswith("Solved")
 
     def __str__(self) -> str:
         lines = [
@@ -109,55 +107,69 @@ class Certificate:
         return "\n".join(lines)
 
 
-@quickly(once=True)
-def _free_functions(
-    basis: AbstractBasis, parameters: Parameters, equation: Any, conditions: Any, x: Array
-) -> tuple[Array, Array]:
-    """Return the ratios |u| / |residual| (singular values), and the conditions' own residual.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Examination:
+    """What is known of a system, whatever the data."""
 
-    With R the triangle of the rows (and a small ridge) and U the values at N points over √N, the
-    largest singular value of U R⁻¹ is the largest |u| for a residual of 1.
+    least_seen: Directions
+    beside: Enlarged
+
+    @property
+    def constant(self) -> float:
+        """The stability constant."""
+        return 1 / float(self.beside.sizes[0])
+
+    @property
+    def constants_free(self) -> bool:
+        """Whether it is constants that the rows leave free."""
+        seen = self.least_seen
+        free = seen.phi @ seen.coefficients(seen.free)
+        return free.shape[1] == 1 and bool(np.ptp(free) <= 1e-3 * np.abs(free).max())
+
+    @property
+    def undetermined(self) -> int:
+        """How many functions count as solutions for data zero."""
+        return max(self.least_seen.free.shape[1], self.beside.free)
+
+
+def settled(candidate: Any, fresh: CollocationRows) -> tuple[Any, Examination]:
+    """Return a candidate and its examination, kept with its system.
+
+    Where the rows leave functions free, the candidate's coefficients become those of the solution
+    of least size.
     """
-    both = equation if conditions is None else lstsq.combine(equation, conditions)
-    norms = lstsq.column_norms(both.triangle, unseen=None)  # a function that no row sees is free
-    ridge = (RIDGE * norms) ** 2 * norms.shape[0]
-    triangle = lstsq.with_ridge(both, ridge).triangle
-    u = evaluate(Identity(), basis, parameters, x) / jnp.sqrt(x.shape[0])
-    ratios = solve_triangular(triangle, lstsq.triangularize(u).T, trans=1, lower=False)
-    spectrum = jnp.linalg.svd(ratios, compute_uv=False)
-    if conditions is None:
-        return spectrum, jnp.zeros(())
-    return spectrum, unmet(conditions)
+    system, kept = candidate.system, vars(candidate.system)
+    known = kept.setdefault("least_seen", None) or directions(system, candidate.coefficients, fresh)
+    kept["least_seen"] = known
+    if known.free.shape[1] and fresh.problem.linear:
+        own = fresh.problem is system.rows.problem
+        c = least(system, known, None if own else candidate.coefficients)
+        found = misfit(fresh, system.basis, system.parameters, c)
+        candidate = dataclasses.replace(candidate, coefficients=c, misfit=found)
+    if "examination" not in kept:
+        slope = getattr(candidate.basis, "slope", 1.0)
+        arrays = system, candidate.coefficients, candidate.misfit
+        kept["examination"] = Examination(known, enlarged(*arrays, fresh, known, slope))
+    return candidate, kept["examination"]
 
 
-@quickly(once=True)
-def unmet(conditions: lstsq.Reduction) -> Array:
+def contradiction(system: CollocationSystem, problem: LinearProblem) -> float:
     """Return what remains of the conditions where nothing else is asked, over their data."""
-    alone = lstsq.solve(conditions, rcond=1e-10).residual_norm[0]
-    data = jnp.linalg.norm(conditions.factor[:, -1])
-    return alone / jnp.where(data > 0, data, 1.0)
-
-
-def stability(
-    system: CollocationSystem, coefficients: np.ndarray, fresh: CollocationRows
-) -> Stability:
-    """Examine a system, best one of a moderate width."""
-    arrays = system.basis, system.parameters
-    if system.rows.problem.linear:
-        equation, *conditions = system.rows.weighted()
-        alone = reduced(*arrays, conditions) if conditions else None
-        reductions = reduced(*arrays, [equation]), alone
-    else:  # the linearised equation
-        c = jnp.asarray(coefficients)
-        reductions = reduced_at(system.rows.weighted(), *arrays, c), None
-    spectrum, unmet_share = _free_functions(*arrays, *reductions, jnp.asarray(fresh.x))
-    ratios = np.asarray(spectrum)
-    undetermined = int(np.sum(ratios > 1 / UNDETERMINED))
-    return Stability(1 / float(ratios[0]), undetermined, float(unmet_share))
+    if not problem.linear or len(system.rows.terms) < 2:
+        return 0.0
+    data = zip(system.rows.terms, system.rows.data(problem), strict=True)
+    terms = [dataclasses.replace(term, data=values) for term, values in data]
+    conditions = dataclasses.replace(system.rows, terms=terms).weighted()[1:]
+    alone = reduced(system.basis, system.parameters, conditions)
+    remains = lstsq.solve(alone, rcond=1e-10).residual_norm[0]
+    return float(remains) / (float(np.linalg.norm(alone.factor[:, -1])) or 1.0)
 
 
 def certified(
-    finalists: Sequence[Any], fresh: CollocationRows, difference: float, examined: Stability
+    finalists: Sequence[Any],
+    fresh: CollocationRows,
+    examination: Examination,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what a solution takes from its best candidate, the certificate among it.
 
@@ -167,31 +179,49 @@ def certified(
         The best one first.
     fresh : CollocationRows
         Those of the misfit, for the problem solved.
-    difference : float
-        From the runner-up, see :func:`relative_difference`; NaN if there is none.
-    examined : Stability
+    examination : Examination
+        Of the best one.
+    notes : sequence of str
+        What the verdict says besides.
     """
     best, misfit, problem = finalists[0], finalists[0].misfit, fresh.problem
     p, run, rank = len(best.coefficients), best.run, best.system.rank
-    norms = [float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
+    clash = misfit.conditions > CONTRADICTION
+    examined = Stability(
+        examination.constant,
+        examination.undetermined,
+        contradiction(best.system, problem) if clash else 0.0,
+    )
+    lacking, stays, bound = examination.beside.correction(misfit)
+    # What the enlarged basis removes tells how large functions with such residuals are.
+    estimate = min(bound, SAFETY * lacking / (1 - stays)) if stays < 1 else bound
+    # Values are sums of terms as large as the coefficients, whose round-off no residual shows.
+    level = float(np.sqrt(np.mean((examination.least_seen.phi @ best.coefficients) ** 2)))
+    round_off = SAFETY * np.finfo(float).eps * float(np.linalg.norm(best.coefficients))
+    estimate = max(estimate, round_off / (level or 1.0))
+    known = 0 < misfit.score < math.inf and math.isfinite(estimate)
+    as_error = estimate / misfit.score if known else 1.0
+    norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
     terms = dict(zip([term.constraint.label for term in fresh.terms], norms, strict=True))
-    gamma = examined.constant
-    bound = misfit.score / gamma if math.isfinite(gamma) else math.nan
-    # Solutions of two bases may share an error, iterates of Newton's method even more so; the bound
-    # takes the worst function for granted. Between linear solves the truth lies between both.
-    known = problem.linear and math.isfinite(difference)
-    estimate = max(difference, math.sqrt(difference * bound)) if known else bound
+    verdict = " ".join(
+        [
+            _verdict(problem, misfit, examined, estimate, stays, terms, examination.constants_free),
+            *problem.notes,
+            *notes,
+        ]
+    )
+    no_claim = verdict.startswith(("Not determined", "Contradictory"))
     certificate = Certificate(
-        misfit.equation,
-        misfit.conditions,
+        as_error * misfit.equation,
+        as_error * misfit.conditions,
         terms,
-        _regions(fresh, misfit.by_term[0]),
+        _regions(fresh, as_error * misfit.by_term[0]),
         examined,
-        estimate,
+        math.inf if no_claim else estimate,
         bound,
         rank,
         p,
-        _verdict(problem, misfit, examined, estimate, terms),
+        verdict,
     )
     status = lstsq.Status.FULL_RANK if rank == p else lstsq.Status.RANK_DEFICIENT
     loss = misfit.equation**2 + misfit.conditions**2
@@ -211,11 +241,6 @@ def certified(
         "certificate": certificate,
         "finalists": tuple(finalists),
     }
-
-
-def relative_difference(u: np.ndarray, v: np.ndarray) -> float:
-    """Return ‖u − v‖ / ‖u‖."""
-    return float(np.linalg.norm(u - v) / (np.linalg.norm(u) or 1.0))
 
 
 def _regions(fresh: CollocationRows, residuals: np.ndarray) -> dict[str, float]:
@@ -239,20 +264,32 @@ def _verdict(
     misfit: Misfit,
     examined: Stability,
     estimate: float,
+    stays: float,
     terms: Mapping[str, float],
+    constant: bool = False,
 ) -> str:
-    if examined.undetermined:
-        return (
-            f"Not determined: {examined.undetermined} or more independent functions satisfy the "
-            f"equation and all conditions with data zero.{_missing(problem)} The solution of "
-            "least size was taken."
-        )
     worst = max(terms, key=lambda name: terms[name])
     if min(examined.contradiction, misfit.conditions) > CONTRADICTION:
         two = sorted((n for n in terms if n != "Equation"), key=lambda n: -terms[n])[:2]
         return (
-            f"The conditions contradict each other: no function meets them all (what remains is "
-            f"{examined.contradiction:.0%} of the data). The most violated: {' and '.join(two)}."
+            "Contradictory: the conditions contradict each other: no function meets them all (what "
+            f"remains is {examined.contradiction:.0%} of the data). The most violated: "
+            f"{' and '.join(two)}."
+        )
+    remains = stays * misfit.score > INCOMPATIBLE * misfit.data
+    if examined.undetermined and remains and problem.linear:
+        return (
+            "Contradictory: The data are incompatible: the source and fluxes have to balance: "
+            f"{examined.undetermined} or more functions satisfy the equation and all conditions "
+            f"with data zero, and {stays * misfit.score / misfit.data:.1%} of the data is met by "
+            "no function. Change the source, or the values of the conditions."
+        )
+    if examined.undetermined and not remains:
+        return (
+            f"Not determined: {examined.undetermined} or more independent functions satisfy the "
+            f"equation and all conditions with data zero.{_missing(problem, constant)} The "
+            "solution of least size was taken; apart from what is free, its error is about "
+            f"{estimate:.0e}."
         )
     if estimate <= SOLVED:
         return f"Solved: relative error about {estimate:.0e}."
@@ -261,19 +298,27 @@ def _verdict(
             f"Approximate: relative error about {estimate:.0e}. The largest residual is that of "
             f"'{worst}'."
         )
+    about = f"about {estimate:.0e}" if math.isfinite(estimate) else "unknown"
     return (
-        f"Not solved: relative error about {estimate:.0e}, the largest residual being that of "
+        f"Not solved: relative error {about}, the largest residual being that of "
         f"'{worst}'. The solution may not be smooth, or a condition may contradict the equation."
     )
 
 
-def _missing(problem: LinearProblem) -> str:
-    """Return which faces carry no condition, in words."""
-    places = [c.label.rpartition(" on ")[2].rpartition(" at ")[2] for c in problem.constraints[1:]]
-    domain = problem.domain
-    faces = [f"{name} = {v:g}" for name, side in zip(domain.names, domain.sides, strict=True)
-             for v in side]  # fmt: skip
-    bare = [face for face in faces if face not in places]
+def _missing(problem: LinearProblem, constant: bool) -> str:
+    """Return what the conditions lack, in words; none is due where times end."""
+    if constant:
+        return " Any constant may be added: a value or a mean of u would settle it."
+    faces = problem.domain.sides
+    held = {c.face for c in problem.constraints}
+    held |= {(c.face[0], faces[c.face[0]][1]) for c in problem.constraints
+             if c.face and c.label.startswith("Periodic")}  # fmt: skip
+    bare = [
+        f"{name} = {value:g}"
+        for axis, name in enumerate(problem.domain.names)
+        for value in faces[axis]
+        if name not in problem.times and (axis, value) not in held
+    ]
     if bare:
         return f" There is no condition on {', '.join(bare)}."
-    return " Conditions of a higher order may be missing on the others."
+    return " A condition of a higher order may be missing, such as a velocity at the start."

@@ -13,6 +13,7 @@ from .._runtime.notation import AnyArray
 from ..geometry.boxes import AbstractSampler, Box, Points
 from ..geometry.fields import Field, as_field, evaluate
 from ..operators import AbstractOperator, Identity, NormalDerivative, Partial, Shifted
+from .probe import Dense
 
 # A LinearProblem, which comes after its conditions on the path.
 Problem: TypeAlias = Any
@@ -40,6 +41,8 @@ class Constraint:
         True where the constraint holds, if not on the whole face.
     at : Points or None
         The only points at which it holds.
+    dense : Dense or None
+        Where samples do not show what the data or a coefficient does, if anywhere.
     stream : int
         Added to the seed of the points: constraints of one stream share their points.
     size : float
@@ -53,6 +56,7 @@ class Constraint:
     face: tuple[int, float] | None = None
     where: Field | None = None
     at: Points | None = None
+    dense: Dense | None = None
     stream: int = 0
     size: float = 1.0
 
@@ -63,8 +67,11 @@ class Constraint:
         if self.at is not None:
             return self.at
         if self.face is None:
-            return sampler.interior(domain.bounds, n, seed)
-        points = sampler.face(domain.bounds, *self.face, n_face, seed + self.stream)
+            points = sampler.interior(domain.bounds, n, seed)
+        else:
+            points = sampler.face(domain.bounds, *self.face, n_face, seed + self.stream)
+        if self.dense is not None:
+            points = self.dense.merged(points)
         if self.where is None:
             return points
         values = self.where.evaluate(dict(zip(domain.names, points.x.T, strict=True)), np)

@@ -10,8 +10,9 @@ equation down by what steep functions have large: derivatives of high order.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -20,10 +21,13 @@ import numpy as np
 from jax import Array
 
 from .._runtime.compute import double_precision, quickly
-from ..geometry.boxes import Box, Gauss
-from ..geometry.fields import as_field, evaluate
+from .._runtime.registry import provided
+from ..geometry.boxes import Box, Gauss, Points
+from ..geometry.fields import Field, as_field, evaluate
 from ..operators import AbstractOperator
+from ..operators.base import Composed, Scaled
 from .conditions import AbstractCondition, Constraint, Place, coordinate_name
+from .probe import Dense, look
 
 DIRECTIONS = 8
 WAVE_NUMBER = np.pi
@@ -59,6 +63,8 @@ class LinearProblem:
         Whether the operator is, and with it those of all conditions.
     order : int
         The highest derivative in the equation or a condition.
+    notes : list of str
+        What a dense look at sources and coefficients shows, in words.
     constraints : list of Constraint
         The equation, then those of all conditions; points of no two conditions are alike.
 
@@ -107,7 +113,9 @@ class LinearProblem:
             for number, condition in enumerate([*self.conditions, *self.data], 1)
             for constraint in condition.constraints(self)
         ]
-        self.constraints = [dataclasses.replace(c, size=self._size(c)) for c in stated]
+        self.notes: list[str] = []
+        sized = [dataclasses.replace(c, size=self._size(c)) for c in stated]
+        self.constraints = [dataclasses.replace(c, dense=self._dense(c)) for c in sized]
         self.order = max(constraint.operator.order for constraint in stated)
 
     def faces(self, place: Place) -> list[tuple[int, float]]:
@@ -177,6 +185,30 @@ class LinearProblem:
             name=self.name,
         )
 
+    def check(self, function: Any, values: Any = None) -> Any:
+        """Say whether a claimed solution is one.
+
+        Parameters
+        ----------
+        function : function, expression, number or fitted function
+            Of the coordinates; a function has to be NumPy's on expressions, or jax.numpy's. Or the
+            points X of a table, (N, D).
+        values : array-like, shape (N,), optional
+            u at the points of a table: derivatives come from polynomials through near rows.
+
+        Returns
+        -------
+        Check
+            ``print`` it; its ``verdict`` starts with "Solved", "Approximate", "Not solved" or
+            "Not determined".
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a function without derivatives, or a table that is none.
+        """
+        return provided("check of a claimed solution")(self, function, values)
+
     def _size(self, constraint: Constraint) -> float:
         """Return the operator's size: root mean square of L w over waves of amplitude 1.
 
@@ -204,11 +236,10 @@ class LinearProblem:
         images, mixed, zero = np.split(np.asarray(found), [-2, -1], axis=1)
         wrong = np.argwhere(~np.isfinite(images))
         if len(wrong):
-            at = zip(domain.names, x[wrong[0][0]], strict=True)
+            place = located(domain.names, np.asarray(x)[wrong[0][0]])
             raise ValueError(
-                f"{constraint.label}: {operator!r} is not finite at "
-                f"{', '.join(f'{name} = {value:.4g}' for name, value in at)}. Its coefficients "
-                "must be finite on the whole domain."
+                f"{constraint.label}: {operator!r} is not finite at {place}. Its coefficients must "
+                "be finite on the whole domain."
             )
         off = max(np.abs(mixed[:, 0] - images[:, :2] @ [2.0, 3.0]).max(), np.abs(zero).max())
         if operator.linear and off > LINEARITY * max(np.abs(mixed).max(), np.abs(images).max()):
@@ -219,8 +250,70 @@ class LinearProblem:
             )
         return float(np.sqrt(np.mean(2 * images**2))) or 1.0
 
+    def _dense(self, constraint: Constraint) -> Dense | None:
+        """Look at data and coefficients densely; note what they do where samples do not look.
+
+        Raises
+        ------
+        ValueError
+            If one is not finite, or a coefficient jumps under a derivative.
+        """
+        domain, face = self.domain, constraint.face
+        axes = [i for i in range(domain.n_inputs) if face is None or i != face[0]]
+        if constraint.at is not None or constraint.where is not None or not axes:
+            return None
+        names, bounds = domain.names, domain.bounds
+
+        def whole(x: np.ndarray) -> np.ndarray:
+            return x if face is None else np.insert(x, face[0], face[1], axis=1)
+
+        def values(field: Field, x: np.ndarray) -> np.ndarray:
+            return evaluate(field, names, whole(x))
+
+        dense = None
+        for field, under in [(constraint.data, False), *coefficients(constraint.operator)]:
+            if field.kind == "constant":
+                continue
+            seen = look(functools.partial(values, field), bounds[axes])
+            what = "source" if constraint.label == "Equation" else constraint.label
+            what = what if field is constraint.data else f"coefficient {field!r}"
+            if seen.jump is not None:
+                place = located(names, whole(seen.jump[None])[0])
+                if under:
+                    raise ValueError(
+                        f"{constraint.label}: the {what} jumps near {place}, and a derivative is "
+                        f"taken of what it multiplies ({constraint.operator!r}): the derivative of "
+                        "the jump would be lost. Interfaces cannot be stated yet: solve each side "
+                        "as a problem of its own, or smooth the coefficient over a stated width, "
+                        "such as a + (b - a) * (1 + np.tanh((x - x0) / width)) / 2."
+                    )
+                self.notes.append(f"The {what} jumps, or has no bound, near {place}.")
+            if seen.narrow is not None:
+                place = located(names, whole(seen.narrow[None])[0])
+                self.notes.append(f"The {what} is concentrated near {place}.")
+                cells = Points(whole(np.asarray(seen.points.x)), seen.points.weight)
+                dense = Dense(bounds, axes, seen.blocks, cells)
+        return dense
+
     def __repr__(self) -> str:
         return f"LinearProblem({self.equation})"
+
+
+def located(names: Sequence[str], point: np.ndarray) -> str:
+    """Return a point in words."""
+    return ", ".join(f"{name} = {value:.4g}" for name, value in zip(names, point, strict=True))
+
+
+def coefficients(operator: AbstractOperator, under: bool = False) -> Iterator[tuple[Field, bool]]:
+    """Yield the coefficients of an operator, and whether what they multiply is differentiated."""
+    if isinstance(operator, Composed):
+        yield from coefficients(operator.outer, under)
+        yield from coefficients(operator.inner, under or operator.outer.order > 0)
+        return
+    if isinstance(operator, Scaled):
+        yield operator.coefficient, under
+    for inner in operator.operands:
+        yield from coefficients(inner, under)
 
 
 def waves(bounds: Any, x: Array) -> Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,16 +26,9 @@ from ..geometry.fields import evaluate
 from ..models.files import replacing
 from ..models.fitted import Fitted
 from ..operators import AbstractOperator
-from .certificate import (
-    CONTRADICTION,
-    Certificate,
-    Stability,
-    certified,
-    relative_difference,
-    unmet,
-)
+from .certificate import Certificate, Stability, certified, settled
 from .problem import LinearProblem, on_waves
-from .system import CollocationRows, CollocationTerm, collocate, reduced
+from .system import CollocationRows, CollocationTerm, collocate
 
 #: Points at which problems are compared.
 PROBE = (Sobol(), 64, 64)
@@ -71,12 +63,12 @@ def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Soluti
 
 def _answers(
     candidate: Any, wanted: Sequence[LinearProblem], unseen: list[np.ndarray]
-) -> list[tuple[Any, np.ndarray]]:
-    """Solve K problems on a candidate's system: candidates, each with u on the fresh points."""
+) -> list[Any]:
+    """Solve K problems on a candidate's system, each answer a candidate."""
     system, label = candidate.system, candidate.label.removesuffix(OTHER)
     c = system.factor.solve(_data(wanted, system.rows))
-    misfits, u = system.factor.misfits(c, unseen)
-    answers = [
+    misfits = system.factor.misfits(c, unseen)
+    return [
         dataclasses.replace(
             candidate,
             coefficients=c[:, [k]] / system.rows.unit,
@@ -86,7 +78,6 @@ def _answers(
         )
         for k, misfit in enumerate(misfits)
     ]
-    return list(zip(answers, u.T, strict=True))
 
 
 def _data(wanted: Sequence[LinearProblem], at: CollocationRows) -> list[np.ndarray]:
@@ -135,27 +126,16 @@ def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: Collocati
     return "" if same else f"it has another operator, {second.operator!r},"
 
 
-def _certified(
-    solution: Solution, problem: LinearProblem, answers: list[tuple[Any, np.ndarray]]
-) -> Solution:
+def _certified(solution: Solution, problem: LinearProblem, answers: list[Any]) -> Solution:
     """Return the better one of two answers, with its certificate."""
-    answers = sorted(answers, key=lambda answer: answer[0].errors)
-    finalists = [candidate for candidate, _ in answers]
-    best, system = finalists[0], finalists[0].system
-    (_, u), *other = answers
-    difference = relative_difference(u, other[0][1]) if other else math.nan
-    examined = solution.certificate.stability
-    if best.misfit.conditions > CONTRADICTION:
-        data = zip(system.rows.terms, system.rows.data(problem), strict=True)
-        terms = [dataclasses.replace(term, data=values) for term, values in data]
-        conditions = dataclasses.replace(system.rows, terms=terms).weighted()[1:]
-        alone = unmet(reduced(system.basis, system.parameters, conditions))
-        examined = dataclasses.replace(examined, contradiction=float(alone))
-    fresh = dataclasses.replace(system.factor.fresh, problem=problem)
+    finalists = sorted(answers, key=lambda candidate: candidate.errors)
+    system = finalists[0].system
+    fresh = dataclasses.replace(system.factor.fresh, problem=problem, unit=system.rows.unit)
+    finalists[0], examination = settled(finalists[0], fresh)
     tried = tuple(candidate.tried for candidate in finalists)
     return dataclasses.replace(
         solution,
-        **certified(finalists, fresh, difference, examined),
+        **certified(finalists, fresh, examination),
         record=dataclasses.replace(solution.record, tried=tried),
     )
 

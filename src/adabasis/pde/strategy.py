@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.notation import Parameters
@@ -24,7 +25,8 @@ from ..models.record import NO_RIDGE, Asked, Tried
 from ..selection.search import AbstractTask, Candidate, Search
 from ..selection.task import draw
 from ..train import Objective, Run
-from .certificate import certified, relative_difference, stability
+from .certificate import SOLVED, certified, settled
+from .enlarged import evaluated
 from .newton import newton
 from .problem import LinearProblem
 from .solution import Solution
@@ -50,6 +52,11 @@ STEEPER = ((1.0, 2.0, 0.5), (1.0, 1.5))
 WEIGHTS = (10.0, 0.1)
 #: A weight other than 1 must lower the score by this factor.
 BETTER = 0.7
+#: Another solution has a score that counts as solved, or within this factor, and differs by this
+#: share.
+ALIKE, DIFFERENT = 100.0, 1e-2
+#: Sizes of bumps to start from, the first at which the equation is not linear; steps to tell.
+SIZES, STEP = tuple(4.0**k for k in range(-10, 16)), 1e-4
 #: A runner-up whose score is within this factor of the best one's says how far both are off.
 SIMILAR = 1e3
 
@@ -166,8 +173,8 @@ class EquationTask(AbstractTask[EquationCandidate]):
         functions, xi = system.basis, system.parameters
         if self.problem.linear:
             method = "svd" if run else "triangular"
-            c, triangle = solved(functions, xi, system.terms, system.ridge, method)
-            system = dataclasses.replace(system, triangle=triangle)
+            c, reduction = solved(functions, xi, system.terms, system.ridge, method)
+            system = dataclasses.replace(system, known=reduction)
         else:
             objective = Objective(system.terms, system.ridge, functions)
             c = newton(objective, xi, run.coefficients if run else None)
@@ -195,14 +202,9 @@ class EquationTask(AbstractTask[EquationCandidate]):
             other for other in others
             if other.parameters is not best.parameters and other.misfit.score <= most
         ]  # fmt: skip
-        finalists = [best, *similar[:1]]
-        u, *v = (one.system.values(fresh.x, one.coefficients) for one in finalists)
-        difference = relative_difference(u, v[0]) if v else math.nan
-        # The best of moderate width says what the rows leave open, at less cost.
-        frozen = [one for one in ranked if isinstance(one.basis, FrozenFeatures)] or ranked
-        moderate = min(frozen, key=lambda one: len(one.coefficients))
-        examined = stability(moderate.system, moderate.coefficients, fresh)
-        attributes = certified(finalists, fresh, difference, examined)
+        best, examination = settled(best, fresh)
+        several = self._several(ranked) if not self.problem.linear else []
+        attributes = certified([best, *similar[:1]], fresh, examination, several)
         attributes["stop_reason"] = search.cut_short or attributes["stop_reason"]
         domain = self.problem.domain
         return Solution(
@@ -222,6 +224,41 @@ class EquationTask(AbstractTask[EquationCandidate]):
             equation=self.problem.equation,
             task=self,
         )
+
+    def _several(self, ranked: Sequence[EquationCandidate]) -> list[str]:
+        """Say whether an equation that is not linear has another solution that restarts find.
+
+        They start from minus the solution and from bumps of both signs, as large as makes the
+        equation depart from its derivative at 0.
+        """
+        one = min(ranked, key=lambda each: len(each.coefficients))
+        system, fresh, c = one.system, self.fresh, one.coefficients
+        phi = np.asarray(evaluated(system.basis, system.parameters, jnp.asarray(fresh.x)))
+        bounds = self.problem.domain.bounds
+        z = (fresh.x - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0])
+        bump = np.linalg.lstsq(phi, np.prod(4 * z * (1 - z), axis=1)[:, None], rcond=1e-8)[0]
+
+        level = float(np.sqrt(np.mean((phi @ bump) ** 2)))
+
+        def image(size: float) -> np.ndarray:
+            found = misfit(fresh, system.basis, system.parameters, size * bump)
+            return found.by_term[0] * (size * level or 1.0)  # they are relative to u
+
+        def departs(size: float) -> bool:
+            straight = (image(STEP * size) - image(0.0)) / STEP
+            bent = image(size) - image(0.0) - straight
+            return bool(np.linalg.norm(bent) > np.linalg.norm(straight))
+
+        size = next((s for s in SIZES if departs(s)), 0.0)
+        objective = Objective(system.terms, system.ridge, system.basis)
+        for start in [-c, size * bump, -size * bump][: self.asked.restarts(3)]:
+            found = np.asarray(newton(objective, system.parameters, start))
+            score = misfit(fresh, system.basis, system.parameters, found).score
+            away, size_of_u = np.linalg.norm(phi @ (found - c)), np.linalg.norm(phi @ c)
+            apart = float(away) / (float(size_of_u) or 1.0)
+            if score <= max(ALIKE * one.misfit.score, SOLVED) and apart > DIFFERENT:
+                return [f"Restarts found another solution, which differs by {apart:.0%} of this."]
+        return []
 
 
 class EquationStrategy:

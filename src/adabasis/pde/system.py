@@ -162,13 +162,13 @@ def solved(
     terms: Sequence[AbstractTerm],
     ridge: float,
     method: str = "triangular",
-) -> tuple[Array, Array]:
-    """Return coefficients (P, 1) and the triangle (P, P) of the columns scaled to unit norm.
+) -> tuple[Array, lstsq.Reduction]:
+    """Return coefficients (P, 1) and the reduction that they are from.
 
     ``method="svd"`` truncates instead of the relative ridge.
     """
     reduction = reduced(basis, parameters, terms)
-    return ridged(reduction, ridge, method), lstsq.unit_columns(reduction)[0].triangle
+    return ridged(reduction, ridge, method), reduction
 
 
 def ridged(reduction: lstsq.Reduction, ridge: float | Array, method: str = "triangular") -> Array:
@@ -183,10 +183,18 @@ def _singular_values(triangle: Array) -> Array:
 
 
 @quickly()
+def images(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[AbstractTerm], x: AnyArray
+) -> tuple[Array, Array]:
+    """Return the weighted rows of terms, and Φ at N points."""
+    return design(terms, basis, parameters), evaluate(Identity(), basis, parameters, x)
+
+
+@quickly()
 def _misfits(
     basis: AbstractBasis, parameters: Parameters, terms: Sequence[Term], c: AnyArray
 ) -> list[Array]:
-    """Return the weighted residual of each row of each term."""
+    """Return the weighted residual of each row of each term, some of which are not linear."""
     return [t.root_weights * (_left_side(t, basis, parameters, c) - t.targets[:, 0]) for t in terms]
 
 
@@ -215,19 +223,26 @@ class Misfit:
         Root mean squares in units of u, over that of u.
     by_term : list of arrays
         Row by row, weighted so that the squares sum to the mean square.
+    data : float
+        Root mean square of all data.
     """
 
     equation: float
     conditions: float
     by_term: list[np.ndarray]
+    data: float
 
     @classmethod
-    def relative(cls, residuals: Sequence[np.ndarray], level: float) -> Misfit:
-        """Return it from the weighted residuals of each term and the root mean square of u."""
+    def relative(
+        cls, residuals: Sequence[np.ndarray], data: Sequence[np.ndarray], level: float
+    ) -> Misfit:
+        """Return it from the weighted residuals and data of each term and the size of u."""
         level = float(level) or 1.0
         squares = [float(np.sum(r**2)) for r in residuals]
         equation, conditions = np.sqrt(squares[0]), np.sqrt(sum(squares[1:]))
-        return cls(equation / level, conditions / level, [r / level for r in residuals])
+        given = float(np.sqrt(sum(float(np.sum(d**2)) for d in data)))
+        each = [r / level for r in residuals]
+        return cls(equation / level, conditions / level, each, given / level)
 
     @property
     def score(self) -> float:
@@ -240,9 +255,16 @@ def misfit(
     fresh: CollocationRows, basis: AbstractBasis, parameters: Parameters, c: AnyArray
 ) -> Misfit:
     """Measure u = Φ c on fresh points."""
-    residuals = [np.asarray(r) for r in _misfits(basis, parameters, fresh.scaled(), c)]
-    u = np.asarray(values(basis, parameters, fresh.x, c))
-    return Misfit.relative(residuals, np.sqrt(np.mean(u**2)))
+    terms = fresh.scaled()
+    given = [np.asarray(term.root_weights) * term.data[:, 0] for term in terms]
+    if fresh.problem.linear:
+        rows, phi = (np.asarray(a) @ c for a in images(basis, parameters, terms, fresh.x))
+        ends = np.cumsum([len(d) for d in given])[:-1]
+        residuals = [r - d for r, d in zip(np.split(rows[:, 0], ends), given, strict=True)]
+    else:
+        residuals = [np.asarray(r) for r in _misfits(basis, parameters, terms, c)]
+        phi = np.asarray(values(basis, parameters, fresh.x, c))
+    return Misfit.relative(residuals, given, np.sqrt(np.mean(phi**2)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -259,8 +281,8 @@ class CollocationSystem:
         The boundary weight.
     ridge : float
         λ in λ‖c‖², besides the one against round-off.
-    triangle : array, shape (P, P), or None
-        That of the unit-norm columns, where a solve has left it.
+    known : lstsq.Reduction or None
+        That of the rows, where a solve has left it.
     """
 
     basis: AbstractBasis
@@ -268,7 +290,7 @@ class CollocationSystem:
     rows: CollocationRows
     weight: float
     ridge: float = 0.0
-    triangle: Array | None = None
+    known: lstsq.Reduction | None = None
 
     @property
     def terms(self) -> list[AbstractTerm]:
@@ -279,16 +301,17 @@ class CollocationSystem:
         """Return Φ c at N points, (N,)."""
         return np.asarray(values(self.basis, self.parameters, x, c))
 
+    @property
+    def reduction(self) -> lstsq.Reduction:
+        """The reduction of the rows of a linear problem."""
+        return self.known or reduced(self.basis, self.parameters, self.terms)
+
     @functools.cached_property
     def singular_values(self) -> np.ndarray:
         """Those of the unit-norm columns, (P,), descending; NaN where L is not linear."""
         if not self.rows.problem.linear:
             return np.full(self.basis.size(self.rows.x.shape[1]), np.nan)
-        triangle = self.triangle
-        if triangle is None:
-            reduction = reduced(self.basis, self.parameters, self.terms)
-            triangle = lstsq.unit_columns(reduction)[0].triangle
-        return np.asarray(_singular_values(triangle))
+        return np.asarray(_singular_values(lstsq.unit_columns(self.reduction)[0].triangle))
 
     @property
     def rank(self) -> int:
@@ -333,8 +356,8 @@ class Factor:
         ties = np.zeros((len(self.roots) - len(right), right.shape[1]))  # a basis may have some
         return np.asarray(self.rows.solve(self.roots * np.concatenate([right, ties])))
 
-    def misfits(self, c: np.ndarray, data: Sequence[np.ndarray]) -> tuple[list[Misfit], np.ndarray]:
-        """Return the misfits of K right-hand sides and u at the equation's points, (N, K).
+    def misfits(self, c: np.ndarray, data: Sequence[np.ndarray]) -> list[Misfit]:
+        """Return the misfits of K right-hand sides.
 
         Parameters
         ----------
@@ -343,13 +366,14 @@ class Factor:
             Unweighted, a term each.
         """
         u = np.asarray(self.phi) @ c
-        residuals = [
-            np.asarray(a) @ c - np.asarray(term.root_weights)[:, None] * d
-            for a, term, d in zip(self.unseen, self.fresh.scaled(), data, strict=True)
-        ]
+        roots = [np.asarray(term.root_weights)[:, None] for term in self.fresh.scaled()]
+        given = [root * d for root, d in zip(roots, data, strict=True)]
+        residuals = [np.asarray(a) @ c - d for a, d in zip(self.unseen, given, strict=True)]
         levels = np.sqrt(np.mean(u**2, axis=0))
-        each = [Misfit.relative([r[:, k] for r in residuals], v) for k, v in enumerate(levels)]
-        return each, u
+        return [
+            Misfit.relative([r[:, k] for r in residuals], [d[:, k] for d in given], v)
+            for k, v in enumerate(levels)
+        ]
 
 
 @quickly()

@@ -32,9 +32,10 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         rows.insert(4, ("True relative error", number(solution.error())))
     yield Table("The solution, on points that no solve has seen; all relative to u", (), rows)
     yield Text(
-        "A residual is taken relative to the size of its operator on waves of one turn along the "
-        "domain, so that it is one in units of u. The bound divides the residuals by the stability "
-        "constant: the least residual of a function of size one."
+        "Residual and violation are what they stand for as errors of u: the residuals are solved "
+        "for on an enlarged basis, and the size of what removes them is the estimate. The "
+        "bound divides residuals by the stability constant, the least residual of a function of "
+        "size one."
     )
 
 
