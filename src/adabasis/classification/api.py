@@ -62,6 +62,10 @@ def classify(
         frozen features with trained networks. The order of earlier versions,
         ``classify(basis, X, y)``, works with a FutureWarning.
     sample_weight : array-like, shape (N,), optional
+    groups : array-like, shape (N,), optional
+        Rows of one label are held out together: those of one patient, one batch, one run.
+    holdout : float, "last" or None
+        Rows that the whole search never sees, to judge the model by: see :func:`adabasis.fit`.
     method : {"auto", "frozen", "gd", "ngd"} or AbstractTrainer
         ``"frozen"`` keeps ξ as drawn; ``"auto"`` does that first and then trains (NGD) while the
         held-out cross-entropy falls. A trainer, or its lower-case name, trains as told.

@@ -107,5 +107,6 @@ def left_out_verdict(seen: Unseen, places: Places, x: np.ndarray, model: Any) ->
         seen.kind,
         model.asked.method,
         model.cut_short,
+        n_rows=int(places.count[rows].sum()) if (rows >= 0).all() else 0,
     )
     return Comparison(judged, found).verdict()

@@ -154,6 +154,8 @@ class Judged:
     own : float
         Relative error by the evidence of the model's own search, on other rows; NaN without.
     own_kind : str
+    n_rows : int
+        How many rows there are where each of ``x`` stands for several; 0: as many as in ``x``.
     """
 
     x: np.ndarray
@@ -165,6 +167,7 @@ class Judged:
     stop_reason: StopReason | None = None
     own: float = math.nan
     own_kind: str = ""
+    n_rows: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -216,7 +219,7 @@ class Comparison:
 
     def __init__(self, judged: Judged, predictions: Mapping[str, Predictions]) -> None:
         self.judged, self.predictions = judged, predictions
-        self.n = len(judged.x)
+        self.n = judged.n_rows or len(judged.x)
 
     def verdict(self) -> Verdict:
         """Score all, and say what that means."""
@@ -225,7 +228,7 @@ class Comparison:
         for name, found in self.predictions.items():
             weight, losses = judged.weight, np.clip(found.losses, self.least, MOST_LOSS)
             behind = _standard_errors((losses - mine) * (weight / weight.mean()), self.sure)
-            seen = Unseen(np.arange(self.n), found.losses, weight, judged.group, judged.kind,
+            seen = Unseen(np.arange(len(judged.x)), found.losses, weight, judged.group, judged.kind,
                           root=not self.of_classes)  # fmt: skip
             relative = seen.error if found.relative is None else found.relative
             times = dataclasses.replace(seen, losses=losses).least_ratio(mine)
