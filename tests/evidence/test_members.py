@@ -1,0 +1,106 @@
+"""Means leave out members that are off between the rows, and have a ridge that suits them all."""
+
+import dataclasses
+import inspect
+import math
+from types import SimpleNamespace as Some
+
+import numpy as np
+import pytest
+
+import adabasis as ab
+from adabasis import FrozenFeatures
+from adabasis.evidence.errors import Unseen
+from adabasis.models.record import Asked, Ridge
+from adabasis.regression.task import RegressionTask
+from adabasis.selection.prepared import FARTHEST, PROBES, Prepared
+from adabasis.selection.search import Candidate
+from adabasis.selection.task import FEWEST_AGREEING, OUTLYING, design
+
+BASIS = FrozenFeatures(8)
+
+
+@pytest.fixture(scope="module")
+def task():
+    x = np.random.default_rng(0).uniform(size=(60, 2))
+    data = Prepared("fit", x, x.sum(axis=1), None, "auto", 0, split_by_default=True)
+    return RegressionTask(Asked("fit"), data)
+
+
+def members(task, offsets):
+    """Return candidates whose values are off by constants."""
+    parameters, c = task.drawn(BASIS), np.zeros((BASIS.size(2), 1))
+    runs = [Some(coefficients=c + at * unit(task, parameters)) for at in offsets]
+    return [Candidate(BASIS, parameters, parameters, "", run=run) for run in runs]
+
+
+def unit(task, parameters):
+    """Return the coefficients of the function 1."""
+    phi = design(BASIS, parameters, task.data.probes)
+    return np.linalg.lstsq(phi, np.ones((len(phi), 1)))[0]
+
+
+def test_a_member_far_from_the_others_is_left_out(task):
+    close = [-1.0, -0.5, 0.0, 0.5, 1.0]
+    assert OUTLYING == 4.0  # of the median .75 of the distances from the median .25
+    for far, kept in ((3.0, 6), (3.5, 5)):
+        assert len(task._agreeing(members(task, [*close, far]))) == kept
+    few = members(task, [0.0, 0.0, 50.0])
+    assert len(few) < FEWEST_AGREEING
+    assert task._agreeing(few) == few
+
+
+def fit_of(ridge, error, overshoot=0.5):
+    losses = np.full(60, error**2)
+    seen = Unseen(np.arange(60), losses, np.ones(60), np.arange(60), "leave-one-out")
+    return Some(ridge=ridge, unseen=seen, overshoot=overshoot)
+
+
+@pytest.mark.parametrize(("overshoot", "chosen"), [(0.5, 1e-3), (1.1 * FARTHEST, 1e-6)])
+def test_the_ridge_is_the_one_that_suits_all_members(task, monkeypatch, overshoot, chosen):
+    """One member needs none, the other some; with too little, values go far between the rows."""
+    errors = {None: 0.5, 0.0: 0.4, 1e-6: 0.2, 1e-3: 0.1}
+
+    def fits(self, best, ridge):
+        if ridge is None:
+            return [fit_of(Ridge(value), 0.0) for value in (0.0, 1e-6, 1e-3)]
+        at = ridge.value if ridge.relative else None
+        return [fit_of(ridge, errors[at], overshoot if at == 1e-3 else 0.5)] * 2
+
+    monkeypatch.setattr(RegressionTask, "_member_fits", fits)
+    best = members(task, [0.0])[0]
+    seen = fit_of(Ridge(), 0.15).unseen
+    best = dataclasses.replace(best, ridge=Ridge(1.0, relative=False), unseen=seen)
+    found, claim = task.evidence(best, [])
+    assert found.ridge == Ridge(chosen)
+    assert claim.error == pytest.approx(max(0.15, errors[chosen]))
+
+
+def test_values_far_off_between_rows_are_seen(task):
+    values = np.zeros((len(task.data.probes), 1))
+    assert task.data.overshoot(values) == (pytest.approx(0.0, abs=0.5), 0.0)
+    low, high = task.data.t.min(), task.data.t.max()
+    values[3] = high + 2.0 * (high - low)
+    assert task.data.overshoot(values) == (pytest.approx(2.5), 0.0)
+    values[PROBES + 3] = high + 2.0 * (high - low)
+    assert task.data.overshoot(values)[1] > 0
+    assert task.data.overshoot(values * np.nan) == (math.inf, math.inf)
+
+
+def test_candidates_that_go_far_go_last(task):
+    good, far = (dataclasses.replace(c, loo_error=e, run=None) for c, e in
+                 zip(members(task, [0.0, 0.0]), (0.2, 0.1), strict=True))  # fmt: skip
+    far = dataclasses.replace(far, overshoot=1.1 * FARTHEST)
+    assert task.ranked([good, far])[0] is good
+    assert task.ranked([far])[0] is far
+
+
+@pytest.mark.parametrize("call", [ab.fit, ab.classify, ab.fit_pounet])
+def test_holdout_and_groups_are_arguments_of_every_fit(call):
+    named = inspect.signature(call).parameters
+    assert {"holdout", "groups"} <= set(named)
+    X, y = np.random.default_rng(0).uniform(size=(30, 1)), np.arange(30) % 2
+    with pytest.raises(ValueError, match=rf"{call.__name__}\(holdout='first'\)"):
+        call(X, y, holdout="first")
+    with pytest.raises(ValueError, match=rf"{call.__name__}\(groups\)"):
+        call(X, y, groups=np.zeros(30))
