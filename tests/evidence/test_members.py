@@ -44,10 +44,17 @@ def test_a_member_far_from_the_others_is_left_out(task):
     close = [-1.0, -0.5, 0.0, 0.5, 1.0]
     assert OUTLYING == 4.0  # of the median .75 of the distances from the median .25
     for far, kept in ((3.0, 6), (3.5, 5)):
-        assert len(task._agreeing(members(task, [*close, far]))) == kept
+        assert len(task._agreeing(members(task, [*close, far]))[0]) == kept
     few = members(task, [0.0, 0.0, 50.0])
     assert len(few) < FEWEST_AGREEING
-    assert task._agreeing(few) == few
+    assert task._agreeing(few) == (few, [])
+
+
+def test_members_that_differ_beside_the_rows_bound_the_claim(task):
+    group, (apart,) = task._agreeing(members(task, [-1.0, -0.5, 0.0, 0.5, 1.0]))
+    assert len(group) == 5
+    expected = np.std([-1.0, -0.5, 0.0, 0.5, 1.0], ddof=1) / task.data.places.spread
+    assert apart.error == pytest.approx(expected, rel=1e-6)
 
 
 def fit_of(ridge, error, overshoot=0.5):

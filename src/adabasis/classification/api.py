@@ -153,7 +153,7 @@ def classify(
     if isinstance(trainer, AbstractTrainer):
         return search.run(task, lambda: strategy.descend(trainer, bases))
     usual = 1 if bases else MEMBERS
-    bases = bases or default_bases(min(len(data.x), SEARCH_ROWS), data.x.shape[1])
+    bases = bases or default_bases(min(data.n_distinct, SEARCH_ROWS), data.x.shape[1])
     if trainer == "frozen":
         return search.run(task, lambda: strategy.frozen(bases))
     members = usual if isinstance(ensemble, str) else ensemble

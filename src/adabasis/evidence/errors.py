@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaincinv
+from scipy.special import gammaincinv, ndtri
 
 from .. import lstsq
 
 #: Resamplings of the groups, and the quantiles that the range spans.
 RESAMPLED, RANGE = 400, (0.05, 0.95)
-#: Chance with which a claim may be too low, were errors normal: one standard error.
-CHANCE = 0.16
+#: Chance with which a claim may be too low, were errors normal: that of the range's upper end.
+CHANCE = 0.05
 #: n rows miss, with a chance of 5 %, whatever happens on fewer than 3/n of all: (1 − 3/n)^n ≈ e⁻³.
 RULE_OF_THREE = 3.0
 
@@ -77,7 +77,7 @@ class Unseen:
         # Rows that are all as expected do not show how rare others are (Laplace: with a chance of
         # 1/(n + 1) the next one is not).
         error = self.error + (self.surprise - self.error) / (len(self.losses) + 1)
-        return error * (1 + math.sqrt(float(about) / len(mean)))
+        return error * (1 + ndtri(1 - CHANCE) * math.sqrt(float(about) / len(mean)))
 
     @functools.cached_property
     def range(self) -> tuple[float, float]:

@@ -254,7 +254,7 @@ class Comparison:
 
     def _sentence(self, scores: Sequence[Score]) -> str:
         ours, *others = scores
-        if not others or math.isnan(ours.relative):
+        if math.isnan(ours.relative):
             return "The target does not vary on these rows: there is nothing to compare."
         if math.isinf(ours.relative):
             return (
@@ -262,6 +262,8 @@ class Comparison:
                 "them nothing does. Use a ridge, fewer functions or more rows."
             )
         seen = f"relative error {ranged(ours)} on {self._rows()}"
+        if not others:
+            return f"{seen[0].upper()}{seen[1:]}."
         if self._learned_nothing(scores):
             return f"No better than a constant: {seen}."
         best = min(others, key=lambda score: score.relative)

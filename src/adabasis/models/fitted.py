@@ -64,9 +64,10 @@ class Fitted:
     history : History
     validation_error : float
         Relative root mean square error on rows the coefficients never saw (error over the
-        spread of the outputs), with a margin of a standard error for what so few rows can tell;
-        the worst of what is known. NaN where nothing was held out, infinite where some rows alone
-        determine a function, so that nothing is known without them.
+        spread of the outputs), with a margin for what so few rows can tell: it is less with a
+        chance of 95 %, were errors normal. The worst of what is known; NaN where nothing was held
+        out, infinite where some rows alone determine a function, so that nothing is known without
+        them.
     validation_range : (float, float)
         Between which it lies with a chance of 90 % (5 and 95 % quantiles where groups of the rows
         seen are drawn anew); NaN where nothing was held out.

@@ -154,7 +154,7 @@ def fit(
     strategy = RegressionStrategy(search, task)
     if trainer is None:
         usual = 1 if bases else MEMBERS
-        n_rows, n_inputs = min(len(data.x), SEARCH_ROWS), data.x.shape[1]
+        n_rows, n_inputs = min(data.n_distinct, SEARCH_ROWS), data.x.shape[1]
         bases = bases or default_bases(n_rows, n_inputs, data.y.shape[1])
         members = usual if isinstance(ensemble, str) else ensemble
         return search.run(task, lambda: strategy.automatic(bases, members))

@@ -39,6 +39,8 @@ class Prepared:
     ----------
     places : Places
         What was measured where, in the model's units.
+    n_distinct : int
+        Places, near-duplicates counted once: so many rows a basis can be chosen for.
     held_out_kind : str
         How rows are held out, in words.
     """
@@ -83,6 +85,7 @@ class Prepared:
         group, self.together = kept_together(x[weight > 0], at, given_groups)
         # A row of a whole weight k is k rows.
         whole = np.array_equal(self.weight, np.round(self.weight))
+        self.n_distinct = len(self.x) if groups is not None else int(group.max()) + 1
         count = self.weight if whole else np.bincount(at).astype(float)
         few = group.max() + 1 < fewest_places(n_inputs) and count.max() > 1
         self.places = Places(
@@ -156,6 +159,11 @@ class Prepared:
         even = rng.uniform(size=(n_even, d)) if d > 1 else np.linspace(0, 1, n_even)[:, None]
         return np.concatenate([low + (high - low) * even, between, corners, self.beside])
 
+    @property
+    def some_places(self) -> np.ndarray:
+        """Indices of all places, or of a random choice, :data:`PROBES` at most."""
+        return some_rows(self.all_rows, PROBES, self.seed)
+
     @functools.cached_property
     def beside(self) -> np.ndarray:
         """Points beside some rows, half as far as the nearest other row, (PROBES, D) at most.
@@ -163,7 +171,7 @@ class Prepared:
         They lie as the rows do, and at the edges a little beyond.
         """
         rng = np.random.default_rng(self.seed)
-        at = self.z[some_rows(self.all_rows, PROBES, self.seed)]
+        at = self.z[self.some_places]
         distance = cKDTree(self.z).query(at, 2)[0][:, 1] if len(self.z) > 1 else np.ones(1)
         step = rng.normal(size=at.shape)
         step /= np.linalg.norm(step, axis=1, keepdims=True)

@@ -23,7 +23,7 @@ from ..geometry.boxes import Points, padded
 from ..models.record import Asked, Ridge
 from ..operators import Identity
 from ..train import AbstractTrainer
-from .prepared import FARTHEST, SEARCH_ROWS, Prepared, some_rows
+from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
 from .search import AbstractTask, Candidate, Search
 
 #: Relative error above which there is no use in more of the same.
@@ -261,12 +261,12 @@ class DataTask(AbstractTask[Candidate]):
                 group.append(candidate)
             if search.late():
                 break
-        group = self._agreeing(group)
+        group, apart = self._agreeing(group)
         if len(group) == 1:
             return
-        seen = [self._member_unseen(candidate) for candidate in group]
-        known = [one for one in seen if one is not None]
+        known = [one for one in map(self._member_unseen, group) if one is not None]
         kind = f"{self.data.held_out_kind}, others for each member"
+        claims = [*([Unseen.joined(known, kind)] if known else []), *apart]
         basis = Ensemble(first.basis, len(group))
         search.add(
             dataclasses.replace(
@@ -280,28 +280,35 @@ class DataTask(AbstractTask[Candidate]):
                 overshoot=max(candidate.overshoot for candidate in group),
                 run=first.run,
                 fold=None,
-                unseen=Unseen.joined(known, kind) if known else None,
+                unseen=Unseen.worst(claims) if known else None,
                 mean_of=len(group),
             )
         )
 
-    def _agreeing(self, group: list[Candidate]) -> list[Candidate]:
-        """Return candidates without those far from the others beside and between the rows.
+    def _agreeing(self, group: list[Candidate]) -> tuple[list[Candidate], list[Unseen]]:
+        """Return candidates without those far from the others, and how far apart the rest are.
 
-        Errors on rows do not show a function that is off where no row lies; the others do.
+        Errors on rows do not show a function that is off where no row lies; the others do. And
+        where members differ more beside the rows than their errors say, those are not the truth:
+        rows that end the training of a member are no longer quite unseen.
         """
         if not self._probed or len(group) < FEWEST_AGREEING:
-            return group
-        beside = self.data.probes
+            return group, []
+        data = self.data
         values = np.stack(
             [
-                design(c.basis, c.parameters, beside) @ np.asarray(c.run.coefficients)
+                design(c.basis, c.parameters, data.probes) @ np.asarray(c.run.coefficients)
                 for c in group
                 if c.run
             ]
         )
         off = np.sqrt(np.mean((values - np.median(values, axis=0)) ** 2, axis=(1, 2)))
-        return [c for c, far in zip(group, off, strict=True) if far <= OUTLYING * np.median(off)]
+        near = off <= OUTLYING * np.median(off)
+        variance = values[near][:, PROBES:].var(axis=0, ddof=1) if near.sum() > 1 else values[0] * 0
+        losses = variance.mean(axis=1) / data.places.spread**2
+        at, kind = data.some_places, "what members of the mean differ by beside the rows"
+        apart = Unseen(at, losses, data.weight[at], data.places.group[at], kind)
+        return [c for c, kept in zip(group, near, strict=True) if kept], [apart]
 
     def _member_unseen(self, candidate: Candidate) -> Unseen | None:
         if candidate.run is None:
