@@ -154,15 +154,22 @@ def settled(candidate: Any, fresh: CollocationRows) -> tuple[Any, Examination]:
 
 
 def contradiction(system: CollocationSystem, problem: LinearProblem) -> float:
-    """Return what remains of the conditions where nothing else is asked, over their data."""
+    """Return what remains of the conditions together, but not of each alone, over their data."""
     if not problem.linear or len(system.rows.terms) < 2:
         return 0.0
     data = zip(system.rows.terms, system.rows.data(problem), strict=True)
     terms = [dataclasses.replace(term, data=values) for term, values in data]
     conditions = dataclasses.replace(system.rows, terms=terms).weighted()[1:]
-    alone = reduced(system.basis, system.parameters, conditions)
-    remains = lstsq.solve(alone, rcond=1e-10).residual_norm[0]
-    return float(remains) / (float(np.linalg.norm(alone.factor[:, -1])) or 1.0)
+
+    def remains(of: Sequence[Any]) -> tuple[float, float]:
+        rows = reduced(system.basis, system.parameters, of)
+        left = lstsq.solve(rows, rcond=1e-10).residual_norm[0]
+        return float(left), float(np.linalg.norm(rows.factor[:, -1]))
+
+    # What a condition leaves by itself is beyond these functions, and no contradiction.
+    left, data_size = remains(conditions)
+    alone = sum(remains([one])[0] ** 2 for one in conditions) if len(conditions) > 1 else left**2
+    return math.sqrt(max(left**2 - alone, 0.0)) / (data_size or 1.0)
 
 
 def certified(
