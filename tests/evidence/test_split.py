@@ -93,3 +93,21 @@ def test_groups_may_have_any_labels():
     for labels in (["b", "a", "b"], [None, "x", None], [2.5, -1.0, 2.5], [10, 3, 10]):
         numbered = s.checked_groups("fit", labels, 3)
         assert numbered[0] == numbered[2] != numbered[1]
+
+
+def test_rows_in_order_of_a_column_are_told():
+    x = np.c_[RNG.normal(size=200), np.arange(200)]
+    (said,) = s.told_by_order(x, RNG.normal(size=200))
+    assert "in order of input 2" in said
+    assert "--holdout last" in said
+    assert list(s.told_by_order(x[RNG.permutation(200)], RNG.normal(size=200))) == []
+    assert list(s.told_by_order(x[:, 1:], np.cumsum(RNG.normal(size=200)))) == []
+
+
+def test_errors_of_neighbours_in_the_table_that_are_alike_are_told():
+    x, steps = RNG.normal(size=(200, 2)), RNG.normal(size=200)
+    (said,) = s.told_by_order(x, np.cumsum(steps))
+    assert "they are a series, or in groups" in said
+    assert list(s.told_by_order(x, steps)) == []
+    assert list(s.told_by_order(x[:39], np.cumsum(steps)[:39])) == []
+    assert list(s.told_by_order(x, np.zeros(200))) == []

@@ -21,6 +21,8 @@ CLEAR_GAP = 20.0
 LARGEST_CLUSTER = 0.2
 #: Rows up to which all distances are looked at.
 MOST_LINKED = 4000
+#: Rows from which their order is looked at, and standard errors from which it tells something.
+FEWEST_IN_ORDER, CLEARLY_ALIKE = 40, 5.0
 #: Share of the rows in order that ``holdout="last"`` keeps aside.
 LAST = 0.2
 
@@ -160,11 +162,35 @@ def folds(n_labels: int, share: float, seed: int) -> Iterator[np.ndarray]:
         yield order[start : start + n_out]
 
 
-def in_order(residual: np.ndarray) -> float:
-    """Return by how many standard errors residuals in order are like their neighbours.
+def told_by_order(x: np.ndarray, residual: np.ndarray) -> Iterator[str]:
+    """Say where the order of rows tells something that rows held out at random hide.
 
-    The lag-one autocorrelation r of N independent residuals has the standard error 1/√N.
+    The lag-one autocorrelation of N independent residuals has the standard error 1/√N. In one
+    input, rows in its order are nothing to speak of, and residuals follow each other.
+
+    Parameters
+    ----------
+    x : array, shape (N, D)
+        Rows as they were given.
+    residual : array, shape (N,)
     """
+    steps = np.diff(x, axis=0)
+    monotone = ((steps >= 0).all(axis=0) | (steps <= 0).all(axis=0)) & (np.ptp(x, axis=0) > 0)
+    if len(x) < FEWEST_IN_ORDER or (monotone.any() and x.shape[1] == 1):
+        return
+    judge = "Judge the model by holdout='last' (--holdout last)"
+    if monotone.any():
+        number = int(np.argmax(monotone)) + 1
+        yield (
+            f"The rows are in order of input {number}. If those to be predicted come after them, "
+            f"rows between others say little. {judge}."
+        )
+        return
     centred = residual - residual.mean()
     square = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / square * math.sqrt(len(residual)) if square else 0.0
+    alike = float(centred[1:] @ centred[:-1]) / square if square else 0.0
+    if alike * math.sqrt(len(x)) > CLEARLY_ALIKE:
+        yield (
+            f"Errors of rows next to each other in the table are alike (correlation {alike:.2f}): "
+            f"they are a series, or in groups. {judge}, or name the groups (groups=, --group)."
+        )

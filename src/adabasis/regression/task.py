@@ -18,6 +18,7 @@ from ..basis import AbstractBasis, Ensemble, PartitionBasis
 from ..basis.pou.partition import hard_assignment
 from ..evidence.errors import Unseen, spread
 from ..evidence.judge import left_out_verdict
+from ..evidence.split import told_by_order
 from ..models.fitted import CHUNK_NUMBERS, Fitted
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, SEARCH_ROWS, padded_term, some_rows
@@ -30,6 +31,8 @@ from . import bases as proposals
 GOOD_ENOUGH = 1e-4
 #: Held-out errors within this factor are about the same: one fold tells no more.
 WORTH_AVERAGING = 1.5
+#: Relative error below which residuals are those of arithmetic.
+ROUND_OFF = 1e-10
 #: Rows up to which each row's functions are chosen anew without it: with more, luck is small.
 MOST_CHOSEN_ANEW, MOST_LUCK = 1000, 3.0
 
@@ -128,14 +131,14 @@ class RegressionTask(DataTask):
         Joint training has coefficients of its own: those are the result there.
         """
         data, best, seen = self.data, *self.evidence(search.best, search.found)
-        model = best.basis, best.parameters
-        solved = solve_rows(model, data.source, best.ridge)
+        functions = best.basis, best.parameters
+        solved = solve_rows(functions, data.source, best.ridge)
         status = lstsq.Status(int(solved.status))
         loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
         own = best.run if best.run and self.joint else solved
         verdict = None if seen is None else left_out_verdict(seen, data.places, data.x, search)
         error = math.nan if seen is None else seen.claim
-        return Fitted(
+        model = Fitted(
             **search.described(loss, int(solved.rank)),
             coefficients=np.asarray(own.coefficients),
             input_map=data.input_map,
@@ -152,6 +155,11 @@ class RegressionTask(DataTask):
             places=data.kept_places,
             flat_output=data.flat,
         )
+        if data.grouped or not error > ROUND_OFF:
+            return model
+        residual = (data.y - model(data.x).reshape(data.y.shape))[:, 0]
+        notes = told_by_order(data.x[data.at], residual[data.at])
+        return dataclasses.replace(model, notes=(*model.notes, *notes))
 
     def evidence(
         self, best: Candidate, found: Sequence[Candidate]

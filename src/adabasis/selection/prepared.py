@@ -39,6 +39,10 @@ class Prepared:
     ----------
     places : Places
         What was measured where, in the model's units.
+    at : array of int
+        The place of each row that was given with a weight.
+    grouped : bool
+        Whether groups were given.
     n_distinct : int
         Places, near-duplicates counted once: so many rows a basis can be chosen for.
     held_out_kind : str
@@ -64,6 +68,7 @@ class Prepared:
         given_groups = checked_groups(call, groups, len(x))
         self.n_rows = int(np.count_nonzero(weight))
         self.x, self.y, self.weight, scatter, at = merged(x, values, weight)
+        self.at, self.grouped = at, given_groups is not None
         self.flat, self.seed, self.split_by_default = np.ndim(y) == 1, seed, split_by_default
         given = rows.ArraySource(self.x, self.y, self.weight).statistics()
         self.box = given.box
