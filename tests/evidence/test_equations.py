@@ -29,6 +29,7 @@ FAST = [name for name, case in CASES.items() if case.fast]
 def claim(name):
     """Solve a case: (claimed, true, words)."""
     u = ab.solve(CASES[name].make())
+    assert u.verdict == u.certificate.verdict
     return u.certificate.error_estimate, CASES[name].error(u), u.certificate.verdict
 
 

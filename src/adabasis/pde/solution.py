@@ -221,6 +221,11 @@ class Solution(Fitted):
     finalists: tuple[Any, ...] = ()
     task: Any = None
 
+    @property
+    def verdict(self) -> str:
+        """What the certificate says, in words."""
+        return self.certificate.verdict
+
     def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
         """Evaluate L[u] at N points, coordinates by name or number, in the user's units."""
         return super().apply(operator.bind(self.domain.names), X)
