@@ -66,3 +66,11 @@ def test_who_has_no_rows_says_so():
 
     with pytest.raises(ValueError, match="does not know where its rows lie"):
         dataclasses.replace(model, places=None).support([[0.5]])
+
+
+def test_a_model_that_is_solved_again_is_supported_by_the_new_rows():
+    x = np.linspace(0, 1, 100)[:, None]
+    model = ab.fit(x, np.sin(x[:, 0]), ab.FrozenFeatures(8))
+    again = ab.refit(model, x + 1, np.sin(x[:, 0] + 1))
+    assert model.support([[1.8]])[0] < support.LOW < again.support([[1.8]])[0]
+    assert again.support([[0.2]])[0] < support.LOW

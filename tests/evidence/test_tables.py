@@ -46,4 +46,4 @@ def test_what_so_few_rows_cannot_see_is_said():
         if case.rare:
             seen = tables.run(case)
             assert seen.likely <= 1.5 * seen.claimed, table({name: seen})
-            assert f"{case.n} rows cannot see" in seen.words or "rows cannot see" in seen.words
+            assert "rows cannot see" in seen.words

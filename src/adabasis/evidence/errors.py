@@ -237,11 +237,6 @@ class LeftOut:
         """Return the coefficients, (P, Q)."""
         return self.factors.solve(self._rhs, relative * self.factors.s[0] ** 2)
 
-    def unseen(self, indices: np.ndarray, relative: float = 0.0, kind: str = "") -> Unseen:
-        """Return the losses as evidence."""
-        places, kind = self.places, kind or left_out_kind(self.places)
-        return Unseen(indices, self.losses(relative), places.weight, places.group, kind)
-
 
 def left_out_kind(places: Places) -> str:
     """Return how rows are left out, in words."""

@@ -18,7 +18,7 @@ from ..geometry.boxes import bounding_box
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..selection.holdout import holding_out
-from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
+from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, kept_places, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective
 from .bases import default_bases
@@ -213,7 +213,7 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
 def solved_again(
     model: AnyFitted, solved: Any, status: lstsq.Status, x: np.ndarray, n_rows: int
 ) -> AnyFitted:
-    """Return a model with the coefficients, rank and box of other rows."""
+    """Return a model with the coefficients, rank, box and support of other rows."""
     return dataclasses.replace(
         model,
         coefficients=np.asarray(solved.coefficients),
@@ -221,5 +221,6 @@ def solved_again(
         singular_values=np.asarray(solved.singular_values),
         status=status,
         box=bounding_box(x),
+        places=kept_places(model.input_map(x), model.record.asked.random_state),
         record=dataclasses.replace(model.record, n_rows=n_rows),
     )

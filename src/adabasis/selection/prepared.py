@@ -137,7 +137,7 @@ class Prepared:
     @property
     def kept_places(self) -> np.ndarray:
         """The rows that a model keeps to know where the data lie, (M, D)."""
-        return self.z[some_rows(self.all_rows, KEPT_PLACES, self.seed)].astype(np.float32)
+        return kept_places(self.z, self.seed)
 
     def gaps(self) -> Iterator[str]:
         """Say whether much of the box lies far from all rows."""
@@ -291,3 +291,8 @@ def some_rows(indices: np.ndarray, most: int, seed: int) -> np.ndarray:
     if len(indices) <= most:
         return indices
     return np.sort(np.random.default_rng([seed, 1]).choice(indices, most, replace=False))
+
+
+def kept_places(z: np.ndarray, seed: int) -> np.ndarray:
+    """Return the rows that a model keeps to know where the data lie, (M, D)."""
+    return z[some_rows(np.arange(len(z)), KEPT_PLACES, seed)].astype(np.float32)
