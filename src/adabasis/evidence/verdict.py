@@ -278,7 +278,7 @@ class Comparison:
         least, own = best.times, self.judged.own
         if own > BY_CHANCE * ours.relative:  # the claim is the worst of the evidence
             least = min(least, best.relative / own)
-            seen += f"; of {own:.2g} by {self.judged.own_kind}"
+            seen += f"; {own:.2g} by its own evidence ({self.judged.own_kind})"
         if not least >= CLEARLY_MORE:
             how = "On these rows better" if least < 1 else "Somewhat better"
             return f"{how} than the best of the others ({best.name}): {seen}."

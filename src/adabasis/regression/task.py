@@ -33,6 +33,8 @@ GOOD_ENOUGH = 1e-4
 WORTH_AVERAGING = 1.5
 #: Relative error below which residuals are those of arithmetic.
 ROUND_OFF = 1e-10
+#: Held-out rows that speak for themselves: of fewer, networks like the best one are heard, too.
+ENOUGH_HELD_OUT = 100
 #: Rows up to which each row's functions are chosen anew without it: with more, luck is small.
 MOST_CHOSEN_ANEW, MOST_LUCK = 1000, 3.0
 
@@ -189,6 +191,7 @@ class RegressionTask(DataTask):
             for mean in found
             if isinstance(mean.basis, Ensemble) and mean.basis.inner == best.basis and mean.unseen
         ]
+        alike = alike if len(seen.rows) < ENOUGH_HELD_OUT else []
         claims = [seen, left, *alike]
         return dataclasses.replace(best, ridge=ridge), Unseen.worst(claims)
 
