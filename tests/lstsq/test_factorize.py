@@ -140,3 +140,34 @@ def test_float32_finds_the_rank_at_its_own_precision():
     assert factors.u.dtype == np.float32
     assert factors.rank == P - 2
     assert np.abs(factors.solve(b)).max() < 10
+
+
+@pytest.mark.parametrize("problem", [random_problem, dependent], ids=["full", "dependent"])
+@pytest.mark.parametrize("ridge", [0.1, 1e3])
+def test_free_columns_are_not_penalized(problem, ridge):
+    a, b = problem()
+    n_free, norms = 3, np.linalg.norm(a, axis=0)
+    factors = lstsq.factorize(a, n_free=n_free)
+    below = np.sqrt(ridge) * np.diag(norms)[: P - n_free]
+    augmented = np.concatenate([a, below])
+    target = np.concatenate([b, np.zeros((len(below), K))])
+    c = np.linalg.lstsq(augmented, target, rcond=1e-13)[0]
+    assert_close(factors.solve(b, ridge), c, 1e-11)
+    absolute = np.append(ridge * norms[: P - n_free] ** 2, np.zeros(n_free))
+    by_rows = lstsq.solve(lstsq.reduce(a, b), ridge=jnp.asarray(absolute)).coefficients
+    assert_close(factors.solve(b, ridge), by_rows, 1e-11)
+    left_out = np.stack(
+        [
+            b[i]
+            - a[i] @ np.linalg.lstsq(np.delete(augmented, i, 0), np.delete(target, i, 0), 1e-13)[0]
+            for i in range(N)
+        ]
+    )
+    assert_close(factors.loo_residuals(b, ridge), left_out, 1e-11)
+
+
+def test_a_free_line_is_found_under_any_ridge():
+    x = np.repeat([0.0, 1.0], 5)
+    a = np.stack([np.tanh(3 * x), x**2, np.ones(10), x], axis=1)
+    c = lstsq.factorize(a, n_free=2).solve((3 + 4 * x)[:, None], 1e6)
+    assert_close(c[:, 0], [0, 0, 3, 4], 1e-12)

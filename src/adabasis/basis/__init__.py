@@ -6,6 +6,7 @@ from typing import Any
 from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
 from .layers import ACTIVATIONS, INITIALIZERS, AbstractInitializer, Activation, BoxInit, FanScaled
 from .networks import FrozenFeatures, NeuralBasis, ProjectedFeatures
+from .plain import AdditiveSplines, GaussianKernels, Polynomial
 from .pou.partition import (
     PARTITIONS,
     AbstractPartition,
@@ -27,15 +28,18 @@ __all__ = [
     "AbstractPartition",
     "AbstractWrapper",
     "Activation",
+    "AdditiveSplines",
     "BoxInit",
     "Ensemble",
     "FanScaled",
     "FrozenFeatures",
+    "GaussianKernels",
     "GridPartition",
     "MappedBasis",
     "NetworkPartition",
     "NeuralBasis",
     "PartitionBasis",
+    "Polynomial",
     "PolynomialPartition",
     "ProjectedFeatures",
     "RBFPartition",

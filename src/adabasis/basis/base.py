@@ -62,6 +62,10 @@ class AbstractBasis(eqx.Module):
         functions = jax.eval_shape(lambda k, b, x: self(x, self.init(k, b)), key, box, point)
         return functions.shape[0]
 
+    def n_affine(self, n_inputs: int) -> int:
+        """Return how many of the last functions are 1 and x, which a chosen ridge leaves alone."""
+        return 0
+
     def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
         """Return (x, ξ) ↦ Φ with the derivative in ξ that a Gauss–Newton step wants.
 
@@ -200,7 +204,14 @@ class AbstractWrapper(AbstractBasis):
 
     def size(self, n_inputs: int) -> int:
         """Return that of the inner basis, for its number of inputs."""
-        return self.inner.size(len(self.box_to_inner(jnp.asarray(unit_box(n_inputs)))))
+        return self.inner.size(self._n_inner(n_inputs))
+
+    def n_affine(self, n_inputs: int) -> int:
+        """Return that of the inner basis."""
+        return self.inner.n_affine(self._n_inner(n_inputs))
+
+    def _n_inner(self, n_inputs: int) -> int:
+        return len(self.box_to_inner(jnp.asarray(unit_box(n_inputs))))
 
     def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
         """Return that of the inner basis, or this one if that is the inner basis itself."""

@@ -267,6 +267,10 @@ class FrozenFeatures(AbstractActivated):
             for s in ((1.0,) if activation_named(self.activation).homogeneous else tried)
         ]
 
+    def n_affine(self, n_inputs: int) -> int:
+        """Return 1 + D."""
+        return 1 + n_inputs
+
     def init(self, key: RandomKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
         (layer,) = BoxInit()(
@@ -310,6 +314,10 @@ class ProjectedFeatures(AbstractActivated):
 
     def __check_init__(self) -> None:
         require_positive(self, "width", "rank", "scale")
+
+    def n_affine(self, n_inputs: int) -> int:
+        """Return 1 + D."""
+        return 1 + n_inputs
 
     def init(self, key: RandomKey, box: BoxBounds) -> Affine:
         """Draw directions at random; they map ``box`` (D, 2) into [0, 1]^r."""

@@ -125,6 +125,10 @@ class Ensemble(AbstractWrapper):
         """Return M times that of a member."""
         return self.n_members * self.inner.size(n_inputs)
 
+    def n_affine(self, n_inputs: int) -> int:
+        """Return 0: the functions of members are solved apart."""
+        return 0
+
     def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
         """Draw every member by itself."""
         return _stacked([self.inner.init(k, box) for k in jax.random.split(key, self.n_members)])

@@ -42,6 +42,8 @@ class Unseen:
     surprise : float
         Mean loss of the rows had they been otherwise than expected: labelled with the likeliest
         class that they are not of.
+    count : array, shape (n,), or None
+        Of how many rows each is the mean loss, each having been left out by itself.
     """
 
     rows: np.ndarray
@@ -51,6 +53,7 @@ class Unseen:
     kind: str
     root: bool = True
     surprise: float = 0.0
+    count: np.ndarray | None = None
 
     @functools.cached_property
     def error(self) -> float:
@@ -71,7 +74,8 @@ class Unseen:
         weight, sums = self._grouped(self.losses)
         mean = sums / weight
         about = np.average((mean / np.average(mean, weights=weight) - 1) ** 2, weights=weight)
-        n = min(len(mean), max(1.0, 2 * len(mean) / max(float(about), 1e-300)))
+        most = len(mean) if self.count is None else float(self.count.sum())
+        n = min(most, max(1.0, 2 * len(mean) / max(float(about), 1e-300)))
         if self.root:
             return self.error * math.sqrt(n / (2 * gammaincinv(n / 2, CHANCE)))
         # Rows that are all as expected do not show how rare others are (Laplace: with a chance of
@@ -186,19 +190,35 @@ class LeftOut:
     matrix : array, shape (N, P)
     ridge : float
         λ in the weighted mean square plus λ‖c‖², on unscaled coefficients.
+    n_free : int
+        So many of the last columns are not penalised.
     """
 
     places: Places
     matrix: np.ndarray
     ridge: float = 0.0
+    n_free: int = 0
 
     @functools.cached_property
     def factors(self) -> lstsq.Factorization:
         """Those of the weighted rows, the ridge's below them."""
-        a = self._root[:, None] * self.matrix
+        a = self._weighted
         if self.ridge:
-            a = np.concatenate([a, math.sqrt(self.ridge) * np.eye(a.shape[1])])
-        return lstsq.factorize(a)
+            below = math.sqrt(self.ridge) * np.eye(a.shape[1])
+            return lstsq.factorize(np.concatenate([a, below[: a.shape[1] - self.n_free]]))
+        return lstsq.factorize(a, n_free=self.n_free)
+
+    @functools.cached_property
+    def _largest(self) -> float:
+        """The largest singular value of the unit-norm columns."""
+        if not self.factors.n_free:
+            return float(self.factors.s[0])
+        scaled = self._weighted / self.factors.norms
+        return math.sqrt(np.linalg.eigvalsh(scaled.T @ scaled)[-1])
+
+    @functools.cached_property
+    def _weighted(self) -> np.ndarray:
+        return self._root[:, None] * self.matrix
 
     @functools.cached_property
     def _root(self) -> np.ndarray:
@@ -219,7 +239,7 @@ class LeftOut:
             A ridge relative to the largest singular value of the unit-norm columns, squared.
         """
         places, factors, n = self.places, self.factors, len(self.places)
-        ridge = relative * factors.s[0] ** 2
+        ridge = relative * self._largest**2
         share: float | np.ndarray = 1.0
         groups = None
         gain: float | np.ndarray = 1.0
@@ -233,9 +253,14 @@ class LeftOut:
         out = factors.loo_residuals(self._rhs, ridge, groups=groups, share=share)[:n]
         return places.losses(out / self._root[:, None], gain)
 
+    def effective(self, relative: float = 0.0) -> float:
+        """Return the effective number of parameters, the trace of the hat matrix."""
+        leverages = self.factors.leverages(relative * self._largest**2)
+        return float(leverages[: len(self.places)].sum())
+
     def solve(self, relative: float = 0.0) -> np.ndarray:
         """Return the coefficients, (P, Q)."""
-        return self.factors.solve(self._rhs, relative * self.factors.s[0] ** 2)
+        return self.factors.solve(self._rhs, relative * self._largest**2)
 
 
 def left_out_kind(places: Places) -> str:

@@ -271,6 +271,10 @@ class Factorization:
 
     What R alone cannot do: leverages, and all ridges at once. Of NumPy's arrays, its methods
     compute with NumPy.
+
+    Where the last columns T of A = [F T] are not penalised, the first singular vectors are those of
+    T, the others those of F less its projection onto T; ``vt`` undoes that: its product with the
+    gains solves for all coefficients.
     """
 
     u: Array
@@ -278,11 +282,12 @@ class Factorization:
     vt: Array
     norms: Array
     rcond: float = dataclasses.field(default=RCOND, metadata={"static": True})
+    n_free: int = dataclasses.field(default=0, metadata={"static": True})
 
     @property
     def kept(self) -> Array:
         """Which singular values are above the cut-off, (P,)."""
-        return self.s > self.rcond * self.s[:1]
+        return self.s > self.rcond * self.s.max()
 
     @property
     def rank(self) -> Array:
@@ -295,6 +300,7 @@ class Factorization:
         The ridge acts on the scaled coefficients: λ‖diag(norms) c‖².
         """
         xp, kept = namespace(self.s), self.kept
+        ridge = xp.where(xp.arange(len(self.s)) < self.n_free, 0.0, ridge)
         return xp.where(kept, self.s / xp.where(kept, self.s**2 + ridge, 1.0), 0.0)
 
     def shares(self, ridge: float | Array = 0.0) -> Array:
@@ -368,7 +374,9 @@ def _by_size(groups: np.ndarray | None) -> Iterator[tuple[int, np.ndarray]]:
         yield int(size), order[first[count == size, None] + np.arange(size)]
 
 
-def factorize(a: DesignMatrix, rcond: float | None = None, *, unit: bool = True) -> Factorization:
+def factorize(
+    a: DesignMatrix, rcond: float | None = None, *, unit: bool = True, n_free: int = 0
+) -> Factorization:
     """Factor A (N, P) once, for leverages, several ridges and later right-hand sides.
 
     Parameters
@@ -379,14 +387,34 @@ def factorize(a: DesignMatrix, rcond: float | None = None, *, unit: bool = True)
         As in :func:`solve`.
     unit : bool
         Whether columns are scaled to unit norm first.
+    n_free : int
+        So many of the last columns are not penalised by any ridge (NumPy's arrays alone).
     """
     xp = namespace(a)
     norms = column_norms(a) if unit else xp.ones(a.shape[1], a.dtype)
+    cut_off = _cut_off(rcond, a)
+    if not n_free:
+        return Factorization(*_svd(xp, a / norms), norms, cut_off)
+    f, t = np.split(a / norms, [a.shape[1] - n_free], axis=1)
+    u, s, vt = _svd(xp, t)
+    clear = s > cut_off * s[0]
+    u, s, v = u[:, clear], s[clear], vt[clear].T
+    shared = u.T @ f
+    f = f - u @ shared
+    again = u.T @ f  # once more, for orthogonality to round-off
+    u_f, s_f, vt_f = _svd(xp, f - u @ again)
+    along = (v / s) @ ((shared + again) @ vt_f.T)
+    undone = np.block([[np.zeros((f.shape[1], len(s))), vt_f.T], [v, -along]])
+    return Factorization(
+        np.hstack([u, u_f]), np.append(s, s_f), undone.T, norms, cut_off, n_free=len(s)
+    )
+
+
+def _svd(xp: Any, a: DesignMatrix) -> tuple[Array, Array, Array]:
     try:
-        u, s, vt = xp.linalg.svd(a / norms, full_matrices=False)
+        return xp.linalg.svd(a, full_matrices=False)
     except np.linalg.LinAlgError:  # gesdd gives up on a few finite matrices that gesvd factors
-        u, s, vt = scipy.linalg.svd(a / norms, full_matrices=False, lapack_driver="gesvd")
-    return Factorization(u, s, vt, norms, _cut_off(rcond, a))
+        return scipy.linalg.svd(a, full_matrices=False, lapack_driver="gesvd")
 
 
 @jax.tree_util.register_dataclass

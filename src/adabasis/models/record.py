@@ -22,10 +22,13 @@ class Ridge:
     relative : bool
         True: relative to the largest singular value of the unit-norm columns, squared. False: λ in
         the sum over rows, in the model's units.
+    n_free: int = 0
+        So many of the last functions are not penalised: 1 and x, where rows are enough.
     """
 
     value: float = 0.0
     relative: bool = True
+    n_free: int = 0
 
 
 NO_RIDGE = Ridge()

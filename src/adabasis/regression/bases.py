@@ -18,11 +18,20 @@ from jax import Array
 
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
-from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, ProjectedFeatures
-from ..evidence.errors import LeftOut, Unseen, left_out_kind
+from ..basis import (
+    AbstractBasis,
+    AdditiveSplines,
+    FrozenFeatures,
+    GaussianKernels,
+    NeuralBasis,
+    Polynomial,
+    ProjectedFeatures,
+)
+from ..evidence.errors import LeftOut, Places, Unseen, left_out_kind
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, Prepared
 from ..selection.task import design
+from .kriging import MOST_CENTERS
 
 #: Ridges tried, relative to the largest singular value of the unit-norm columns, squared.
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
@@ -32,6 +41,12 @@ INDIFFERENCE = 0.1
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 #: Entries of a design matrix the search will factorize: bounds memory at about 1 GB.
 MOST_NUMBERS = 3 * 10**7
+#: Knots of splines of one input: as many as show a curve, few enough to be told from a few rows.
+MOST_KNOTS = 10
+#: Functions of a plain basis for each row: with a ridge there may be more of them than rows.
+FUNCTIONS_A_ROW = 3
+#: Rows that tell the parameters of Gaussians, and inputs for which they are chosen.
+FEWEST_CENTERS, MOST_KRIGED = 4, 20
 WIDTHS = (64, 256)
 WIDEST = 1024
 #: Width and depth of networks to train: the first, and the last that is affordable.
@@ -52,10 +67,27 @@ DIRECTIONS_FROM = 2000
 
 
 def widths_for(n_rows: int, n_inputs: int) -> list[int]:
-    """Return up to three feature counts for N rows: at most N/2 functions, within memory."""
+    """Return up to three feature counts for N rows: at most N/2 functions, within memory.
+
+    Of few rows there are none: what so few features could do, plain bases do better.
+    """
     most = min(n_rows // 2, MOST_NUMBERS // max(n_rows, 1)) - n_inputs - 1
-    widest = max(1, min(most, WIDEST))
-    return [w for w in WIDTHS if 2 * w <= widest] + [widest]
+    widest = min(most, WIDEST)
+    return [w for w in WIDTHS if 2 * w <= widest] + ([widest] if widest >= NARROWEST else [])
+
+
+def plain_bases(n_rows: int, n_inputs: int) -> list[AbstractBasis]:
+    """Return what one would use without thinking: constant, line, quadratic, splines, Gaussians.
+
+    Those with more than so many functions for each row are left out.
+    """
+    splines = AdditiveSplines(min(MOST_KNOTS, max(1, n_rows // (2 * n_inputs) - 1)))
+    plain = [Polynomial(0), Polynomial(1), Polynomial(2), splines]
+    gaussians = GaussianKernels(min(n_rows, MOST_CENTERS))
+    return [
+        *(basis for basis in plain if basis.size(n_inputs) <= max(FUNCTIONS_A_ROW * n_rows, 2)),
+        *([gaussians] if n_rows >= FEWEST_CENTERS and n_inputs <= MOST_KRIGED else []),
+    ]
 
 
 def default_bases(
@@ -69,8 +101,8 @@ def default_bases(
 ) -> list[AbstractBasis]:
     """Return the bases that the public functions compare when none is named.
 
-    Frozen features of a few widths that N rows can support, and two networks to train: a trained
-    function is worth many frozen ones.
+    Plain ones, frozen features of a few widths that N rows can support, and two networks to train:
+    a trained function is worth many frozen ones.
     """
     frozen = [FrozenFeatures(w, activation=activation) for w in widths_for(n_rows, n_inputs)]
     networks = [
@@ -78,7 +110,7 @@ def default_bases(
         for width, depth in NETWORKS
     ]
     deep = [net for net in networks[1:] if _affordable(net, n_rows, n_inputs, n_outputs)]
-    return [*frozen, networks[0], *deep[-1:]]
+    return [*plain_bases(n_rows, n_inputs), *frozen, networks[0], *deep[-1:]]
 
 
 @quickly(once=True)
@@ -161,6 +193,8 @@ class LinearFit:
         How far values between the rows are from the middle of theirs, in ranges.
     tried : array, shape (K, N)
         Losses with every ridge tried whose values between the rows stay near.
+    effective : float
+        The effective number of parameters.
     """
 
     ridge: Ridge
@@ -168,6 +202,7 @@ class LinearFit:
     coefficients: np.ndarray
     overshoot: float
     tried: np.ndarray
+    effective: float = math.nan
 
 
 def linear_fit(
@@ -191,6 +226,7 @@ def linear_fit(
         between the rows stay near.
     """
     basis, places = basis.canonical(), data.places[indices]
+    n_free = n_not_penalized(basis, places) if ridge is None else ridge.n_free
     matrix = design(basis, parameters, places.z)
     between = design(basis, parameters, data.probes)
     if not np.isfinite(matrix).all():
@@ -198,7 +234,7 @@ def linear_fit(
         zero = np.zeros((matrix.shape[1], places.t.shape[1]))
         return LinearFit(ridge or Ridge(), unknown, zero, math.inf, unknown.losses[None])
     absolute = 0.0 if ridge is None or ridge.relative else ridge.value / places.weight.sum()
-    fit = LeftOut(places, matrix, absolute)
+    fit = LeftOut(places, matrix, absolute, n_free)
     offered = RIDGES
     if ridge is not None:
         offered = np.array([ridge.value if ridge.relative else 0.0])
@@ -211,7 +247,23 @@ def linear_fit(
     errors = np.where(np.isfinite(errors) & allowed, errors, np.inf)
     best = int(np.flatnonzero(errors <= (1 + INDIFFERENCE) * errors.min())[-1])
     kind = left_out_kind(places)
-    unseen = Unseen(indices, losses[best], places.weight, places.group, kind)
+    count = places.count if places.within else None
+    unseen = Unseen(indices, losses[best], places.weight, places.group, kind, count=count)
     return LinearFit(
-        ridge or Ridge(float(offered[best])), unseen, c[best], float(far[best]), losses[allowed]
+        ridge or Ridge(float(offered[best]), n_free=n_free),
+        unseen,
+        c[best],
+        float(far[best]),
+        losses[allowed],
+        fit.effective(float(offered[best])),
     )
+
+
+def n_not_penalized(basis: AbstractBasis, places: Places) -> int:
+    """Return how many of the last functions no ridge shrinks: 1 and x, where rows are enough.
+
+    Rows in a line are found whatever the values of x, two levels among them.
+    """
+    n_affine = basis.n_affine(places.z.shape[1])
+    n_rows = places.count.sum() if places.within else len(places)
+    return n_affine if 3 * n_affine <= 2 * n_rows else 0

@@ -16,12 +16,12 @@ import jax
 import numpy as np
 
 from .._runtime.notation import Parameters
-from ..basis import AbstractBasis, ProjectedFeatures
+from ..basis import AbstractBasis, GaussianKernels, ProjectedFeatures
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, placed
 from ..train import LSGN, AbstractTrainer
 from . import bases as proposals
-from .task import GOOD_ENOUGH, WORTH_AVERAGING, RegressionTask
+from .task import GOOD_ENOUGH, ROUND_OFF, WORTH_AVERAGING, RegressionTask
 
 #: Networks averaged by default.
 MEMBERS = 10
@@ -78,13 +78,18 @@ class RegressionStrategy:
         for restart in range(self.n_restarts):
             scales: Sequence[float] = proposals.SCALES
             for basis in bases:
+                if isinstance(basis, GaussianKernels):
+                    if restart == 0:
+                        self.search.add(task.kriged(basis.n_centers))
+                    continue
                 drawn = placed(basis, task.drawn(basis, restart), task.everything.points)
                 tried = {}
                 for scaled in basis.with_slopes(scales):
                     parameters = drawn if scaled is basis else scaled.sloped(drawn)
                     candidate = self.search.add(task.frozen(scaled, parameters))
                     tried[scaled.slope] = candidate.loo_error
-                    if self.search.late():
+                    exact = candidate.loo_error <= ROUND_OFF and len(bases) > 1
+                    if self.search.late() or exact:
                         return
                 if len(tried) > 1:  # later bases try the best scale so far and its neighbours
                     middle = min(tried, key=lambda scale: tried[scale])
@@ -184,12 +189,12 @@ class RegressionStrategy:
         largest of those that do about as well is taken.
         """
         best = self.search.best
-        if best.run is None or isinstance(best.basis, ProjectedFeatures):
-            return
-        if best.validation_error > NOTHING_LEARNT:
+        if isinstance(best.basis, ProjectedFeatures) or best.validation_error > NOTHING_LEARNT:
             return
         most = WORTH_AVERAGING * best.validation_error
         good = [c for c in self.search.found if c.run and c.validation_error <= most]
+        if not good:
+            return
         first = max(good, key=lambda c: (_size(c.parameters), -c.validation_error))
 
         def another(number: int) -> Candidate:

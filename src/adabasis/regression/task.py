@@ -18,14 +18,16 @@ from ..basis import AbstractBasis, Ensemble, PartitionBasis
 from ..basis.pou.partition import hard_assignment
 from ..evidence.errors import Unseen, spread
 from ..evidence.judge import left_out_verdict
+from ..evidence.replicates import FEWEST, lack_of_fit
 from ..evidence.split import told_by_order
 from ..models.fitted import CHUNK_NUMBERS, Fitted
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, SEARCH_ROWS, padded_term, some_rows
 from ..selection.search import Candidate, Search
-from ..selection.task import DataTask, describe
+from ..selection.task import DataTask, describe, design
 from ..train import Objective
 from . import bases as proposals
+from .kriging import kriged
 
 #: Relative error on rows not seen below which no more is tried.
 GOOD_ENOUGH = 1e-4
@@ -47,6 +49,8 @@ class RegressionTask(DataTask):
     trials : list of array, shape (K, N)
         Leave-one-out losses of functions as drawn, with each ridge tried.
     """
+
+    _small = GOOD_ENOUGH
 
     def __init__(self, *about: Any, **named: Any) -> None:
         super().__init__(*about, **named)
@@ -81,9 +85,20 @@ class RegressionTask(DataTask):
             / unit**2
         )
 
-    def frozen(self, basis: AbstractBasis, parameters: Parameters) -> Candidate:
+    def kriged(self, most: int) -> Candidate:
+        """Solve Gaussians at rows with the parameters and the ridge of greatest likelihood."""
+        some = some_rows(self.data.all_rows, most, self.data.seed)
+        basis, parameters, ridge = kriged(self.data.places[some])
+        ridge = dataclasses.replace(
+            ridge, n_free=proposals.n_not_penalized(basis, self.data.places)
+        )
+        return self.frozen(basis, parameters, self.asked.fixed_ridge or ridge)
+
+    def frozen(
+        self, basis: AbstractBasis, parameters: Parameters, ridge: Ridge | None = None
+    ) -> Candidate:
         """Solve functions as they are; their error is by leave-one-out on all rows."""
-        ridge = self.asked.fixed_ridge
+        ridge = ridge or self.asked.fixed_ridge
         found = proposals.linear_fit(basis, parameters, self.data, self.sampled, ridge)
         if len(self.sampled) <= MOST_CHOSEN_ANEW:
             self.trials.append(found.tried)
@@ -105,9 +120,9 @@ class RegressionTask(DataTask):
         """
         data = self.data
         kept = some_rows(data.fold(0)[0], SEARCH_ROWS, data.seed)
-        found = proposals.linear_fit(
-            candidate.basis, candidate.parameters, data, kept, self.asked.fixed_ridge
-        )
+        own = None if candidate.ridge.relative else candidate.ridge
+        ridge = self.asked.fixed_ridge or own
+        found = proposals.linear_fit(candidate.basis, candidate.parameters, data, kept, ridge)
         basis = candidate.basis.canonical()
         seen = self.unseen(dataclasses.replace(candidate, basis=basis, fold=0), found.coefficients)
         assert seen is not None
@@ -117,15 +132,32 @@ class RegressionTask(DataTask):
         """Return candidates, best first.
 
         Functions of trained directions have a leave-one-out error, too. Where that is small, over
-        all rows, they go first unless they are clearly the worse over the one fold.
+        all rows, they go first unless they are clearly the worse over the one fold. Functions that
+        were not trained go first where others may be better by chance.
         """
         own = super().ranked(found)
+        fixed = [candidate for candidate in own if candidate.run is None]
+        if own[0].run and fixed and self._stays(fixed[0]) and self._by_chance(own[0], fixed[0]):
+            return [fixed[0], *(other for other in own if other is not fixed[0])]
         most = WORTH_AVERAGING * own[0].validation_error
         for best in own:
             near = best.validation_error <= most and self._stays(best)
             if best.run and best.loo_error <= GOOD_ENOUGH and near:
                 return [best, *(other for other in own if other is not best)]
         return own
+
+    def _by_chance(self, trained: Candidate, fixed: Candidate) -> bool:
+        """Whether a trained candidate is no better than one that was not, or may be so by chance.
+
+        A mean's members were judged by all rows in turn, as leave-one-out does; another by one
+        fold of n rows: the ratio of two root mean squares of n errors is off by 1/√n.
+        """
+        if trained.mean_of:
+            return fixed.loo_error <= trained.validation_error
+        if not self.data.out:
+            return False
+        off = 1 / math.sqrt(len(self.data.out[0]))
+        return fixed.validation_error <= (1 + off) * trained.validation_error
 
     def finished(self, search: Search[Candidate]) -> Fitted:
         """Solve the best candidate's coefficients on all rows and wrap it up.
@@ -153,7 +185,12 @@ class RegressionTask(DataTask):
             validation_range=(math.nan, math.nan) if seen is None else seen.range,
             validation_kind="none" if seen is None else seen.kind,
             record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
-            notes=(*self._notes(status), *self._idle(best), *data.gaps()),
+            notes=(
+                *self._notes(status),
+                *self._replicates(best, np.asarray(own.coefficients)),
+                *self._idle(best),
+                *data.gaps(),
+            ),
             places=data.kept_places,
             flat_output=data.flat,
         )
@@ -233,6 +270,24 @@ class RegressionTask(DataTask):
         if status in (lstsq.Status.UNDERDETERMINED, lstsq.Status.NON_FINITE):
             yield status.advice
 
+    def _replicates(self, best: Candidate, c: np.ndarray) -> Iterator[str]:
+        """Say what replicates tell of the noise, and of what the model misses."""
+        data, members = self.data, best.basis.members(best.parameters)
+        few = len(data.places) <= SEARCH_ROWS and len(members) == 1
+        if not few or data.places.count.sum() < len(data.places) + FEWEST:
+            return
+        fit = proposals.linear_fit(*members[0], data, data.all_rows, best.ridge)
+        errors = data.t - design(best.basis, best.parameters, data.z) @ c
+        scales = data.output_map.scale
+        for k, scale in enumerate(scales):
+            named = f"Target {k + 1}: " if len(scales) > 1 else ""
+            of_one = dataclasses.replace(
+                data.places, scatter=data.places.scatter[:, k : k + 1] * scale**2
+            )
+            told = lack_of_fit(of_one, errors[:, k] * scale, fit.effective)
+            if told is not None:
+                yield f"{named}{told}"
+
     def _idle(self, best: Candidate) -> Iterator[str]:
         """Say how many partitions of a partition of unity network own no row."""
         if not isinstance(best.basis, PartitionBasis):
@@ -273,10 +328,12 @@ def solve_rows(
     """
     basis, parameters = model
     total = source.statistics().total_weight
-    shrink = jnp.asarray(ridge.value if ridge.relative else ridge.value / total)
     solutions = []
     for part, inside in basis.members(parameters):
         part = part.canonical()
+        shrink = np.full(part.size(source.n_inputs), ridge.value)
+        shrink[len(shrink) - ridge.n_free :] = 0.0
+        shrink = jnp.asarray(shrink if ridge.relative else shrink / total)
         at_once = max(64, CHUNK_NUMBERS // part.size(source.n_inputs))
         reduced = [
             _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)

@@ -173,14 +173,16 @@ class Prepared:
     def beside(self) -> np.ndarray:
         """Points beside some rows, half as far as the nearest other row, (PROBES, D) at most.
 
-        They lie as the rows do, and at the edges a little beyond.
+        They lie as the rows do, and at the edges a little beyond: not where rows are held out
+        within a few places, of which half the distance to the next is no little.
         """
         rng = np.random.default_rng(self.seed)
         at = self.z[self.some_places]
         distance = cKDTree(self.z).query(at, 2)[0][:, 1] if len(self.z) > 1 else np.ones(1)
         step = rng.normal(size=at.shape)
         step /= np.linalg.norm(step, axis=1, keepdims=True)
-        return at + 0.5 * distance[:, None] * step
+        beside = at + 0.5 * distance[:, None] * step
+        return np.clip(beside, *self.inner_box.T) if self.places.within else beside
 
     def overshoot(self, values: np.ndarray) -> tuple[float, float]:
         """Return how far values at the probes (M, Q) go, in ranges, and the error that this is.

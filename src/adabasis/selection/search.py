@@ -85,6 +85,11 @@ class Candidate:
         return tuple(e if math.isfinite(e) else math.inf for e in found)
 
     @property
+    def error(self) -> float:
+        """Its validation error, or else its leave-one-out error."""
+        return next((e for e in self.errors[:2] if math.isfinite(e)), math.inf)
+
+    @property
     def tried(self) -> Tried:
         """The candidate as a row of the record."""
         held_out, left_out = (e if math.isfinite(e) else None for e in self.errors[:2])

@@ -31,6 +31,8 @@ NOTHING_LEARNT = 0.95
 #: Members whose values beside the rows are so many times as far from the median of all as those of
 #: the member in the middle are left out of a mean, where there are enough to tell.
 OUTLYING, FEWEST_AGREEING = 4.0, 4
+#: Errors within this factor are alike where one candidate goes far off between the rows.
+ALIKE = 2.0
 #: Points that drawn parameters are adjusted to.
 PLACED_ON = 1024
 
@@ -85,6 +87,8 @@ class DataTask(AbstractTask[Candidate]):
         Whether training has coefficients of its own: those are the result then.
     """
 
+    #: Relative error below which another is about the same.
+    _small = 0.0
     #: Whether values between the rows are looked at, and whether losses are squares.
     _probed = _squared = True
 
@@ -120,10 +124,12 @@ class DataTask(AbstractTask[Candidate]):
         return 0.0
 
     def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """Return candidates, best first; those that go far off between the rows go last."""
+        """Return candidates, best first; of like errors, one that stays near between the rows."""
         own = super().ranked(found)
         best = next((one for one in own if self._stays(one)), None)
-        return own if best is None else [best, *(one for one in own if one is not best)]
+        if best is None or best.error > max(ALIKE * own[0].error, self._small):
+            return own
+        return [best, *(one for one in own if one is not best)]
 
     def _stays(self, candidate: Candidate) -> bool:
         """Whether values between the rows stay near the range of the rows."""

@@ -1,0 +1,222 @@
+"""Bases without hidden parameters to train: polynomials, additive splines, Gaussians at the data.
+
+They are what a plain model is made of, and candidates like any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .._runtime.notation import BoxBounds, Functions, PointsX, PointX, RandomKey
+from .base import AbstractBasis, in_model_files, require_positive
+from .pou.polynomial import check_space, dimension, multi_indices, products
+
+
+class BoxParams(NamedTuple):
+    """A box as its middle and half its sides, (D,): ``(x − middle) / half`` is in [−1, 1]^D."""
+
+    middle: Array
+    half: Array
+
+    @classmethod
+    def of(cls, box: BoxBounds) -> BoxParams:
+        """Return those of bounds (D, 2); a side of no length counts as 2."""
+        half = (box[:, 1] - box[:, 0]) / 2
+        return cls(box.mean(axis=1), jnp.where(half > 0, half, 1.0))
+
+    def __call__(self, x: Array) -> Array:
+        """Map points of the box to [−1, 1]^D."""
+        return (x - self.middle) / self.half
+
+
+def beyond_affine(n_inputs: int, degree: int, index_set: str = "total") -> np.ndarray:
+    """Return the multi-indices of a space without those of 1 and x."""
+    indices = multi_indices(n_inputs, degree, index_set)
+    return indices[indices.sum(axis=1) > 1]
+
+
+@in_model_files
+class Polynomial(AbstractBasis):
+    """All polynomials of a degree: products of Legendre polynomials on the box of the data.
+
+    The last functions are 1 and x, which no ridge chosen by ``fit`` shrinks.
+
+    Parameters
+    ----------
+    degree : int
+        m ≥ 0.
+    index_set : {"total", "tensor", "hyperbolic"}
+        The exponents β: β₁ + … + β_D ≤ m; max β_i ≤ m; ∏ (β_i + 1) ≤ m + 1.
+
+    Raises
+    ------
+    ValueError
+        For a negative degree or an unknown index set.
+
+    Examples
+    --------
+    >>> Polynomial(2).size(3)
+    10
+    """
+
+    degree: int = eqx.field(static=True, converter=int)
+    index_set: str = eqx.field(static=True, kw_only=True, default="total")
+    smoothness = np.inf
+    trainable = False
+
+    def __check_init__(self) -> None:
+        check_space(self.degree, self.index_set)
+
+    def size(self, n_inputs: int) -> int:
+        """Return the dimension of the space."""
+        return dimension(n_inputs, self.degree, self.index_set)
+
+    def n_affine(self, n_inputs: int) -> int:
+        """Return 1 + D, or 1 for the constant."""
+        return 1 + n_inputs if self.degree else 1
+
+    def init(self, key: RandomKey, box: BoxBounds) -> BoxParams:
+        """Return the middle and half the sides of the box: nothing is drawn."""
+        return BoxParams.of(box)
+
+    def __call__(self, x: PointX, parameters: BoxParams) -> Functions:
+        """Evaluate the P functions at one point."""
+        t, one = parameters(x), jnp.ones((1,), x.dtype)
+        if self.degree == 0:
+            return one
+        higher = beyond_affine(len(x), self.degree, self.index_set)
+        return jnp.concatenate([products(t, higher), one, t])
+
+
+class SplineParams(NamedTuple):
+    """Knots (D, K), and the lengths (D,) that distances from them are taken in."""
+
+    knots: Array
+    length: Array
+
+
+@in_model_files
+class AdditiveSplines(AbstractBasis):
+    """Sums of cubic splines of one input each: |x_i − k|³ for K knots of every input, and 1, x.
+
+    The knots lie at quantiles of the points.
+
+    Parameters
+    ----------
+    n_knots : int
+        K; P = D K + 1 + D.
+
+    Raises
+    ------
+    ValueError
+        For no knots.
+    """
+
+    n_knots: int = eqx.field(static=True, converter=int)
+    smoothness = 2.0
+    trainable = False
+
+    def __check_init__(self) -> None:
+        require_positive(self, "n_knots")
+
+    def size(self, n_inputs: int) -> int:
+        """Return D K + 1 + D."""
+        return n_inputs * (self.n_knots + 1) + 1
+
+    def n_affine(self, n_inputs: int) -> int:
+        """Return 1 + D."""
+        return 1 + n_inputs
+
+    def init(self, key: RandomKey, box: BoxBounds) -> SplineParams:
+        """Put the knots evenly into the box: nothing is drawn."""
+        share, sides = self._shares(box.dtype), box[:, 1] - box[:, 0]
+        return SplineParams(box[:, :1] + share * sides[:, None], jnp.where(sides > 0, sides, 1.0))
+
+    def placed(self, parameters: SplineParams, x: PointsX) -> SplineParams:
+        """Move the knots to quantiles of the points (N, D)."""
+        return SplineParams(jnp.quantile(x, self._shares(x.dtype), axis=0).T, parameters.length)
+
+    def _shares(self, dtype: Any) -> Array:
+        return jnp.arange(1, self.n_knots + 1, dtype=dtype) / (self.n_knots + 1)
+
+    def __call__(self, x: PointX, parameters: SplineParams) -> Functions:
+        """Evaluate the P functions at one point."""
+        away = (x[:, None] - parameters.knots) / parameters.length[:, None]
+        return jnp.concatenate([(jnp.abs(away) * away**2).ravel(), jnp.ones((1,), x.dtype), x])
+
+
+class KernelParams(NamedTuple):
+    """Centres (M, D), 1/lengths (D,), mixing (M, M), the weight of quadratics, and the box."""
+
+    centers: Array
+    slopes: Array
+    mixing: Array
+    quadratic: Array
+    box: BoxParams
+
+
+@in_model_files
+class GaussianKernels(AbstractBasis):
+    r"""Gaussians at rows of the data, k_j(x) = exp(−½ Σ_i s_i² (x_i − x_{ji})²), mixed; quadratics.
+
+    Φ = [k M, τ q, 1, x] with q the products of degree 2. With M Mᵀ the inverse of the Gaussians'
+    matrix at their centres, coefficients that are independent and of variance 1 make Φ c a Gaussian
+    process with kernel k + τ² q·q about a line, and least squares with a ridge its mean: "kriging"
+    [1]_. A bare :meth:`init` draws centres and mixes nothing; ``fit`` chooses s, τ and the ridge by
+    their marginal likelihood.
+
+    Parameters
+    ----------
+    n_centers : int
+        M; P = M + D (D + 1)/2 + 1 + D.
+
+    Raises
+    ------
+    ValueError
+        For no centres.
+
+    References
+    ----------
+    .. [1] Rasmussen, Williams, "Gaussian processes for machine learning", MIT Press 2006, §2.7.
+    """
+
+    n_centers: int = eqx.field(static=True, converter=int)
+    smoothness = np.inf
+    trainable = False
+
+    def __check_init__(self) -> None:
+        require_positive(self, "n_centers")
+
+    def size(self, n_inputs: int) -> int:
+        """Return M + D (D + 1)/2 + 1 + D."""
+        return self.n_centers + dimension(n_inputs, 2)
+
+    def n_affine(self, n_inputs: int) -> int:
+        """Return 1 + D."""
+        return 1 + n_inputs
+
+    def init(self, key: RandomKey, box: BoxBounds) -> KernelParams:
+        """Draw centres in the box; lengths are half its sides."""
+        at, sides = BoxParams.of(box), box[:, 1] - box[:, 0]
+        share = jax.random.uniform(key, (self.n_centers, len(box)), box.dtype)
+        return KernelParams(
+            box[:, 0] + share * sides,
+            1 / at.half,
+            jnp.eye(self.n_centers, dtype=box.dtype),
+            jnp.ones((), box.dtype),
+            at,
+        )
+
+    def __call__(self, x: PointX, parameters: KernelParams) -> Functions:
+        """Evaluate the P functions at one point."""
+        square = jnp.sum(((x - parameters.centers) * parameters.slopes) ** 2, axis=1)
+        t, one = parameters.box(x), jnp.ones((1,), x.dtype)
+        second = products(t, beyond_affine(len(x), 2))
+        mixed = jnp.exp(-0.5 * square) @ parameters.mixing
+        return jnp.concatenate([mixed, parameters.quadratic * second, one, t])

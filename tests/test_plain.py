@@ -1,0 +1,169 @@
+"""Plain candidates: tables on which a line, a quadratic or the means of places are right."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+import adabasis as ab
+from adabasis.basis import AdditiveSplines, GaussianKernels, Polynomial
+from adabasis.regression import kriging
+from adabasis.selection.prepared import Prepared
+
+from .laws import assert_close
+
+
+def normal(size, seed=0):
+    return np.random.default_rng(seed).normal(size=size)
+
+
+def spread(values):
+    return np.std(values)
+
+
+@pytest.mark.parametrize("levels", [(0.0, 1.0), (-7e3, 2e3), (1e-9, 3e-9)])
+def test_two_levels_have_their_means(levels):
+    x = np.array(levels)[np.random.default_rng(1).integers(0, 2, 200)]
+    y = 3 + 4 * (x == levels[1]) + 0.1 * normal(200)
+    at = ab.fit(x[:, None], y)(np.array(levels)[:, None])
+    assert_close(at, [y[x == level].mean() for level in levels], 1e-12)
+
+
+def test_two_replicates_of_two_doses_have_their_means():
+    model = ab.fit([[30.0], [30], [90], [90]], [500.0, 540, 900, 860])
+    assert_close(model([[30.0], [90.0]]), [520, 880], 1e-12)
+
+
+@pytest.mark.parametrize("means", [(1, 5, 2), (4, 4, 4.5), (0, 10, 11, 3), (2, 1, 4, 1, 5)])
+def test_few_levels_have_their_means_up_to_the_noise_of_these(means):
+    level = np.repeat(np.arange(len(means)), 30)
+    y = np.array(means)[level] + 0.1 * normal(len(level))
+    off = ab.fit(level[:, None], y)(np.arange(len(means))[:, None]) - means
+    assert np.abs(off).max() < 4 * 0.1 / np.sqrt(30)
+
+
+@pytest.mark.parametrize("n_factors", [2, 3, 4])
+def test_factorial_designs_show_products_of_factors(n_factors):
+    x = np.array(list(itertools.product([-1.0, 1.0], repeat=n_factors)) * 10)
+    truth = 3 + 2 * x[:, 0] - x[:, 1] + 1.5 * x[:, 0] * x[:, 1]
+    model = ab.fit(x, truth + 0.1 * normal(len(x)))
+    assert spread(model(x) - truth) < 0.06
+    assert abs(model(np.zeros((1, n_factors)))[0] - 3) < 0.1  # between them, no squares are made up
+
+
+def test_twenty_runs_of_three_inputs_of_small_range():
+    rng = np.random.default_rng(0)
+
+    def runs(n):
+        a, b, c = rng.uniform(0.05, 0.066, n), rng.uniform(0.8, 1.2, n), rng.uniform(45, 55, n)
+        return np.stack([a, b, c], axis=1), 0.0205 + 0.002 * (a - 0.058) + 0.0015 * (
+            b - 1
+        ) ** 2 * c / 50
+
+    model, (x, y) = ab.fit(*runs(20)), runs(1000)
+    assert np.mean((model(x) - y) ** 2) < 0.005 * np.var(y)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1e-6, 2.0])
+def test_a_line_is_found_at_a_few_places_with_noise(slope):
+    x = np.repeat([0.0, 10, 20, 50, 100], 4)
+    y = slope * x + normal(20) * 0.01
+    line = np.polynomial.Polynomial.fit(x, y, 1)
+    at = np.linspace(0, 100, 21)
+    scale = max(0.01, slope)
+    assert np.abs(ab.fit(x[:, None], y)(at[:, None]) - line(at)).max() < scale
+
+
+def test_gaussians_are_kriging():
+    """The mean of a Gaussian process about a line, as its textbook formula has it."""
+    rng = np.random.default_rng(3)
+    x = rng.uniform(size=(15, 2))
+    y = np.sin(4 * x[:, 0]) + x[:, 1]
+    data = Prepared("fit", x, y, None, None, 0, split_by_default=False)
+    basis, parameters, ridge = kriging.kriged(data.places)
+    z = data.places.z
+    at = rng.uniform(size=(5, 2))
+
+    def functions(points):
+        with jax.enable_x64():
+            return np.asarray(jax.vmap(basis, (0, None))(points, parameters))
+
+    def kernel(a, b):
+        gap = (a[:, None] - b[None]) * parameters.slopes
+        second = [functions(p)[:, len(z) : -3] for p in (a, b)]
+        return np.exp(-0.5 * np.sum(gap**2, axis=2)) + second[0] @ second[1].T
+
+    line = [np.hstack([np.ones((len(p), 1)), p]) for p in (z, at)]
+    c = kernel(z, z) + ridge.value * np.eye(len(z))
+    inverse = np.linalg.inv(c)
+    a = np.linalg.solve(line[0].T @ inverse @ line[0], line[0].T @ inverse @ data.places.t)
+    mean = line[1] @ a + kernel(at, z) @ inverse @ (data.places.t - line[0] @ a)
+    penalty = np.diag([ridge.value] * (basis.size(2) - 3) + [0.0] * 3)
+    phi = functions(z)
+    coefficients = np.linalg.lstsq(
+        np.vstack([phi, np.sqrt(penalty)]),
+        np.vstack([data.places.t, np.zeros((len(penalty), 1))]),
+        rcond=1e-15,
+    )[0]
+    assert_close(functions(at) @ coefficients, mean, 1e-4)
+
+
+def test_the_likelihood_has_its_gradient():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(size=(12, 2)), rng.normal(size=(15, 2))
+    x, weight = np.concatenate([x, x[:3]]), rng.integers(1, 4, 15).astype(float)
+    data = Prepared("fit", x, y, weight, None, 0, split_by_default=False)
+    likelihood = kriging._Likelihood(data.places, kriging.second_order(data.places.z))
+    at = np.array([0.3, -0.4, -1.0, -3.0])
+    steps = 1e-5 * np.eye(4)
+    slopes = [(likelihood(at + h)[0] - likelihood(at - h)[0]) / 2e-5 for h in steps]
+    assert_close(likelihood(at)[1], np.array(slopes), 1e-7)
+
+
+@pytest.mark.parametrize(
+    "basis", [Polynomial(0), Polynomial(4), Polynomial(3, index_set="tensor"), AdditiveSplines(4)]
+)
+def test_named_plain_bases_fit_what_they_span(basis):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(5, 9, size=(80, 2))
+    y = 3.0 if basis == Polynomial(0) else x[:, 0] - 2 * x[:, 1] + 1
+    model = ab.fit(x, np.broadcast_to(y, 80), basis, method="frozen", ridge=0.0)
+    assert_close(model(x), np.broadcast_to(y, 80), 1e-10)
+
+
+def test_gaussians_named_by_the_user_are_tuned():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(40, 2))
+    model = ab.fit(x, np.sin(3 * x[:, 0] + x[:, 1]), GaussianKernels(40), method="frozen")
+    at = rng.uniform(size=(100, 2))
+    assert np.abs(model(at) - np.sin(3 * at[:, 0] + at[:, 1])).max() < 1e-3
+
+
+def test_replicates_tell_the_noise_and_what_a_line_misses():
+    x = np.repeat(np.linspace(0, 1, 6), 5)[:, None]
+    noise = 0.1 * normal(30)
+    told = ab.fit(x, 3 * x[:, 0] + noise).notes
+    bent = ab.fit(x, 3 * np.abs(x[:, 0] - 0.5) + noise, Polynomial(1), method="frozen").notes
+    pure = np.sqrt(sum(np.var(noise[k : k + 5]) * 5 for k in range(0, 30, 5)) / 24)
+    assert any(f"by {pure:.2g} (standard" in note and "no more than noise" in note for note in told)
+    assert any("misses more than that noise" in note for note in bent)
+
+
+def test_the_lack_of_fit_of_a_constant_is_the_analysis_of_variance():
+    from scipy.stats import f_oneway
+
+    y = normal(30).reshape(6, 5) + 0.3 * np.arange(6)[:, None]
+    x = np.repeat(np.arange(6.0), 5)[:, None]
+    note = next(
+        n for n in ab.fit(x, y.ravel(), Polynomial(0), method="frozen").notes if "F(5, 24)" in n
+    )
+    found = f_oneway(*y)
+    assert f"F(5, 24) = {found.statistic:.2g}, p = {found.pvalue:.1g}" in note
+
+
+def test_single_rows_left_out_of_two_places_are_as_many_as_they_are():
+    x = np.repeat([0.0, 1.0], 100)
+    y = 3 + 4 * x + 0.1 * normal(200)
+    error = ab.fit(x[:, None], y).validation_error
+    assert 0.1 / np.std(y) < error < 1.2 * 0.1 / np.std(y)
