@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy.spatial.distance import cdist
 
 from .._runtime.notation import BoxBounds, Functions, PointsX, PointX, RandomKey
 from .base import AbstractBasis, in_model_files, require_positive
@@ -93,6 +94,14 @@ class Polynomial(AbstractBasis):
         higher = beyond_affine(len(x), self.degree, self.index_set)
         return jnp.concatenate([products(t, higher), one, t])
 
+    def values(self, x: np.ndarray, parameters: BoxParams) -> np.ndarray:
+        """Evaluate the P functions at N points, in NumPy."""
+        t, one = parameters(x), np.ones((len(x), 1))
+        if self.degree == 0:
+            return one
+        higher = beyond_affine(x.shape[1], self.degree, self.index_set)
+        return np.concatenate([products(t, higher), one, t], axis=1)
+
 
 class SplineParams(NamedTuple):
     """Knots (D, K), and the lengths (D,) that distances from them are taken in."""
@@ -149,6 +158,12 @@ class AdditiveSplines(AbstractBasis):
         """Evaluate the P functions at one point."""
         away = (x[:, None] - parameters.knots) / parameters.length[:, None]
         return jnp.concatenate([(jnp.abs(away) * away**2).ravel(), jnp.ones((1,), x.dtype), x])
+
+    def values(self, x: np.ndarray, parameters: SplineParams) -> np.ndarray:
+        """Evaluate the P functions at N points, in NumPy."""
+        away = (x[:, :, None] - parameters.knots) / parameters.length[:, None]
+        cubes = (np.abs(away) * away**2).reshape(len(x), -1)
+        return np.concatenate([cubes, np.ones((len(x), 1)), x], axis=1)
 
 
 class KernelParams(NamedTuple):
@@ -220,3 +235,11 @@ class GaussianKernels(AbstractBasis):
         second = products(t, beyond_affine(len(x), 2))
         mixed = jnp.exp(-0.5 * square) @ parameters.mixing
         return jnp.concatenate([mixed, parameters.quadratic * second, one, t])
+
+    def values(self, x: np.ndarray, parameters: KernelParams) -> np.ndarray:
+        """Evaluate the P functions at N points, in NumPy."""
+        square = cdist(x * parameters.slopes, parameters.centers * parameters.slopes, "sqeuclidean")
+        t, one = parameters.box(x), np.ones((len(x), 1))
+        second = products(t, beyond_affine(x.shape[1], 2))
+        mixed = np.exp(-0.5 * square) @ parameters.mixing
+        return np.concatenate([mixed, parameters.quadratic * second, one, t], axis=1)

@@ -12,16 +12,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from .. import rows
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
-from ..geometry.boxes import Points, padded
+from ..geometry.boxes import Points
 from ..models.record import Asked, Ridge
-from ..operators import Identity
 from ..train import AbstractTrainer
 from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
 from .search import AbstractTask, Candidate, Search
@@ -65,15 +63,10 @@ def _placed(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Parame
     return basis.placed(parameters, jnp.asarray(x))
 
 
-@quickly(once=True)
-def _design(basis: AbstractBasis, parameters: Parameters, x: AnyArray) -> Array:
-    return rows.evaluate(Identity(), basis, parameters, jnp.asarray(x))
-
-
 def design(basis: AbstractBasis, parameters: Parameters, z: np.ndarray) -> np.ndarray:
     """Return the functions at points, (N, P)."""
-    at = padded(z, np.ones(len(z))).x
-    return np.asarray(_design(basis, parameters, at))[: len(z)]
+    with np.errstate(all="ignore"):  # far away exponentials overflow, to what they tend to
+        return basis.values(z, jax.tree.map(np.asarray, parameters))
 
 
 class DataTask(AbstractTask[Candidate]):
@@ -124,8 +117,13 @@ class DataTask(AbstractTask[Candidate]):
         return 0.0
 
     def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """Return candidates, best first; of like errors, one that stays near between the rows."""
-        own = super().ranked(found)
+        """Return candidates, best first; of like errors, one that stays near between the rows.
+
+        Errors of the same three digits are equal: what was tried first is the simpler.
+        """
+        own = sorted(
+            found, key=lambda c: (-c.mean_of, *(float(f"{error:.3g}") for error in c.errors))
+        )
         best = next((one for one in own if self._stays(one)), None)
         if best is None or best.error > max(ALIKE * own[0].error, self._small):
             return own
