@@ -26,6 +26,9 @@ from ..selection.search import Candidate, Search
 from .starts import STARTS, SegmentationOptions
 from .strategy import POUNetStrategy, POUNetTask
 
+#: Distinct rows from which some are held out: of fewer, pieces need all.
+FEWEST_TO_SPLIT = 100
+
 
 @holding_out(judge, refit)
 def fit_pounet(
@@ -132,6 +135,7 @@ def fit_pounet(
         validation,
         random_state,
         split_by_default=True,
+        fewest_to_split=FEWEST_TO_SPLIT,
         groups=groups,
     )
     _check(wanted, partition, data)

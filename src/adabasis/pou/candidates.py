@@ -31,8 +31,9 @@ EXACT = 1e-10
 #: Share of the error beside borders that the error of the segments may be, if borders decide; and
 #: factor within which such segmentations have borders that are as good.
 HIDDEN, WITHIN = 0.01, 2.0
-#: Rows below which a number of segments is not chosen: there is one.
-FEWEST_ROWS = 40
+#: Rows below which a number of segments is not chosen: there is one. In an interval a segment has
+#: few ends, and a criterion for each number of segments.
+FEWEST_ROWS, FEWEST_ALONG = 40, 8
 #: Points around one that has no label yet, whose segments are offered to it.
 NEARBY = 8
 #: Points, values and weights that are not fitted.
@@ -180,7 +181,7 @@ def _labels(fits: LocalFits, start: str, options: SegmentationOptions) -> Iterat
     counts = [1]
     if options.count is not None:
         counts = [min(options.count, most)]
-    elif n_rows >= FEWEST_ROWS:
+    elif n_rows >= (FEWEST_ALONG if n_inputs == 1 else FEWEST_ROWS):
         compared = range(1, MOST_INTERVALS + 1) if n_inputs == 1 else COUNTS
         counts = [count for count in compared if count <= most]
     path = {1: np.zeros(n_rows, dtype=int)}

@@ -32,7 +32,7 @@ from scipy.spatial import cKDTree
 from ..basis.pou.polynomial import dimension
 from .segmentation import LocalFits, compact, picked
 
-DEGREES = {1: (1, 2, 3, 5), 2: (1, 2, 4, 6, 8), 3: (1, 2, 3, 4, 6)}
+DEGREES = {1: (0, 1, 2, 3, 5), 2: (1, 2, 4, 6, 8), 3: (1, 2, 3, 4, 6)}
 #: Degrees compared in more inputs than those listed.
 HIGH = (1, 2, 3)
 MOST_POLYNOMIALS = 400
@@ -67,11 +67,11 @@ class SegmentationOptions:
         return time.perf_counter() > self.deadline
 
     def degrees(self, n_rows: int, n_inputs: int) -> list[int]:
-        """Return the degrees to compare: with four rows a polynomial, at least."""
+        """Return the degrees to compare: four rows a polynomial, constants and lines apart."""
         if self.degree is not None:
             return [self.degree]
         sizes = {m: dimension(n_inputs, m, self.index_set) for m in DEGREES.get(n_inputs, HIGH)}
-        most = min(MOST_POLYNOMIALS, n_rows // 4)
+        most = min(MOST_POLYNOMIALS, max(n_rows // 4, min(n_rows, n_inputs + 1)))
         return [m for m, size in sizes.items() if size <= most] or [0]
 
     def start_for(self, n_inputs: int) -> str:

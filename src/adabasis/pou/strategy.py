@@ -263,8 +263,10 @@ class POUNetStrategy(RegressionStrategy):
         for basis, parameters in self._variants(segmentation):
             candidate = self._trained(basis, parameters, ridge, f", from {segmentation.start}")
             if self.fold is None:
-                error = task.frozen(basis, candidate.parameters).loo_error
-                candidate = dataclasses.replace(candidate, loo_error=error)
+                own = task.frozen(basis, candidate.parameters)
+                candidate = dataclasses.replace(
+                    candidate, loo_error=own.loo_error, unseen=own.unseen
+                )
             search.add(candidate)
             if search.late():
                 return True

@@ -62,6 +62,7 @@ class Prepared:
         standardize: bool = True,
         map_outputs: bool = True,
         groups: Any = None,
+        fewest_to_split: int = FEWEST_PLACES_TO_SPLIT,
     ) -> None:
         self.call = call
         x, values, weight = checked_data(call, X, y, sample_weight)
@@ -69,7 +70,8 @@ class Prepared:
         self.n_rows = int(np.count_nonzero(weight))
         self.x, self.y, self.weight, scatter, at = merged(x, values, weight)
         self.at, self.grouped = at, given_groups is not None
-        self.flat, self.seed, self.split_by_default = np.ndim(y) == 1, seed, split_by_default
+        self.flat, self.seed = np.ndim(y) == 1, seed
+        self.split_by_default = split_by_default and len(self.x) >= fewest_to_split
         given = rows.ArraySource(self.x, self.y, self.weight).statistics()
         self.box = given.box
         n_inputs, n_outputs = self.x.shape[1], self.y.shape[1]
@@ -118,9 +120,8 @@ class Prepared:
         group = self.places.group
         n_groups = int(group.max()) + 1
         if validation == "auto":
-            splits = self.split_by_default and len(self.x) >= FEWEST_PLACES_TO_SPLIT
             share = min(max(HELD_OUT, FEWEST_HELD_OUT / len(self.x)), 2 * HELD_OUT)
-            validation = share if splits else None
+            validation = share if self.split_by_default else None
         if validation is None or n_groups < 2:
             return []
         if isinstance(validation, str) or not 0 < validation < 1:
