@@ -175,7 +175,7 @@ class Experiment:
         return Problem(self.group, self.name, x, y, x_unseen, clean, float(clean.std()))
 
     def _unseen(self, rng: np.random.Generator) -> np.ndarray:
-        points = rng.uniform(-self.limit, self.limit, (400 * UNSEEN, self.design.shape[1]))
+        points = rng.uniform(-self.limit, self.limit, (20 * UNSEEN, self.design.shape[1]))
         return points[np.linalg.norm(points, axis=1) <= self.radius][:UNSEEN]
 
 
@@ -328,17 +328,20 @@ def compare_all(
     problems = [experiment.problem(seed + i) for i, experiment in enumerate(experiments)]
     if settings.quick:
         problems = problems[::15]
-    found: dict[tuple[str, int], dict[str, float]] = {}
+    measured: dict[str, Measurement] = {}
+    ratios, seconds = [], dict.fromkeys((OURS.name, *(peer.name for peer in PEERS)), 0.0)
     for m in compare(problems, [OURS, *PEERS], settings):
-        found.setdefault((m.problem, m.repeat), {})[m.method] = m.error
+        measured[m.method] = m
+        seconds[m.method] += m.cpu_seconds
         yield m
-    ratios = []
-    for (name, _), errors in found.items():
-        ratios.append(ratio(errors))
-        others = ", ".join(f"{peer.name} {errors[peer.name]:.2g}" for peer in PEERS)
-        settings.note(f"{name}: {errors[OURS.name]:.2g} ({others}): {ratios[-1]:.2f}")
+        if m.method == PEERS[-1].name:  # interleaved: this problem is done
+            errors = {name: found.error for name, found in measured.items()}
+            ratios.append(ratio(errors))
+            others = ", ".join(f"{peer.name} {errors[peer.name]:.2g}" for peer in PEERS)
+            settings.note(f"{m.problem}: {errors[OURS.name]:.2g} ({others}): {ratios[-1]:.2f}")
     for line in summary(ratios):
         settings.note(line)
+    settings.note("CPU s: " + ", ".join(f"{name} {cpu:.1f}" for name, cpu in seconds.items()))
 
 
 def ratio(errors: dict[str, float]) -> float:
