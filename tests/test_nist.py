@@ -79,10 +79,11 @@ def test_a_default_fit_claims_no_more_error_than_the_certified_model(name):
 @pytest.mark.parametrize("name", WITH_INTERCEPT)
 def test_default_fits_without_each_row_err_no_more_than_the_certified_model(name):
     certified = SETS[name]
-    errors = []
-    for row in range(len(certified.y)):
-        kept = np.arange(len(certified.y)) != row
+    n, errors = len(certified.y), []
+    rows = np.arange(0, n, -(-n // 40))  # of many, some
+    for row in rows:
+        kept = np.arange(n) != row
         model = ab.fit(certified.X[kept], certified.y[kept])
         errors.append(model(certified.X[[row]])[0] - certified.y[row])
     error = max(relative(certified, errors), EQUAL)
-    assert error <= 1.1 * max(relative(certified, certified.left_out), EQUAL)
+    assert error <= 1.1 * max(relative(certified, certified.left_out[rows]), EQUAL)
