@@ -1,9 +1,10 @@
 """The cases; importing this package registers them."""
 
-from . import classes, directions, pde, pieces, sine, steam, step_ratio, tables, training
+from . import classes, designs, directions, pde, pieces, sine, steam, step_ratio, tables, training
 
 __all__ = [
     "classes",
+    "designs",
     "directions",
     "pde",
     "pieces",

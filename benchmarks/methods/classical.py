@@ -11,11 +11,11 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from ..fitting import Method, Outcome, Problem
 
@@ -49,6 +49,20 @@ def _gaussian_process(
     )
 
 
+def _restarted_process(problem: Problem, seed: int) -> GaussianProcessRegressor:
+    lengths = RBF(np.full(problem.x.shape[1], 3.0), (1e-2, 1e3))  # long ones: planes and parabolas
+    kernel = ConstantKernel(10.0, (1e-3, 1e6)) * lengths + WhiteKernel(1e-3, (1e-12, 1e1))
+    return GaussianProcessRegressor(
+        kernel, normalize_y=True, n_restarts_optimizer=20, random_state=seed
+    )
+
+
+def _quadratic_ridge(problem: Problem, seed: int) -> Pipeline:
+    products = PolynomialFeatures(2, include_bias=False)
+    penalties = np.logspace(-12, 4, 49)  # chosen by leave-one-out error
+    return make_pipeline(products, StandardScaler(), RidgeCV(penalties, gcv_mode="svd"))
+
+
 def _lbfgs(problem: Problem, seed: int) -> TransformedTargetRegressor:
     network = MLPRegressor(solver="lbfgs", max_iter=2000, random_state=seed)
     return TransformedTargetRegressor(network, transformer=StandardScaler())
@@ -66,6 +80,8 @@ def _spline(problem: Problem, seed: int) -> Outcome:
 
 
 LINEAR = estimator("linear", lambda problem, seed: LinearRegression())
+SCALED_LINEAR = estimator("linear", lambda problem, seed: LinearRegression(tol=1e-14), scaled=True)
+QUADRATIC_RIDGE = estimator("quadratic ridge", _quadratic_ridge, scaled=True)
 MLP = estimator("MLP as shipped", lambda problem, seed: MLPRegressor(random_state=seed))
 SCALED_MLP = estimator(
     "MLP as shipped", lambda problem, seed: MLPRegressor(random_state=seed), scaled=True
@@ -88,5 +104,6 @@ SHORT_PROCESS = estimator(
     lambda problem, seed: _gaussian_process(problem, noise=True, length=0.1),
     scaled=True,
 )
+RESTARTED_PROCESS = estimator("Gaussian process", _restarted_process, scaled=True)
 CHEBYSHEV = Method(f"Chebyshev degree {CHEBYSHEV_DEGREE}", _chebyshev)
 SPLINE = Method("spline k=5", _spline)
