@@ -29,6 +29,8 @@ LAID_OUT = {
     "lines of old Macs": "# made\ra,b,y\r1,2,3\r2,3,4\r",
     "commas inside semicolons": "a;b;y\n1,0;2,0;3,0\n2,0;3,0;4,0\n",
     "commas in names, too": "a;b;y;c,d\n1,0;2,0;3,0;5\n2,0;3,0;4,0;5\n",
+    "a name in two lines": 'a,b,y,"c\nd"\n1,2,3,4\n2,3,4,5\n',
+    "a quote left open in a comment": '# 5" pipe\na,b,y\n1,2,3\n2,3,4\n',
     "units": "a,b,y\nkW,degC,-\n1,2,3\n2,3,4\n",
 }
 
@@ -82,6 +84,15 @@ def test_a_first_row_that_is_data_is_not_left_out(tmp_path, name):
     source = open_table(tmp_path / "t.csv")
     assert source.read().num_rows == 4
     assert not source.units
+
+
+def test_what_is_left_out_is_told(tmp_path):
+    (tmp_path / "t.csv").write_text("# made\n\na,b\n1,2\n# pause\n3,4\n# end, of, run\n")
+    source = open_table(tmp_path / "t.csv")
+    source.read()
+    assert source.notes == [
+        "Left out: 2 lines above the names.", "Left out: 2 comments between the rows."
+    ]  # fmt: skip
 
 
 def test_units_stand_beside_columns_of_text_and_dates(tmp_path):

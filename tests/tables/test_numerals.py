@@ -16,13 +16,12 @@ WRITTEN = {
     "lakhs": (["12,34,567", "1,050"], ".", [1234567, 1050]),
     "spaces": (["1 050", "1\u00a0234\u202f567", "12 345.5"], None, [1050, 1234567, 12345.5]),
     "apostrophes": (["1'050", "1’050.5"], None, [1050, 1050.5]),
-    "underscores": (["1_050"], None, [1050]),
     "Fortran": (["1.0D+03", "2.5d-1", "1,050.5D0"], ".", [1000, 0.25, 1050.5]),
     "a minus of typesetters": (["\u22121.5", "1e\u22122", "x"], ".", [-1.5, 0.01, None]),
     "no groups of three": (["1,05", "1,0505", "10 50", "1050,000"], ".", [None] * 4),
     "a point where commas are": (["1.5", "1.0505", "0.5"], ",", [None] * 3),
     "a comma of unknown meaning": (["1,050", "1,5", "2.5"], None, [None, None, 2.5]),
-    "words": (["-", "n.d.", "<0.1", "(5)", "1.5 m", "1.5.2"], ".", [None] * 6),
+    "words": (["-", "n.d.", "<0.1", "(5)", "1.5 m", "1.5.2", "1_050"], ".", [None] * 7),
     "none finite": (["inf", "-Infinity", "x"], ".", [np.inf, -np.inf, None]),
 }
 
@@ -93,11 +92,21 @@ def test_two_decimal_signs_in_one_table_are_a_question(tmp_path):
 
 
 def test_a_mixture_proves_thousands_only_where_no_decimals_give_it(tmp_path):
-    """950 beside 1,050: the 0 would not have been written. 9 beside 1,055 or 1050: it may be."""
-    assert read(tmp_path, "a;y\n9;1\n1,050;2\n")[1].column("a").to_pylist() == [9, 1050]
-    for text in ("a;y\n9;1\n1,055;2\n", "a;y\n9;1\n1,050;2\n1050;3\n"):
+    """950 beside 1,050: the 0 would not have been written. Beside 1,055, 9, 0 or 1050 it may be."""
+    assert read(tmp_path, "a;y\n950;1\n1,050;2\n")[1].column("a").to_pylist() == [950, 1050]
+    for entries in (
+        "950;1\n1,055;2\n",
+        "9;1\n1,050;2\n",
+        "000;1\n1,050;2\n",
+        "950;1\n1050;2\n\u22121,050;3\n",
+    ):
         with pytest.raises(BadInput, match="Nothing in the table tells"):
-            read(tmp_path, text)
+            read(tmp_path, f"a;y\n{entries}")
+
+
+def test_a_column_beside_it_answers_for_points_that_may_separate_thousands(tmp_path):
+    text = "a;b;y\n950;0.5;1\n1.050;2;2\n"
+    assert read(tmp_path, text)[1].column("a").to_pylist() == [950, 1.05]
 
 
 def test_names_dates_and_addresses_ask_nothing(tmp_path):
@@ -126,6 +135,12 @@ def test_many_strays_are_numbers_still_if_they_mark_what_is_missing(tmp_path):
     rows = [f"{'n.d.' if i % 3 == 0 else i % 4}" for i in range(40)]
     _, table = read(tmp_path, "a,y\n" + "".join(f"{e},1\n" for e in rows))
     assert told(table) == {"a": "14 of 40 entries are no numbers ('n.d.'), the first in row 1"}
+
+
+def test_few_strays_among_recurring_numbers_are_no_codes_nor_are_many_in_few_rows(tmp_path):
+    for entries in ([*"123" * 19, *"AAA"], [*"12345", "A"]):
+        _, table = read(tmp_path, "a,y\n" + "".join(f"{e},1\n" for e in entries))
+        assert list(told(table)) == ["a"]
 
 
 def test_recurring_codes_stay_text(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import dataclasses
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from .numerals import MISSING, is_mark, is_number
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 LINES = 100
 """Lines of the sample that are looked at."""
+MOST_QUOTED = 20
+"""Lines that one quoted field may have: a quote left open is taken for a letter beyond them."""
 MOST_UNITS = 3
 """Rows below the names that may hold units and descriptions."""
 _COMMENT = re.compile(r'\s*"?(#|%|//|!)+')
@@ -70,8 +73,8 @@ def detect(sample: bytes, name: str) -> Dialect:
         If they are not text, or no delimiter divides them into columns.
     """
     text, encoding = _decoded(sample, name)
-    lines = _LINE.split(text)
-    rows = [i for i, line in enumerate(lines) if line.strip() and not _COMMENT.match(line)]
+    lines = _lines(text)
+    rows = [i for i, line in lines.items() if not _COMMENT.match(line)]
     stated = _STATED.fullmatch(lines[rows[0]].strip()) if rows else None
     rows = rows[bool(stated) :][:LINES]
     if not rows:
@@ -79,26 +82,40 @@ def detect(sample: bytes, name: str) -> Dialect:
     try:
         delimiter = stated[1] if stated else _delimiter([lines[i] for i in rows], name)
         if delimiter not in DELIMITERS:
-            raise BadInput(
-                f"{name} states the delimiter {delimiter!r}: expected one of {_known()}."
-            )
+            raise BadInput(f"{name} states the delimiter {delimiter!r}: expected {_known()}.")
         return _laid_out(lines, rows, delimiter, encoding)
     except csv.Error as error:
         raise BadInput(f"{name} is no table of text: {error}.") from error
 
 
-def _laid_out(lines: Sequence[str], rows: Sequence[int], delimiter: str, encoding: str) -> Dialect:
+def _lines(text: str) -> dict[int, str]:
+    """Return the lines that are not empty by their index; one whose quotes are open goes on."""
+    found: dict[int, str] = {}
+    begun = None
+    for i, line in enumerate(_LINE.split(text)):
+        if begun is not None:
+            found[begun] += f"\n{line}"
+        elif line.strip():
+            found[i] = line
+        at = i if begun is None else begun
+        if at in found and not _COMMENT.match(found[at]):
+            quoted = found[at].count('"') % 2 == 1 and i - at < MOST_QUOTED
+            begun = at if quoted else None
+    return found
+
+
+def _laid_out(
+    lines: Mapping[int, str], rows: Sequence[int], delimiter: str, encoding: str
+) -> Dialect:
     fields = {i: fields_of(lines[i], delimiter) for i in rows}
     columns = _usual(fields.values())
     first = next(i for i in rows if 2 * len(fields[i]) > columns)  # shorter ones are titles
-    above = [i for i in range(first) if lines[i].strip()]
-    mark = _COMMENT.match(lines[above[-1]]) if above else None
+    above = [line for i, line in lines.items() if i < first]
+    mark = _COMMENT.match(above[-1]) if above else None
     names = []
     if mark and any(map(is_number, fields[first])):
-        names = _names_in(lines[above[-1]][mark.end() :], mark[1], columns, delimiter)
-    body = [
-        fields_of(line, delimiter) for line in lines[first + (not names) :][:LINES] if line.strip()
-    ]
+        names = _names_in(above[-1][mark.end() :], mark[1], columns, delimiter)
+    body = [fields_of(line, delimiter) for i, line in lines.items() if i > first][:LINES]
     body = [row for row in body if len(row) == columns]
     units, below = ({}, 0) if names else units_of([n.strip() for n in fields[first]], body)
     comment = mark[1] if mark else "#"
@@ -109,7 +126,7 @@ def fields_of(line: str, delimiter: str) -> list[str]:
     """Divide a line into fields; several spaces are one delimiter."""
     if delimiter == " ":
         line = " ".join(line.split())
-    return next(csv.reader([line], delimiter=delimiter), [])
+    return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
 
 
 def _usual(rows: Iterable[Sequence[str]]) -> int:

@@ -14,6 +14,7 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+from .._runtime.errors import counted
 from .dialect import Dialect
 from .numerals import MISSING
 from .source import BATCH_ROWS, AbstractSource
@@ -26,10 +27,12 @@ class CsvSource(AbstractSource):
     text_is_meant = False
 
     def __init__(self, path: Path, dialect: Dialect) -> None:
-        self.dialect = dialect
+        self.dialect, self._comments = dialect, 0
         super().__init__(path)
-        self.units = dialect.units
-        self._points_may_group = dialect.delimiter != ","
+        self.units, self._points_may_group = dialect.units, dialect.delimiter != ","
+        above = dialect.above - bool(dialect.names)
+        if above:
+            self.notes.append(f"Left out: {counted(above, 'line')} above the names.")
 
     def __str__(self) -> str:
         words = f"{self.kind}, {self.dialect}"
@@ -57,7 +60,10 @@ class CsvSource(AbstractSource):
 
     def _invalid(self, row: Any) -> str:
         """Leave comments out; a row with too few or too many fields is an error."""
-        return "skip" if row.text.lstrip().startswith(self.dialect.comment) else "error"
+        if not row.text.lstrip().startswith(self.dialect.comment):
+            return "error"
+        self._comments += 1
+        return "skip"
 
     def _file(self) -> Any:
         spaced = self.dialect.delimiter == " "
@@ -68,7 +74,11 @@ class CsvSource(AbstractSource):
             return list(reader.schema.names)
 
     def _read(self) -> pa.Table:
-        return pa.csv.read_csv(self._file(), **self._options())
+        self._comments = 0
+        table = pa.csv.read_csv(self._file(), **self._options())
+        if self._comments:
+            self.notes.append(f"Left out: {counted(self._comments, 'comment')} between the rows.")
+        return table
 
     def _batches(
         self, columns: list[str], types: Mapping[str, pa.DataType]
@@ -87,14 +97,12 @@ class CsvSource(AbstractSource):
             for name, column in zip(self.names, table.columns, strict=True)
             if pa.types.is_floating(column.type)
         }
-        commas = any(
+        doubt = any(
             pc.any(pc.match_substring(entries, ",")).as_py() for entries in written.values()
         )
-        if decimal == "," or commas:
-            return list(floats)
         if decimal is None and self._points_may_group:
-            return [name for name, column in floats.items() if _may_be_thousands(column)]
-        return []
+            doubt |= any(map(_may_be_thousands, floats.values()))
+        return list(floats) if doubt or decimal == "," else []
 
 
 def _may_be_thousands(column: pa.ChunkedArray) -> bool:

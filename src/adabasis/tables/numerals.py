@@ -17,7 +17,7 @@ from .._runtime.errors import BadInput, counted, listed
 SIGNS = {".": "point", ",": "comma"}
 MISSING = (*pyarrow.csv.ConvertOptions().null_values, "?", "NAN", "<NA>")
 """Entries of text that stand for a missing one."""
-_NEUTRAL = "[ \u00a0\u2009\u202f'’_]"
+_NEUTRAL = "[ \u00a0\u2009\u202f'’]"
 """Between digits these can only separate thousands."""
 _MINUS = "\u2212"
 _SIGN = f"[+{_MINUS}-]?"
@@ -96,7 +96,7 @@ def to_numbers(entries: pa.Array, decimal: str | None) -> pa.Array:
     decimal : {".", ",", None}
         The decimal sign; the other sign then separates thousands, in groups of three digits. With
         ``None`` the sign is not known: a point is read as one, a comma makes an entry no number.
-        Spaces, apostrophes and underscores between groups of three always separate thousands.
+        Spaces and apostrophes between groups of three always separate thousands.
         Exponents may be those of Fortran (1.0D+03).
 
     Examples
@@ -121,15 +121,19 @@ def _other(sign: str) -> str:
     return "," if sign == "." else "."
 
 
-def _numeral(decimal: str | None) -> str:
-    """Return a pattern of unsigned numbers that have this decimal sign."""
-    d = decimal or "."
-    groups, even = _NEUTRAL, ""
+def _grouped(decimal: str | None) -> str:
+    """Return a pattern of unsigned numbers whose thousands are separated."""
+    d, groups, even = decimal or ".", _NEUTRAL, ""
     if decimal is not None:
         g = f"[{_other(decimal)}]"
         groups, even = f"({_NEUTRAL}|{g})", rf"|\d{{1,2}}({g}\d\d)+{g}\d{{3}}"  # lakh: 12,34,567
-    thousands = rf"\d{{1,3}}({groups}\d{{3}})+{even}"
-    return rf"\d+[{d}]?\d*|[{d}]\d+|({thousands})([{d}]\d*)?"
+    return rf"(\d{{1,3}}({groups}\d{{3}})+{even})([{d}]\d*)?"
+
+
+def _numeral(decimal: str | None) -> str:
+    """Return a pattern of unsigned numbers that have this decimal sign."""
+    d = decimal or "."
+    return rf"\d+[{d}]?\d*|[{d}]\d+|{_grouped(decimal)}"
 
 
 _EITHER = f"{_SIGN}({'|'.join(map(_numeral, SIGNS))}){_POWER}"
@@ -193,9 +197,10 @@ def decimal_of(
     An entry proves that the comma is the decimal sign if it follows no group of three digits
     (1,5 and 0,125 and 1250,500), or if points or spaces separate thousands before it (1.050,5). It
     proves that the comma separates thousands if there are two (1,234,567) or a point follows
-    (1,234.5). A column proves that, too, if whole numbers below 1000 stand beside numbers with a
-    comma that end in 0 (950 and 1,050): no way of writing decimals gives both. The same holds with
-    points and commas exchanged. One column proves it for all.
+    (1,234.5). The same holds with points and commas exchanged. A column proves that the comma
+    separates thousands, too, if whole numbers of three digits stand beside numbers with a comma
+    that end in 0 (950 and 1,050): who writes decimals writes them all, or leaves out the 0. One
+    column proves it for all.
 
     Parameters
     ----------
@@ -225,16 +230,17 @@ def decimal_of(
     for sign, proof in proofs.items():
         if proof:
             return sign
-    mixed = [name for name, entries in columns.items() if _mixed(entries, ",")]
-    if mixed or otherwise is not None:
-        return "." if mixed else otherwise
-    signs = (",", ".") if points else (",",)
-    for sign in signs:
-        # A point is a decimal point unless something speaks for thousands.
-        some = columns if sign == "," else {n: e for n, e in columns.items() if _mixed(e, sign)}
+    if otherwise is not None:
+        return otherwise
+    if any(_mixed(entries, ",", r"[1-9]\d\d") for entries in columns.values()):
+        return "."
+    # A point is a decimal point unless something speaks for thousands.
+    pointed = {n: e for n, e in columns.items() if points and _mixed(e, ".", r"[1-9]\d{0,2}")}
+    for sign, some in ((",", columns), (".", pointed)):
         doubtful = _first(some, rf"^{_SIGN}[1-9]\d{{0,2}}[{sign}]\d{{3}}$")
         if doubtful:
-            whole, broken = (float(doubtful.entry.replace(sign, by)) for by in ("", "."))
+            entry = pa.array([doubtful.entry])
+            whole, broken = (to_numbers(entry, d)[0].as_py() for d in (_other(sign), sign))
             raise BadInput(
                 f"{where}: is {doubtful} {whole:g} or {broken:g}? Nothing in the table tells. Say "
                 f"--decimal {SIGNS[_other(sign)]} if it is {whole:g}, --decimal {SIGNS[sign]} if "
@@ -272,30 +278,24 @@ def _proof(decimal: str) -> str:
     return rf"^{_SIGN}(({no_group}|{grouped}|{many}){_POWER}|{power})$"
 
 
-def _mixed(entries: pa.Array, sign: str) -> bool:
-    """Say whether numbers like 950 and 1,050 stand side by side, and none like 1050 or 0,950."""
+def _mixed(entries: pa.Array, sign: str, whole: str) -> bool:
+    """Say whether whole numbers and numbers like 1,050 stand side by side, but none like 1050."""
 
     def some(pattern: str) -> bool:
         found = pc.match_substring_regex(entries, f"^{_SIGN}{pattern}$")
         return bool(pc.any(found).as_py())
 
     entries = pc.utf8_trim_whitespace(entries)
-    return some(rf"[1-9]\d{{0,2}}[{sign}]\d\d0") and some(r"\d{1,3}") and not some(r"\d{4,}")
+    return some(rf"[1-9]\d{{0,2}}[{sign}]\d\d0") and some(whole) and not some(r"\d{4,}")
 
 
 def told_thousands(columns: Mapping[str, pa.Array], decimal: str | None) -> str | None:
-    """Say which entries were read with thousands separators, and as what."""
-    group = f"[{_other(decimal)}]|{_NEUTRAL}" if decimal else _NEUTRAL
-    names = [
-        name for name, entries in columns.items() if _first({name: entries}, rf"\d({group})\d")
-    ]
-    if not names:
+    """Say which entries have thousands separators, and as what the first is read."""
+    pattern = f"^{_SIGN}({_grouped(decimal)}){_POWER}$"
+    places = [_first({name: entries}, pattern) for name, entries in columns.items()]
+    found = [place for place in places if place is not None]
+    if not found:
         return None
-    place = _first({names[0]: columns[names[0]]}, rf"^{_SIGN}\d{{1,3}}({group})\d{{2,3}}")
-    if place is None:
-        return None
-    value = to_numbers(pa.array([place.entry]), decimal)[0].as_py()
-    if value is None:
-        return None
-    more = f", likewise in {counted(len(names) - 1, 'other column')}" if len(names) > 1 else ""
-    return f"Thousands separators: {place} is read as {value:.12g}{more}."
+    value = to_numbers(pa.array([found[0].entry]), decimal)[0].as_py()
+    more = f", likewise in {counted(len(found) - 1, 'other column')}" if found[1:] else ""
+    return f"Thousands separators: {found[0]} is read as {value:.12g}{more}."

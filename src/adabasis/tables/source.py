@@ -99,8 +99,7 @@ class AbstractSource(abc.ABC):
             table = self._read().rename_columns(self.names)
             written = self._written(table, decimal, untouched)
         self.decimal = decimal or decimal_of(written, self.title, points=self._points_may_group)
-        thousands = told_thousands(written, self.decimal)
-        self.notes += [thousands] if thousands else []
+        self._tell(written)
         read = []
         for name, entries in written.items():
             numbers = to_numbers(entries, self.decimal)
@@ -121,14 +120,17 @@ class AbstractSource(abc.ABC):
         BadInput
             If none of them tells.
         """
-        self.decimal = asked
-        if asked is None:
-            with self._translated():
-                batch = next(self._batches(list(self._raw.values()), {}), None)
-                table = None if batch is None else pa.Table.from_batches([batch])
-                written = {} if table is None else self._written(table, stored, (), head=True)
-            points = self._points_may_group
-            self.decimal = decimal_of(written, self.title, points=points, otherwise=stored)
+        with self._translated():
+            batch = next(self._batches(list(self._raw.values()), {}), None)
+            table = None if batch is None else pa.Table.from_batches([batch])
+            written = {} if table is None else self._written(table, asked or stored, (), head=True)
+        points = self._points_may_group
+        self.decimal = asked or decimal_of(written, self.title, points=points, otherwise=stored)
+        self._tell(written)
+
+    def _tell(self, written: Mapping[str, pa.Array]) -> None:
+        thousands = told_thousands(written, self.decimal)
+        self.notes += [thousands] if thousands else []
 
     def batches(
         self, columns: Sequence[str], types: Mapping[str, pa.DataType]
