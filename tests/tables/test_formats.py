@@ -15,6 +15,7 @@ import pytest
 from adabasis._runtime.errors import BadInput
 from adabasis.tables import open_table
 from adabasis.tables.numerals import Strays
+from adabasis.tables.records import column_of
 
 ROWS = {"a": [1, 2, 3], "b": [0.5, None, 2.5], "y": [1.5, 2.5, 3.5]}
 DAYS = [datetime.datetime(2020, 1, day) for day in (1, 2, 3)]
@@ -31,6 +32,29 @@ def streamed(source, names):
     """The columns as predictions get them: as numbers, batch by batch."""
     batches = list(source.batches(names, dict.fromkeys(names, pa.float64())))
     return {n: [v for b in batches for v in b.column(n).to_pylist()] for n in names}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ([1, None, 2], pa.int64(), [1, None, 2]),
+        ([1, 2.5, None], pa.float64(), [1, 2.5, None]),
+        ([1, 2**70], pa.float64(), [1, 2.0**70]),
+        ([None, None], pa.null(), [None, None]),
+        (["", "NA"], pa.null(), [None, None]),
+        ([True, None], pa.bool_(), [True, None]),
+        ([1.5, -0.25, 2.0, "x"], pa.string(), ["15e-1", "-25e-2", "2", "x"]),
+        ([DAYS[0], DAYS[1].date()], pa.timestamp("us"), DAYS[:2]),
+        (["2020-01-01", None, "2020-01-03T00:00"], pa.timestamp("us"), [DAYS[0], None, DAYS[2]]),
+        (["2020-01-01", "soon"], pa.string(), ["2020-01-01", "soon"]),
+        ([DAYS[0], "soon"], pa.string(), ["2020-01-01 00:00:00", "soon"]),
+        ([b"\0", None], pa.binary(), [b"\0", None]),
+    ],
+)
+def test_values_of_one_column_get_the_type_of_all(values, kind, expected):
+    found = column_of(values)
+    assert found.type == kind
+    assert found.to_pylist() == expected
 
 
 # JSON

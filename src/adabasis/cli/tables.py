@@ -150,7 +150,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     provenance = {
         "command": shlex.join(["adabasis", *command]),
         "table": source.title,
-        "table read as": "; ".join([str(source), *source.notes]),
+        "table read as": " ".join([f"{source}.", *source.notes]),
         "table SHA-256": source.sha256(),
         "rows": len(data.x),
         "held out": options.holdout,
