@@ -7,13 +7,14 @@ import sys
 import zipfile
 
 import numpy as np
+import polars
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
 from adabasis._runtime.errors import BadInput
-from adabasis.tables import open_table
+from adabasis.tables import learn, open_table
 from adabasis.tables.numerals import Strays
 from adabasis.tables.records import column_of
 
@@ -61,11 +62,16 @@ def test_values_of_one_column_get_the_type_of_all(values, kind, expected):
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.ndjson", "t.json", "t.txt", "t.csv", "t.data"])
-@pytest.mark.parametrize("whole", [False, True])
-def test_json_is_known_by_its_content(tmp_path, name, whole):
+@pytest.mark.parametrize("form", ["lines", "list", "columns", "columns by row"])
+def test_json_is_known_by_its_content(tmp_path, name, form):
     records = [dict(zip(ROWS, row, strict=True)) for row in zip(*ROWS.values(), strict=True)]
     lines = [json.dumps(record) for record in records]
-    text = json.dumps(records, indent=1) if whole else "\n".join(["", *lines, ""])
+    text = {
+        "lines": "\n".join(["", *lines, ""]),
+        "list": json.dumps(records, indent=1),
+        "columns": json.dumps(ROWS, indent=1),
+        "columns by row": json.dumps({n: dict(enumerate(v)) for n, v in ROWS.items()}),
+    }[form]
     (tmp_path / name).write_text(text)
     source = open_table(tmp_path / name)
     assert source.kind == "JSON lines"
@@ -100,7 +106,8 @@ def test_numbers_dates_and_strays_in_json_text(tmp_path):
         ('{"a": 1}\n{"a": }\n', "line 2: not JSON"),
         ('{"a": 1}\n[1, 2]\n', "line 2: expected an object"),
         ('[{"a": 1}, 2]', "entry 2: expected an object"),
-        ('[{"a": 1},', "the list: not JSON"),
+        ('[{"a": 1},', "line 1: not JSON"),
+        ('{"a": 1,\n"b"}', "line 1: not JSON"),
     ],
 )
 def test_what_is_not_json_is_named_by_its_place(tmp_path, text, words):
@@ -265,6 +272,17 @@ def test_text_in_a_typed_file_becomes_numbers_where_it_is_no_code(tmp_path, kind
     assert streamed(source, ["s"])["s"] == [1.5, None, 1050] * 3
 
 
+def test_categories_of_polars_are_text(tmp_path):
+    """They are dictionaries of string views, for which pyarrow has no kernel of ``take``."""
+    table = polars.DataFrame({"c": ["x", "y", "x"], "y": [1.0, 2.0, 3.0]})
+    table.with_columns(polars.col("c").cast(polars.Categorical)).write_ipc_stream(
+        tmp_path / "t.arrows"
+    )
+    table = open_table(tmp_path / "t.arrows").read()
+    x = learn(table, ["y"], encode=True).x
+    assert x.tolist() == [[1, 0], [0, 1], [1, 0]]
+
+
 # SQLite
 
 
@@ -296,8 +314,6 @@ def test_a_table_a_view_and_a_query_are_read(database):
 
 
 def test_numpy_integers_in_sqlite_are_bytes_and_named(database):
-    from adabasis.tables import learn
-
     table = open_table(f"{database}::other runs").read()
     with pytest.raises(BadInput, match=r"'a' holds bytes.*int\(n\)"):
         learn(table.append_column("z", [[1.0]]), ["z"], drop=["y"])

@@ -35,7 +35,12 @@ def _plain(values: Any) -> Any:
         values = values.combine_chunks()
     if isinstance(values, pa.ChunkedArray):
         values = pa.concat_arrays(values.chunks)
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    if not pa.types.is_dictionary(values.type):
+        return values
+    entries = values.dictionary
+    if pa.types.is_string_view(entries.type):  # as polars writes them: no kernel takes them
+        entries = pc.cast(entries, pa.string())
+    return entries.take(values.indices)
 
 
 def numbers(values: Any) -> np.ndarray:

@@ -94,7 +94,7 @@ def _dated(texts: pa.Array) -> pa.Array:
 
 
 class JsonSource(RecordSource):
-    """JSON: an object in each line, or a list of them. It may be compressed (.gz).
+    """JSON: an object in each line, a list of them, or an object of columns; also compressed (.gz).
 
     The columns are the keys of all objects; those of an object inside are joined by points.
     """
@@ -119,14 +119,30 @@ class JsonSource(RecordSource):
 
     def _values(self) -> Iterator[tuple[str, Any]]:
         with pa.input_stream(self.path) as file, io.BufferedReader(file) as stream:
-            first = next((line for line in stream if line.strip()), b"")
-            if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-                records = self._parsed(first + stream.read(), "the list")
+            lines = ((i, line) for i, line in enumerate(stream, 1) if line.strip())
+            first = next(lines, (1, b""))
+            second = next(lines, None)
+            if second is None or not _is_object(first[1]):
+                rest = b"" if second is None else second[1] + stream.read()
+                records = self._of_document(self._parsed(first[1] + rest, f"line {first[0]}"))
                 yield from ((f"entry {i}", record) for i, record in enumerate(records, 1))
                 return
-            for i, line in enumerate(itertools.chain([first], stream), 1):
-                if line.strip():
-                    yield f"line {i}", self._parsed(line, f"line {i}")
+            for i, line in itertools.chain([first, second], lines):
+                yield f"line {i}", self._parsed(line, f"line {i}")
+
+    def _of_document(self, document: Any) -> Sequence[Any]:
+        """Return the records of a list, or of an object of columns."""
+        if isinstance(document, list):
+            return document
+        columns = list(document.values()) if isinstance(document, dict) else []
+        if all(isinstance(column, dict) for column in columns):
+            keys = dict.fromkeys(key for column in columns for key in column)
+            columns = [[column.get(key) for key in keys] for column in columns]
+        if not columns or any(
+            not isinstance(c, list) or len(c) != len(columns[0]) for c in columns
+        ):
+            return [document]
+        return [dict(zip(document, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def _parsed(self, text: bytes, place: str) -> Any:
         try:
@@ -136,6 +152,12 @@ class JsonSource(RecordSource):
                 f"{self.title}, {place}: not JSON ({error}). Expected one object in each line, or "
                 "a list of objects."
             ) from error
+
+
+def _is_object(line: bytes) -> bool:
+    """Say whether a line is JSON of its own, but no list: the next line then is another."""
+    text = line.removeprefix(b"\xef\xbb\xbf").strip()
+    return text.startswith(b"{") and text.endswith(b"}")
 
 
 def _flat(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
