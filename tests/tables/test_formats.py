@@ -1,12 +1,14 @@
 """Excel, JSON lines, Arrow and SQLite: the numbers of the file, or a word about what is missing."""
 
 import datetime
+import functools
 import json
 import sqlite3
 import sys
 import zipfile
 
 import numpy as np
+import pandas
 import polars
 import pyarrow as pa
 import pyarrow.feather
@@ -346,3 +348,30 @@ def test_only_workbooks_and_databases_have_parts(tmp_path):
         open_table(f"{tmp_path / 't.csv'}::a")
     (tmp_path / "odd::name.csv").write_text("a,y\n1,2\n")
     assert columns(open_table(tmp_path / "odd::name.csv")) == {"a": [1], "y": [2]}
+
+
+KINDS = {
+    "csv": lambda t, path: t.to_csv(path, index=False),
+    "txt": lambda t, path: t.to_csv(path, index=False, sep=" "),
+    "json": lambda t, path: path.write_text(json.dumps(t.to_dict("records"))),
+    "ndjson": lambda t, path: polars.from_pandas(t).write_ndjson(path),
+    "arrows": lambda t, path: stream(path, pa.table(t)),
+    "parquet": lambda t, path: t.to_parquet(path),
+    "db": lambda t, path: t.to_sql("t", sqlite3.connect(path)),
+    "xlsx": lambda t, path: workbook(path, [list(t), *t.to_numpy().tolist()]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_the_same_bits(tmp_path, kind):
+    values = np.random.default_rng(0).normal(size=(50, 2)) * [1e-12, 1e9]
+    table = pandas.DataFrame(values, columns=["a", "y"])
+    KINDS[kind](table, path := tmp_path / f"t.{kind}")
+    source = open_table(path)
+    data = learn(source.read(untouched=["index"]).select(["a", "y"]), ["y"])
+    found = np.stack([data.x[:, 0], data.y[:, 0]], axis=1)
+    # openpyxl writes 16 digits.
+    close = functools.partial(np.testing.assert_allclose, rtol=5e-16 if kind == "xlsx" else 0)
+    close(found, values)
+    again = streamed(source, ["y", "a"])
+    close(np.stack([again["a"], again["y"]], axis=1), values)
