@@ -89,6 +89,12 @@ def test_two_decimal_signs_in_one_table_are_a_question(tmp_path):
     text = "a;y\n1,5;0.5\n2,5;1\n"
     with pytest.raises(BadInput, match=r"'0.5' in column 'y' \(row 1\).*'1,5' in column 'a'"):
         read(tmp_path, text)
+    with pytest.raises(
+        BadInput, match=r"--decimal point, in column 'a' 2 of 2 .* \('1,5', '2,5'\)"
+    ):
+        read(tmp_path, text, ".")
+    _, table = read(tmp_path, text + "3,5;2\n4,5;3\n", ",")
+    assert told(table) == {"y": "1 of 4 entries is no number ('0.5') in row 1"}
 
 
 def test_a_mixture_proves_thousands_only_where_no_decimals_give_it(tmp_path):

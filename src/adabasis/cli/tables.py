@@ -254,6 +254,7 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "targets": list(record.output_names),
         "classes": model.classes.tolist() if isinstance(model, Classifier) else None,
         "verdict": record.verdict,
+        "reading": record.reading,
         "provenance": record.provenance,
     }
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from .._runtime.errors import BadInput, listed
 from .columns import kind_of, texts
 from .numerals import (
+    SIGNS,
     Strays,
     are_codes,
     decimal_of,
@@ -104,6 +105,10 @@ class AbstractSource(abc.ABC):
         for name, entries in written.items():
             numbers = to_numbers(entries, self.decimal)
             strays = Strays.among(entries, numbers)
+            if strays and 2 * strays.count > strays.of and decimal:
+                raise BadInput(
+                    f"{self.title}: with --decimal {SIGNS[decimal]}, in column '{name}' {strays}."
+                )
             if not are_codes(entries, strays, meant=self.text_is_meant):
                 field = _field(name, strays)
                 table = table.set_column(table.column_names.index(name), field, numbers)
