@@ -86,6 +86,11 @@ def test_a_first_row_that_is_data_is_not_left_out(tmp_path, name):
     assert not source.units
 
 
+def test_one_column_of_words_has_no_delimiter(tmp_path):
+    (tmp_path / "t.csv").write_text("digit\nDigit 2\nDigit 7\n0\n")
+    assert open_table(tmp_path / "t.csv").read().column("digit").to_pylist()[0] == "Digit 2"
+
+
 def test_what_is_left_out_is_told(tmp_path):
     (tmp_path / "t.csv").write_text("# made\n\na,b\n1,2\n# pause\n3,4\n# end, of, run\n")
     source = open_table(tmp_path / "t.csv")
@@ -110,6 +115,7 @@ def test_units_stand_beside_columns_of_text_and_dates(tmp_path):
         ("sep=:\na:b\n1:2\n", "states the delimiter ':'"),
         ("a b c\n1 2 3\n4 5\n6 7 8\n", "not every line has 3"),
         ("# made\na,b\n1,2\n3\n", "Row #4"),
+        ("a,b,y\n1,2,3,4\n2,3,4,5\n", "Expected 3 columns, got 4"),
     ],
 )
 def test_what_is_no_table_is_refused_with_its_reason(tmp_path, text, words):

@@ -149,6 +149,16 @@ def test_few_strays_among_recurring_numbers_are_no_codes_nor_are_many_in_few_row
         assert list(told(table)) == ["a"]
 
 
+def test_names_among_numbers_are_text_and_codes_are_if_encoding_is_asked_for(tmp_path):
+    names = [*range(80), *(f"A/5 {i}" for i in range(20))]
+    _, table = read(tmp_path, "a,y\n" + "".join(f"{e},1\n" for e in names))
+    assert table.column("a").type == pa.string()
+    quarters = "a,y\n" + "1,1\n2,2\n3,3\n4,4\n" * 30 + "1OT,5\n"
+    assert list(told(read(tmp_path, quarters)[1])) == ["a"]
+    table = open_table(tmp_path / "t.csv").read(encode=True)
+    assert table.column("a").type == pa.string()
+
+
 def test_recurring_codes_stay_text(tmp_path):
     _, table = read(tmp_path, "a,y\n" + "".join(f"{'123A'[i % 4]},1\n" for i in range(40)))
     assert table.column("a").type == pa.string()

@@ -205,7 +205,7 @@ def _check_columns(source: AbstractSource, options: FitOptions) -> None:
 def _read(source: AbstractSource, options: FitOptions, view: Screen) -> TrainingData:
     with view.working(f"reading {source.title}"):
         data = learn(
-            source.read(SIGNS[options.decimal], options.drop),
+            source.read(SIGNS[options.decimal], options.drop, encode=options.encode),
             options.target,
             weight=options.weight,
             group=options.group,

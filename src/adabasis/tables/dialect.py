@@ -117,7 +117,8 @@ def _laid_out(
         names = _names_in(above[-1][mark.end() :], mark[1], columns, delimiter)
     body = [fields_of(line, delimiter) for i, line in lines.items() if i > first][:LINES]
     body = [row for row in body if len(row) == columns]
-    units, below = ({}, 0) if names else units_of([n.strip() for n in fields[first]], body)
+    named = not names and len(fields[first]) == columns
+    units, below = units_of([n.strip() for n in fields[first]], body) if named else ({}, 0)
     comment = mark[1] if mark else "#"
     return Dialect(delimiter, encoding, first, tuple(names), below, units, comment)
 
@@ -215,9 +216,9 @@ def _delimiter(lines: Sequence[str], name: str) -> str:
         return " "
     if scores[best][0] > 0:
         return best
-    if columns > 1 and share < 1:
+    if columns == len(lines[0].split()) > 1 and share < 1:
         raise BadInput(
             f"{name}: the columns seem to be separated by spaces, but not every line has "
             f"{columns} of them. Write it with another delimiter ({_known()})."
         )
-    return " " if columns > 1 else ","
+    return " " if columns > 1 and share == 1 else ","

@@ -24,6 +24,8 @@ _SIGN = f"[+{_MINUS}-]?"
 _POWER = rf"([eEdD][+{_MINUS}-]?\d+)?"
 _CODES = 3
 """A number that recurs so often on average may be the code of a category."""
+_NAMES = 10
+"""So many different entries among numbers are names, such as A/5 21171 among ticket numbers."""
 _STRAYS = 0.1
 """With up to this share of other entries a column is one of numbers, not of codes."""
 
@@ -156,18 +158,20 @@ def mostly_numbers(entries: pa.Array) -> bool:
     return 2 * found > len(entries)
 
 
-def are_codes(entries: pa.Array, strays: Strays | None, *, meant: bool) -> bool:
-    """Say whether a column of text that holds numbers is rather one of categories.
+def are_codes(entries: pa.Array, strays: Strays | None, *, meant: bool, encode: bool) -> bool:
+    """Say whether a column of text that holds numbers is rather one of categories or names.
 
-    It is where numbers recur, and other entries than marks of a missing one are many: grades like
-    1, 2, 3, A. Text that is ``meant`` to be text is, too, if whole numbers alone recur.
+    It is where numbers recur, and other entries than marks of a missing one are many, or encoding
+    is asked for: grades like 1, 2, 3, A. It is where many other entries are many different ones,
+    too. Text that is ``meant`` to be text is if whole numbers alone recur.
     """
     entries = entries.drop_null()
     recurring = len(entries) >= _CODES * len(pc.unique(entries))
     if strays is None:
         return meant and recurring and pc.all(pc.match_substring_regex(entries, r"^\d+$")).as_py()
     many = strays.count > _STRAYS * strays.of
-    return many and recurring and not all(map(is_mark, strays.entries))
+    named = many and len(strays.entries) >= _NAMES
+    return named or ((many or encode) and recurring and not all(map(is_mark, strays.entries)))
 
 
 _MARKS = {

@@ -367,7 +367,7 @@ def _learn_columns(
         if gap.all():
             problems.append(f"'{name}' has no entries at all: --drop it.")
         elif (strays := Strays.told_by(table.field(name))) is not None and not impute:
-            problems.append(f"'{name}': {strays.advice}.")
+            problems.append(f"'{name}': {strays.advice}. Or --drop it.")
         elif gap.any() and not impute:
             gaps.append(f"'{name}' ({gap.sum()}, the first in row {np.flatnonzero(gap)[0] + 1})")
         categories = _categories(values) if kind == "text" else ()

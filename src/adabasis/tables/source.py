@@ -78,7 +78,9 @@ class AbstractSource(abc.ABC):
         """Return how the table was read, as plain values: another is read the same way."""
         return {"format": str(self), "decimal": self.decimal, "units": dict(self.units)}
 
-    def read(self, decimal: str | None = None, untouched: Collection[str] = ()) -> pa.Table:
+    def read(
+        self, decimal: str | None = None, untouched: Collection[str] = (), *, encode: bool = False
+    ) -> pa.Table:
         """Return the whole table; columns of text that hold numbers become numbers.
 
         Entries among them that are no numbers become missing, and the field of the column tells of
@@ -90,6 +92,8 @@ class AbstractSource(abc.ABC):
             The decimal sign of numbers in text; found from all entries where it is not given.
         untouched : collection of str
             Columns that are not used: they are left as they are, and prove nothing.
+        encode : bool
+            Leave numbers that recur among other entries what they are: categories.
 
         Raises
         ------
@@ -109,7 +113,7 @@ class AbstractSource(abc.ABC):
                 raise BadInput(
                     f"{self.title}: with --decimal {SIGNS[decimal]}, in column '{name}' {strays}."
                 )
-            if not are_codes(entries, strays, meant=self.text_is_meant):
+            if not are_codes(entries, strays, meant=self.text_is_meant, encode=encode):
                 field = _field(name, strays)
                 table = table.set_column(table.column_names.index(name), field, numbers)
                 read.append(name)
