@@ -34,7 +34,8 @@ pde.enlarged pde.certificate pde.solution pde.strategy pde.adapt pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots
-tables.columns tables.targets tables.dialect tables.source tables.prepare tables.write tables
+tables.numerals tables.columns tables.targets tables.dialect tables.source tables.files
+tables.records tables.opening tables.prepare tables.write tables
 report.origin report.joint report.sections report.equations report.classes report.page
 report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant

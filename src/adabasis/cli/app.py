@@ -26,7 +26,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from .._runtime.errors import BadInput
-from .options import AsJson, FitOptions, Flag, SearchOptions
+from .options import AsJson, FitOptions, Flag, SearchOptions, Sign
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,13 +45,14 @@ app = cyclopts.App(
 
 
 @app.command(usage="Usage: adabasis fit TABLE --target COLUMN [OPTIONS]")
-def fit(table: Path, /, *, options: FitOptions = FitOptions()) -> int:  # noqa: B008 (frozen)
+def fit(table: str, /, *, options: FitOptions = FitOptions()) -> int:  # noqa: B008 (frozen)
     """Fit a table, judge the model on rows it has not seen, save it with a report.
 
     Parameters
     ----------
     table
-        CSV, Parquet or Feather; the first line of a CSV names the columns.
+        CSV, JSON lines, Excel (book.xlsx::Sheet), Parquet, Feather, Arrow or SQLite
+        (data.db::table or data.db::query); the first line of a CSV names the columns.
     """
     from . import tables
 
@@ -61,10 +62,11 @@ def fit(table: Path, /, *, options: FitOptions = FitOptions()) -> int:  # noqa: 
 @app.command
 def predict(
     model: Path,
-    table: Path,
+    table: str,
     /,
     *,
     out: Path | None = None,
+    decimal: Sign = None,
     force: Flag = False,
     quiet: Flag = False,
     as_json: AsJson = False,
@@ -76,9 +78,11 @@ def predict(
     model
         A file written by adabasis fit.
     table
-        CSV, Parquet or Feather with the columns the model was fitted to, in any order.
+        As for fit, with the columns the model was fitted to, in any order.
     out
         CSV or Parquet [default: TABLE-predictions.csv here].
+    decimal
+        Decimal sign, point or comma, where the table does not tell [default: as fitted].
     force
         Overwrite the file.
     quiet
@@ -89,7 +93,9 @@ def predict(
     from . import tables
 
     silent = quiet or as_json
-    found = tables.predict_table(model, table, out, force, _console(), quiet=silent)
+    found = tables.predict_table(
+        model, table, out, force, _console(), quiet=silent, decimal=decimal
+    )
     return _told(found, as_json)
 
 

@@ -14,6 +14,7 @@ from .._runtime.errors import BadInput, listed
 MODELS = ("auto", "network", "frozen", "pounet")
 Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Sign = Annotated[Literal["point", "comma"] | None, Parameter(show_default=False)]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 
 
@@ -104,6 +105,8 @@ class FitOptions(SearchOptions):
         Column of labels (a patient, a run): rows of one are held out together. No input.
     drop
         Column to leave out; repeat for several.
+    decimal
+        Where the table does not tell: point (1,050 is 1050) or comma (1,050 is 1.05).
     encode
         One 0/1 input for each category of a text column.
     impute
@@ -129,6 +132,7 @@ class FitOptions(SearchOptions):
     weight: str | None = None
     group: str | None = None
     drop: Names = ()
+    decimal: Sign = None
     encode: Flag = False
     impute: Flag = False
     classify: Flag = False

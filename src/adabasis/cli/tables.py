@@ -9,12 +9,13 @@ import os
 import platform
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 
 from .. import report
@@ -30,7 +31,17 @@ from ..report import terminal as screen
 from ..report.origin import with_origin
 from ..report.terminal import Screen
 from ..selection.holdout import claimed, kind_of
-from ..tables import AbstractSource, Preparation, TrainingData, learn, open_table, write_predictions
+from ..tables import (
+    AbstractSource,
+    Preparation,
+    TrainingData,
+    check_names,
+    divided,
+    learn,
+    open_table,
+    write_predictions,
+)
+from ..tables.numerals import Strays
 from ..train import StopReason
 from .options import FitOptions
 from .targets import (
@@ -55,8 +66,13 @@ class Outcome:
     interrupted: bool = False
 
 
-def stem(path: Path) -> str:
+COUNTED = ("rows", "strays", "outside", "unsupported")
+SIGNS = {"point": ".", "comma": ",", None: None}
+
+
+def stem(table: str) -> str:
     """Return a table's name without its suffixes: ``wells`` for ``wells.csv.gz``."""
+    path, _ = divided(table)
     packed = path.suffix.lower() in (".gz", ".bz2", ".zst")
     return Path(path.stem).stem if packed else path.stem
 
@@ -82,14 +98,13 @@ def writable(path: Path, option: str, force: bool) -> Path:
     return path
 
 
-def fit_table(
-    table: Path, options: FitOptions, command: Sequence[str], console: Console
-) -> Outcome:
+def fit_table(table: str, options: FitOptions, command: Sequence[str], console: Console) -> Outcome:
     """Fit a table, judge the model on held-out rows, solve again with all, write what is asked for.
 
     Parameters
     ----------
-    table : Path
+    table : str
+        A file, and what in it is meant (:func:`adabasis.tables.open_table`).
     options : FitOptions
     command : sequence of str
         What was typed, for the record.
@@ -103,13 +118,16 @@ def fit_table(
     KeyboardInterrupt
         On Ctrl-C before there is anything to keep.
     """
+    # What a person would mend first comes first: the table, its columns, the files to write.
     options.check()
+    source = open_table(table)
+    _check_columns(source, options)
     out = writable(options.out or Path(f"{stem(table)}.adabasis"), "--out", options.force)
     page = None if options.no_report else options.report or Path(f"{stem(table)}.html")
     if page and out.resolve() == writable(page, "--report", options.force).resolve():
         raise BadInput(f"--out and --report both name {out}: choose two names.")
     view = Screen(console, options.quiet or options.as_json)
-    source, data = _read(table, options, view)
+    data = _read(source, options, view)
     rows = split(data.x, options.holdout, options.random_state, data.groups)
     model = _fitted(options, data, rows[0], view)
     interrupted = model.stop_reason is StopReason.INTERRUPTED
@@ -131,7 +149,8 @@ def fit_table(
         interrupted = True
     provenance = {
         "command": shlex.join(["adabasis", *command]),
-        "table": table.name,
+        "table": source.title,
+        "table read as": " ".join([f"{source}.", *source.notes]),
         "table SHA-256": source.sha256(),
         "rows": len(data.x),
         "held out": options.holdout,
@@ -145,7 +164,7 @@ def fit_table(
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         + f", Python {platform.python_version()}",
     }
-    model = with_origin(model, data.preparation, verdict, provenance)
+    model = with_origin(model, data.preparation, verdict, provenance, source.reading())
     model.save(out)
     screen.fit_done(view, model, interrupted, options.holdout)
     written = [out]
@@ -174,16 +193,19 @@ def fit_table(
     return Outcome(document, interrupted)
 
 
-def _read(table: Path, options: FitOptions, view: Screen) -> tuple[AbstractSource, TrainingData]:
-    source = open_table(table)
+def _check_columns(source: AbstractSource, options: FitOptions) -> None:
     if not options.target:
         raise BadInput(
             f"Which column is to be predicted? Name it with --target. The columns of "
-            f"{table.name}: {listed(source.names, 40)}."
+            f"{source.title}: {listed(source.names, 40)}."
         )
-    with view.working(f"reading {table.name}"):
+    check_names(source.names, options.target, options.weight, options.drop, options.group)
+
+
+def _read(source: AbstractSource, options: FitOptions, view: Screen) -> TrainingData:
+    with view.working(f"reading {source.title}"):
         data = learn(
-            source.read(),
+            source.read(SIGNS[options.decimal], options.drop, encode=options.encode),
             options.target,
             weight=options.weight,
             group=options.group,
@@ -192,13 +214,16 @@ def _read(table: Path, options: FitOptions, view: Screen) -> tuple[AbstractSourc
             impute=options.impute,
             classify=options.classify,
         )
+    units = [f"{name} in {unit}" for name, unit in source.units.items()]
+    notes = [*source.notes, *([f"Units: {', '.join(units)}."] if units else []), *data.notes]
+    data = dataclasses.replace(data, notes=tuple(notes))
     if options.model == "pounet" and data.labels is not None:
         raise BadInput(
             f"--model pounet fits numbers, and {options.target[0]!r} holds classes. "
             "Leave --model out."
         )
-    screen.table_read(view, table, str(source), len(source.names), data)
-    return source, data
+    screen.table_read(view, source.title, str(source), len(source.names), data)
+    return data
 
 
 def _fitted(options: FitOptions, data: TrainingData, kept: np.ndarray, view: Screen) -> Fitted:
@@ -229,6 +254,7 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "targets": list(record.output_names),
         "classes": model.classes.tolist() if isinstance(model, Classifier) else None,
         "verdict": record.verdict,
+        "reading": record.reading,
         "provenance": record.provenance,
     }
 
@@ -251,7 +277,14 @@ def read_model(path: Path) -> Fitted:
 
 
 def predict_table(
-    model_path: Path, table: Path, out: Path | None, force: bool, console: Console, *, quiet: bool
+    model_path: Path,
+    table: str,
+    out: Path | None,
+    force: bool,
+    console: Console,
+    *,
+    quiet: bool,
+    decimal: str | None = None,
 ) -> Outcome:
     """Predict every row of a table, batch by batch.
 
@@ -260,8 +293,8 @@ def predict_table(
     BadInput
         If the table's columns are not those fitted; nothing is written then.
     """
-    out = writable(out or Path(f"{stem(table)}-predictions.csv"), "--out", force)
-    if table.suffix == ".adabasis" and model_path.suffix != table.suffix:
+    path, _ = divided(table)
+    if path.suffix == ".adabasis" and model_path.suffix != path.suffix:
         raise BadInput(f"The model comes first: adabasis predict {table} {model_path}")
     model = read_model(model_path)
     if model.record.preparation is None:
@@ -270,15 +303,30 @@ def predict_table(
         )
     preparation = Preparation.from_json(model.record.preparation)
     source = open_table(table)
-    unused = preparation.check(source.names, table.name)
+    unused = preparation.check(source.names, source.title)
+    out = writable(out or Path(f"{stem(table)}-predictions.csv"), "--out", force)
+    fitted_to = model.record.reading or {}
+    source.decide(SIGNS[decimal], fitted_to.get("decimal"))
     columns = [column.name for column in preparation.inputs]
-    view, counts = Screen(console, quiet), {"rows": 0, "outside": 0, "unsupported": 0}
+    view, counts = Screen(console, quiet), dict.fromkeys(COUNTED, 0)
+
+    def count_strays(batch: pa.RecordBatch) -> None:
+        """Count the entries that are no numbers, or refuse them where nothing fills them."""
+        for column in preparation.inputs:
+            found = Strays.told_by(batch.schema.field(column.name))
+            if found and column.fill is None:
+                raise BadInput(
+                    f"Column '{column.name}', from row {found.row:,} on: entries that are no "
+                    f"numbers ({found.shown}). Mend them, or fit again with --impute."
+                )
+            counts["strays"] += found.count if found else 0
 
     def blocks(
         line: ProgressLine | None,
     ) -> Iterator[tuple[list[np.ndarray], np.ndarray, np.ndarray]]:
         for batch in source.batches(columns, preparation.types):
             if batch.num_rows:
+                count_strays(batch)
                 x, unseen = preparation.matrix(batch, counts["rows"])
                 outside = model.outside(x) | unseen
                 counts["rows"] += len(x)
@@ -291,7 +339,14 @@ def predict_table(
 
     with view.working("predicting") as line:
         write_predictions(out, predicted_columns(model, preparation.targets), blocks(line))
-    view.line(f"{counted(counts['rows'], 'row')} predicted, in the order of {table.name}")
+    view.line(f"{counted(counts['rows'], 'row')} predicted, in the order of {source.title}")
+    for note in (*source.notes, *_other_units(source.units, fitted_to.get("units", {}))):
+        view.line(f"  {note}", hang=2)
+    if counts["strays"]:
+        entries = counted(
+            counts["strays"], "entry that is no number", "entries that are no numbers"
+        )
+        view.line(f"  {entries}: filled as in training", hang=2)
     if unused:
         view.line(f"  columns not used: {listed(unused)}", hang=2)
     if counts["outside"]:
@@ -308,6 +363,12 @@ def predict_table(
         )
     view.command(f"Written: {out}")
     return Outcome({**counts, "written": [str(out)], "unused_columns": unused})
+
+
+def _other_units(found: Mapping[str, str], fitted_to: Mapping[str, str]) -> Iterator[str]:
+    for name, unit in found.items():
+        if fitted_to.get(name, unit) != unit:
+            yield f"Careful: '{name}' is in {unit} here, but was in {fitted_to[name]} in training."
 
 
 def show_model(path: Path, console: Console, *, quiet: bool = False) -> Outcome:

@@ -276,4 +276,6 @@ def unseen_share(n_rows: int) -> str:
     """Return what so many rows cannot see, in words."""
     share = min(1.0, RULE_OF_THREE / max(n_rows, 1))
     percent = 100 * share
+    if share == 1.0:
+        return f"{n_rows:,} rows cannot see what happens at any other place."
     return f"{n_rows:,} rows cannot see what happens on fewer than {percent:.2g} % of all rows."

@@ -172,6 +172,8 @@ class Record:
         Columns of the table, or coordinates; empty where they have no names.
     preparation : mapping or None
         How the columns of a table become inputs (``adabasis.tables.Preparation``, as JSON).
+    reading : mapping or None
+        How the numbers of a table were written, and its units (``adabasis.tables``, as JSON).
     verdict : mapping or None
         What the rows held out by the command line say (``adabasis.evidence``, as JSON).
     provenance : mapping or None
@@ -185,6 +187,7 @@ class Record:
     input_names: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
     preparation: Mapping[str, Any] | None = None
+    reading: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
 

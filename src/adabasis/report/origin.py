@@ -18,6 +18,7 @@ def with_origin(
     preparation: Preparation,
     verdict: Verdict | None,
     provenance: Mapping[str, Any],
+    reading: Mapping[str, Any] | None = None,
 ) -> AnyFitted:
     """Return a model that knows how its table was prepared, its verdict and how it was made."""
     record = dataclasses.replace(
@@ -25,6 +26,7 @@ def with_origin(
         input_names=tuple(preparation.features),
         output_names=tuple(preparation.targets),
         preparation=preparation.to_json(),
+        reading=reading,
         verdict=None if verdict is None else verdict.to_json(),
         provenance=provenance,
     )

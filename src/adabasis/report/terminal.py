@@ -69,10 +69,10 @@ class Screen:
             yield line
 
 
-def table_read(screen: Screen, path: Path, kind: str, columns: int, data: TrainingData) -> None:
+def table_read(screen: Screen, title: str, kind: str, columns: int, data: TrainingData) -> None:
     """Say what was read: rows, columns, types."""
     preparation = data.preparation
-    screen.line(f"{path.name}: {kind}")
+    screen.line(f"{title}: {kind}")
     screen.line(f"  {counted(len(data.x), 'row')}, {counted(columns, 'column')}")
     parts = {
         words: [c.name for c in preparation.inputs if c.kind == kind_name]
@@ -132,7 +132,12 @@ def fit_done(screen: Screen, model: Fitted, interrupted: bool, holdout: float | 
     elif holdout == 0:
         screen.line("No verdict: --holdout 0 kept no rows aside to judge the model by.")
     else:
-        screen.line("No verdict: too few distinct rows to hold some out. Trust this with care.")
+        screen.line(
+            f"No verdict: {counted(n_rows, 'row')}, too few distinct rows to hold some out. "
+            "Nothing shows whether the model is right anywhere else: collect more rows before you "
+            "trust it.",
+            hang=12,
+        )
     for note in model.notes:
         if note != Status.UNDERDETERMINED.advice:  # said below, in words of the command line
             screen.line(f"  {note}", hang=2)

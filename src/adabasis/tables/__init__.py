@@ -1,7 +1,8 @@
 """Tables on disk: read, prepared for a model, streamed, written whole or not at all."""
 
-from .prepare import Column, Preparation, TrainingData, learn
-from .source import AbstractSource, open_table, steam_table
+from .opening import divided, open_table, steam_table
+from .prepare import Column, Preparation, TrainingData, check_names, learn
+from .source import AbstractSource
 from .write import write_predictions
 
 __all__ = [
@@ -9,6 +10,8 @@ __all__ = [
     "Column",
     "Preparation",
     "TrainingData",
+    "check_names",
+    "divided",
     "learn",
     "open_table",
     "steam_table",

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 MOST_CATEGORIES = 100
 _DECORATED = re.compile(r"[\s$€£<>~]*[+-]?\d[\d.,'\s]*([^\d\s]{1,8})?")
-"""A number with a currency, thousands separators or a unit: no category."""
+"""A number with a currency or a unit: no category."""
 
 
 def kind_of(type_: pa.DataType) -> str:
@@ -35,7 +35,12 @@ def _plain(values: Any) -> Any:
         values = values.combine_chunks()
     if isinstance(values, pa.ChunkedArray):
         values = pa.concat_arrays(values.chunks)
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    if not pa.types.is_dictionary(values.type):
+        return values
+    entries = values.dictionary
+    if pa.types.is_string_view(entries.type):  # as polars writes them: no kernel takes them
+        entries = pc.cast(entries, pa.string())
+    return entries.take(values.indices)
 
 
 def numbers(values: Any) -> np.ndarray:
@@ -73,12 +78,17 @@ def wrong_column(name: str, values: Any, *, encode: bool) -> str:
             f"'{name}' holds dates or times ({values.type}): turn it into a number, such as days "
             "since a start, or --drop it."
         )
+    if pa.types.is_binary(values.type):
+        return (
+            f"'{name}' holds bytes, not numbers: --drop it. NumPy integers enter SQLite as bytes; "
+            "write them again as int(n)."
+        )
     if kind == "other":
         return f"'{name}' holds {values.type}, not numbers: --drop it."
     entries = enumerate(values.to_pylist())
     row, example = next(((i, v) for i, v in entries if v is not None and not _number(v)), (0, ""))
     if _DECORATED.fullmatch(example):
-        mend = "write plain numbers, without units or thousands separators, or --drop it."
+        mend = "write plain numbers, without units or currencies, or --drop it."
     else:
         mend = "expected numbers." if encode else "--encode (one-hot) or --drop it."
     example = example if len(example) <= 30 else example[:30] + "…"

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from .._runtime.errors import BadInput, counted, listed
 from .columns import MOST_CATEGORIES, kind_of, missing, numbers, texts, wrong_column
+from .numerals import Strays
 from .targets import few_whole_numbers, holds_classes, labels_of, told_classes
 
 FEWEST_TO_COUNT = 20
@@ -221,7 +222,7 @@ def learn(
         Naming every column that cannot be used, and what to do about it.
     """
     left_out = [*drop, *([group] if group is not None and group not in drop else [])]
-    _check_names(table.column_names, targets, weight, drop, group)
+    check_names(table.column_names, targets, weight, drop, group)
     if not table.num_rows:
         raise BadInput("The table has column names but no rows: there is nothing to fit.")
     notes = []
@@ -230,6 +231,7 @@ def learn(
     if len(complete) < table.num_rows:
         lost = table.num_rows - len(complete)
         notes.append(f"{counted(lost, 'row')} without a target left out.")
+        notes += _strays(table, targets)
         table = table.take(complete)
     w = None if weight is None else _weights(table, weight)
     if w is not None and not w.all():
@@ -260,13 +262,20 @@ def learn(
     return TrainingData(preparation, x, y, w, tuple(notes), labels, groups)
 
 
-def _check_names(
+def check_names(
     names: Sequence[str],
     targets: Sequence[str],
     weight: str | None,
     drop: Sequence[str],
     group: str | None,
 ) -> None:
+    """Refuse columns that a table does not have, that are named twice or have no name.
+
+    Raises
+    ------
+    BadInput
+        Naming the option, and the column that may be meant.
+    """
     options = [("--target", t) for t in targets] + [("--drop", d) for d in drop]
     options += [("--weight", weight)] if weight is not None else []
     options += [("--group", group)] if group is not None and group not in drop else []
@@ -312,6 +321,9 @@ def _rows_with_targets(table: pa.Table, targets: Sequence[str], impute: bool) ->
         if bad.all():
             raise BadInput(f"--target '{name}': not one entry is a finite number.")
         if bad.any() and not impute:
+            strays = Strays.told_by(table.field(name))
+            if strays is not None:
+                raise BadInput(f"--target '{name}': {strays.advice}, and leaves such rows out.")
             raise BadInput(
                 f"--target '{name}': {_gaps(bad)}. Fill them, or leave those rows out with "
                 "--impute."
@@ -354,6 +366,8 @@ def _learn_columns(
         gap = missing(values)
         if gap.all():
             problems.append(f"'{name}' has no entries at all: --drop it.")
+        elif (strays := Strays.told_by(table.field(name))) is not None and not impute:
+            problems.append(f"'{name}': {strays.advice}. Or --drop it.")
         elif gap.any() and not impute:
             gaps.append(f"'{name}' ({gap.sum()}, the first in row {np.flatnonzero(gap)[0] + 1})")
         categories = _categories(values) if kind == "text" else ()
@@ -389,6 +403,7 @@ def _notes(table: pa.Table, preparation: Preparation, x: np.ndarray) -> list[str
     if any(filled.values()):
         names = listed(name for name, count in filled.items() if count)
         notes.append(f"Missing entries filled: {sum(filled.values()):,} in {names}.")
+    notes += _strays(table, [column.name for column in preparation.inputs])
     features = preparation.features
     still = [features[i] for i in np.flatnonzero(np.ptp(x, axis=0) == 0)]
     if still and len(x) > 1:
@@ -409,6 +424,11 @@ def _notes(table: pa.Table, preparation: Preparation, x: np.ndarray) -> list[str
     if same and len(x) > 1:
         notes.append(f"Copies of other columns: {listed(same)}.")
     return notes
+
+
+def _strays(table: pa.Table, names: Sequence[str]) -> list[str]:
+    found = {name: Strays.told_by(table.field(name)) for name in names}
+    return [f"'{name}': {said}: taken as missing." for name, said in found.items() if said]
 
 
 def _numbers_the_rows(values: np.ndarray) -> bool:

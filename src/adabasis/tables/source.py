@@ -1,4 +1,4 @@
-"""Tables as sources of record batches: CSV, Parquet and Feather through pyarrow."""
+"""A table on disk as a source of record batches; numbers in text are read the same way in all."""
 
 from __future__ import annotations
 
@@ -6,51 +6,62 @@ import abc
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.ipc
-import pyarrow.parquet
 
 from .._runtime.errors import BadInput, listed
-from .dialect import Dialect, detect
+from .columns import kind_of, texts
+from .numerals import (
+    SIGNS,
+    Strays,
+    are_codes,
+    decimal_of,
+    empty_as_missing,
+    mostly_numbers,
+    to_numbers,
+    told_thousands,
+)
 
-SAMPLE = 2**18
 BATCH_ROWS = 2**16
-_SUFFIXES = {
-    **dict.fromkeys([".csv", ".tsv", ".tab", ".txt", ".dat"], "CSV"),
-    **dict.fromkeys([".parquet", ".pq"], "Parquet"),
-    **dict.fromkeys([".feather", ".arrow", ".ipc"], "Feather"),
-}
-_MAGIC = {
-    b"PAR1": "Parquet",
-    b"ARROW1": "Feather",
-    b"FEA1": "Feather version 1",
-    b"PK\x03\x04": "an Excel workbook or another zip archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x89HDF": "HDF5",
-    b"\x1f\x8b": "gzip",
-}
-_EXTRA_NULLS = ["?", "NAN", "<NA>"]
 
 
 class AbstractSource(abc.ABC):
-    """A table on disk; columns are asked for by name, so their order does not matter."""
+    """A table on disk; columns are asked for by name, so their order does not matter.
+
+    Attributes
+    ----------
+    path : Path
+    title : str
+        The file and what in it, for messages.
+    decimal : {".", ",", None}
+        The decimal sign of numbers in text, once it is known.
+    units : mapping of str to str
+        Of columns, where the table states them.
+    notes : list of str
+        What was assumed, for people.
+    """
 
     kind: str
+    #: Whether text that holds whole numbers alone is more than a way of writing them.
+    text_is_meant = True
+    _points_may_group = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, part: str | None = None) -> None:
+        self.path, self.part = path, part
+        self.title = path.name if part is None else f"{path.name}::{part}"
+        self.decimal: str | None = None
+        self.units: Mapping[str, str] = {}
+        self.notes: list[str] = []
         with self._translated():
             raw = self._column_names()
         names = [name.strip() for name in raw]
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise BadInput(
-                f"{path.name}: the columns {listed(twice)} occur more than once; every column "
+                f"{self.title}: the columns {listed(twice)} occur more than once; every column "
                 "needs its own name in the first line."
             )
         self._raw = dict(zip(names, raw, strict=True))
@@ -63,35 +74,145 @@ class AbstractSource(abc.ABC):
     def __str__(self) -> str:
         return self.kind
 
-    def read(self) -> pa.Table:
-        """Return the whole table."""
+    def reading(self) -> dict[str, Any]:
+        """Return how the table was read, as plain values: another is read the same way."""
+        return {"format": str(self), "decimal": self.decimal, "units": dict(self.units)}
+
+    def read(
+        self, decimal: str | None = None, untouched: Collection[str] = (), *, encode: bool = False
+    ) -> pa.Table:
+        """Return the whole table; columns of text that hold numbers become numbers.
+
+        Entries among them that are no numbers become missing, and the field of the column tells of
+        them (:class:`~adabasis.tables.numerals.Strays`).
+
+        Parameters
+        ----------
+        decimal : {".", ","}, optional
+            The decimal sign of numbers in text; found from all entries where it is not given.
+        untouched : collection of str
+            Columns that are not used: they are left as they are, and prove nothing.
+        encode : bool
+            Leave numbers that recur among other entries what they are: categories.
+
+        Raises
+        ------
+        BadInput
+            If the file cannot be read, or does not tell its decimal sign.
+        """
         with self._translated():
-            return self._read().rename_columns(self.names)
+            table = self._read().rename_columns(self.names)
+            written = self._written(table, decimal, untouched)
+        self.decimal = decimal or decimal_of(written, self.title, points=self._points_may_group)
+        self._tell(written)
+        read = []
+        for name, entries in written.items():
+            numbers = to_numbers(entries, self.decimal)
+            strays = Strays.among(entries, numbers)
+            if strays and 2 * strays.count > strays.of and decimal:
+                raise BadInput(
+                    f"{self.title}: with --decimal {SIGNS[decimal]}, in column '{name}' {strays}."
+                )
+            if not are_codes(entries, strays, meant=self.text_is_meant, encode=encode):
+                field = _field(name, strays)
+                table = table.set_column(table.column_names.index(name), field, numbers)
+                read.append(name)
+        if read and self.text_is_meant:
+            self.notes.append(f"Text read as numbers: {listed(read)}.")
+        return table
+
+    def decide(self, asked: str | None, stored: str | None) -> None:
+        """Find the decimal sign for batches: asked, told by the first rows, or as in training.
+
+        Raises
+        ------
+        BadInput
+            If none of them tells.
+        """
+        with self._translated():
+            batch = next(self._batches(list(self._raw.values()), {}), None)
+            table = None if batch is None else pa.Table.from_batches([batch])
+            written = {} if table is None else self._written(table, asked or stored, (), head=True)
+        points = self._points_may_group
+        self.decimal = asked or decimal_of(written, self.title, points=points, otherwise=stored)
+        self._tell(written)
+
+    def _tell(self, written: Mapping[str, pa.Array]) -> None:
+        thousands = told_thousands(written, self.decimal)
+        self.notes += [thousands] if thousands else []
 
     def batches(
         self, columns: Sequence[str], types: Mapping[str, pa.DataType]
     ) -> Iterator[pa.RecordBatch]:
-        """Yield some columns batch by batch; text files are read as the given types."""
+        """Yield some columns batch by batch; text is read as the given types.
+
+        The field of a column tells of entries that are no numbers.
+        """
         raw = [self._raw[name] for name in columns]
         with self._translated():
             wanted = {self._raw[name]: kind for name, kind in types.items()}
+            rows = 0
             for batch in self._batches(raw, wanted):
-                yield batch.select(raw).rename_columns(list(columns))
+                found = [
+                    self._typed(name, batch.column(self._raw[name]), types.get(name), rows)
+                    for name in columns
+                ]
+                rows += batch.num_rows
+                schema = pa.schema([field for field, _ in found])
+                yield pa.record_batch([values for _, values in found], schema=schema)
 
     def sha256(self) -> str:
         """Return the digest of the file."""
         with open(self.path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def _typed(
+        self, name: str, values: pa.Array, kind: pa.DataType | None, first_row: int
+    ) -> tuple[pa.Field, pa.Array]:
+        if kind != pa.float64() or not _is_text(values.type):
+            return pa.field(name, values.type), values
+        entries = empty_as_missing(texts(values))
+        numbers = to_numbers(entries, self.decimal)
+        return _field(name, Strays.among(entries, numbers, first_row)), numbers
+
+    def _written(
+        self,
+        table: pa.Table,
+        decimal: str | None,
+        untouched: Collection[str],
+        *,
+        head: bool = False,
+    ) -> dict[str, pa.Array]:
+        """Return the columns whose numbers are text, as written; of the first batch alone: head."""
+        written = {}
+        for name, column in zip(self.names, table.columns, strict=True):
+            if name not in untouched and _is_text(column.type):
+                entries = empty_as_missing(texts(column))
+                if mostly_numbers(entries):
+                    written[name] = entries
+        again = [n for n in self._in_doubt(table, written, decimal) if n not in untouched]
+        if again:
+            raw = [self._raw[name] for name in again]
+            batches = self._batches(raw, dict.fromkeys(raw, pa.string()))
+            whole = pa.Table.from_batches([next(batches)] if head else batches)
+            written |= dict(zip(again, map(texts, whole.select(raw).columns), strict=True))
+        return written
+
+    def _in_doubt(
+        self, table: pa.Table, written: Mapping[str, pa.Array], decimal: str | None
+    ) -> list[str]:
+        """Return columns of numbers whose text has to be looked at, too."""
+        return []
+
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn errors of pyarrow into ones that name the file."""
         try:
             yield
-        except (pa.ArrowException, UnicodeDecodeError) as error:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             reason = str(error).splitlines()[0][:300]
             raise BadInput(
-                f"{self.path.name} cannot be read as {self}: {reason}. Look at that place in the "
+                f"{self.title} cannot be read as {self}: {reason}. Look at that place in the "
                 "file, or export the table again."
             ) from error
 
@@ -107,135 +228,10 @@ class AbstractSource(abc.ABC):
     ) -> Iterator[pa.RecordBatch]: ...
 
 
-class CsvSource(AbstractSource):
-    """Text; delimiter, decimal sign and encoding are detected. It may be compressed (.gz)."""
-
-    kind = "CSV"
-
-    def __init__(self, path: Path, dialect: Dialect) -> None:
-        self.dialect = dialect
-        super().__init__(path)
-
-    def __str__(self) -> str:
-        return f"CSV, {self.dialect}"
-
-    def _options(self, **convert: Any) -> dict[str, Any]:
-        nulls = [*pa.csv.ConvertOptions().null_values, *_EXTRA_NULLS]
-        return {
-            # One thread: its errors name the row.
-            "read_options": pa.csv.ReadOptions(use_threads=False, encoding=self.dialect.encoding),
-            "parse_options": pa.csv.ParseOptions(
-                delimiter=self.dialect.delimiter, newlines_in_values=True
-            ),
-            "convert_options": pa.csv.ConvertOptions(
-                decimal_point=self.dialect.decimal,
-                strings_can_be_null=True,
-                null_values=nulls,
-                **convert,
-            ),
-        }
-
-    def _column_names(self) -> list[str]:
-        with pa.csv.open_csv(self.path, **self._options()) as reader:
-            return list(reader.schema.names)
-
-    def _read(self) -> pa.Table:
-        return pa.csv.read_csv(self.path, **self._options())
-
-    def _batches(
-        self, columns: list[str], types: Mapping[str, pa.DataType]
-    ) -> Iterator[pa.RecordBatch]:
-        options = self._options(include_columns=columns, column_types=dict(types))
-        with pa.csv.open_csv(self.path, **options) as reader:
-            yield from reader
+def _is_text(type_: pa.DataType) -> bool:
+    return kind_of(type_) == "text" and not pa.types.is_dictionary(type_)
 
 
-class ParquetSource(AbstractSource):
-    """Parquet."""
-
-    kind = "Parquet"
-
-    def _column_names(self) -> list[str]:
-        return list(pa.parquet.read_schema(self.path).names)
-
-    def _read(self) -> pa.Table:
-        with pa.parquet.ParquetFile(self.path) as file:
-            return file.read()
-
-    def _batches(
-        self, columns: list[str], types: Mapping[str, pa.DataType]
-    ) -> Iterator[pa.RecordBatch]:
-        with pa.parquet.ParquetFile(self.path) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=columns)
-
-
-class FeatherSource(AbstractSource):
-    """Feather (version 2), the file format of Arrow."""
-
-    kind = "Feather"
-
-    def _column_names(self) -> list[str]:
-        with pa.ipc.open_file(self.path) as file:
-            return list(file.schema.names)
-
-    def _read(self) -> pa.Table:
-        with pa.ipc.open_file(self.path) as file:
-            return file.read_all()
-
-    def _batches(
-        self, columns: list[str], types: Mapping[str, pa.DataType]
-    ) -> Iterator[pa.RecordBatch]:
-        with pa.ipc.open_file(self.path) as file:
-            for i in range(file.num_record_batches):
-                yield file.get_batch(i).select(columns)
-
-
-def open_table(path: Path) -> AbstractSource:
-    """Find out what a file holds and open it.
-
-    Raises
-    ------
-    BadInput
-        If there is no such file, it is no table, or its content is not what its name says.
-    """
-    sample = _sample(path)
-    promised = _SUFFIXES.get(path.with_suffix("").suffix if _zipped(path) else path.suffix.lower())
-    found = next((kind for magic, kind in _MAGIC.items() if sample.startswith(magic)), "CSV")
-    if found not in _SUFFIXES.values():
-        raise BadInput(
-            f"{path.name} holds {found}: expected CSV, Parquet or Feather. Export the table as CSV."
-        )
-    if promised not in (None, found):
-        raise BadInput(
-            f"{path.name} is named like {promised} but holds {found}: give it the right name, or "
-            "export it again."
-        )
-    if found == "CSV":
-        return CsvSource(path, detect(sample, path.name))
-    return ParquetSource(path) if found == "Parquet" else FeatherSource(path)
-
-
-def _zipped(path: Path) -> bool:
-    return path.suffix.lower() in (".gz", ".bz2", ".zst")
-
-
-def _sample(path: Path) -> bytes:
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder: expected a table (CSV, Parquet or Feather).")
-    try:
-        if _zipped(path):
-            with pa.input_stream(path) as stream:
-                return stream.read(SAMPLE)
-        with open(path, "rb") as file:
-            return file.read(SAMPLE)
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: no such file.") from error
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path} cannot be read: {error}.") from error
-
-
-def steam_table() -> Path:
-    """Return the path of the steam table: in the package, or in the repository it came from."""
-    here = Path(__file__).resolve().parents[1]
-    packaged = here / "data" / "steam.csv"
-    return packaged if packaged.exists() else here.parents[1] / "examples" / "data" / "steam.csv"
+def _field(name: str, strays: Strays | None) -> pa.Field:
+    field = pa.field(name, pa.float64())
+    return strays.kept_in(field) if strays else field

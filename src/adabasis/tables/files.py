@@ -1,0 +1,213 @@
+"""Text, Parquet, Feather and streams of Arrow, through pyarrow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+
+from .._runtime.errors import counted
+from .dialect import Dialect
+from .numerals import MISSING
+from .source import BATCH_ROWS, AbstractSource
+
+
+class CsvSource(AbstractSource):
+    """Text; delimiter, decimal sign and encoding are detected. It may be compressed (.gz)."""
+
+    kind = "CSV"
+    text_is_meant = False
+
+    def __init__(self, path: Path, dialect: Dialect) -> None:
+        self.dialect, self._comments = dialect, 0
+        super().__init__(path)
+        self.units, self._points_may_group = dialect.units, dialect.delimiter != ","
+        above = dialect.above - bool(dialect.names)
+        if above:
+            self.notes.append(f"Left out: {counted(above, 'line')} above the names.")
+
+    def __str__(self) -> str:
+        words = f"{self.kind}, {self.dialect}"
+        return f"{words}, decimal comma" if self.decimal == "," else words
+
+    def _options(self, **convert: Any) -> dict[str, Any]:
+        return {
+            # One thread: its errors name the row.
+            "read_options": pa.csv.ReadOptions(
+                use_threads=False,
+                encoding=self.dialect.encoding,
+                skip_rows=self.dialect.above,
+                column_names=list(self.dialect.names),
+                skip_rows_after_names=self.dialect.below,
+            ),
+            "parse_options": pa.csv.ParseOptions(
+                delimiter=self.dialect.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=self._invalid,
+            ),
+            "convert_options": pa.csv.ConvertOptions(
+                strings_can_be_null=True, null_values=list(MISSING), **convert
+            ),
+        }
+
+    def _invalid(self, row: Any) -> str:
+        """Leave comments out; a row with too few or too many fields is an error."""
+        if not row.text.lstrip().startswith(self.dialect.comment):
+            return "error"
+        self._comments += 1
+        return "skip"
+
+    def _file(self) -> Any:
+        spaced = self.dialect.delimiter == " "
+        return _SingleSpaces(pa.input_stream(self.path)) if spaced else self.path
+
+    def _column_names(self) -> list[str]:
+        with pa.csv.open_csv(self._file(), **self._options()) as reader:
+            return list(reader.schema.names)
+
+    def _read(self) -> pa.Table:
+        self._comments = 0
+        table = pa.csv.read_csv(self._file(), **self._options())
+        if self._comments:
+            self.notes.append(f"Left out: {counted(self._comments, 'comment')} between the rows.")
+        return table
+
+    def _batches(
+        self, columns: list[str], types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        # Numbers are read as text here: AbstractSource knows their decimal sign.
+        kinds = {n: pa.string() if kind == pa.float64() else kind for n, kind in types.items()}
+        options = self._options(include_columns=columns, column_types=kinds)
+        with pa.csv.open_csv(self._file(), **options) as reader:
+            yield from reader
+
+    def _in_doubt(
+        self, table: pa.Table, written: Mapping[str, pa.Array], decimal: str | None
+    ) -> list[str]:
+        floats = {
+            name: column
+            for name, column in zip(self.names, table.columns, strict=True)
+            if pa.types.is_floating(column.type)
+        }
+        doubt = any(
+            pc.any(pc.match_substring(entries, ",")).as_py() for entries in written.values()
+        )
+        if decimal is None and self._points_may_group:
+            doubt |= any(map(_may_be_thousands, floats.values()))
+        return list(floats) if doubt or decimal == "," else []
+
+
+def _may_be_thousands(column: pa.ChunkedArray) -> bool:
+    """Say whether all numbers have no or three decimals: 950 and 1.050 may be whole numbers."""
+    values = column.drop_null().to_numpy()
+    of_three = np.abs(values * 1000 - np.round(values * 1000)) < 1e-6
+    size, whole = np.abs(values), values == np.round(values)
+    return bool((of_three & (size < 1000) & ((size >= 1) | whole)).all() and whole.any())
+
+
+class _SingleSpaces(io.RawIOBase):
+    """Lines of a file with one space where it has several, and none at the ends."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._begun, self._ready = file, b"", b""
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer."""
+        while not self._ready:
+            read = self._file.read(2**20)
+            whole, ending, self._begun = (self._begun + read).rpartition(b"\n")
+            if not read:
+                whole, self._begun = self._begun, b""
+            if not (whole or ending or read):
+                return 0
+            self._ready = b"".join(b" ".join(line.split()) + b"\n" for line in whole.splitlines())
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+class ParquetSource(AbstractSource):
+    """Parquet."""
+
+    kind = "Parquet"
+
+    def _column_names(self) -> list[str]:
+        return list(pa.parquet.read_schema(self.path).names)
+
+    def _read(self) -> pa.Table:
+        with pa.parquet.ParquetFile(self.path) as file:
+            return file.read()
+
+    def _batches(
+        self, columns: list[str], types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        with pa.parquet.ParquetFile(self.path) as file:
+            yield from file.iter_batches(BATCH_ROWS, columns=columns)
+
+
+class FeatherSource(AbstractSource):
+    """Feather (version 2), the file format of Arrow."""
+
+    kind = "Feather"
+
+    def _column_names(self) -> list[str]:
+        with pa.ipc.open_file(self.path) as file:
+            return list(file.schema.names)
+
+    def _read(self) -> pa.Table:
+        with pa.ipc.open_file(self.path) as file:
+            return file.read_all()
+
+    def _batches(
+        self, columns: list[str], types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        with pa.ipc.open_file(self.path) as file:
+            for i in range(file.num_record_batches):
+                yield file.get_batch(i).select(columns)
+
+
+class StreamSource(AbstractSource):
+    """Record batches of Arrow one after the other, as programs send them to each other."""
+
+    kind = "Arrow stream"
+    _END = b"\xff\xff\xff\xff\0\0\0\0"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with open(path, "rb") as file:
+            file.seek(-len(self._END), io.SEEK_END)
+            if file.read() != self._END:
+                # pyarrow reads such a file up to the last whole batch without a word.
+                self.notes.append("The stream has no end mark: batches may be lost.")
+
+    def _column_names(self) -> list[str]:
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+            return list(stream.schema.names)
+
+    def _read(self) -> pa.Table:
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+            return stream.read_all()
+
+    def _batches(
+        self, columns: list[str], types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                yield batch.select(columns)
