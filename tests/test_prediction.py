@@ -172,6 +172,7 @@ def test_terms_that_cancel_may_differ_by_their_round_off_and_no_more(tmp_path, m
     path = tmp_path / "m.adabasis"
     model.save(path)
     document, tensors = read_model(path)
+    del document["sha256"]
     terms = np.abs(model.functions(points(model.box))) @ np.abs(model.coefficients)
     for share, refused in ((1e-15, False), (1e-12, True)):
         moved = tensors["probe"] + share * np.max(terms * model.output_map.scale)
