@@ -62,6 +62,7 @@ FUNCTIONS = {
     "projected tanh": ProjectedFeatures(WIDTH, 1, scale=2.0),
     "projected gaussian": ProjectedFeatures(WIDTH, 3, activation="gaussian"),
     "cubics": Polynomial(3),
+    "products": Polynomial(2, highest=1),
     "splines": AdditiveSplines(3),
     "kriging": GaussianKernels(4),
     "three nets": Ensemble(NeuralBasis(WIDTH, DEPTH), 3),

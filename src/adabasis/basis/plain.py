@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from scipy.spatial.distance import cdist
 
-from .._runtime.notation import BoxBounds, Functions, PointsX, PointX, RandomKey
+from .._runtime.notation import AnyArray, BoxBounds, Functions, PointsX, PointX, RandomKey
 from .base import AbstractBasis, in_model_files, require_positive
 from .pou.polynomial import check_space, dimension, multi_indices, products
 
@@ -22,8 +22,8 @@ from .pou.polynomial import check_space, dimension, multi_indices, products
 class BoxParams(NamedTuple):
     """A box as its middle and half its sides, (D,): ``(x − middle) / half`` is in [−1, 1]^D."""
 
-    middle: Array
-    half: Array
+    middle: AnyArray
+    half: AnyArray
 
     @classmethod
     def of(cls, box: BoxBounds) -> BoxParams:
@@ -31,7 +31,7 @@ class BoxParams(NamedTuple):
         half = (box[:, 1] - box[:, 0]) / 2
         return cls(box.mean(axis=1), jnp.where(half > 0, half, 1.0))
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Any) -> Any:
         """Map points of the box to [−1, 1]^D."""
         return (x - self.middle) / self.half
 
@@ -54,11 +54,14 @@ class Polynomial(AbstractBasis):
         m ≥ 0.
     index_set : {"total", "tensor", "hyperbolic"}
         The exponents β: β₁ + … + β_D ≤ m; max β_i ≤ m; ∏ (β_i + 1) ≤ m + 1.
+    highest : int, optional
+        The highest exponent of a single input: with 1, products of different inputs alone, which
+        designs of two levels tell.
 
     Raises
     ------
     ValueError
-        For a negative degree or an unknown index set.
+        For a negative degree, an unknown index set or a highest exponent below 1.
 
     Examples
     --------
@@ -68,15 +71,24 @@ class Polynomial(AbstractBasis):
 
     degree: int = eqx.field(static=True, converter=int)
     index_set: str = eqx.field(static=True, kw_only=True, default="total")
+    highest: int | None = eqx.field(static=True, kw_only=True, default=None)
     smoothness = np.inf
     trainable = False
 
     def __check_init__(self) -> None:
         check_space(self.degree, self.index_set)
+        if self.highest is not None:
+            require_positive(self, "highest")
 
     def size(self, n_inputs: int) -> int:
-        """Return the dimension of the space."""
-        return dimension(n_inputs, self.degree, self.index_set)
+        """Return the number of polynomials."""
+        if self.highest is None:
+            return dimension(n_inputs, self.degree, self.index_set)
+        return len(self._higher(n_inputs)) + self.n_affine(n_inputs)
+
+    def _higher(self, n_inputs: int) -> np.ndarray:
+        indices = beyond_affine(n_inputs, self.degree, self.index_set)
+        return indices if self.highest is None else indices[indices.max(axis=1) <= self.highest]
 
     def n_affine(self, n_inputs: int) -> int:
         """Return 1 + D, or 1 for the constant."""
@@ -91,16 +103,14 @@ class Polynomial(AbstractBasis):
         t, one = parameters(x), jnp.ones((1,), x.dtype)
         if self.degree == 0:
             return one
-        higher = beyond_affine(len(x), self.degree, self.index_set)
-        return jnp.concatenate([products(t, higher), one, t])
+        return jnp.concatenate([products(t, self._higher(len(x))), one, t])
 
     def values(self, x: np.ndarray, parameters: BoxParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
         t, one = parameters(x), np.ones((len(x), 1))
         if self.degree == 0:
             return one
-        higher = beyond_affine(x.shape[1], self.degree, self.index_set)
-        return np.concatenate([products(t, higher), one, t], axis=1)
+        return np.concatenate([products(t, self._higher(x.shape[1])), one, t], axis=1)
 
 
 class SplineParams(NamedTuple):
@@ -169,10 +179,10 @@ class AdditiveSplines(AbstractBasis):
 class KernelParams(NamedTuple):
     """Centres (M, D), 1/lengths (D,), mixing (M, M), the weight of quadratics, and the box."""
 
-    centers: Array
-    slopes: Array
-    mixing: Array
-    quadratic: Array
+    centers: AnyArray
+    slopes: AnyArray
+    mixing: AnyArray
+    quadratic: AnyArray
     box: BoxParams
 
 

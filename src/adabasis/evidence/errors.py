@@ -205,7 +205,8 @@ class LeftOut:
         a = self._weighted
         if self.ridge:
             below = math.sqrt(self.ridge) * np.eye(a.shape[1])
-            return lstsq.factorize(np.concatenate([a, below[: a.shape[1] - self.n_free]]))
+            penalized = a.shape[1] - self.n_free
+            return lstsq.factorize(np.concatenate([a, below[:penalized]]))
         return lstsq.factorize(a, n_free=self.n_free)
 
     @functools.cached_property

@@ -375,7 +375,7 @@ def _by_size(groups: np.ndarray | None) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def factorize(
-    a: DesignMatrix, rcond: float | None = None, *, unit: bool = True, n_free: int = 0
+    a: Any, rcond: float | None = None, *, unit: bool = True, n_free: int = 0
 ) -> Factorization:
     """Factor A (N, P) once, for leverages, several ridges and later right-hand sides.
 
@@ -405,12 +405,12 @@ def factorize(
     u_f, s_f, vt_f = _svd(xp, f - u @ again)
     along = (v / s) @ ((shared + again) @ vt_f.T)
     undone = np.block([[np.zeros((f.shape[1], len(s))), vt_f.T], [v, -along]])
-    return Factorization(
-        np.hstack([u, u_f]), np.append(s, s_f), undone.T, norms, cut_off, n_free=len(s)
-    )
+    joined: Any = np.hstack([u, u_f])
+    values: Any = np.append(s, s_f)
+    return Factorization(joined, values, undone.T, norms, cut_off, n_free=len(s))
 
 
-def _svd(xp: Any, a: DesignMatrix) -> tuple[Array, Array, Array]:
+def _svd(xp: Any, a: Any) -> tuple[Any, Any, Any]:
     try:
         return xp.linalg.svd(a, full_matrices=False)
     except np.linalg.LinAlgError:  # gesdd gives up on a few finite matrices that gesvd factors

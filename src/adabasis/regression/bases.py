@@ -43,6 +43,9 @@ SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 MOST_NUMBERS = 3 * 10**7
 #: Knots of splines of one input: as many as show a curve, few enough to be told from a few rows.
 MOST_KNOTS = 10
+#: Highest degrees of polynomials of one, two and three inputs, and rows up to which they are tried:
+#: of more, frozen features do the same.
+HIGHEST_DEGREE, FEW_ROWS = {1: 12, 2: 6, 3: 4}, 1000
 #: Functions of a plain basis for each row: with a ridge there may be more of them than rows.
 FUNCTIONS_A_ROW = 3
 #: Rows that tell the parameters of Gaussians, and inputs for which they are chosen.
@@ -77,15 +80,21 @@ def widths_for(n_rows: int, n_inputs: int) -> list[int]:
 
 
 def plain_bases(n_rows: int, n_inputs: int) -> list[AbstractBasis]:
-    """Return what one would use without thinking: constant, line, quadratic, splines, Gaussians.
+    """Return what one would use without thinking, the simplest first.
 
-    Those with more than so many functions for each row are left out.
+    A constant, a line, products of inputs, quadratics, splines, polynomials, Gaussians; those with
+    too many functions for the rows are left out.
     """
+    most = max(FUNCTIONS_A_ROW * n_rows, 2)
     splines = AdditiveSplines(min(MOST_KNOTS, max(1, n_rows // (2 * n_inputs) - 1)))
-    plain = [Polynomial(0), Polynomial(1), Polynomial(2), splines]
+    products = [Polynomial(2, highest=1)] if n_inputs > 1 else []
+    plain = [Polynomial(0), Polynomial(1), *products, Polynomial(2), splines]
+    higher = range(3, HIGHEST_DEGREE.get(n_inputs, 2) + 1) if n_rows <= FEW_ROWS else ()
+    polynomials = [Polynomial(m) for m in higher if 2 * Polynomial(m).size(n_inputs) <= n_rows]
     gaussians = GaussianKernels(min(n_rows, MOST_CENTERS))
     return [
-        *(basis for basis in plain if basis.size(n_inputs) <= max(FUNCTIONS_A_ROW * n_rows, 2)),
+        *(basis for basis in plain if basis.size(n_inputs) <= most),
+        *polynomials,
         *([gaussians] if n_rows >= FEWEST_CENTERS and n_inputs <= MOST_KRIGED else []),
     ]
 

@@ -34,6 +34,9 @@ from .kriging import kriged
 GOOD_ENOUGH = 1e-4
 #: Held-out errors within this factor are about the same: one fold tells no more.
 WORTH_AVERAGING = 1.5
+#: Leave-one-out errors within this factor are about the same: the simplest functions are taken. Of
+#: 1.05, 1.1, 1.15 and 1.2 the first two did best on 60 designed experiments.
+SIMPLER = 1.07
 #: Relative error below which residuals are those of arithmetic.
 ROUND_OFF = 1e-10
 #: Held-out rows that speak for themselves: of fewer, networks like the best one are heard, too.
@@ -93,7 +96,16 @@ class RegressionTask(DataTask):
         ridge = dataclasses.replace(
             ridge, n_free=proposals.n_not_penalized(basis, self.data.places)
         )
-        return self.frozen(basis, parameters, self.asked.fixed_ridge or ridge)
+        found = self.frozen(basis, parameters, self.asked.fixed_ridge or ridge)
+        if found.unseen is None:
+            return found
+        # Lengths, τ and λ were chosen with the rows that are left out: on 60 designed experiments
+        # of 8 to 60 runs this factor, of twice as many numbers as there are lengths, made the error
+        # comparable with those of functions that are given.
+        n, chosen = len(self.data.places), 2 * (len(parameters.slopes) + 1)
+        optimism = n / max(n - chosen, 1)
+        unseen = dataclasses.replace(found.unseen, losses=found.unseen.losses * optimism**2)
+        return dataclasses.replace(found, unseen=unseen, loo_error=unseen.error)
 
     def frozen(
         self, basis: AbstractBasis, parameters: Parameters, ridge: Ridge | None = None
@@ -132,11 +144,17 @@ class RegressionTask(DataTask):
     def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
         """Return candidates, best first.
 
+        Of functions that were not trained the simplest goes first whose error is about the least.
         Functions of trained directions have a leave-one-out error, too. Where that is small, over
         all rows, they go first unless they are clearly the worse over the one fold. Functions that
         were not trained go first where others may be better by chance.
         """
         own = super().ranked(found)
+        if own[0].run is None and math.isnan(own[0].validation_error):
+            least = SIMPLER * max(own[0].loo_error, ROUND_OFF)
+            simple = (c for c in found if c.loo_error <= least and self._stays(c))
+            first = next(simple, own[0])
+            return [first, *(other for other in own if other is not first)]
         fixed = [candidate for candidate in own if candidate.run is None]
         if own[0].run and fixed and self._stays(fixed[0]) and self._by_chance(own[0], fixed[0]):
             return [fixed[0], *(other for other in own if other is not fixed[0])]
@@ -332,9 +350,9 @@ def solve_rows(
     solutions = []
     for part, inside in basis.members(parameters):
         part = part.canonical()
-        shrink = np.full(part.size(source.n_inputs), ridge.value)
-        shrink[len(shrink) - ridge.n_free :] = 0.0
-        shrink = jnp.asarray(shrink if ridge.relative else shrink / total)
+        values = np.full(part.size(source.n_inputs), ridge.value)
+        values[len(values) - ridge.n_free :] = 0.0
+        shrink = jnp.asarray(values if ridge.relative else values / total)
         at_once = max(64, CHUNK_NUMBERS // part.size(source.n_inputs))
         reduced = [
             _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)
