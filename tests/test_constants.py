@@ -78,6 +78,7 @@ def test_functions_of_directions_go_first_unless_they_are_clearly_worse(validati
     def candidate(error, loo_error):
         return some(
             errors=(error,),
+            error=error,
             validation_error=error,
             loo_error=loo_error,
             run=True,
@@ -252,7 +253,8 @@ def test_wider_functions_are_worth_it_above_a_goal(level, error, grows):
 def test_degrees_that_are_compared_have_four_rows_a_polynomial():
     options = SegmentationOptions()
     assert options.degrees(39, 2) == [1, 2]
-    assert options.degrees(10**6, 1) == [1, 2, 3, 5]
+    assert options.degrees(10**6, 1) == [0, 1, 2, 3, 5]
+    assert options.degrees(2, 1) == [0, 1]  # constants and lines apart
     assert options.degrees(10**6, 4) == [1, 2, 3]
     assert options.degrees(10**6, 12) == [1, 2]  # 455 polynomials of degree 3 are too many
     assert options.degrees(7, 2) == [0]

@@ -404,7 +404,7 @@ def factorize(
     again = u.T @ f  # once more, for orthogonality to round-off
     u_f, s_f, vt_f = _svd(xp, f - u @ again)
     along = (v / s) @ ((shared + again) @ vt_f.T)
-    undone = np.block([[np.zeros((f.shape[1], len(s))), vt_f.T], [v, -along]])
+    undone: Any = np.block([[np.zeros((f.shape[1], len(s))), vt_f.T], [v, -along]])
     joined: Any = np.hstack([u, u_f])
     values: Any = np.append(s, s_f)
     return Factorization(joined, values, undone.T, norms, cut_off, n_free=len(s))
