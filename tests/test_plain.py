@@ -167,3 +167,32 @@ def test_single_rows_left_out_of_two_places_are_as_many_as_they_are():
     y = 3 + 4 * x + 0.1 * normal(200)
     error = ab.fit(x[:, None], y).validation_error
     assert 0.1 / np.std(y) < error < 1.2 * 0.1 / np.std(y)
+
+
+def test_complete_blocks_are_left_out_one_by_one():
+    corners = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))
+    x, blocks = np.vstack([corners] * 4), np.repeat(range(4), 8)
+    truth = 5 + x @ [2, 1, -1]
+    model = ab.fit(x, truth + 0.1 * normal(32, 4), groups=blocks)
+    assert spread(model(x) - truth) < 0.06
+    assert model.validation_error < 0.2
+
+
+def test_of_a_few_rows_no_factor_of_accuracy_is_claimed():
+    assert "times" not in str(ab.fit([[0.0], [1.0]], [2.0, 4.0]).verdict)
+
+
+def test_rows_that_are_left_out_in_turn_are_counted_once():
+    x = np.random.default_rng(0).uniform(size=(90, 1))
+    assert "90 are few" in str(ab.fit(x, normal(90) + 3 * x[:, 0], Polynomial(1)).verdict)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_the_middle_of_a_composite_design_keeps_its_rows_but_one(noise):
+    """All other runs lie on a sphere: without the middle, squares and 1 are one function."""
+    corners = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))
+    star = np.sqrt(3) * np.vstack([np.eye(3), -np.eye(3)])
+    x = np.vstack([corners, star, np.zeros((6, 3))])
+    truth = 1 + x[:, 0] - 2 * x[:, 1] ** 2 + x[:, 0] * x[:, 2]
+    model = ab.fit(x, truth + noise * normal(20))
+    assert spread(model(x) - truth) < max(noise, 1e-8)

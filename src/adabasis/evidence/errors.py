@@ -17,6 +17,8 @@ from .. import lstsq
 RESAMPLED, RANGE = 400, (0.05, 0.95)
 #: Chance with which a claim may be too low, were errors normal: that of the range's upper end.
 CHANCE = 0.05
+#: Distance of a leverage from 1 that is round-off.
+ALONE = 1e-9
 #: n rows miss, with a chance of 5 %, whatever happens on fewer than 3/n of all: (1 − 3/n)^n ≈ e⁻³.
 RULE_OF_THREE = 3.0
 
@@ -241,16 +243,15 @@ class LeftOut:
         """
         places, factors, n = self.places, self.factors, len(self.places)
         ridge = relative * self._largest**2
-        share: float | np.ndarray = 1.0
-        groups = None
-        gain: float | np.ndarray = 1.0
-        if places.within:
-            share = np.concatenate([1 / places.count, np.ones(len(self._rhs) - n)])
-            gain = (1 / np.maximum(1 - share * factors.leverages(ridge), 1e-300))[:n, None]
-        elif len(np.unique(places.group)) < n:
-            groups = np.concatenate(
-                [places.group, places.group.max() + 1 + np.arange(len(self._rhs) - n)]
-            )
+        leverages, groups = factors.leverages(ridge), None
+        # A place without which nothing is known there, the middle of a design, keeps all of its
+        # rows but one.
+        alone = (places.count > 1) & (1 - leverages[:n] < ALONE)
+        share = np.ones(len(leverages))
+        share[:n] = np.where(places.within | alone, 1 / places.count, 1.0)
+        gain = np.where(share < 1, 1 / np.maximum(1 - share * leverages, 1e-150), 1.0)[:n, None]
+        if not places.within and len(np.unique(places.group)) < n:
+            groups = np.append(places.group, places.group.max() + 1 + np.arange(len(leverages) - n))
         out = factors.loo_residuals(self._rhs, ridge, groups=groups, share=share)[:n]
         return places.losses(out / self._root[:, None], gain)
 

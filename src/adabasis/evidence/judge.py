@@ -108,5 +108,6 @@ def left_out_verdict(seen: Unseen, places: Places, x: np.ndarray, model: Any) ->
         model.asked.method,
         model.cut_short,
         n_rows=int(places.count[rows].sum()) if (rows >= 0).all() else 0,
+        left_out=len(rows) == len(places),
     )
     return Comparison(judged, found).verdict()

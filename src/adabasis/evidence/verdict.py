@@ -14,6 +14,8 @@ from ..train import StopReason
 from .errors import Unseen, unseen_share
 
 FEW_HELD_OUT = 30
+#: Rows from which models are compared: of two, each leaves one to fit.
+FEWEST_COMPARED = 5
 OURS = "this model"
 #: Standard errors by which mean losses, or counts of rows, must differ to count.
 CLEAR, SURE = 2.0, 3.0
@@ -156,6 +158,8 @@ class Judged:
     own_kind : str
     n_rows : int
         How many rows there are where each of ``x`` stands for several; 0: as many as in ``x``.
+    left_out : bool
+        Whether they are rows of the fit, left out in turn.
     """
 
     x: np.ndarray
@@ -168,6 +172,7 @@ class Judged:
     own: float = math.nan
     own_kind: str = ""
     n_rows: int = 0
+    left_out: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -262,7 +267,7 @@ class Comparison:
                 "them nothing does. Use a ridge, fewer functions or more rows."
             )
         seen = f"relative error {ranged(ours)} on {self._rows()}"
-        if not others:
+        if not others or self.n < FEWEST_COMPARED:
             return f"{seen[0].upper()}{seen[1:]}."
         if self._learned_nothing(scores):
             return f"No better than a constant: {seen}."
@@ -316,8 +321,8 @@ class Comparison:
         if self.of_classes:
             return
         n_inputs = judged.x.shape[1]
-        if ours.relative > 0.05 and judged.n_fitted + self.n < 100 * n_inputs:
-            rows = judged.n_fitted + self.n
+        rows = judged.n_fitted + (0 if judged.left_out else self.n)
+        if ours.relative > 0.05 and rows < 100 * n_inputs:
             yield f"More rows would help: {rows:,} are few for {n_inputs} inputs."
         if judged.method == "frozen" and ours.relative > 1e-3:
             yield "Let the functions adapt: --model network or auto."

@@ -68,7 +68,7 @@ class Prepared:
         x, values, weight = checked_data(call, X, y, sample_weight)
         given_groups = checked_groups(call, groups, len(x))
         self.n_rows = int(np.count_nonzero(weight))
-        self.x, self.y, self.weight, scatter, at = merged(x, values, weight)
+        self.x, self.y, self.weight, scatter, at = merged(x, values, weight, given_groups)
         self.at, self.grouped = at, given_groups is not None
         self.flat, self.seed = np.ndim(y) == 1, seed
         self.split_by_default = split_by_default and len(self.x) >= fewest_to_split
@@ -240,16 +240,18 @@ def padded_term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:
 
 
 def merged(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return distinct places, their means, weights and scatter (P, Q), and each row's place.
 
     Rows of weight zero are dropped. The scatter is the mean square about a place's mean, which no
-    function can fit.
+    function can fit. Rows of several groups stay apart: complete blocks have all places in common.
     """
-    x, y, weight = (array[weight > 0] for array in (x, y, weight))
-    places, at = np.unique(x, axis=0, return_inverse=True)
-    at = at.ravel()
+    seen = weight > 0
+    labelled = x if groups is None else np.column_stack([x, groups])
+    first_of, at = np.unique(labelled[seen], axis=0, return_index=True, return_inverse=True)[1:]
+    x, y, weight, at = x[seen], y[seen], weight[seen], at.ravel()
+    places = x[first_of]
     total = np.bincount(at, weight)[:, None]
 
     def mean_of(values: np.ndarray) -> np.ndarray:
