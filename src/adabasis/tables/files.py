@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from .._runtime.errors import counted
 from .dialect import Dialect
-from .numerals import MISSING
+from .numerals import MISSING, Signs
 from .source import BATCH_ROWS, AbstractSource
 
 
@@ -36,7 +36,7 @@ class CsvSource(AbstractSource):
 
     def __str__(self) -> str:
         words = f"{self.kind}, {self.dialect}"
-        return f"{words}, decimal comma" if self.decimal == "," else words
+        return f"{words}, decimal comma" if self.signs.usual == "," else words
 
     def _options(self, **convert: Any) -> dict[str, Any]:
         return {
@@ -90,7 +90,7 @@ class CsvSource(AbstractSource):
             yield from reader
 
     def _in_doubt(
-        self, table: pa.Table, written: Mapping[str, pa.Array], decimal: str | None
+        self, table: pa.Table, written: Mapping[str, pa.Array], signs: Signs
     ) -> list[str]:
         floats = {
             name: column
@@ -100,9 +100,9 @@ class CsvSource(AbstractSource):
         doubt = any(
             pc.any(pc.match_substring(entries, ",")).as_py() for entries in written.values()
         )
-        if decimal is None and self._points_may_group:
+        if signs.usual is None and self._points_may_group:
             doubt |= any(map(_may_be_thousands, floats.values()))
-        return list(floats) if doubt or decimal == "," else []
+        return list(floats) if doubt or signs.others or signs.usual == "," else []
 
 
 def _may_be_thousands(column: pa.ChunkedArray) -> bool:
