@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,12 @@ class CsvSource(AbstractSource):
             return "error"
         self._comments += 1
         return "skip"
+
+    def _hint(self, reason: str) -> str:
+        torn = re.search(r"Expected (\d+) columns, got (\d+): .*\d,\d{3}(?!\d)", reason)
+        if self.dialect.delimiter != "," or not torn or int(torn[2]) < int(torn[1]):
+            return ""
+        return " Commas between thousands need quotes around the number, or another delimiter."
 
     def _file(self) -> Any:
         spaced = self.dialect.delimiter == " "

@@ -223,8 +223,11 @@ class AbstractSource(abc.ABC):
             reason = str(error).splitlines()[0][:300]
             raise BadInput(
                 f"{self.title} cannot be read as {self}: {reason}. Look at that place in the "
-                "file, or export the table again."
+                f"file, or export the table again.{self._hint(reason)}"
             ) from error
+
+    def _hint(self, reason: str) -> str:
+        return ""
 
     @abc.abstractmethod
     def _column_names(self) -> list[str]: ...
