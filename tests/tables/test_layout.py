@@ -115,6 +115,7 @@ def test_units_stand_beside_columns_of_text_and_dates(tmp_path):
         ("sep=:\na:b\n1:2\n", "states the delimiter ':'"),
         ("a b c\n1 2 3\n4 5\n6 7 8\n", "not every line has 3"),
         ("# made\na,b\n1,2\n3\n", "Row #4"),
+        ("a,y\n950,1\n1,050,2\n2,3\n", "Commas between thousands need quotes"),
         ("a,b,y\n1,2,3,4\n2,3,4,5\n", "Expected 3 columns, got 4"),
     ],
 )

@@ -85,16 +85,38 @@ def test_what_the_table_does_not_tell_is_asked(tmp_path, name):
     assert read(tmp_path, text, untouched=["a"])[1].column("y").to_pylist() == [1, 2]
 
 
-def test_two_decimal_signs_in_one_table_are_a_question(tmp_path):
-    text = "a;y\n1,5;0.5\n2,5;1\n"
-    with pytest.raises(BadInput, match=r"'0.5' in column 'y' \(row 1\).*'1,5' in column 'a'"):
+@pytest.mark.parametrize("text", ["a;y\n1,5;1\n2.5;2\n", "a;y\n1,5;0.5\n2,555;1\n3,555;1\n"])
+def test_entries_that_contradict_each_other_are_a_question(tmp_path, text):
+    """In one column, or in two where one of them proves little."""
+    with pytest.raises(BadInput, match=r"has a decimal point, but '1,5' in column 'a' \(row 1\)"):
         read(tmp_path, text)
+
+
+def test_an_answer_that_most_entries_contradict_is_refused_others_are_strays(tmp_path):
+    text = "a;y\n1,5;1\n2,5;2\n0.5;3\n"
+    _, table = read(tmp_path, text, ",")
+    assert told(table) == {"a": "1 of 3 entries is no number ('0.5') in row 3"}
     with pytest.raises(
-        BadInput, match=r"--decimal point, in column 'a' 2 of 2 .* \('1,5', '2,5'\)"
+        BadInput, match=r"--decimal point, in column 'a' 2 of 3 .* \('1,5', '2,5'\)"
     ):
         read(tmp_path, text, ".")
-    _, table = read(tmp_path, text + "3,5;2\n4,5;3\n", ",")
-    assert told(table) == {"y": "1 of 4 entries is no number ('0.5') in row 1"}
+
+
+def test_columns_that_differ_are_read_each_its_own_way(tmp_path):
+    """As programs write them that read a column with commas as text."""
+    text = "a;b;c;y\n1,5;10.0;1;0,5\n2,555;20.0;2;1,5\n3,25;;3;2,5\n"
+    source, table = read(tmp_path, text)
+    assert table.column("a").to_pylist() == [1.5, 2.555, 3.25]
+    assert table.column("b").to_pylist() == [10, 20, None]
+    assert "decimal point in 'b'" in source.notes[0]
+    later = "b;a\n1.555;1,555\n"  # alone this would be a question
+    (tmp_path / "new.csv").write_text(later)
+    new = open_table(tmp_path / "new.csv")
+    new.decide(None, source.reading())
+    (batch,) = new.batches(["a", "b"], dict.fromkeys("ab", pa.float64()))
+    assert batch.to_pydict() == {"a": [1.555], "b": [1.555]}
+    with pytest.raises(BadInput, match="is '1,555' in column 'c'"):
+        read(tmp_path, text.replace(";1;", ";1,555;").replace(";2;", ";950;").replace(";3;", ";7;"))
 
 
 def test_a_mixture_proves_thousands_only_where_no_decimals_give_it(tmp_path):
@@ -182,7 +204,7 @@ def test_a_table_to_predict_is_read_as_the_one_in_training_unless_it_proves_anot
 ):
     (tmp_path / "t.csv").write_text(text)
     source = open_table(tmp_path / "t.csv")
-    source.decide(None, stored)
+    source.decide(None, {"decimal": stored})
     (batch,) = source.batches(["a"], {"a": pa.float64()})
     assert batch.column("a").to_pylist() == numbers
 

@@ -306,7 +306,7 @@ def predict_table(
     unused = preparation.check(source.names, source.title)
     out = writable(out or Path(f"{stem(table)}-predictions.csv"), "--out", force)
     fitted_to = model.record.reading or {}
-    source.decide(SIGNS[decimal], fitted_to.get("decimal"))
+    source.decide(SIGNS[decimal], fitted_to)
     columns = [column.name for column in preparation.inputs]
     view, counts = Screen(console, quiet), dict.fromkeys(COUNTED, 0)
 

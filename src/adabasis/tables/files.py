@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow.parquet
 
 from .._runtime.errors import counted
 from .dialect import Dialect
-from .numerals import MISSING
+from .numerals import MISSING, Signs
 from .source import BATCH_ROWS, AbstractSource
 
 
@@ -36,7 +37,7 @@ class CsvSource(AbstractSource):
 
     def __str__(self) -> str:
         words = f"{self.kind}, {self.dialect}"
-        return f"{words}, decimal comma" if self.decimal == "," else words
+        return f"{words}, decimal comma" if self.signs.usual == "," else words
 
     def _options(self, **convert: Any) -> dict[str, Any]:
         return {
@@ -65,6 +66,12 @@ class CsvSource(AbstractSource):
         self._comments += 1
         return "skip"
 
+    def _hint(self, reason: str) -> str:
+        torn = re.search(r"Expected (\d+) columns, got (\d+): .*\d,\d{3}(?!\d)", reason)
+        if self.dialect.delimiter != "," or not torn or int(torn[2]) < int(torn[1]):
+            return ""
+        return " Commas between thousands need quotes around the number, or another delimiter."
+
     def _file(self) -> Any:
         spaced = self.dialect.delimiter == " "
         return _SingleSpaces(pa.input_stream(self.path)) if spaced else self.path
@@ -90,7 +97,7 @@ class CsvSource(AbstractSource):
             yield from reader
 
     def _in_doubt(
-        self, table: pa.Table, written: Mapping[str, pa.Array], decimal: str | None
+        self, table: pa.Table, written: Mapping[str, pa.Array], signs: Signs
     ) -> list[str]:
         floats = {
             name: column
@@ -100,9 +107,9 @@ class CsvSource(AbstractSource):
         doubt = any(
             pc.any(pc.match_substring(entries, ",")).as_py() for entries in written.values()
         )
-        if decimal is None and self._points_may_group:
+        if signs.usual is None and self._points_may_group:
             doubt |= any(map(_may_be_thousands, floats.values()))
-        return list(floats) if doubt or decimal == "," else []
+        return list(floats) if doubt or signs.others or signs.usual == "," else []
 
 
 def _may_be_thousands(column: pa.ChunkedArray) -> bool:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from typing import Never
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -193,10 +194,35 @@ def empty_as_missing(entries: pa.Array) -> pa.Array:
     return pc.if_else(empty, pa.scalar(None, trimmed.type), entries)
 
 
-def decimal_of(
-    columns: Mapping[str, pa.Array], where: str, *, points: bool, otherwise: str | None = None
-) -> str | None:
-    r"""Return the decimal sign that the columns prove.
+@dataclasses.dataclass(frozen=True)
+class Signs:
+    """The decimal signs of a table.
+
+    Attributes
+    ----------
+    usual : {".", ",", None}
+        Of its columns; ``None`` where none is known.
+    others : mapping of str to str
+        Of columns that prove another, by name.
+    """
+
+    usual: str | None = None
+    others: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def of(self, name: str) -> str | None:
+        """Return the decimal sign of a column."""
+        return self.others.get(name, self.usual)
+
+
+def signs_of(
+    columns: Mapping[str, pa.Array],
+    where: str,
+    *,
+    points: bool,
+    asked: str | None = None,
+    stored: Signs | None = None,
+) -> Signs:
+    r"""Return the decimal signs that the columns prove.
 
     An entry proves that the comma is the decimal sign if it follows no group of three digits
     (1,5 and 0,125 and 1250,500), or if points or spaces separate thousands before it (1.050,5). It
@@ -204,7 +230,7 @@ def decimal_of(
     (1,234.5). The same holds with points and commas exchanged. A column proves that the comma
     separates thousands, too, if whole numbers of three digits stand beside numbers with a comma
     that end in 0 (950 and 1,050): who writes decimals writes them all, or leaves out the 0. One
-    column proves it for all.
+    column proves it for all, unless most entries of another column prove the opposite for that.
 
     Parameters
     ----------
@@ -215,32 +241,37 @@ def decimal_of(
     points : bool
         Whether points may separate thousands even if nothing but a mixture like 950 and 1.050
         tells: not where columns are separated by commas.
-    otherwise : {".", ","}, optional
-        What to return where nothing is proven, instead of asking.
+    asked : {".", ","}, optional
+        The answer to the question: of columns that prove nothing, or both.
+    stored : Signs, optional
+        What holds where nothing is proven.
 
     Raises
     ------
     BadInput
         A question, if a comma may be either, or one entry contradicts another.
     """
-    proofs = {sign: _first(columns, _proof(sign)) for sign in SIGNS}
-    if all(proofs.values()):
-        by_point, by_comma = proofs["."], proofs[","]
-        raise BadInput(
-            f"{where}: {by_point} has a decimal point, but {by_comma} a decimal comma. Which is "
-            "meant? Say --decimal point or --decimal comma; entries written the other way are "
-            "then no numbers. Or export the table again."
-        )
-    for sign, proof in proofs.items():
-        if proof:
-            return sign
-    if otherwise is not None:
-        return otherwise
-    if any(_mixed(entries, ",", r"[1-9]\d\d") for entries in columns.values()):
-        return "."
+    proven: dict[str, str] = {}
+    for sign in SIGNS:
+        for name in [n for n, entries in columns.items() if _first({n: entries}, _proof(sign))]:
+            proven[name] = asked or _asks_which(columns, where) if name in proven else sign
+    if len(set(proven.values())) == 2:
+        if asked is None and not all(_mostly(columns[n], sign) for n, sign in proven.items()):
+            _asks_which(columns, where)
+        proven = {n: sign for n, sign in proven.items() if _mostly(columns[n], sign)}
+    if asked is not None:
+        return Signs(asked, {n: sign for n, sign in proven.items() if sign != asked})
+    told = sorted(set(proven.values()))
+    if stored is not None and (stored.others or (stored.usual and len(told) != 1)):
+        return Signs(stored.usual, {**stored.others, **proven})
+    if len(told) == 1:
+        return Signs(told[0])
+    unproven = {name: entries for name, entries in columns.items() if name not in proven}
+    if not told and any(_mixed(entries, ",", r"[1-9]\d\d") for entries in columns.values()):
+        return Signs(".")
     # A point is a decimal point unless something speaks for thousands.
-    pointed = {n: e for n, e in columns.items() if points and _mixed(e, ".", r"[1-9]\d{0,2}")}
-    for sign, some in ((",", columns), (".", pointed)):
+    pointed = {n: e for n, e in unproven.items() if points and _mixed(e, ".", r"[1-9]\d{0,2}")}
+    for sign, some in ((",", unproven), (".", pointed)):
         doubtful = _first(some, rf"^{_SIGN}[1-9]\d{{0,2}}[{sign}]\d{{3}}$")
         if doubtful:
             entry = pa.array([doubtful.entry])
@@ -250,7 +281,26 @@ def decimal_of(
                 f"--decimal {SIGNS[_other(sign)]} if it is {whole:g}, --decimal {SIGNS[sign]} if "
                 f"it is {broken:g}."
             )
-    return "." if _first(columns, "[.]") else None
+    return Signs("." if _first(unproven, "[.]") else None, proven)
+
+
+def _asks_which(columns: Mapping[str, pa.Array], where: str) -> Never:
+    by_point, by_comma = (_first(columns, _proof(sign)) for sign in SIGNS)
+    raise BadInput(
+        f"{where}: {by_point} has a decimal point, but {by_comma} a decimal comma. Which is meant? "
+        "Say --decimal point or --decimal comma; entries written the other way are then no "
+        "numbers. Or export the table again."
+    )
+
+
+def _mostly(entries: pa.Array, decimal: str) -> bool:
+    """Say whether most numbers that have a point or comma prove this decimal sign."""
+
+    def count(pattern: str) -> int:
+        return pc.sum(pc.match_substring_regex(entries, pattern)).as_py() or 0
+
+    entries = pc.utf8_trim_whitespace(entries)
+    return 2 * count(_proof(decimal)) > count("[.,]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -293,13 +343,15 @@ def _mixed(entries: pa.Array, sign: str, whole: str) -> bool:
     return some(rf"[1-9]\d{{0,2}}[{sign}]\d\d0") and some(whole) and not some(r"\d{4,}")
 
 
-def told_thousands(columns: Mapping[str, pa.Array], decimal: str | None) -> str | None:
+def told_thousands(columns: Mapping[str, pa.Array], signs: Signs) -> str | None:
     """Say which entries have thousands separators, and as what the first is read."""
-    pattern = f"^{_SIGN}({_grouped(decimal)}){_POWER}$"
-    places = [_first({name: entries}, pattern) for name, entries in columns.items()]
+    places = [
+        _first({name: entries}, f"^{_SIGN}({_grouped(signs.of(name))}){_POWER}$")
+        for name, entries in columns.items()
+    ]
     found = [place for place in places if place is not None]
     if not found:
         return None
-    value = to_numbers(pa.array([found[0].entry]), decimal)[0].as_py()
+    value = to_numbers(pa.array([found[0].entry]), signs.of(found[0].column))[0].as_py()
     more = f", likewise in {counted(len(found) - 1, 'other column')}" if found[1:] else ""
     return f"Thousands separators: {found[0]} is read as {value:.12g}{more}."

@@ -16,11 +16,12 @@ from .._runtime.errors import BadInput, listed
 from .columns import kind_of, texts
 from .numerals import (
     SIGNS,
+    Signs,
     Strays,
     are_codes,
-    decimal_of,
     empty_as_missing,
     mostly_numbers,
+    signs_of,
     to_numbers,
     told_thousands,
 )
@@ -36,8 +37,8 @@ class AbstractSource(abc.ABC):
     path : Path
     title : str
         The file and what in it, for messages.
-    decimal : {".", ",", None}
-        The decimal sign of numbers in text, once it is known.
+    signs : Signs
+        The decimal signs of numbers in text, once they are known.
     units : mapping of str to str
         Of columns, where the table states them.
     notes : list of str
@@ -52,7 +53,7 @@ class AbstractSource(abc.ABC):
     def __init__(self, path: Path, part: str | None = None) -> None:
         self.path, self.part = path, part
         self.title = path.name if part is None else f"{path.name}::{part}"
-        self.decimal: str | None = None
+        self.signs = Signs()
         self.units: Mapping[str, str] = {}
         self.notes: list[str] = []
         with self._translated():
@@ -76,7 +77,9 @@ class AbstractSource(abc.ABC):
 
     def reading(self) -> dict[str, Any]:
         """Return how the table was read, as plain values: another is read the same way."""
-        return {"format": str(self), "decimal": self.decimal, "units": dict(self.units)}
+        signs, units = self.signs, dict(self.units)
+        found = {"format": str(self), "decimal": signs.usual, "units": units}
+        return found | ({"decimal_of": dict(signs.others)} if signs.others else {})
 
     def read(
         self, decimal: str | None = None, untouched: Collection[str] = (), *, encode: bool = False
@@ -102,12 +105,11 @@ class AbstractSource(abc.ABC):
         """
         with self._translated():
             table = self._read().rename_columns(self.names)
-            written = self._written(table, decimal, untouched)
-        self.decimal = decimal or decimal_of(written, self.title, points=self._points_may_group)
-        self._tell(written)
+            written = self._written(table, Signs(decimal), untouched)
+        self._settle(written, decimal)
         read = []
         for name, entries in written.items():
-            numbers = to_numbers(entries, self.decimal)
+            numbers = to_numbers(entries, self.signs.of(name))
             strays = Strays.among(entries, numbers)
             if strays and 2 * strays.count > strays.of and decimal:
                 raise BadInput(
@@ -121,24 +123,37 @@ class AbstractSource(abc.ABC):
             self.notes.append(f"Text read as numbers: {listed(read)}.")
         return table
 
-    def decide(self, asked: str | None, stored: str | None) -> None:
-        """Find the decimal sign for batches: asked, told by the first rows, or as in training.
+    def decide(self, asked: str | None, reading: Mapping[str, Any] | None) -> None:
+        """Find the decimal signs for batches: asked, told by the first rows, or as in training.
+
+        Parameters
+        ----------
+        asked : {".", ","}, optional
+        reading : mapping, optional
+            How the table in training was read (:meth:`reading`).
 
         Raises
         ------
         BadInput
             If none of them tells.
         """
+        found = reading or {}
+        stored = Signs(found.get("decimal"), found.get("decimal_of", {}))
         with self._translated():
             batch = next(self._batches(list(self._raw.values()), {}), None)
             table = None if batch is None else pa.Table.from_batches([batch])
-            written = {} if table is None else self._written(table, asked or stored, (), head=True)
-        points = self._points_may_group
-        self.decimal = asked or decimal_of(written, self.title, points=points, otherwise=stored)
-        self._tell(written)
+            known = Signs(asked) if asked else stored
+            written = {} if table is None else self._written(table, known, (), head=True)
+        self._settle(written, asked, stored)
 
-    def _tell(self, written: Mapping[str, pa.Array]) -> None:
-        thousands = told_thousands(written, self.decimal)
+    def _settle(
+        self, written: Mapping[str, pa.Array], asked: str | None, stored: Signs | None = None
+    ) -> None:
+        points = self._points_may_group
+        self.signs = signs_of(written, self.title, points=points, asked=asked, stored=stored)
+        told = [f"decimal {SIGNS[sign]} in '{name}'" for name, sign in self.signs.others.items()]
+        thousands = told_thousands(written, self.signs)
+        self.notes += [f"Columns differ: {', '.join(told)}."] if told else []
         self.notes += [thousands] if thousands else []
 
     def batches(
@@ -172,16 +187,11 @@ class AbstractSource(abc.ABC):
         if kind != pa.float64() or not _is_text(values.type):
             return pa.field(name, values.type), values
         entries = empty_as_missing(texts(values))
-        numbers = to_numbers(entries, self.decimal)
+        numbers = to_numbers(entries, self.signs.of(name))
         return _field(name, Strays.among(entries, numbers, first_row)), numbers
 
     def _written(
-        self,
-        table: pa.Table,
-        decimal: str | None,
-        untouched: Collection[str],
-        *,
-        head: bool = False,
+        self, table: pa.Table, signs: Signs, untouched: Collection[str], *, head: bool = False
     ) -> dict[str, pa.Array]:
         """Return the columns whose numbers are text, as written; of the first batch alone: head."""
         written = {}
@@ -190,7 +200,7 @@ class AbstractSource(abc.ABC):
                 entries = empty_as_missing(texts(column))
                 if mostly_numbers(entries):
                     written[name] = entries
-        again = [n for n in self._in_doubt(table, written, decimal) if n not in untouched]
+        again = [n for n in self._in_doubt(table, written, signs) if n not in untouched]
         if again:
             raw = [self._raw[name] for name in again]
             batches = self._batches(raw, dict.fromkeys(raw, pa.string()))
@@ -199,7 +209,7 @@ class AbstractSource(abc.ABC):
         return written
 
     def _in_doubt(
-        self, table: pa.Table, written: Mapping[str, pa.Array], decimal: str | None
+        self, table: pa.Table, written: Mapping[str, pa.Array], signs: Signs
     ) -> list[str]:
         """Return columns of numbers whose text has to be looked at, too."""
         return []
@@ -213,8 +223,11 @@ class AbstractSource(abc.ABC):
             reason = str(error).splitlines()[0][:300]
             raise BadInput(
                 f"{self.title} cannot be read as {self}: {reason}. Look at that place in the "
-                "file, or export the table again."
+                f"file, or export the table again.{self._hint(reason)}"
             ) from error
+
+    def _hint(self, reason: str) -> str:
+        return ""
 
     @abc.abstractmethod
     def _column_names(self) -> list[str]: ...
