@@ -23,7 +23,7 @@ train.schedule train.last_layer train.ngd train.record
 train.loop train
 evidence.split evidence.errors evidence.support evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
- models.record models.files  models.fitted models.classifier models
+ models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.bases regression.task regression.strategy regression.api regression
 classification.strategy classification.api classification

@@ -7,7 +7,7 @@ import pytest
 from adabasis import rows
 from adabasis.basis import FrozenFeatures
 from adabasis.geometry.boxes import AffineMap, bounding_box
-from adabasis.models import fitted as fitted_module
+from adabasis.models import evaluation
 from adabasis.operators import Identity, Partial
 
 from .laws import assert_close, assert_derivative, assert_same_bits
@@ -66,9 +66,13 @@ def test_any_number_of_points_is_evaluated_alike(model, n, monkeypatch):
     x = inside(model, 200)
     expected = model(x)[:n]
     assert model(x[:n]).shape == (n, 2)
-    assert_same_bits(model(x[:n]), expected)
-    monkeypatch.setattr(fitted_module, "CHUNK_NUMBERS", 0)  # chunks of 64 points
-    assert_same_bits(model(x[:n]), expected)
+    np.testing.assert_allclose(model(x[:n]), expected, rtol=1e-14)
+    slopes = model.gradient(x)[:n]
+    assert_same_bits(model.gradient(x[:n]), slopes)
+    for numbers in ("CACHED_NUMBERS", "CHUNK_NUMBERS"):
+        monkeypatch.setattr(evaluation, numbers, 0)  # chunks of 64 points
+    np.testing.assert_allclose(model(x[:n]), expected, rtol=1e-14)
+    assert_same_bits(model.gradient(x[:n]), slopes)
 
 
 def test_answers_are_numpy_float64(model):

@@ -54,11 +54,21 @@ CHANGED = {
     MappedBasis: {},
     WarpedBasis: {"smoothness": "that of the coordinates counts, too"},
     Ensemble: dict.fromkeys(
-        ["init", "__call__", "size", "linearizable", "placed", "members", "ties", "widened"],
+        (
+            "init",
+            "__call__",
+            "values",
+            "size",
+            "linearizable",
+            "placed",
+            "members",
+            "ties",
+            "widened",
+        ),
         "there are several draws of the inner basis, stacked",
     ),
 }
-BETWEEN = {"to_inner", "box_to_inner", "with_inner"}
+BETWEEN = {"to_inner", "inner_values", "box_to_inner", "with_inner"}
 
 each_wrapper = pytest.mark.parametrize("kind", WRAPPERS)
 each_basis = pytest.mark.parametrize("name", REGISTRY)

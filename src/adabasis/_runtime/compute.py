@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
@@ -26,10 +28,42 @@ import jax.numpy as jnp
 import numpy as np
 import threadpoolctl
 
+# Threads of JAX do not survive a fork: whoever waits for one in the child waits for ever.
+_jax = {"used": False, "running": False, "lost": False}
+
+
+def _before_fork() -> None:
+    # JAX has no public name for this; others than we may have started it.
+    asked = getattr(sys.modules.get("jax._src.xla_bridge"), "backends_are_initialized", None)
+    _jax["running"] = asked() if asked else _jax["used"]
+
+
+def _in_forked_child() -> None:
+    _jax["lost"] |= _jax["running"]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_in_forked_child)
+
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """Compute in float64 inside the block."""
+    """Compute in float64 inside the block.
+
+    Raises
+    ------
+    RuntimeError
+        In a process forked from one that JAX was running in.
+    """
+    if _jax["lost"]:
+        raise RuntimeError(
+            "adabasis: JAX was running when this process was forked, and would wait here for ever. "
+            "Fits, derivatives and activations of your own need processes of their own: "
+            'multiprocessing.get_context("spawn") or ("forkserver") starts such, and so does '
+            "joblib by default. Values and probabilities of a fitted model are had in forked "
+            "processes, too."
+        )
+    _jax["used"] = True
     with jax.enable_x64(True):
         yield
 

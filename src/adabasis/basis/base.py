@@ -11,6 +11,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
@@ -18,11 +19,25 @@ from ..geometry.boxes import unit_box
 from .layers import (
     AbstractInitializer,
     activation_named,
+    in_jax,
     initializer_config,
     initializer_from,
 )
 
 OnePointBasis: TypeAlias = Callable[[PointX, Parameters], Functions]
+
+#: Methods of one point in JAX, and those of N points that say the same in NumPy.
+IN_NUMPY = {"__call__": "values", "to_inner": "inner_values", "logits": "logit_values"}
+
+
+def mapped_in_jax(name: str) -> Any:
+    """Return a method that maps another, of one point, over N points: where NumPy has none."""
+
+    def values(self: AbstractBasis, x: np.ndarray, *parameters: Any) -> np.ndarray:
+        """Evaluate at N points, in JAX."""
+        return in_jax(getattr(self, name), x, *parameters)
+
+    return values
 
 
 class AbstractBasis(eqx.Module):
@@ -36,6 +51,13 @@ class AbstractBasis(eqx.Module):
     says so.
     """
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Forget what a parent does in NumPy where a class has a method of its own in JAX."""
+        super().__init_subclass__(**keywords)
+        for name, of_rows in IN_NUMPY.items():
+            if name in vars(cls) and of_rows not in vars(cls):
+                setattr(cls, of_rows, mapped_in_jax(name))
+
     @abc.abstractmethod
     def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
         """Draw parameters ξ for data inside ``box``, a (D, 2) array of lower and upper bounds."""
@@ -43,6 +65,14 @@ class AbstractBasis(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate all P functions at one point x: (D,) → (P,)."""
+
+    def values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
+        """Evaluate all P functions at N points in double precision: (N, D) → (N, P).
+
+        Predictions are made of these. A basis that says how in NumPy, with parameters that are
+        NumPy's arrays, predicts without JAX; here :meth:`__call__` is compiled and mapped.
+        """
+        return in_jax(self.__call__, x, parameters)
 
     @property
     @abc.abstractmethod
@@ -182,6 +212,10 @@ class AbstractWrapper(AbstractBasis):
         """Return the point at which the inner basis is evaluated."""
         return x
 
+    def inner_values(self, x: np.ndarray) -> np.ndarray:
+        """Return the points at which the inner basis is evaluated for N points, in NumPy."""
+        return x
+
     def box_to_inner(self, box: BoxBounds) -> BoxBounds:
         """Return a box of the inner basis's inputs that holds the image of ``box``."""
         return box
@@ -197,6 +231,10 @@ class AbstractWrapper(AbstractBasis):
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate the inner functions at the image of the point."""
         return self.inner(self.to_inner(x), parameters)
+
+    def values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
+        """Evaluate the inner functions at the images of N points, in NumPy."""
+        return self.inner.values(self.inner_values(x), parameters)
 
     def size(self, n_inputs: int) -> int:
         """Return that of the inner basis, for its number of inputs."""

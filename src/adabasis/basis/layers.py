@@ -23,14 +23,35 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from scipy import special
 
+from .._runtime.compute import double_precision
 from .._runtime.notation import BoxBounds, RandomKey
-from ..geometry.boxes import unit_box
+from ..geometry.boxes import pad_points, unit_box
 
 Interval = tuple[Array, Array]
+
+
+def in_jax(function: Callable[..., Array], x: np.ndarray, *given: Any) -> np.ndarray:
+    """Map JAX's function of one point and of what is ``given`` over N points: (N, D) → (N, …).
+
+    Raises
+    ------
+    RuntimeError
+        In a process forked from one that JAX was running in.
+    """
+    with double_precision():
+        return np.asarray(_mapped(function, jnp.asarray(pad_points(x)), given))[: len(x)]
+
+
+@eqx.filter_jit
+def _mapped(function: Callable[..., Array], x: Array, given: tuple[Any, ...]) -> Array:
+    return jax.vmap(lambda point: function(point, *given))(x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +67,24 @@ class Activation:
         Order of the highest continuous derivative.
     homogeneous : bool
         Whether σ(s z) = s σ(z) for s > 0: then a factor on its argument is but one on a column.
+    numpy : callable, optional
+        σ of NumPy's arrays. Without it models with this activation predict in JAX, which takes
+        longer to start and does not work in processes forked from one that JAX was running in.
     """
 
     function: Callable[[Array], Array]
     image: Callable[[Array, Array], Interval]
     smoothness: float = math.inf
     homogeneous: bool = False
+    numpy: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, z: Array) -> Array:
         """Apply σ entry by entry."""
         return self.function(z)
+
+    def values(self, z: np.ndarray) -> np.ndarray:
+        """Apply σ to NumPy's rows (N, w)."""
+        return in_jax(self.function, z) if self.numpy is None else self.numpy(z)
 
     def averaged(self, z: Array, gap: Array) -> Array:
         """Apply σ; its first derivative is the mean of σ′ over [z − gap/2, z + gap/2]."""
@@ -69,14 +98,14 @@ def _increasing(function: Callable[[Array], Array], **known: Any) -> Activation:
     return Activation(function, lambda lo, hi: (function(lo), function(hi)), **known)
 
 
-def _turning(function: Callable[[Array], Array], at: float) -> Activation:
+def _turning(function: Callable[[Array], Array], at: float, **known: Any) -> Activation:
     # A function that is monotone on either side of one point.
     def image(lo: Array, hi: Array) -> Interval:
         turn = function(jnp.clip(jnp.full_like(lo, at), lo, hi))
         low, high = function(lo), function(hi)
         return jnp.minimum(turn, jnp.minimum(low, high)), jnp.maximum(turn, jnp.maximum(low, high))
 
-    return Activation(function, image)
+    return Activation(function, image, **known)
 
 
 def _sine_image(lo: Array, hi: Array) -> Interval:
@@ -89,15 +118,25 @@ def _sine_image(lo: Array, hi: Array) -> Interval:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": _increasing(jax.nn.relu, smoothness=0, homogeneous=True),
-    "tanh": _increasing(jnp.tanh),
-    "sine": Activation(jnp.sin, _sine_image),
-    "gelu": _turning(functools.partial(jax.nn.gelu, approximate=False), -0.7517915246935645),
-    "silu": _turning(jax.nn.silu, -1.2784645427610738),
-    "softplus": _increasing(jax.nn.softplus),
-    "sigmoid": _increasing(jax.nn.sigmoid),
-    "elu": _increasing(jax.nn.elu, smoothness=1),
-    "gaussian": _turning(lambda z: jnp.exp(-(z**2)), 0.0),
+    "relu": _increasing(
+        jax.nn.relu, smoothness=0, homogeneous=True, numpy=lambda z: np.maximum(z, 0.0)
+    ),
+    "tanh": _increasing(jnp.tanh, numpy=np.tanh),
+    "sine": Activation(jnp.sin, _sine_image, numpy=np.sin),
+    "gelu": _turning(
+        functools.partial(jax.nn.gelu, approximate=False),
+        -0.7517915246935645,
+        numpy=lambda z: 0.5 * z * special.erfc(-math.sqrt(0.5) * z),
+    ),
+    "silu": _turning(jax.nn.silu, -1.2784645427610738, numpy=lambda z: z * special.expit(z)),
+    "softplus": _increasing(jax.nn.softplus, numpy=lambda z: np.logaddexp(z, 0.0)),
+    "sigmoid": _increasing(jax.nn.sigmoid, numpy=special.expit),
+    "elu": _increasing(
+        jax.nn.elu,
+        smoothness=1,
+        numpy=lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0.0))),
+    ),
+    "gaussian": _turning(lambda z: jnp.exp(-(z**2)), 0.0, numpy=lambda z: np.exp(-(z**2))),
 }
 
 
@@ -138,6 +177,10 @@ class Affine(NamedTuple):
         """Apply the layer to one point."""
         return self.weight @ x + self.bias
 
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """Apply the layer to NumPy's rows: (N, d) → (N, w)."""
+        return x @ self.weight.T + self.bias
+
     def times(self, factor: float | Array) -> Affine:
         """Return the layer whose outputs are ``factor`` times as large."""
         return Affine(factor * self.weight, factor * self.bias)
@@ -163,7 +206,8 @@ class AbstractInitializer(abc.ABC):
 
 def sides(box: BoxBounds) -> Array:
     """Return the lengths (D,) of the sides of a box, 1 for a side of no length."""
-    return jnp.where(box[:, 1] > box[:, 0], box[:, 1] - box[:, 0], 1.0)
+    xp = np if isinstance(box, np.ndarray) else jnp
+    return xp.where(box[:, 1] > box[:, 0], box[:, 1] - box[:, 0], 1.0)
 
 
 def stratified(
@@ -190,12 +234,15 @@ def cut_planes(p: Array, n: Array, box: BoxBounds, bound: float, max_slope: floa
     max_slope : float
         Cap on k in units of ``bound`` per side. Only D = 1 needs one: there the uncapped slope
         has infinite mean. A capped unit stays below ``bound``.
+
+    Of NumPy's arrays the layer holds such, too.
     """
+    xp = np if isinstance(p, np.ndarray) else jnp
     side = sides(box)
-    reach = jnp.sum((jnp.where(n > 0, 1.0, 0.0) - p) * n, axis=1)
-    slope = jnp.minimum(bound / reach, max_slope * bound)
+    reach = xp.sum((xp.where(n > 0, 1.0, 0.0) - p) * n, axis=1)
+    slope = xp.minimum(bound / reach, max_slope * bound)
     weight = slope[:, None] * n / side
-    return Affine(weight, -jnp.sum(weight * (box[:, 0] + p * side), axis=1))
+    return Affine(weight, -xp.sum(weight * (box[:, 0] + p * side), axis=1))
 
 
 def random_normals(key: RandomKey, count: int, box: BoxBounds) -> Array:

@@ -22,7 +22,7 @@ import numpy as np
 from jax import Array
 from scipy.special import ndtri
 
-from .._runtime.notation import BoxBounds, Functions, PointsX, PointX, RandomKey
+from .._runtime.notation import AnyArray, BoxBounds, Functions, PointsX, PointX, RandomKey
 from ..geometry.boxes import unit_box
 from .base import (
     AbstractActivated,
@@ -156,6 +156,15 @@ class NeuralBasis(AbstractActivated):
         """Evaluate the P functions at one point."""
         return self._functions(x, parameters, None)
 
+    def values(self, x: np.ndarray, parameters: Network) -> np.ndarray:
+        """Evaluate the P functions at N points, in NumPy."""
+        sigma = activation_named(self.activation)
+        h = sigma.values(parameters.first.values(x))
+        for layer in zip(*(parameters.hidden or ()), strict=True):
+            out = sigma.values(Affine(*layer).values(h))
+            h = h + out if self.residual else out
+        return np.append(h, np.ones((len(h), 1)), axis=1) if self.constant else h
+
     def linearizable(self, parameters: Network, x: PointsX) -> OnePointBasis:
         """Average the derivative of a kinked activation over the gaps between pre-activations.
 
@@ -279,6 +288,11 @@ class FrozenFeatures(AbstractActivated):
         h = activation_named(self.activation)(parameters(x))
         return jnp.concatenate([h, jnp.ones((1,), h.dtype), x])
 
+    def values(self, x: np.ndarray, parameters: Affine) -> np.ndarray:
+        """Evaluate the P functions at N points, in NumPy."""
+        h = activation_named(self.activation).values(parameters.values(x))
+        return np.concatenate([h, np.ones((len(x), 1)), x], axis=1)
+
 
 @in_model_files
 class ProjectedFeatures(AbstractActivated):
@@ -328,16 +342,20 @@ class ProjectedFeatures(AbstractActivated):
 
     def __call__(self, x: PointX, parameters: Affine) -> Functions:
         """Evaluate the P functions at one point."""
-        layer = _features(self.width, self.rank, x.dtype).times(self.scale)
+        planes, box = _planes(self.width, self.rank), unit_box(self.rank)
+        layer = self._features(*(jnp.asarray(array, x.dtype) for array in (*planes, box)))
         h = activation_named(self.activation)(layer(parameters(x)))
         return jnp.concatenate([h, jnp.ones((1,), h.dtype), x])
 
+    def values(self, x: np.ndarray, parameters: Affine) -> np.ndarray:
+        """Evaluate the P functions at N points, in NumPy."""
+        layer = self._features(*_planes(self.width, self.rank), unit_box(self.rank))
+        h = activation_named(self.activation).values(layer.values(parameters.values(x)))
+        return np.concatenate([h, np.ones((len(x), 1)), x], axis=1)
 
-def _features(width: int, rank: int, dtype: np.dtype) -> Affine:
-    p, n = _planes(width, rank)
-    box = jnp.asarray(unit_box(rank), dtype)
-    limit = BoxInit().max_slope if rank == 1 else np.inf
-    return cut_planes(jnp.asarray(p, dtype), jnp.asarray(n, dtype), box, 1.0, limit)
+    def _features(self, p: AnyArray, n: AnyArray, box: AnyArray) -> Affine:
+        limit = BoxInit().max_slope if self.rank == 1 else np.inf
+        return cut_planes(p, n, box, 1.0, limit).times(self.scale)  # type: ignore[arg-type]
 
 
 @functools.cache

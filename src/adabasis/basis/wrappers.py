@@ -8,6 +8,7 @@ from typing import Any, Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from .._runtime.notation import (
@@ -39,6 +40,10 @@ class MappedBasis(AbstractWrapper):
     def to_inner(self, x: PointX) -> Array:
         """Map a point to the units of the inner basis."""
         return self.map(x)
+
+    def inner_values(self, x: np.ndarray) -> np.ndarray:
+        """Map N points, in NumPy."""
+        return AffineMap(np.asarray(self.map.shift), np.asarray(self.map.scale))(x)
 
     def box_to_inner(self, box: BoxBounds) -> BoxBounds:
         """Map the bounds."""
@@ -84,6 +89,13 @@ class WarpedBasis(AbstractWrapper):
         functions = self.coordinate_basis(x, self.coordinate_parameters)
         lower, upper = jnp.asarray(self.box).T
         return (functions @ jnp.asarray(self.coefficients) - lower) / (upper - lower)
+
+    def inner_values(self, x: np.ndarray) -> np.ndarray:
+        """Return ξ at N points, (N, M), in NumPy."""
+        known = jax.tree.map(np.asarray, self.coordinate_parameters)
+        lower, upper = np.asarray(self.box).T
+        xi = self.coordinate_basis.values(x, known) @ np.asarray(self.coefficients)
+        return (xi - lower) / (upper - lower)
 
     def __repr__(self) -> str:
         return f"WarpedBasis({self.inner!r} of coordinates along characteristics)"
@@ -132,6 +144,13 @@ class Ensemble(AbstractWrapper):
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate the functions of all members at one point."""
         return jax.vmap(self.inner, in_axes=(None, 0))(x, parameters).reshape(-1)
+
+    def values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
+        """Evaluate the functions of all members at N points, in NumPy."""
+        leaves, structure = jax.tree.flatten(parameters)
+        values, members = self.inner.values, zip(*leaves, strict=True)
+        each = [values(x, jax.tree.unflatten(structure, member)) for member in members]
+        return np.concatenate(each, axis=1)
 
     def linearizable(self, parameters: Parameters, x: PointsX) -> OnePointBasis:
         """Return this basis: members are trained apart, where their kinks are averaged."""

@@ -8,31 +8,28 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from .._runtime.compute import double_precision
-from .._runtime.notation import AnyArray, Parameters
+from .._runtime.notation import Parameters
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..basis.base import description, from_description
 from ..evidence.support import by_distance, by_leverage
-from ..geometry.boxes import AffineMap, pad_points
+from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
+from .evaluation import Parts, by_rows, in_jax
 from .files import ModelFileError, read_model, upgraded, write_model
 from .record import Asked, Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CHUNK_NUMBERS = 2**24
-"""Entries of the design matrix in memory at once when a model is evaluated (128 MiB)."""
 PROBE_TOLERANCE = 1e-9
+#: Of a sum of large terms that cancel, relative to their size: a hundred times what was seen.
+CANCELLED = 1e-14
 #: Of a function that was put together by hand.
 NO_RECORD = Record(Asked("Fitted"))
 
@@ -111,6 +108,11 @@ class Fitted:
     flat_output: bool = False
     places: np.ndarray | None = None
     snapshots: tuple[Snapshot, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold arrays of NumPy alone, which need no JAX."""
+        for name in ("parameters", "initial_parameters"):
+            object.__setattr__(self, name, jax.tree.map(np.asarray, getattr(self, name)))
 
     @property
     def n_inputs(self) -> int:
@@ -193,14 +195,10 @@ class Fitted:
     def functions(self, X: Any, *, initial: bool = False) -> np.ndarray:
         """Evaluate the basis functions themselves at N points: shape (N, P)."""
         parameters = self.initial_parameters if initial else self.parameters
-        whole = dataclasses.replace(
-            self,
-            parameters=parameters,
-            coefficients=np.eye(len(self.coefficients)),
-            output_map=AffineMap.identity(len(self.coefficients)),
-            flat_output=False,
+        x = self._inputs(X, "Fitted.functions(X)")
+        return by_rows(
+            self.basis, self._parts()._replace(parameters=parameters), x, lambda phi: phi
         )
-        return whole(X)
 
     def at(self, snapshot: Snapshot) -> Self:
         """Return the model as it was at a snapshot."""
@@ -320,27 +318,14 @@ class Fitted:
 
     def _apply(self, operator: AbstractOperator, X: Any, call: str) -> np.ndarray:
         x = self._inputs(X, call)
-        at_once = max(64, CHUNK_NUMBERS // len(self.coefficients))
-        with double_precision():
-            model = (self.parameters, self.coefficients, self.input_map, self.output_map)
-            chunks = [
-                np.asarray(_operated(operator, self.basis, model, pad_points(chunk)))[: len(chunk)]
-                for chunk in np.split(x, range(at_once, len(x), at_once))
-            ]
-        out = np.concatenate(chunks)
+        if isinstance(operator, Identity):
+            out = by_rows(self.basis, self._parts(), x)
+        else:
+            out = in_jax(self.basis, self._parts(), x, operator)
         return out[:, 0] if self.flat_output else out
 
-
-@eqx.filter_jit
-def _operated(operator: AbstractOperator, basis: AbstractBasis, model: Any, x: AnyArray) -> Array:
-    """Return L[u](x), the maps being part of u: derivatives come out in the user's units."""
-    parameters, c, input_map, output_map = model
-
-    def u(point: Array) -> Array:
-        inside = (point - input_map.shift) / input_map.scale
-        return output_map.shift + output_map.scale * (basis(inside, parameters) @ c)
-
-    return jax.vmap(operator(u))(jnp.asarray(x))
+    def _parts(self) -> Parts:
+        return Parts(self.parameters, self.coefficients, self.input_map, self.output_map)
 
 
 def load(path: str | os.PathLike[str]) -> Fitted:
@@ -398,8 +383,11 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         ),
         **kind._restored(document),
     )
-    now, then = model(_probe_points(model.box)), tensors["probe"]
-    if not np.allclose(now, then, rtol=0, atol=PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)):
+    places, then = _probe_points(model.box), tensors["probe"]
+    now, terms = model(places), np.abs(model.functions(places)) @ np.abs(model.coefficients)
+    tolerance = PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)
+    tolerance += CANCELLED * np.max(terms * model.output_map.scale)
+    if not np.allclose(now, then, rtol=0, atol=tolerance):
         raise ModelFileError(
             f"load({os.fspath(path)!r}): the model answers differently here than where it was "
             f"saved (by up to {np.abs(now - then).max():.1e}). Check the versions with "

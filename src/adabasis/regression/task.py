@@ -19,7 +19,8 @@ from ..basis.pou.partition import hard_assignment
 from ..evidence.errors import Unseen, spread
 from ..evidence.judge import left_out_verdict
 from ..evidence.split import told_by_order
-from ..models.fitted import CHUNK_NUMBERS, Fitted
+from ..models.evaluation import CHUNK_NUMBERS
+from ..models.fitted import Fitted
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, SEARCH_ROWS, padded_term, some_rows
 from ..selection.search import Candidate, Search

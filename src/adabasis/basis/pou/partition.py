@@ -21,7 +21,7 @@ from jax import Array
 
 from ..._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
 from ..base import AbstractActivated, AbstractBasis, in_model_files, require_positive
-from ..layers import Affine, sides, stratified
+from ..layers import Affine, in_jax, sides, stratified
 from ..networks import Network, NeuralBasis
 from .polynomial import multi_indices, products
 
@@ -67,12 +67,24 @@ class AbstractSoftmax(AbstractPartition):
         """
         raise NotImplementedError(f"{type(self).__name__}: labels do not tell its parameters.")
 
+    def logit_values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
+        """Return ℓ at N points, (N, N_part), as :meth:`values` needs them."""
+        return in_jax(self.logits, x, parameters)
+
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate φ at one point: (D,) → (N_part,)."""
         most = float(jnp.finfo(x.dtype).max) / 8
         # Far outside the data logits overflow: infinities would cancel to NaN in the softmax.
         logits = jnp.nan_to_num(self.logits(x, parameters), nan=0.0, posinf=most, neginf=-most)
         return jax.nn.softmax(jnp.clip(logits, -most, most))
+
+    def values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
+        """Evaluate φ at N points, in NumPy: (N, D) → (N, N_part)."""
+        most = float(np.finfo(x.dtype).max) / 8
+        logits = np.nan_to_num(self.logit_values(x, parameters), posinf=most, neginf=-most)
+        logits = np.clip(logits, -most, most)
+        share = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return share / share.sum(axis=1, keepdims=True)
 
 
 def sample_of(key: RandomKey, box: BoxBounds, count: int = SAMPLE) -> Array:
@@ -133,6 +145,10 @@ class RBFPartition(AbstractSoftmax):
     def logits(self, x: PointX, parameters: RBFParams) -> Functions:
         """Return minus the squared distances from the centres."""
         return -jnp.sum((parameters.sharpness * (x - parameters.centre)) ** 2, axis=1)
+
+    def logit_values(self, x: np.ndarray, parameters: RBFParams) -> np.ndarray:
+        """Return minus the squared distances of N points, in NumPy."""
+        return -np.sum((parameters.sharpness * (x[:, None] - parameters.centre)) ** 2, axis=2)
 
     def from_labels(
         self, drawn: RBFParams, x: np.ndarray, labels: np.ndarray, classify: Any
@@ -197,6 +213,10 @@ class PolynomialPartition(AbstractSoftmax):
     def logits(self, x: PointX, parameters: Array) -> Functions:
         """Return the polynomials, of Legendre products in the inputs."""
         return parameters @ products(x, multi_indices(x.shape[0], self.degree))
+
+    def logit_values(self, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Return the polynomials at N points, in NumPy."""
+        return products(x, multi_indices(x.shape[1], self.degree)) @ parameters.T
 
     def from_labels(self, drawn: Any, x: np.ndarray, labels: np.ndarray, classify: Any) -> Array:
         """Return weights of the Legendre products, which the logits are linear in."""
@@ -287,6 +307,10 @@ class NetworkPartition(AbstractSoftmax, AbstractActivated):
         """Evaluate the network."""
         return parameters.readout(self.hidden(x, parameters.hidden))
 
+    def logit_values(self, x: np.ndarray, parameters: NetworkParams) -> np.ndarray:
+        """Evaluate the network at N points, in NumPy."""
+        return parameters.readout.values(self.hidden.values(x, parameters.hidden))
+
     def from_labels(
         self, drawn: NetworkParams, x: np.ndarray, labels: np.ndarray, classify: Any
     ) -> NetworkParams:
@@ -338,9 +362,15 @@ class GridPartition(AbstractPartition):
         counts = cells_along(self.n_partitions, x.shape[0])
         place = (x - parameters[:, 0]) / parameters[:, 1] * jnp.asarray(counts, x.dtype)
         cell = jnp.clip(jnp.floor(place), 0, jnp.asarray(counts - 1, x.dtype))
-        strides = np.append(np.cumprod(counts[:0:-1])[::-1], 1)
-        number = jnp.sum(cell * jnp.asarray(strides, x.dtype))
+        number = jnp.sum(cell * jnp.asarray(_strides(counts), x.dtype))
         return (jnp.arange(self.n_partitions, dtype=x.dtype) == number).astype(x.dtype)
+
+    def values(self, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Evaluate φ at N points, in NumPy."""
+        counts = cells_along(self.n_partitions, x.shape[1])
+        place = (x - parameters[:, 0]) / parameters[:, 1] * counts
+        number = np.clip(np.floor(place), 0, counts - 1) @ _strides(counts)
+        return (np.arange(self.n_partitions) == number[:, None]).astype(float)
 
     def sharpened(self, parameters: BoxBounds, factor: float | Array) -> BoxBounds:
         """Return ξ: cells are sharp already."""
@@ -353,6 +383,11 @@ def cells_along(n_partitions: int, n_inputs: int) -> np.ndarray:
     for factor in sorted(_prime_factors(n_partitions), reverse=True):
         counts[np.argmin(counts)] *= factor
     return counts
+
+
+def _strides(counts: np.ndarray) -> np.ndarray:
+    """Return by how much the number of a cell grows along each input, (D,)."""
+    return np.append(np.cumprod(counts[:0:-1])[::-1], 1)
 
 
 def _prime_factors(n: int) -> list[int]:

@@ -8,9 +8,18 @@ from typing import Any, NamedTuple, Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from ..._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
+from ..._runtime.notation import (
+    AnyArray,
+    BoxBounds,
+    Functions,
+    Parameters,
+    PointsX,
+    PointX,
+    RandomKey,
+)
 from ..base import AbstractBasis, in_model_files, require_positive
 from .partition import AbstractPartition, AbstractSoftmax, partition_named, sample_of
 from .polynomial import MOST_FUNCTIONS, check_space, dimension, multi_indices, products
@@ -166,6 +175,13 @@ class PartitionBasis(AbstractBasis):
         local = self._local(x, parameters)
         return (self.unity(x, parameters.partition)[:, None] * local).reshape(-1)
 
+    def values(self, x: np.ndarray, parameters: PartitionParams) -> np.ndarray:
+        """Evaluate the P functions at N points, in NumPy."""
+        indices, furthest = self._space(x)
+        t = np.clip((x[:, None] - parameters.centre) / parameters.scale, -furthest, furthest)
+        phi = self.unity.values(x, parameters.partition)
+        return (phi[:, :, None] * products(t, indices)).reshape(len(x), -1)
+
     def pieces(self, x: PointX, parameters: PartitionParams, c: Array) -> Array:
         """Return the local polynomials at one point for coefficients (P, Q): (N_part, Q)."""
         local = self._local(x, parameters)
@@ -213,8 +229,12 @@ class PartitionBasis(AbstractBasis):
                 f"{self!r}: parameters of {centre.shape[-1]} inputs, evaluated at a point of "
                 f"{x.shape[0]}. Draw them by init(key, box) with a box of {x.shape[0]} sides."
             )
-        indices = multi_indices(x.shape[0], self.degree, self.index_set)
-        # Of points so far away that polynomials overflow, 0 · ∞ would be NaN.
-        order = int(indices.sum(axis=1).max())
-        furthest = (float(jnp.finfo(x.dtype).max) * OVERFLOW) ** (1 / (order + 1))
+        indices, furthest = self._space(x)
         return products(jnp.clip((x - centre) / scale, -furthest, furthest), indices)
+
+    def _space(self, x: AnyArray) -> tuple[np.ndarray, float]:
+        """Return the multi-indices, and the largest local coordinate of which none overflows."""
+        indices = multi_indices(x.shape[-1], self.degree, self.index_set)
+        order = int(indices.sum(axis=1).max())
+        # Of points so far away that polynomials overflow, 0 · ∞ would be NaN.
+        return indices, (float(jnp.finfo(x.dtype).max) * OVERFLOW) ** (1 / (order + 1))
