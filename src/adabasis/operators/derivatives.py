@@ -1,7 +1,9 @@
 """Derivatives: partial, directional, normal, Laplacian, biharmonic.
 
-All in forward mode on a vector-valued function, one pass for all its components: nested for the
-first two orders, as a Taylor series above.
+All in nested forward mode on a vector-valued function, one pass for all its components. JAX's
+Taylor mode is slower at the orders of equations (300 tanh features, order 4: 1.6 times as long to
+compile, 2.4 times to run), knows no loops, no functions with derivatives of their own and not all
+others, and gives NaN for z ** 3.0 where z < 0.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.experimental import jet
 
 from .._runtime.notation import OnePointFunction, PointX
 from ..geometry.fields import Field
@@ -135,7 +136,7 @@ class Laplacian(AbstractOverCoordinates):
 class Biharmonic(AbstractOverCoordinates):
     r"""Lu = Δ²u, over the coordinates named, or all.
 
-    Mixed derivatives come from pure ones along the diagonals, so that each is one Taylor series:
+    Mixed derivatives come from pure ones along the diagonals:
     ∂ᵢ²∂ⱼ² = [(∂ᵢ+∂ⱼ)⁴ + (∂ᵢ−∂ⱼ)⁴ − 2∂ᵢ⁴ − 2∂ⱼ⁴] / 12.
 
     Parameters
@@ -192,15 +193,9 @@ class NormalDerivative(AbstractOperator):
 
 def _derivative(u: OnePointFunction, x: PointX, v: Array, order: int) -> Array:
     """Return the order-th derivative of u at x along v."""
-    if order == 1:
-        return jax.jvp(u, (x,), (v,))[1]
-    if order == 2:
-        return jax.jvp(lambda y: jax.jvp(u, (y,), (v,))[1], (x,), (v,))[1]
-    try:
-        series = [v, *[jnp.zeros_like(v)] * (order - 1)]
-        return jet.jet(u, (x,), (series,))[1][-1]
-    except NotImplementedError:  # a primitive without a Taylor rule
-        return _derivative(lambda y: _derivative(u, y, v, order - 1), x, v, 1)
+    if order == 0:
+        return u(x)
+    return jax.jvp(lambda y: _derivative(u, y, v, order - 1), (x,), (v,))[1]
 
 
 def _axis(x: PointX, index: int | str) -> Array:
