@@ -30,7 +30,7 @@ classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou
 pde.probe pde.conditions pde.check pde.problem pde.catalog pde.system pde.newton
-pde.enlarged pde.certificate pde.solution pde.strategy pde.adapt pde.api pde
+pde.enlarged pde.certificate pde.meshes pde.solution pde.strategy pde.adapt pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots

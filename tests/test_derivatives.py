@@ -112,9 +112,14 @@ def test_a_models_high_derivatives_are_those_of_its_values(activation):
 
 
 @pytest.mark.parametrize(
-    "basis", [ab.PartitionBasis(2, 2), ProjectedFeatures(8, 1, scale=8.0), Ensemble(ab.NeuralBasis(8, 2), 2)],
+    "basis",
+    [
+        ab.PartitionBasis(2, 2),
+        ProjectedFeatures(8, 1, scale=8.0),
+        Ensemble(ab.NeuralBasis(8, 2), 2),
+    ],
     ids=lambda basis: type(basis).__name__,
-)  # fmt: skip
+)
 def test_so_are_those_of_other_kinds(basis):
     assert_derivatives_are_those_of_the_values(basis, 1e-5)
 

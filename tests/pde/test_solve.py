@@ -438,7 +438,7 @@ def test_vtk_files_hold_the_solution(tmp_path):
         u.to_vtk(path, per_side=9)
         mesh = meshio.read(path)
         np.testing.assert_allclose(mesh.point_data["u"], np.sin(3 * mesh.points[:, 0]), atol=1e-9)
-    with pytest.raises(ValueError, match="names no format"):
+    with pytest.raises(ValueError, match="no format that keeps the values"):
         u.to_vtk(tmp_path / "u.unknown")
     assert {path.suffix for path in tmp_path.iterdir()} == {".vtk", ".vtu"}
 

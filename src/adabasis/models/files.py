@@ -42,7 +42,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     So ``path`` never shows anything but the old or the new content.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}.", path.parent)
+    except OSError as error:  # which names the temporary file
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     os.close(handle)
     temporary = Path(name)
     try:

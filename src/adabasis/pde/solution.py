@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -20,13 +19,13 @@ import numpy as np
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import FrozenFeatures
-from ..geometry import Box, tensor_grid
+from ..geometry import Box
 from ..geometry.boxes import Sobol
 from ..geometry.fields import evaluate
-from ..models.files import replacing
 from ..models.fitted import Fitted
 from ..operators import AbstractOperator
 from .certificate import Certificate, Stability, certified, settled
+from .meshes import CELLS, format_of, grid, write_grid
 from .problem import LinearProblem, on_waves
 from .system import CollocationRows, CollocationTerm, collocate
 
@@ -142,8 +141,6 @@ def _certified(solution: Solution, problem: LinearProblem, answers: list[Any]) -
 
 #: Points of the default measure of the error.
 SEEN = 4096
-#: Kinds of cells by number of coordinates, in meshio's words.
-CELLS = {1: "line", 2: "quad", 3: "hexahedron"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -329,20 +326,35 @@ class Solution(Fitted):
         )
 
     def to_vtk(self, path: str | os.PathLike[str], per_side: int = 65) -> None:
-        """Write u and its residual on a grid for ParaView and its like (needs meshio).
+        """Write u and its residual on a grid for ParaView and its like, atomically (needs meshio).
 
         Parameters
         ----------
         path : path
-            The suffix chooses the format: ``.vtk``, ``.vtu``, ``.xdmf``.
+            The suffix chooses the format. Values, points and cells come back from these, with
+            meshio 5.3.5:
+
+            =======================  =========================================================
+            suffix                   format
+            =======================  =========================================================
+            .vtu, .vtk               VTK
+            .msh                     Gmsh 4.1
+            .dat, .tec               Tecplot
+            .avs                     AVS-UCD, fifteen digits
+            .ply                     PLY, of one or two coordinates
+            .xdmf, .xmf, .med        XDMF with its numbers inside, MED; need h5py
+            .e, .ex2, .exo           Exodus; need netCDF4
+            =======================  =========================================================
+
+            Others that meshio knows lose the values or the cells, and are refused.
         per_side : int
 
         Raises
         ------
         ImportError
-            If meshio is not installed.
+            If meshio, or what it needs for this format, is not installed.
         ValueError
-            For more than three coordinates, or a suffix that names no format.
+            For more than three coordinates, or a suffix of another format.
         """
         d = self.n_inputs
         if d not in CELLS or per_side < 2:
@@ -350,24 +362,9 @@ class Solution(Fitted):
                 f"to_vtk(per_side={per_side}): expected at least 2 points a side and at most three "
                 f"coordinates; this solution has {d}."
             )
-        try:
-            import meshio
-        except ImportError as error:
-            raise ImportError(
-                "to_vtk needs meshio: install it with `pip install adabasis[vtk]` or `pip install "
-                "meshio`."
-            ) from error
-        if not set(Path(path).suffixes) & set(meshio.extension_to_filetypes):
-            known = ", ".join(sorted(meshio.extension_to_filetypes))
-            raise ValueError(
-                f"to_vtk({str(path)!r}): its suffix names no format; use one of {known}."
-            )
-        x, cells = grid(self.box, per_side)
-        data = {"u": self(x), "residual": self.residual(x)}
-        points = np.pad(x, ((0, 0), (0, 3 - d)))
-        mesh = meshio.Mesh(points, [(CELLS[d], cells)], point_data=data)
-        with replacing(path) as temporary:
-            mesh.write(temporary)
+        name = format_of("to_vtk", path, d)
+        x, _ = grid(self.box, per_side)
+        write_grid(path, name, self.box, {"u": self(x), "residual": self.residual(x)})
 
     def _anywhere(self) -> np.ndarray:
         """Return fixed random points of the domain."""
@@ -408,15 +405,3 @@ class Solution(Fitted):
             "equation": about["equation"],
             "certificate": Certificate(**certificate, stability=examined),
         }
-
-
-def grid(bounds: np.ndarray, per_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points (per_side^D, D) of a grid on a box and its cells' corners."""
-    d = len(bounds)
-    x = tensor_grid(*(np.linspace(lower, upper, per_side) for lower, upper in bounds))
-    number = np.arange(per_side**d).reshape((per_side,) * d)
-    low, high = slice(None, -1), slice(1, None)
-    square = [(low, low), (high, low), (high, high), (low, high)]
-    cube = [(*ab, c) for c in (low, high) for ab in square]
-    corners: Any = {1: [low, high], 2: square, 3: cube}[d]
-    return x, np.stack([number[corner].ravel() for corner in corners], axis=1)
