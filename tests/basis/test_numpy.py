@@ -7,6 +7,7 @@ import pytest
 
 from adabasis.basis import (
     ACTIVATIONS,
+    Activation,
     FrozenFeatures,
     MappedBasis,
     NeuralBasis,
@@ -73,11 +74,20 @@ def test_far_away_partitions_agree(name):
     assert np.isfinite(got).all()
 
 
-def test_a_function_that_numpy_does_not_know_is_computed_in_jax(monkeypatch):
+def test_a_function_that_numpy_does_not_know_is_computed_in_jax():
     basis = NeuralBasis(WIDTH, 2, activation=lambda z: jnp.cbrt(jnp.sin(z)), residual=True)
     parameters, x = drawn(basis), points()
     expected = jax.vmap(lambda point: basis(point, parameters))(jnp.asarray(x))
     assert_close(basis.values(x, parameters), expected, 1e-14)
+
+
+def test_a_users_activation_may_say_what_it_is_in_numpy(without_jax, monkeypatch):
+    known = Activation(jnp.arctan, lambda lo, hi: (jnp.arctan(lo), jnp.arctan(hi)), numpy=np.arctan)
+    monkeypatch.setitem(ACTIVATIONS, "arctan", known)
+    basis = NeuralBasis(WIDTH, 1, activation="arctan", constant=False)
+    parameters, x = drawn(basis), points()
+    weight, bias = parameters.first
+    assert_close(basis.values(x, parameters), np.arctan(x @ weight.T + bias), 1e-15)
 
 
 class Squares(FrozenFeatures):

@@ -70,7 +70,9 @@ class NeuralBasis(AbstractActivated):
     depth : int
         Hidden layers, L ≥ 1.
     activation : str or callable
-        A name (``adabasis.basis.ACTIVATIONS``) or an elementwise function of an array.
+        A name (``adabasis.basis.ACTIVATIONS``) or an elementwise function of an array in
+        ``jax.numpy``. Models with such a function predict in JAX, others in NumPy, unless it is
+        registered with its function of NumPy's (``Activation(…, numpy=np.arctan)``).
     residual : bool
     init : str or AbstractInitializer
         A name (``adabasis.basis.INITIALIZERS``); ``"box"`` keeps all functions independent at

@@ -144,7 +144,10 @@ class Fitted:
         )
 
     def __call__(self, X: Any) -> np.ndarray:
-        """Evaluate at N points.
+        """Evaluate at N points, in NumPy, a few at a time.
+
+        Processes forked from this one may do so, too. A basis or an activation of a user's that
+        says nothing in NumPy is evaluated in JAX, which they must not (nor take derivatives).
 
         Parameters
         ----------
@@ -176,6 +179,11 @@ class Fitted:
         Returns
         -------
         array, shape (N, Q), or (N,) if the model was fitted to a one-dimensional y
+
+        Raises
+        ------
+        RuntimeError
+            In a process forked from one that JAX was running in.
         """
         return self._apply(operator, X, "Fitted.apply(operator, X)")
 

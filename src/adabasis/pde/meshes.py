@@ -18,8 +18,8 @@ CELLS = {1: "line", 2: "quad", 3: "hexahedron"}
 #: Formats of meshio 5.3.5 from which it reads the values, the points and the cells that it wrote:
 #: its name of each by suffix, and the module that it needs besides. Numbers of XDMF stay in the one
 #: file. The other suffixes lose the values without a word (.msh as ANSYS, .inp, .obj, .stl, .bdf,
-#: .mesh, .off, …) or the cells (.h5m), cannot be read again (.cgns, .ugrid, .node), or may change
-#: (.hmf).
+#: .mesh, .off, …) or the cells (.h5m), cannot be read again (.cgns, .ugrid, .node), or are said to
+#: change (.hmf).
 FORMATS = {
     ".vtu": ("vtu", ""),
     ".vtk": ("vtk", ""),
