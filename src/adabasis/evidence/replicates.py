@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from .errors import Places
 
@@ -36,7 +36,7 @@ class LackOfFit:
     @property
     def p_value(self) -> float:
         """The chance of so large a ratio where the model misses nothing."""
-        return float(f_distribution.sf(self.ratio, *self.freedom))
+        return float(fdtrc(*self.freedom, self.ratio))
 
     def __str__(self) -> str:
         misfit, pure = self.freedom
