@@ -11,7 +11,7 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-_runtime.errors _runtime.registry _runtime.notation  _runtime.compute
+_runtime.errors _runtime.arrays _runtime.registry _runtime.notation  _runtime.compute
 _runtime.progress _runtime
   geometry.boxes geometry.fields geometry
  basis.layers basis.base  basis.networks basis.wrappers
@@ -35,7 +35,8 @@ estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots
 tables.numerals tables.columns tables.targets tables.dialect tables.source tables.files
-tables.records tables.opening tables.prepare tables.write tables
+tables.records tables.opening tables.frames tables.dates tables.levels tables.encoding
+tables.prepare tables.training tables.write tables
 report.origin report.joint report.sections report.equations report.classes report.page
 report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant

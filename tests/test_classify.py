@@ -118,7 +118,7 @@ def test_labels_that_cannot_be_classes(y, message, data):
 
 def test_missing_inputs_are_named(data):
     x, y = data
-    with pytest.raises(ValueError, match=r"classify\(X\): 1 entries are NaN"):
+    with pytest.raises(ValueError, match=r"classify\(X\): 1 entry is NaN"):
         classify(np.where(np.arange(120).reshape(60, 2) == 7, np.nan, x), y, BASIS, method="frozen")
 
 

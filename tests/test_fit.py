@@ -415,8 +415,10 @@ def test_entries_that_are_not_finite_are_named_and_placed(name, place, value):
     data = {"X": inputs(), "y": inputs(seed=1), "sample_weight": np.ones(N)}
     place = place[: data[name].ndim]
     data[name][place] = value
-    where = ", ".join(map(str, place))
-    with pytest.raises(ValueError, match=rf"fit\({name}\): 1 entries .* \[{where}\]"):
+    where = f"row {place[0]}"
+    if len(place) > 1:
+        where = rf"column {place[1]} \(1 of {N}, {where}\)"
+    with pytest.raises(ValueError, match=rf"fit\({name}\): 1 entry .*: {where}\."):
         fit(data["X"], data["y"], FROZEN, sample_weight=data["sample_weight"])
 
 

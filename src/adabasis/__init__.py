@@ -46,7 +46,7 @@ _NAMES = {
     "estimators.classifier": ["AdaptiveBasisClassifier"],
     "estimators.pounet": ["POUNetRegressor"],
 }
-_MODULES = ["basis", "geometry", "lstsq", "operators", "pde", "plots", "rows", "train"]
+_MODULES = ["basis", "geometry", "lstsq", "operators", "pde", "plots", "rows", "tables", "train"]
 # Modules of earlier versions, whose names are in geometry now.
 _MOVED = ["domains", "points", "samplers"]
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

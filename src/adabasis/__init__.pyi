@@ -5,6 +5,7 @@ from . import operators as operators
 from . import pde as pde
 from . import plots as plots
 from . import rows as rows
+from . import tables as tables
 from . import train as train
 from .basis import AbstractBasis as AbstractBasis
 from .basis import FrozenFeatures as FrozenFeatures

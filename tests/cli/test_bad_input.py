@@ -17,7 +17,7 @@ BAD_TABLES = {
     "the target in other letters": (frame().rename(columns={"y": "Yield"}), "--target 'y'"),
     "numbers with units": (frame().assign(a="1.5 m"), "'1.5 m'", "plain numbers"),
     "thousands or decimals": (frame().astype(int).assign(a="1,234"), "point if it is 1234"),
-    "dates": (frame().assign(a="2020-01-31"), "'a'", "dates", "--drop"),
+    "dates to predict": (frame().assign(y="2020-01-31"), "--target 'y'", "dates"),
     "a column of text": (frame().assign(kind="hot"), "'kind'", "--encode"),
     "a missing value": (spoiled(7, "b", np.nan), "'b' (1, the first in row 8)", "--impute"),
     "an infinite value": (spoiled(4, "a", "inf"), "'a' (1, the first in row 5)", "--impute"),

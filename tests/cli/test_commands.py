@@ -35,7 +35,7 @@ def test_fit_writes_a_model_and_a_report_and_says_how_good_it_is(capsys):
     model = adabasis.load("t.adabasis")
     assert model.record.provenance["command"].startswith("adabasis fit t.csv --target y")
     x = frame()[["a", "b"]].to_numpy()
-    assert np.abs(model(x)[:, 0] - frame()["y"]).max() < 1e-3
+    assert np.abs(model(x) - frame()["y"]).max() < 1e-3
     assert "<script src" not in pathlib.Path("t.html").read_text()
 
 
@@ -62,7 +62,7 @@ def test_predict_gives_the_models_values_whatever_the_order_of_columns(capsys):
     assert "columns not used: 'c'" in out
     predicted = pd.read_csv("new-predictions.csv")
     model = adabasis.load("t.adabasis")
-    np.testing.assert_array_equal(predicted["y"], model(new[["a", "b"]].to_numpy())[:, 0])
+    np.testing.assert_array_equal(predicted["y"], model(new[["a", "b"]].to_numpy()))
 
 
 def test_rows_outside_the_training_box_are_counted_and_marked(capsys):
@@ -209,7 +209,7 @@ def test_weights_count_and_are_no_input(capsys):
     assert "9 rows of weight 0 left out" in fitted(capsys, "--weight", "w")
     model = adabasis.load("t.adabasis")
     assert model.record.input_names == ("a", "b")
-    assert np.abs(model(frame()[["a", "b"]].to_numpy())[:, 0] - frame()["y"]).max() < 1e-2
+    assert np.abs(model(frame()[["a", "b"]].to_numpy()) - frame()["y"]).max() < 1e-2
 
 
 def test_a_seed_gives_the_same_model_again_and_another_one_another(capsys):
@@ -285,7 +285,7 @@ def test_many_batches_give_what_one_gives(capsys, kind):
     assert run(capsys, "predict", "t.adabasis", f"new.{kind}", "--quiet") == (0, "", "")
     x = new[["a", "b"]].to_numpy()
     predicted = pd.read_csv("new-predictions.csv")["y"]
-    np.testing.assert_allclose(predicted, adabasis.load("t.adabasis")(x)[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(predicted, adabasis.load("t.adabasis")(x), rtol=1e-12)
 
 
 MEMORY = """

@@ -108,7 +108,11 @@ class FitOptions(SearchOptions):
     decimal
         Where the table does not tell: point (1,050 is 1050) or comma (1,050 is 1.05).
     encode
-        One 0/1 input for each category of a text column.
+        Take text columns as categories: one 0/1 input each where they are few.
+    categorical
+        Column of whole numbers that name categories; repeat for several.
+    numeric
+        Column of whole numbers that are numbers whatever their order says; likewise.
     impute
         Fill missing inputs (median, most frequent), leave out rows without target.
     classify
@@ -134,6 +138,8 @@ class FitOptions(SearchOptions):
     drop: Names = ()
     decimal: Sign = None
     encode: Flag = False
+    categorical: Names = ()
+    numeric: Names = ()
     impute: Flag = False
     classify: Flag = False
     holdout: Literal["last"] | float = 0.2

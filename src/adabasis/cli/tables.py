@@ -128,7 +128,8 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         raise BadInput(f"--out and --report both name {out}: choose two names.")
     view = Screen(console, options.quiet or options.as_json)
     data = _read(source, options, view)
-    rows = split(data.x, options.holdout, options.random_state, data.groups)
+    rows = split(data.places, options.holdout, options.random_state, data.groups)
+    data = data.known_from(rows[0])
     model = _fitted(options, data, rows[0], view)
     interrupted = model.stop_reason is StopReason.INTERRUPTED
     verdict = evidence = joint = None
@@ -213,6 +214,8 @@ def _read(source: AbstractSource, options: FitOptions, view: Screen) -> Training
             encode=options.encode,
             impute=options.impute,
             classify=options.classify,
+            categorical=options.categorical,
+            numeric=options.numeric,
         )
     units = [f"{name} in {unit}" for name, unit in source.units.items()]
     notes = [*source.notes, *([f"Units: {', '.join(units)}."] if units else []), *data.notes]
@@ -307,12 +310,12 @@ def predict_table(
     out = writable(out or Path(f"{stem(table)}-predictions.csv"), "--out", force)
     fitted_to = model.record.reading or {}
     source.decide(SIGNS[decimal], fitted_to)
-    columns = [column.name for column in preparation.inputs]
+    columns = [column.name for column in preparation.columns_]
     view, counts = Screen(console, quiet), dict.fromkeys(COUNTED, 0)
 
     def count_strays(batch: pa.RecordBatch) -> None:
         """Count the entries that are no numbers, or refuse them where nothing fills them."""
-        for column in preparation.inputs:
+        for column in preparation.columns_:
             found = Strays.told_by(batch.schema.field(column.name))
             if found and column.fill is None:
                 raise BadInput(

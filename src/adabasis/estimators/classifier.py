@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from ..classification.api import classify
 from ..classification.strategy import MEMBERS, default_bases
+from ..models.classifier import checked_labels
 from ..train import GD, NGD, AbstractTrainer
 from .regressor import AdaptiveEstimator, Trainers, keep
 
@@ -136,6 +137,8 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         ValueError
             For bad data (see :func:`adabasis.classify`) or parameters out of range.
         """
+        if y is not None:  # else scikit-learn says so
+            y = checked_labels(y, f"{type(self).__name__}.fit").reshape(np.asarray(y).shape)
         X, y, weight = self._rows(X, y, sample_weight)
         check_classification_targets(y)
         settings = self._settings()

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from .._runtime.arrays import check_finite, explained, floats, refuse_times
 from ..basis import AbstractBasis, NeuralBasis
 from ..basis.layers import AbstractInitializer
 from ..models.fitted import Fitted
@@ -63,7 +64,16 @@ class AbstractEstimator(BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         # The rows to fit, once parameters and rows are known to be sound.
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=np.float64, **self._checks)
+        call = f"{type(self).__name__}.fit"
+        refuse_times(call, "X", X)
+        if y is not None and self._checks.get("y_numeric"):
+            given, y = y, floats(call, "y", y)
+            check_finite(call, "y", y, given)
+        with explained(call, "X", X):
+            checks = {**self._checks, "ensure_all_finite": False, "dtype": np.float64}
+            x, y = validate_data(self, X, y, **checks)
+        check_finite(call, "X", x, X)
+        X = x
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -88,7 +98,12 @@ class AbstractEstimator(BaseEstimator):
     def _inputs(self, X: Any) -> np.ndarray:
         # Rows to predict for, which must have the columns of those fitted.
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        call = f"{type(self).__name__}.predict"
+        refuse_times(call, "X", X)
+        with explained(call, "X", X):
+            x = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
+        check_finite(call, "X", x, X)
+        return x
 
 
 class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):

@@ -37,15 +37,11 @@ def learn_classes(
     ValueError
         For missing labels, labels of several kinds, numbers that are not whole, or one class.
     """
-    labels = _checked(y, call)
+    labels = checked_labels(y, call)
     try:
         classes = np.unique(labels if used is None else labels[used])
     except TypeError as error:
-        kinds = listed(sorted({type(label).__name__ for label in labels}))
-        raise ValueError(
-            f"{call}(y): labels of one kind are expected, got {kinds}. Turn all of them into "
-            "strings."
-        ) from error
+        raise _several_kinds(call, labels) from error
     if len(classes) < 2:
         shown = listed(classes)
         raise ValueError(
@@ -63,7 +59,7 @@ def index_of(y: Any, classes: np.ndarray, call: str = "classify") -> np.ndarray:
     ValueError
         For missing labels.
     """
-    return _positions(_checked(y, call), classes)
+    return _positions(checked_labels(y, call), classes)
 
 
 def indicators(index: np.ndarray, n_classes: int) -> np.ndarray:
@@ -71,21 +67,28 @@ def indicators(index: np.ndarray, n_classes: int) -> np.ndarray:
     return (index[:, None] == np.arange(n_classes)).astype(float)
 
 
-def _checked(y: Any, call: str = "classify") -> np.ndarray:
+def checked_labels(y: Any, call: str = "classify") -> np.ndarray:
+    """Return labels (N,), or say which row has none or one that is no class."""
     labels = np.asarray(y)
+    if labels.dtype == object and labels.ndim:
+        labels = _plain(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise ValueError(f"{call}(y): expected labels of shape (N,), got {labels.shape}.")
-    missing = labels != labels
+    missing = np.zeros(len(labels), bool) if labels.dtype == object else labels != labels
+    if labels.dtype.kind in "mM":
+        raise ValueError(f"{call}(y): dates and times are no classes. Give labels, or fit numbers.")
     if labels.dtype == object:
-        missing = np.array([label is None or label != label for label in labels], bool)
+        missing = np.array([_is_missing(label) for label in labels], bool)
     if np.any(missing):
         count = counted(int(np.sum(missing)), "label is missing", "labels are missing")
         raise ValueError(
             f"{call}(y): {count} (NaN or None), the first in row {np.flatnonzero(missing)[0]}. "
             "Fill them or drop those rows."
         )
+    if labels.dtype == object and 0 < sum(isinstance(each, str) for each in labels) < len(labels):
+        raise _several_kinds(call, labels)
     if labels.dtype.kind == "f" and np.any(labels != np.round(labels)):
         at = np.flatnonzero(labels != np.round(labels))[0]
         raise ValueError(
@@ -93,6 +96,28 @@ def _checked(y: Any, call: str = "classify") -> np.ndarray:
             f"{labels[at]}. For values to predict use fit, or AdaptiveBasisRegressor."
         )
     return labels
+
+
+def _several_kinds(call: str, labels: np.ndarray) -> ValueError:
+    kinds = np.array([type(label).__name__ for label in labels])
+    found, first = np.unique(kinds, return_index=True)
+    shown = ", ".join(
+        f"'{kind}' ({labels[i]!r} in row {i})" for kind, i in zip(found, first, strict=True)
+    )
+    return ValueError(
+        f"{call}(y): labels of one kind are expected, got {shown}. Turn all of them into strings."
+    )
+
+
+def _is_missing(label: Any) -> bool:
+    # pandas' NA is neither equal nor unequal to anything.
+    return label is None or type(label).__name__ == "NAType" or bool(label != label)
+
+
+def _plain(labels: np.ndarray) -> np.ndarray:
+    """Return true and false, or whole numbers, that stand among objects as what they are."""
+    kinds = {type(label) for label in labels.ravel()}
+    return np.array(labels.tolist()) if kinds in ({bool}, {int}) else labels
 
 
 def _positions(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import jax
 import numpy as np
 
+from .._runtime.arrays import floats
 from .._runtime.notation import Parameters
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
@@ -77,7 +78,7 @@ class Fitted:
     notes : tuple of str
         What the user should know: failures, doubts, advice.
     flat_output : bool
-        Whether y was one-dimensional.
+        Whether y was one-dimensional, or the only target of a table.
     places : array, shape (M, D), optional
         Up to 512 of the training inputs, in the model's units and single precision, by which
         :meth:`support` knows where the data lie. Files hold them.
@@ -317,7 +318,7 @@ class Fitted:
         return tensors
 
     def _inputs(self, X: Any, call: str) -> np.ndarray:
-        x = np.asarray(X, dtype=float)
+        x = floats(call.partition("(")[0], "X", X)
         if x.ndim != 2 or x.shape[1] != self.n_inputs:
             raise ValueError(
                 f"{call}: expected an (N, {self.n_inputs}) array, got shape {x.shape}."
@@ -383,7 +384,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         initial_parameters=tree("initial_parameters"),
         record=Record.from_json(document["record"]),
         notes=tuple(document["notes"]),
-        flat_output=document["flat_output"],
+        flat_output=_flat(document, tensors["coefficients"]),
         places=tensors.get("places"),
         snapshots=tuple(
             Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
@@ -392,7 +393,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         **kind._restored(document),
     )
     places, then = _probe_points(model.box), tensors["probe"]
-    now, terms = model(places), np.abs(model.functions(places)) @ np.abs(model.coefficients)
+    now = model(places).reshape(then.shape)
+    terms = np.abs(model.functions(places)) @ np.abs(model.coefficients)
     tolerance = PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)
     tolerance += CANCELLED * np.max(terms * model.output_map.scale)
     if not np.allclose(now, then, rtol=0, atol=tolerance):
@@ -402,6 +404,17 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             "`adabasis doctor`, or fit again."
         )
     return model
+
+
+def _flat(document: Mapping[str, Any], coefficients: np.ndarray) -> bool:
+    """Whether answers are one-dimensional: so are those for one column of a table.
+
+    Files of earlier versions say (N, 1) of a table's only target, which subtracts wrongly from a
+    column of values, (N,): every row from every other.
+    """
+    of_table = document["record"]["preparation"] or {}
+    of_one = len(of_table.get("targets", ())) == 1 and coefficients.shape[1] == 1
+    return bool(document["flat_output"] or of_one)
 
 
 def _parameters_shape(basis: AbstractBasis, n_inputs: int) -> Parameters:

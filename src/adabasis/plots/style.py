@@ -86,16 +86,24 @@ def columns_of(model: Fitted) -> list[Column]:
     """Return the columns behind a model's inputs; every input is its own where none is known."""
     names = names_of(model)[0]
     known = (model.record.preparation or {}).get("inputs", [])
-    if sum(len(c["categories"]) or 1 for c in known) != len(names):
+    counts = [c.get("features", len(c["categories"]) or 1) for c in known]
+    if sum(counts) != len(names):
         return [Column(name, (i,)) for i, name in enumerate(names)]
     columns, first = [], 0
-    for c in known:
+    for c, count in zip(known, counts, strict=True):
         categories, settings = tuple(c["categories"]), np.eye(len(c["categories"]))
+        inputs = tuple(range(first, first + count))
         if c["kind"] == "bool":
             categories, settings = ("false", "true"), np.array([[0.0], [1.0]])
-        inputs = tuple(range(first, first + max(1, len(c["categories"]))))
-        columns.append(Column(c["name"], inputs, categories, settings))
-        first += len(inputs)
+        elif c.get("statistics"):
+            settings = np.array(c["statistics"][:-1])
+        elif c["kind"] == "ordered":
+            settings = np.arange(len(categories))[:, None].astype(float)
+        if c.get("clock"):  # its numbers are looked at one by one
+            columns += [Column(names[i], (i,)) for i in inputs]
+        else:
+            columns.append(Column(c["name"], inputs, categories, settings))
+        first += count
     return columns
 
 

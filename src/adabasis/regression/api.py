@@ -180,7 +180,8 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
     Returns
     -------
     Fitted or Classifier
-        With the box, rank and status of these rows; the held-out error stays that of ``model``.
+        With the box, rank and status of these rows, and values (N,) or (N, Q) like this y; the
+        held-out error stays that of ``model``.
 
     Raises
     ------
@@ -207,7 +208,8 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
     with numerics():
         source = rows.ArraySource(z, t, weight)
         solved = solve_rows((model.basis, model.parameters), source, model.record.ridge)
-    return solved_again(model, solved, lstsq.Status(int(solved.status)), x, n_rows)
+    again = solved_again(model, solved, lstsq.Status(int(solved.status)), x, n_rows)
+    return dataclasses.replace(again, flat_output=np.ndim(y) == 1)
 
 
 def solved_again(

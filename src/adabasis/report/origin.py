@@ -20,7 +20,10 @@ def with_origin(
     provenance: Mapping[str, Any],
     reading: Mapping[str, Any] | None = None,
 ) -> AnyFitted:
-    """Return a model that knows how its table was prepared, its verdict and how it was made."""
+    """Return a model that knows how its table was prepared, its verdict and how it was made.
+
+    One target is a column of its table: the model's values then have shape (N,), not (N, 1).
+    """
     record = dataclasses.replace(
         model.record,
         input_names=tuple(preparation.features),
@@ -30,7 +33,8 @@ def with_origin(
         verdict=None if verdict is None else verdict.to_json(),
         provenance=provenance,
     )
-    return dataclasses.replace(model, record=record)
+    flat = model.flat_output or (len(preparation.targets) == 1 and model.n_outputs == 1)
+    return dataclasses.replace(model, record=record, flat_output=flat)
 
 
 def verdict_of(model: Fitted) -> Verdict | None:

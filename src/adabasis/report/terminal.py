@@ -25,7 +25,16 @@ from ..tables import TrainingData
 from .origin import verdict_of
 
 MOST_INPUTS = 30
-KINDS = {"number": "numbers", "bool": "true/false", "text": "categories"}
+KINDS = {
+    "number": "numbers",
+    "bool": "true/false",
+    "text": "categories",
+    "code": "numbers that are codes",
+    "ordered": "ordered categories",
+    "date": "dates",
+    "time": "times of day",
+    "duration": "durations",
+}
 
 
 class Screen:
@@ -75,12 +84,12 @@ def table_read(screen: Screen, title: str, kind: str, columns: int, data: Traini
     screen.line(f"{title}: {kind}")
     screen.line(f"  {counted(len(data.x), 'row')}, {counted(columns, 'column')}")
     parts = {
-        words: [c.name for c in preparation.inputs if c.kind == kind_name]
+        words: [c.name for c in preparation.columns_ if c.kind == kind_name]
         for kind_name, words in KINDS.items()
     }
     parts["to predict"] = list(preparation.targets)
     parts["weights"] = [preparation.weight] if preparation.weight is not None else []
-    parts["left out"] = list(preparation.dropped)
+    parts["left out"] = list(preparation.drop)
     for words, names in parts.items():
         if names:
             screen.line(f"  {words}: {listed(names)}", hang=2)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .._runtime.arrays import check_finite, floats
 from ..evidence.split import checked_groups, checked_holdout, split
 from ..evidence.verdict import Verdict
 from ..models.fitted import Fitted
@@ -46,10 +47,14 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
             if holdout is None:
                 return function(*args, **named)
             given = signature.bind(*args, **named).arguments
-            x, y = np.asarray(given["X"]), np.asarray(given["y"])
+            x, y = floats(name, "X", given["X"]), np.asarray(given["y"])
+            check_finite(name, "X", x, given["X"])
+            if name != "classify":  # rows are counted before some are held out
+                y = floats(name, "y", given["y"])
+                check_finite(name, "y", y, given["y"])
             groups = checked_groups(name, given.get("groups"), len(x))
             seed = given.get("random_state", 0)
-            rows = split(x.astype(float), holdout, seed, groups)
+            rows = split(x, holdout, seed, groups)
             if not len(rows[1]):
                 return function(**given)
             weight = given.get("sample_weight")

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .. import rows
+from .._runtime.arrays import check_finite, floats
 from .._runtime.notation import RandomKey
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
@@ -268,24 +269,21 @@ def checked_data(
     call: str, X: Any, y: Any, sample_weight: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return X (N, D), y (N, Q) and weights (N,) in float64, or say what is wrong with them."""
-    x, values = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+    x, values = floats(call, "X", X), floats(call, "y", y)
     if x.ndim != 2 or values.ndim not in (1, 2) or len(x) != len(values) or not x.size:
         raise ValueError(
             f"{call}(X, y): expected X of shape (N, D) and y of shape (N,) or (N, Q) with N, D ≥ "
             f"1, got {x.shape} and {values.shape}."
         )
     values = values.reshape(len(values), -1)
-    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    weight = (
+        np.ones(len(x)) if sample_weight is None else floats(call, "sample_weight", sample_weight)
+    )
     if weight.shape != (len(x),):
         raise ValueError(f"{call}(sample_weight): expected shape ({len(x)},), got {weight.shape}.")
-    for name, array in (("X", x), ("y", values), ("sample_weight", weight)):
-        bad = np.argwhere(~np.isfinite(array))
-        if len(bad):
-            where = ", ".join(map(str, bad[0]))
-            raise ValueError(
-                f"{call}({name}): {len(bad)} entries are NaN or infinite, the first at [{where}]. "
-                "Fill them or drop those rows."
-            )
+    check_finite(call, "X", x, X)
+    check_finite(call, "y", values, y)
+    check_finite(call, "sample_weight", weight)
     if (weight < 0).any() or not (weight > 0).any():
         raise ValueError(f"{call}(sample_weight): weights must not be negative and not all zero.")
     return x, values, weight

@@ -1,8 +1,10 @@
 """Tables on disk: read, prepared for a model, streamed, written whole or not at all."""
 
+from .encoding import Column
 from .opening import divided, open_table, steam_table
-from .prepare import Column, Preparation, TrainingData, check_names, learn
+from .prepare import Preparation
 from .source import AbstractSource
+from .training import TrainingData, check_names, learn
 from .write import write_predictions
 
 __all__ = [

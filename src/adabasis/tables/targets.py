@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._runtime.arrays import check_finite, floats
 from .._runtime.errors import BadInput, listed
 from .columns import MOST_CATEGORIES, kind_of, looks_decorated, numbers, texts, wrong_column
 
@@ -72,6 +74,55 @@ def labels_of(values: Any) -> np.ndarray:
             "are whole numbers, text, or true and false."
         )
     return found.astype(np.int64)
+
+
+def targets_as_numbers(
+    y: Any, target_type: str = "auto"
+) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """Return what categories are told by, (N, k), its names, and by what codes are known.
+
+    That is numbers, or 0/1 for classes: of two classes there is one column, the second's. Up to ten
+    different whole numbers may be either: categories are told by their shares, which tell the mean
+    as well, and codes are known by the numbers.
+    """
+    if target_type not in ("auto", "continuous", "classes"):
+        raise BadInput(
+            f"Preparation(target_type={target_type!r}): expected 'auto', 'continuous' or 'classes'."
+        )
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    classes = target_type == "classes" or (target_type == "auto" and labels.dtype.kind in "bOSU")
+    if labels.dtype == object and target_type == "auto":
+        with contextlib.suppress(TypeError, ValueError):
+            labels, classes = floats("Preparation.fit", "y", y), False
+    if not classes:
+        values = floats("Preparation.fit", "y", y)
+        check_finite("Preparation.fit", "y", values, y)
+        few = np.unique(values) if values.ndim == 1 else values
+        classes = target_type == "auto" and values.ndim == 1 and len(few) <= FEW_NUMBERS
+        if not classes or (few != np.round(few)).any():
+            names = [str(name) for name in getattr(y, "columns", ())]
+            values = values.reshape(len(values), -1)
+            return values, mean_names(names or [""] * values.shape[1]), values
+        return *classes_as_numbers(labels), values[:, None]
+    shares, names_of_shares = classes_as_numbers(labels)
+    return shares, names_of_shares, shares
+
+
+def classes_as_numbers(labels: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return labels (N,) as 0/1 (N, K), of two classes the second's alone, and its names."""
+    from ..models.classifier import checked_labels, indicators
+
+    classes, index = np.unique(checked_labels(labels, "Preparation.fit"), return_inverse=True)
+    values = indicators(index, len(classes))[:, 1 if len(classes) == 2 else 0 :]
+    names = classes[1:] if len(classes) == 2 else classes
+    return values, tuple(f"share of {name}" for name in names.tolist())
+
+
+def mean_names(targets: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of what tells categories by the means of targets."""
+    return tuple(f"mean of {name}" if name else "mean of the target" for name in targets)
 
 
 def told_classes(name: str, classes: np.ndarray, values: Any) -> str:
