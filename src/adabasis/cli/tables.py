@@ -23,12 +23,13 @@ from .._runtime.errors import BadInput, counted, listed
 from .._runtime.progress import ProgressLine
 from ..evidence.split import split
 from ..evidence.support import LOW
+from ..evidence.verdict import FEWEST_COMPARED
 from ..models.classifier import Classifier
 from ..models.files import ModelFileError
 from ..models.fitted import Fitted, load
 from ..pou.api import fit_pounet
 from ..report import terminal as screen
-from ..report.origin import with_origin
+from ..report.origin import verdict_of, with_origin
 from ..report.terminal import Screen
 from ..selection.holdout import claimed, kind_of
 from ..tables import (
@@ -139,13 +140,15 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
                 verdict = judged(model, data, rows, kind_of(options.holdout, data.groups))
             label = f"{counted(len(rows[1]), 'row')} the model had not seen"
             evidence = report.Evidence.of(model, data.x[rows[1]], truth(data)[rows[1]], label)
+        elif not interrupted and options.holdout != 0 and len(data.x) >= FEWEST_COMPARED:
+            verdict = verdict_of(model)  # each row left out in turn
         if page and not interrupted:
             with view.working("training by joint descent, to compare"):
                 joint = descended(model, data, rows[0])
         if not interrupted:
             with view.working("solving again with all rows"):
                 model = refitted(model, data)
-            model = model if verdict is None else claimed(model, verdict)
+            model = claimed(model, verdict) if verdict and len(rows[1]) else model
     except KeyboardInterrupt:
         interrupted = True
     provenance = {

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from .._runtime.errors import BadInput
-from ..basis import AbstractBasis, FrozenFeatures
+from ..basis import AbstractBasis
 from ..classification import strategy as class_search
 from ..classification.api import classify
 from ..evidence.classes import judge_classes
@@ -54,7 +54,7 @@ def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[st
     if model != "auto":
         kind = number_search if data.labels is None else class_search
         offered: list[AbstractBasis] = kind.default_bases(len(kept), data.x.shape[1])
-        bases = [basis for basis in offered if isinstance(basis, FrozenFeatures) == frozen]
+        bases = [basis for basis in offered if basis.trainable != frozen]
     method = "frozen" if frozen else "auto"
     front_door = fit if data.labels is None else classify
     return front_door(basis=bases, method=method, **rows_of(data, kept), **options)
