@@ -168,7 +168,8 @@ class TrainingData:
     """Numbers to fit: X (N, D), y (N, Q), weights (N,) or none; and what a person should know.
 
     ``labels`` (N,), if any, are the classes to predict; y then holds their numbers. Rows of one
-    number in ``groups`` (N,), if any, belong together.
+    number in ``groups`` (N,), if any, belong together. ``rows`` (N,) are their
+    numbers in the table, from 0.
     """
 
     preparation: Preparation
@@ -178,6 +179,7 @@ class TrainingData:
     notes: tuple[str, ...]
     labels: np.ndarray | None = None
     groups: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
 
 def learn(
@@ -236,7 +238,7 @@ def learn(
     w = None if weight is None else _weights(table, weight)
     if w is not None and not w.all():
         notes.append(f"{counted(int((w == 0).sum()), 'row')} of weight 0 left out.")
-        table, w = table.take(np.flatnonzero(w)), w[w > 0]
+        table, w, complete = table.take(np.flatnonzero(w)), w[w > 0], complete[w > 0]
     labels = labels_of(table.column(targets[0])) if classes else None
     if labels is None:
         y = np.stack([numbers(table.column(name)) for name in targets], axis=1)
@@ -259,7 +261,7 @@ def learn(
         ]
         if groups.max() == 0:
             raise BadInput(f"--group '{group}' has one value alone: no group can be held out.")
-    return TrainingData(preparation, x, y, w, tuple(notes), labels, groups)
+    return TrainingData(preparation, x, y, w, tuple(notes), labels, groups, complete)
 
 
 def check_names(
