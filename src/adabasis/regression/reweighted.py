@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from .. import lstsq, rows
+from ..evidence.errors import LeftOut, Places
 from ..evidence.outliers import LEAST
 from ..geometry.boxes import AffineMap
 from ..lstsq.losses import LAST_ROUNDED, LEAST_SCALE, Loss, robust_scale
@@ -55,32 +54,27 @@ class Matrices:
         parts = [design(part.canonical(), inside, z) for part, inside in members]
         return cls(parts, model.record.ridge, weight)
 
-    def _factors(self, weight: np.ndarray) -> Iterator[tuple[lstsq.Factorization, float]]:
-        root = np.sqrt(weight / self.weight.sum())[:, None]
+    def _fits(self, share: np.ndarray, values: np.ndarray) -> Iterator[tuple[LeftOut, float]]:
+        # Least squares on reweighted rows, and a ridge relative to the functions as they are.
+        weight, n = self.weight * share, len(self.weight)
+        none = np.zeros((n, 1))
+        places = Places(none, values[:, None], weight, np.ones(n), none, np.arange(n))
+        given = self.ridge.value
+        relative = given * float(self.weight.sum() / weight.sum()) if self.ridge.relative else 0.0
+        absolute = 0.0 if self.ridge.relative else given / float(weight.sum())
         for part in self.parts:
-            a = root * part
-            if not self.ridge.relative and self.ridge.value:
-                below = math.sqrt(self.ridge.value / self.weight.sum()) * np.eye(a.shape[1])
-                a = np.concatenate([a, below])
-            factors = lstsq.factorize(a)
-            damping = float(self.ridge.value * factors.s[0] ** 2) if self.ridge.relative else 0.0
-            if self.ridge.relative:  # relative to the functions on rows as they are
-                damping *= float(self.weight.sum() / weight.sum())
-            yield factors, damping
+            yield LeftOut(places, part, absolute, self.ridge.n_free), relative
 
     def solve(self, share: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return the values of the least-squares solution, (N,)."""
-        weight, found = self.weight * share, []
-        b = (np.sqrt(weight / self.weight.sum()) * values)[:, None]
-        for part, (factors, damping) in zip(self.parts, self._factors(weight), strict=True):
-            rhs: Any = np.concatenate([b, np.zeros((factors.u.shape[0] - len(b), 1))])
-            found.append((part @ factors.solve(rhs, damping))[:, 0])
-        return np.mean(found, axis=0)
+        fits = zip(self.parts, self._fits(share, values), strict=True)
+        return np.mean([part @ fit.solve(ridge) for part, (fit, ridge) in fits], axis=0)[:, 0]
 
-    def left(self, share: float | np.ndarray = 1.0) -> np.ndarray:
+    def left(self) -> np.ndarray:
         """Return 1 minus the leverage of each row, (N,)."""
-        each = [f.leverages(ridge) for f, ridge in self._factors(self.weight * share)]
-        return np.maximum(1 - np.mean(each, axis=0)[: len(self.weight)], BLIND)
+        none = np.zeros(len(self.weight))
+        each = [fit.leverages(ridge) for fit, ridge in self._fits(none + 1.0, none)]
+        return np.maximum(1 - np.mean(each, axis=0), BLIND)
 
 
 def left_shares(model: Fitted, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -135,7 +129,8 @@ def _solve_one(
     def all_rows(share: np.ndarray, values: np.ndarray) -> np.ndarray:
         w, ridge = weight * share, model.record.ridge
         if ridge.relative:
-            ridge = Ridge(ridge.value * float(weight.sum() / w.sum()))
+            value = ridge.value * float(weight.sum() / w.sum())
+            ridge = dataclasses.replace(ridge, value=value)
         source = rows.ArraySource(z, values[:, None], w)
         last[:] = [solve_rows((model.basis, model.parameters), source, ridge)]
         c = {"coefficients": np.asarray(last[0].coefficients), "flat_output": True}
