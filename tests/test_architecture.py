@@ -17,15 +17,17 @@ _runtime.progress _runtime
  basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
-lstsq.reduce lstsq.solve lstsq
+lstsq.reduce lstsq.solve lstsq.losses lstsq
 train.base train.steps train.matrix_free train.gauss_newton
 train.schedule train.last_layer train.ngd train.record
 train.loop train
-evidence.split evidence.errors evidence.replicates evidence.support evidence.peers evidence.verdict
+evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
+evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
  models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
-regression.kriging regression.bases regression.task regression.strategy regression.api regression
+regression.kriging regression.bases regression.task regression.strategy regression.reweighted
+regression.outliers regression.robust regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou

@@ -10,6 +10,7 @@ from adabasis.evidence import verdict
 from adabasis.evidence.judge import judge
 from adabasis.evidence.peers import USUAL
 from adabasis.evidence.split import split
+from adabasis.models.record import Asked
 from adabasis.train import StopReason
 
 pytestmark = pytest.mark.plain_scope
@@ -25,7 +26,7 @@ def model(function, stop_reason=StopReason.CONVERGED, method="auto"):
         def __call__(self, x):
             return function(x).reshape(len(x), -1)
 
-    record = types.SimpleNamespace(asked=types.SimpleNamespace(method=method))
+    record = types.SimpleNamespace(asked=Asked("fit", method))
     own = {"validation_error": np.nan, "validation_kind": "none"}
     return Model(stop_reason=stop_reason, record=record, **own)
 

@@ -1,6 +1,18 @@
 """The cases; importing this package registers them."""
 
-from . import classes, designs, directions, pde, pieces, sine, steam, step_ratio, tables, training
+from . import (
+    classes,
+    designs,
+    directions,
+    pde,
+    pieces,
+    robust,
+    sine,
+    steam,
+    step_ratio,
+    tables,
+    training,
+)
 
 __all__ = [
     "classes",
@@ -8,6 +20,7 @@ __all__ = [
     "directions",
     "pde",
     "pieces",
+    "robust",
     "sine",
     "steam",
     "step_ratio",

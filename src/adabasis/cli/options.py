@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from .._runtime.errors import BadInput, listed
 
+LOSSES = ("squared", "huber", "absolute", "quantile")
 MODELS = ("auto", "network", "frozen", "pounet")
 Names = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
@@ -99,6 +100,12 @@ class FitOptions(SearchOptions):
         With --model pounet: how many segments; chosen by held-out error if left out.
     degree
         With --model pounet: degree of their polynomials, likewise.
+    loss
+        squared, huber (a few wild values do not matter), absolute (the median) or quantile.
+    robust
+        The same as --loss huber.
+    quantile
+        With --loss quantile: the share of rows that is to lie below.
     weight
         Column of non-negative row weights.
     group
@@ -133,6 +140,9 @@ class FitOptions(SearchOptions):
     model: str = "auto"
     n_partitions: Annotated[int | None, Parameter(name=("--n-partitions", "--pieces"))] = None
     degree: int | None = None
+    loss: str | None = None
+    robust: Flag = False
+    quantile: float | None = None
     weight: str | None = None
     group: str | None = None
     drop: Names = ()
@@ -158,6 +168,15 @@ class FitOptions(SearchOptions):
                 option = name.replace("_", "-")
                 raise BadInput(f"--{option} {number}: only with --model pounet.")
             self.check_least(name, least)
+        if self.robust and self.loss not in (None, "huber"):
+            raise BadInput(f"--robust and --loss {self.loss} exclude each other.")
+        if self.loss not in (None, *LOSSES):
+            raise BadInput(f"--loss {self.loss}: expected {listed(LOSSES)}.")
+        if self.quantile is not None:
+            if self.loss != "quantile":
+                raise BadInput(f"--quantile {self.quantile:g}: only with --loss quantile.")
+            if not 0 < self.quantile < 1:
+                raise BadInput(f"--quantile {self.quantile:g}: expected a number between 0 and 1.")
         if self.holdout != "last" and not 0 <= self.holdout < 1:
             raise BadInput(f"--holdout {self.holdout:g}: expected a share from 0 to below 1.")
         if self.validation != "auto" and not 0 < self.validation < 1:
@@ -165,3 +184,9 @@ class FitOptions(SearchOptions):
         super().check()
         if self.report and self.no_report:
             raise BadInput(f"--no-report and --report {self.report} exclude each other.")
+
+    @property
+    def losses(self) -> dict[str, Any]:
+        """What to lower, where that was asked for."""
+        asked = {"loss": "huber" if self.robust else self.loss, "quantile": self.quantile}
+        return {name: value for name, value in asked.items() if value is not None}

@@ -48,6 +48,7 @@ from .options import FitOptions
 from .targets import (
     descended,
     fitted,
+    in_table_rows,
     judged,
     predicted,
     predicted_columns,
@@ -148,6 +149,8 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         if not interrupted:
             with view.working("solving again with all rows"):
                 model = refitted(model, data)
+            if verdict is not None and model.record.outliers:
+                verdict = verdict.blaming_outliers()
             model = claimed(model, verdict) if verdict and len(rows[1]) else model
     except KeyboardInterrupt:
         interrupted = True
@@ -168,6 +171,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         + f", Python {platform.python_version()}",
     }
+    model = in_table_rows(model, data)
     model = with_origin(model, data.preparation, verdict, provenance, source.reading())
     model.save(out)
     screen.fit_done(view, model, interrupted, options.holdout)
@@ -228,16 +232,21 @@ def _read(source: AbstractSource, options: FitOptions, view: Screen) -> Training
             f"--model pounet fits numbers, and {options.target[0]!r} holds classes. "
             "Leave --model out."
         )
+    if options.losses and data.labels is not None:
+        raise BadInput(
+            f"--loss is of numbers, and {options.target[0]!r} holds classes. Leave --loss, "
+            "--robust and --quantile out."
+        )
     screen.table_read(view, source.title, str(source), len(source.names), data)
     return data
 
 
 def _fitted(options: FitOptions, data: TrainingData, kept: np.ndarray, view: Screen) -> Fitted:
-    asked = options.asked("validation")
+    asked = options.asked("validation") | options.losses
     if options.model != "pounet":
         with view.working("choosing among functions as drawn") as line:
             return fitted(data, kept, options.model, {**asked, "callbacks": [line] if line else []})
-    asked = options.asked("validation", "n_partitions", "degree")
+    asked = options.asked("validation", "n_partitions", "degree") | options.losses
     with view.working("looking for pieces") as line:
         try:
             return fit_pounet(**rows_of(data, kept), **asked, callbacks=[line] if line else [])

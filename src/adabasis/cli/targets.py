@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,11 @@ from ..evidence.judge import judge
 from ..evidence.verdict import Verdict
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
+from ..models.record import Outlier
 from ..regression import bases as number_search
 from ..regression.api import fit, refit
+from ..regression.outliers import retold, told
+from ..regression.reweighted import loss_of
 from ..report.joint import joint_descent
 from ..tables import TrainingData
 from ..train import History
@@ -84,6 +88,18 @@ def refitted(model: Fitted, data: TrainingData) -> Fitted:
         known = np.isin(truth(data), model.classes)
     about = rows_of(data, known)
     return refit(model, about["X"], about["y"], sample_weight=about["sample_weight"])
+
+
+def in_table_rows(model: Fitted, data: TrainingData) -> Fitted:
+    """Return a model whose notes name outliers by their rows of the table, from 1."""
+    rows = np.arange(len(data.x)) if data.rows is None else data.rows
+
+    def stands(one: Outlier) -> str:
+        of = f", '{data.preparation.targets[one.output]}'" if data.y.shape[1] > 1 else ""
+        return f"row {rows[one.row] + 1:,}{of}:"
+
+    said = told(model.record.outliers, loss_of(model), stands, "--robust")
+    return dataclasses.replace(model, notes=retold(model.notes, said))
 
 
 def predicted_columns(model: Fitted, targets: Sequence[str]) -> dict[str, pa.DataType]:

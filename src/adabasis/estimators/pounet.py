@@ -13,7 +13,7 @@ from ..basis import PARTITIONS, AbstractPartition, PartitionBasis
 from ..basis.pou.polynomial import INDEX_SETS
 from ..pou.api import fit_pounet
 from ..pou.starts import STARTS
-from .regressor import BUDGETS, AbstractRegressor, keep
+from .regressor import BUDGETS, LOSSES, AbstractRegressor, keep
 
 
 class POUNetRegressor(AbstractRegressor):
@@ -36,6 +36,10 @@ class POUNetRegressor(AbstractRegressor):
         have a sum, a maximum or a product up to a number; the last are the fewest.
     start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
         Where the pieces come from.
+    loss : {"squared", "huber", "absolute", "quantile"}
+        See :func:`adabasis.fit`: a few wild values do not matter to the last three.
+    quantile : float
+        Of ``loss="quantile"``.
     max_steps : int, optional
     max_seconds : float
     tol : float
@@ -80,6 +84,7 @@ class POUNetRegressor(AbstractRegressor):
         "partition": [StrOptions({"auto", *PARTITIONS}), AbstractPartition],
         "index_set": [StrOptions(set(INDEX_SETS))],
         "start": [StrOptions({"auto", *STARTS})],
+        **LOSSES,
         **BUDGETS,
     }
 
@@ -91,6 +96,8 @@ class POUNetRegressor(AbstractRegressor):
         partition: Any = "auto",
         index_set: str = "total",
         start: str = "auto",
+        loss: str = "squared",
+        quantile: float = 0.5,
         max_steps: int | None = None,
         max_seconds: float = math.inf,
         tol: float = 0.0,

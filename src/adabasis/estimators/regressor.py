@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .._runtime.arrays import check_finite, explained, floats, refuse_times
 from ..basis import AbstractBasis, NeuralBasis
 from ..basis.layers import AbstractInitializer
+from ..lstsq.losses import NAMES
 from ..models.fitted import Fitted
 from ..regression.api import fit
 from ..regression.bases import default_bases
@@ -37,6 +38,11 @@ BUDGETS: dict[str, list[Any]] = {
     "validation": [None, StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
+}
+
+LOSSES: dict[str, list[Any]] = {
+    "loss": [StrOptions(set(NAMES))],
+    "quantile": [Interval(Real, 0, 1, closed="neither")],
 }
 
 
@@ -191,6 +197,10 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         Residual instead of plain layers.
     init : str or AbstractInitializer
         A name in ``adabasis.basis.INITIALIZERS``.
+    loss : {"squared", "huber", "absolute", "quantile"}
+        See :func:`adabasis.fit`: a few wild values do not matter to the last three.
+    quantile : float
+        Of ``loss="quantile"``.
     method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or trainer
         See :func:`adabasis.fit`.
     learning_rate : float, optional
@@ -234,6 +244,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
         **AdaptiveEstimator._parameter_constraints,
+        **LOSSES,
         "method": [StrOptions({"auto", "frozen", "gd", "lsgd", "lsgn"}), AbstractTrainer],
     }
     _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
@@ -247,6 +258,8 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         activation: Any = "tanh",
         residual: bool = False,
         init: Any = "box",
+        loss: str = "squared",
+        quantile: float = 0.5,
         method: Any = "auto",
         learning_rate: float | None = None,
         max_steps: int | None = None,

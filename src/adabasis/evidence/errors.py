@@ -255,6 +255,11 @@ class LeftOut:
         out = factors.loo_residuals(self._rhs, ridge, groups=groups, share=share)[:n]
         return places.losses(out / self._root[:, None], gain)
 
+    def leverages(self, relative: float = 0.0) -> np.ndarray:
+        """Return the leverages of the rows, (N,)."""
+        leverages = self.factors.leverages(relative * self._largest**2)
+        return np.asarray(leverages[: len(self.places)])
+
     def effective(self, relative: float = 0.0) -> float:
         """Return the effective number of parameters, the trace of the hat matrix."""
         leverages = self.factors.leverages(relative * self._largest**2)

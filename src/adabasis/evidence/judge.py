@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .._runtime.errors import counted
+from ..lstsq.losses import Loss
 from .errors import LeftOut, Places, Unseen
+from .outliers import far_off
 from .peers import PEERS, USUAL
-from .verdict import OURS, Comparison, Judged, Model, Predictions, Verdict
+from .verdict import OURS, Comparison, Judged, LossComparison, Model, Predictions, Verdict
 
 
 def judge(
@@ -43,21 +46,35 @@ def judge(
     Verdict
     """
     weight = np.ones(len(x)) if weight is None else weight
+    loss = Loss(model.record.asked.loss, model.record.asked.quantile)
+    if not loss.plain:  # by what all rows say, and not by this model
+        outlying = np.asarray(far_off(x, y, weight, alarms=True).any(axis=1))
+        n_aside = int(outlying[rows[1]].sum())
+        rows = tuple(part[~outlying[part]] for part in rows)
+        kind += f", {counted(n_aside, 'outlier')} left aside" if n_aside else ""
     fitted, (z, truth, w) = ((x[k], y[k], weight[k]) for k in rows)
     middle = np.average(truth, axis=0, weights=w)
     spread = np.sqrt(np.average((truth - middle) ** 2, axis=0, weights=w))
     varies = spread > 0
+    about = np.array([loss.constant(column, w) for column in truth.T])
+    unit = np.average(loss.values(truth - about), axis=0, weights=w)
 
     def judged(predicted: np.ndarray) -> Predictions:
         error = predicted.reshape(truth.shape) - truth
+        if loss.kinked and varies.any():
+            cost = loss.values(-error[:, varies]) / np.maximum(unit[varies], 1e-300)
+            return Predictions(np.mean(cost, axis=1), ())
         rmse = tuple(map(float, np.sqrt(np.average(error**2, axis=0, weights=w))))
         losses = np.full(len(z), np.nan)
         if varies.any():
             losses = np.mean((error[:, varies] / spread[varies]) ** 2, axis=1)
         return Predictions(losses, rmse)
 
-    found = {OURS: judged(model(z))} | {name: judged(PEERS[name](*fitted)(z)) for name in peers}
-    return Comparison(judged_rows(model, x, weight, rows, groups, kind), found).verdict()
+    found = {OURS: judged(model(z))} | {
+        name: judged(PEERS[name](*fitted, loss)(z)) for name in peers
+    }
+    compare = LossComparison if loss.kinked else Comparison
+    return compare(judged_rows(model, x, weight, rows, groups, kind), found).verdict()
 
 
 def judged_rows(

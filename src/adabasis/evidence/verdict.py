@@ -30,6 +30,11 @@ BY_CHANCE = 1.5
 #: Errors have a place where this share of them, squared, is at this share of the rows.
 MOST_OF_IT, FEW_OF_ALL = 0.8, 0.1
 
+NOTHING_HERE = (
+    "What was tried found nothing in these columns: rougher functions (--model network or pounet), "
+    "other columns or more rows may."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -102,6 +107,11 @@ class Verdict:
         found = {"scores": tuple(Score(**s) for s in scores), "advice": tuple(document["advice"])}
         return cls(**{**document, **found})
 
+    def blaming_outliers(self) -> Verdict:
+        """Return the verdict without blame of the columns: a few values are what is wrong."""
+        advice = tuple(one for one in self.advice if one != NOTHING_HERE)
+        return dataclasses.replace(self, advice=advice)
+
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain lists and mappings, without NaN."""
 
@@ -120,7 +130,7 @@ class Model(Protocol):
 
     @property
     def record(self) -> Any:
-        """What was asked for: ``record.asked.method`` is read."""
+        """What was asked for: method, loss and quantile of ``record.asked`` are read."""
 
     @property
     def stop_reason(self) -> StopReason:
@@ -205,7 +215,7 @@ class Comparison:
         This model first.
     """
 
-    of_classes = False
+    of_classes, rooted = False, True
     simplest, linear, measure = "constant", "linear model", "errors"
     #: Losses below the first are alike: no one needs the better of errors below 1e-12 of the
     #: spread. So are scores with a ratio below the second, however sure it is that they differ.
@@ -234,7 +244,7 @@ class Comparison:
             weight, losses = judged.weight, np.clip(found.losses, self.least, MOST_LOSS)
             behind = _standard_errors((losses - mine) * (weight / weight.mean()), self.sure)
             seen = Unseen(np.arange(len(judged.x)), found.losses, weight, judged.group, judged.kind,
-                          root=not self.of_classes)  # fmt: skip
+                          root=self.rooted and not self.of_classes)  # fmt: skip
             relative = seen.error if found.relative is None else found.relative
             times = dataclasses.replace(seen, losses=losses).least_ratio(mine)
             scores.append(Score(name, relative, found.rmse, behind, seen.range, times, seen.claim))
@@ -306,10 +316,7 @@ class Comparison:
         if judged.stop_reason is not None and judged.stop_reason in self.cut_short:
             yield self.cut_short[judged.stop_reason]
         if self._learned_nothing(scores):
-            yield (
-                "What was tried found nothing in these columns: rougher functions (--model network "
-                "or pounet), other columns or more rows may."
-            )
+            yield NOTHING_HERE
             return
         where = self._where()
         if self.linear in others and self._linear_suffices(others[self.linear], ours):
@@ -346,6 +353,12 @@ class Comparison:
             f"Errors sit at {len(few)} of {self.n:,} rows, beside input {at + 1} ≈ {value}: try "
             "--model pounet."
         )
+
+
+class LossComparison(Comparison):
+    """Models beside others by a loss of residuals' sizes: errors are means of it, and not roots."""
+
+    rooted = False
 
 
 def ranged(score: Score) -> str:

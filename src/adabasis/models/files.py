@@ -144,7 +144,9 @@ def upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
         tuple(_tried(candidate) for candidate in candidates),
         tuple(settings.get("input_names") or ()),
         tuple(settings.get("output_names") or ()),
-        *(settings.get(name) for name in ("preparation", "verdict", "provenance")),
+        preparation=settings.get("preparation"),
+        verdict=settings.get("verdict"),
+        provenance=settings.get("provenance"),
     )
     rest = {name: document[name] for name in document if name not in ("settings", "candidates")}
     kind = "Classifier" if "labels" in document else "Fitted"

@@ -65,7 +65,9 @@ class Fitted:
         spread of the outputs), with a margin for what so few rows can tell: it is less with a
         chance of 95 %, were errors normal. The worst of what is known; NaN where nothing was held
         out, infinite where some rows alone determine a function, so that nothing is known without
-        them.
+        them. Under a robust loss it is that of the rows that are no outliers, relative to their
+        spread; under ``"absolute"`` and ``"quantile"`` also, where that is worse, their mean loss
+        over that of the best constant: ``validation_kind`` says which.
     validation_range : (float, float)
         Between which it lies with a chance of 90 % (5 and 95 % quantiles where groups of the rows
         seen are drawn anew); NaN where nothing was held out.

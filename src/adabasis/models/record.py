@@ -46,7 +46,7 @@ class Asked:
         A name, or what a trainer prints as.
     max_steps, max_seconds, tol, n_restarts, ensemble, ridge, validation, random_state
         See :func:`adabasis.fit`.
-    standardize, calibrate, n_partitions, degree, partition, index_set, start
+    standardize, calibrate, n_partitions, degree, partition, index_set, start, loss, quantile
         See :func:`adabasis.fit`, :func:`adabasis.classify` and :func:`adabasis.fit_pounet`.
 
     Raises
@@ -72,6 +72,8 @@ class Asked:
     partition: str | None = None
     index_set: str | None = None
     start: str | None = None
+    loss: str = "squared"
+    quantile: float = 0.5
 
     def __post_init__(self) -> None:
         wrong = [
@@ -156,6 +158,23 @@ class Tried:
 
 
 @dataclasses.dataclass(frozen=True)
+class Outlier:
+    """A row whose value is far from what the others say of it.
+
+    Attributes
+    ----------
+    row, output : int
+        From 0, as in ``y[row, output]``.
+    value, expected : float
+    """
+
+    row: int
+    output: int
+    value: float
+    expected: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Record:
     """How a model came about.
 
@@ -178,6 +197,8 @@ class Record:
         What the rows held out by the command line say (``adabasis.evidence``, as JSON).
     provenance : mapping or None
         Command, table, versions.
+    outliers : tuple of Outlier
+        Among the rows that the coefficients were solved on, the farthest first.
     """
 
     asked: Asked
@@ -190,6 +211,7 @@ class Record:
     reading: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+    outliers: tuple[Outlier, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as mappings and lists of JSON: infinite budgets become ``None``."""
@@ -211,5 +233,6 @@ class Record:
             "tried": tuple(tried),
             "input_names": tuple(document["input_names"]),
             "output_names": tuple(document["output_names"]),
+            "outliers": tuple(Outlier(**one) for one in document.get("outliers", ())),
         }
         return cls(**{**document, **changed})

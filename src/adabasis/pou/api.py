@@ -20,6 +20,7 @@ from ..evidence.judge import judge
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..regression.api import refit
+from ..regression.robust import taking_losses
 from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
@@ -31,6 +32,7 @@ FEWEST_TO_SPLIT = 100
 
 
 @holding_out(judge, refit)
+@taking_losses(refit)
 def fit_pounet(
     X: Any,
     y: Any,
@@ -42,6 +44,8 @@ def fit_pounet(
     start: str = "auto",
     sample_weight: Any = None,
     groups: Any = None,
+    loss: str = "squared",
+    quantile: float = 0.5,
     max_steps: int | None = None,
     max_seconds: float = math.inf,
     tol: float = 0.0,
@@ -75,7 +79,7 @@ def fit_pounet(
         pieces inserted where the residual is largest, oblique cuts from coarse to fine, a
         regression tree with polynomial leaves. ``"auto"``: the first in one input, merging in two
         and three, cuts in more.
-    sample_weight, groups, holdout, max_steps, max_seconds, tol, ridge, validation
+    sample_weight, groups, loss, quantile, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
     random_state, callbacks, verbose
         As there.
@@ -117,6 +121,8 @@ def fit_pounet(
         partition=partition if isinstance(partition, str) else repr(partition),
         index_set=index_set,
         start=start,
+        loss=loss,
+        quantile=quantile,
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     wanted = SegmentationOptions(

@@ -21,7 +21,10 @@ from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, kept_places, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective
+from . import reweighted
 from .bases import default_bases
+from .outliers import noted
+from .robust import taking_losses
 from .strategy import MEMBERS, RegressionStrategy
 from .task import RegressionTask, solve_rows
 
@@ -30,6 +33,7 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
 @basis_last
 @holding_out(judge, lambda *rows, **named: refit(*rows, **named))
+@taking_losses(lambda *rows, **named: refit(*rows, **named))
 def fit(
     X: Any,
     y: Any,
@@ -37,6 +41,8 @@ def fit(
     *,
     sample_weight: Any = None,
     groups: Any = None,
+    loss: str = "squared",
+    quantile: float = 0.5,
     method: str | AbstractTrainer = "auto",
     max_steps: int | None = None,
     max_seconds: float = math.inf,
@@ -71,6 +77,15 @@ def fit(
     holdout : float, "last" or None
         Rows that the whole search never sees, a share of them or the last fifth in order (of a
         series): the model is judged on them beside three plain ones, then solved again with all.
+    loss : {"squared", "huber", "absolute", "quantile"}
+        What the coefficients lower. ``"huber"``: squares up to 1.345 standard deviations of the
+        noise, as rows left out show it, then linear: a few wild values do not matter.
+        ``"absolute"``: the sum of |r|, for the median; ``"quantile"``: of max(q r, (q − 1) r), for
+        the quantile q. All by rows weighted anew until they settle. Functions are searched for with
+        outliers set aside. Whatever the loss, outliers are listed in ``notes`` and in
+        ``record.outliers``.
+    quantile : float
+        q between 0 and 1, of ``loss="quantile"``.
     method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or AbstractTrainer
         ``"frozen"`` keeps ξ as drawn. ``"auto"`` does that first, with ridge and feature scale
         chosen by leave-one-out error, and then takes Gauss–Newton steps on ξ (LSGN) while the
@@ -135,6 +150,8 @@ def fit(
         "given" if isinstance(validation, tuple) else validation,
         random_state,
         standardize,
+        loss=loss,
+        quantile=quantile,
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     bases = named_bases(basis)
@@ -164,7 +181,7 @@ def fit(
 
 
 def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted:
-    """Solve a model's coefficients again for other rows; its functions Φ(x; ξ) stay.
+    """Solve a model's coefficients again for other rows, by its loss; its functions Φ(x; ξ) stay.
 
     The use is a model that was chosen and judged with some rows held out: this one solve lets it
     learn from them too.
@@ -202,14 +219,16 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
             f"refit(model, X, y): expected {model.n_inputs} inputs and {model.n_outputs} outputs, "
             f"got {x.shape[1]} and {values.shape[1]}."
         )
-    n_rows = int(np.count_nonzero(weight))
-    x, values, weight, *_ = merged(x, values, weight)
-    z, t = model.input_map(x), model.output_map(values)
+    n_rows, used = int(np.count_nonzero(weight)), weight > 0
     with numerics():
-        source = rows.ArraySource(z, t, weight)
-        solved = solve_rows((model.basis, model.parameters), source, model.record.ridge)
-    again = solved_again(model, solved, lstsq.Status(int(solved.status)), x, n_rows)
-    return dataclasses.replace(again, flat_output=np.ndim(y) == 1)
+        if reweighted.loss_of(model).plain:
+            places, means, total, *_ = merged(x, values, weight)
+            source = rows.ArraySource(model.input_map(places), model.output_map(means), total)
+            solved = solve_rows((model.basis, model.parameters), source, model.record.ridge)
+        else:
+            solved = reweighted.solve(model, x, values, weight)
+    again = solved_again(model, solved, lstsq.Status(int(solved.status)), x[used], n_rows)
+    return noted(dataclasses.replace(again, flat_output=np.ndim(y) == 1), x, values, weight)
 
 
 def solved_again(

@@ -84,6 +84,8 @@ def claimed(model: Fitted, verdict: Verdict) -> Fitted:
     What its own search found on other rows counts where it is worse: a few rows held out may miss
     where the errors are, such as a border between pieces.
     """
+    if model.record.outliers:
+        verdict = verdict.blaming_outliers()
     ours = verdict.scores[0]
     error, unit = ours.claim, 1.0
     if verdict.of_classes:  # cross-entropy over that of the frequencies

@@ -33,7 +33,8 @@ class TrainingData:
     """Numbers to fit: X (N, D), y (N, Q), weights (N,) or none; and what a person should know.
 
     ``labels`` (N,), if any, are the classes to predict; y then holds their numbers. Rows of one
-    number in ``groups`` (N,), if any, belong together. ``table`` holds the rows as they were.
+    number in ``groups`` (N,), if any, belong together. ``table`` holds the rows as they were, ``rows``
+    (N,) their numbers in the table that was read, from 0.
     """
 
     preparation: Preparation
@@ -44,6 +45,7 @@ class TrainingData:
     labels: np.ndarray | None = None
     groups: np.ndarray | None = None
     table: pa.Table | None = None
+    rows: np.ndarray | None = None
 
     @property
     def places(self) -> np.ndarray:
@@ -126,7 +128,7 @@ def learn(
     w = None if weight is None else _weights(table, weight)
     if w is not None and not w.all():
         notes.append(f"{counted(int((w == 0).sum()), 'row')} of weight 0 left out.")
-        table, w = table.take(np.flatnonzero(w)), w[w > 0]
+        table, w, complete = table.take(np.flatnonzero(w)), w[w > 0], complete[w > 0]
     labels = labels_of(table.column(targets[0])) if classes else None
     if labels is None:
         y = np.stack([numbers(table.column(name)) for name in targets], axis=1)
@@ -154,7 +156,7 @@ def learn(
             raise BadInput(f"--group '{group}' has one value alone: no group can be held out.")
     x, _ = preparation.matrix(table)
     notes += [*preparation.notes_, *_notes(table, preparation, x)]
-    data = TrainingData(preparation, x, y, w, tuple(notes), labels, groups, table)
+    data = TrainingData(preparation, x, y, w, tuple(notes), labels, groups, table, complete)
     return data.known_from(np.arange(len(x)))
 
 
