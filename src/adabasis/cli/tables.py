@@ -23,6 +23,7 @@ from .._runtime.errors import BadInput, counted, listed
 from .._runtime.progress import ProgressLine
 from ..evidence.split import split
 from ..evidence.support import LOW
+from ..geometry.maps import Coordinates
 from ..models.classifier import Classifier
 from ..models.files import ModelFileError
 from ..models.fitted import Fitted, load
@@ -52,6 +53,7 @@ from .targets import (
     predicted_columns,
     refitted,
     rows_of,
+    transforms,
     truth,
 )
 
@@ -128,8 +130,11 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         raise BadInput(f"--out and --report both name {out}: choose two names.")
     view = Screen(console, options.quiet or options.as_json)
     data = _read(source, options, view)
-    rows = split(data.x, options.holdout, options.random_state, data.groups)
-    model = _fitted(options, data, rows[0], view)
+    transformed = transforms(data, options)
+    turning = Coordinates.with_periods(data.x.shape[1], (transformed["periodic"] or {}).items())
+    places = data.x if turning is None else turning.wrapped(data.x)
+    rows = split(places, options.holdout, options.random_state, data.groups)
+    model = _fitted(options, data, rows[0], transformed, view)
     interrupted = model.stop_reason is StopReason.INTERRUPTED
     verdict = evidence = joint = None
     try:
@@ -226,12 +231,18 @@ def _read(source: AbstractSource, options: FitOptions, view: Screen) -> Training
     return data
 
 
-def _fitted(options: FitOptions, data: TrainingData, kept: np.ndarray, view: Screen) -> Fitted:
-    asked = options.asked("validation")
+def _fitted(
+    options: FitOptions,
+    data: TrainingData,
+    kept: np.ndarray,
+    transformed: dict[str, Any],
+    view: Screen,
+) -> Fitted:
+    asked = options.asked("validation") | transformed
     if options.model != "pounet":
         with view.working("choosing among functions as drawn") as line:
             return fitted(data, kept, options.model, {**asked, "callbacks": [line] if line else []})
-    asked = options.asked("validation", "n_partitions", "degree")
+    asked = options.asked("validation", "n_partitions", "degree") | transformed
     with view.working("looking for pieces") as line:
         try:
             return fit_pounet(**rows_of(data, kept), **asked, callbacks=[line] if line else [])

@@ -46,6 +46,8 @@ class Asked:
         A name, or what a trainer prints as.
     max_steps, max_seconds, tol, n_restarts, ensemble, ridge, validation, random_state
         See :func:`adabasis.fit`.
+    target_transform, periodic
+        As asked for, the latter as pairs of the number of an input and its period.
     standardize, calibrate, n_partitions, degree, partition, index_set, start
         See :func:`adabasis.fit`, :func:`adabasis.classify` and :func:`adabasis.fit_pounet`.
 
@@ -72,6 +74,8 @@ class Asked:
     partition: str | None = None
     index_set: str | None = None
     start: str | None = None
+    target_transform: Any = None
+    periodic: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [
@@ -178,6 +182,8 @@ class Record:
         What the rows held out by the command line say (``adabasis.evidence``, as JSON).
     provenance : mapping or None
         Command, table, versions.
+    transforms : mapping or None
+        Of each input and each target, and the errors of left-out rows that speak for them.
     """
 
     asked: Asked
@@ -190,6 +196,7 @@ class Record:
     reading: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+    transforms: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as mappings and lists of JSON: infinite budgets become ``None``."""
@@ -204,6 +211,9 @@ class Record:
         asked = dict(document["asked"])
         if asked["max_seconds"] is None:
             asked["max_seconds"] = math.inf
+        asked["periodic"] = tuple(map(tuple, asked.get("periodic", ())))
+        if isinstance(asked.get("target_transform"), list):
+            asked["target_transform"] = tuple(asked["target_transform"])
         tried = (Tried(**{**one, "ridge": Ridge(**one["ridge"])}) for one in document["tried"])
         changed = {
             "asked": Asked(**asked),

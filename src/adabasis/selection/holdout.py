@@ -12,6 +12,7 @@ import numpy as np
 
 from ..evidence.split import checked_groups, checked_holdout, split
 from ..evidence.verdict import Verdict
+from ..geometry.maps import Coordinates, periodic_columns
 from ..models.fitted import Fitted
 from ..train import StopReason
 
@@ -47,9 +48,16 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
                 return function(*args, **named)
             given = signature.bind(*args, **named).arguments
             x, y = np.asarray(given["X"]), np.asarray(given["y"])
+            places = x.astype(float)
+            if given.get("periodic") is not None:  # an array forgets the names of its columns
+                periodic = dict(periodic_columns(name, given["X"], given["periodic"]))
+                given["periodic"] = periodic
+                places = (
+                    Coordinates.plain(x.shape[1]).replaced("periodic", periodic).wrapped(places)
+                )
             groups = checked_groups(name, given.get("groups"), len(x))
             seed = given.get("random_state", 0)
-            rows = split(x.astype(float), holdout, seed, groups)
+            rows = split(places, holdout, seed, groups)
             if not len(rows[1]):
                 return function(**given)
             weight = given.get("sample_weight")
