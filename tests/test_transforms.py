@@ -84,6 +84,13 @@ def test_a_law_over_decades_is_found_to_round_off():
     assert model.support(x).min() > 0.5
 
 
+@pytest.mark.parametrize("n", [12, 150])
+def test_a_law_holds_beyond_the_rows_and_for_few_of_them(n):
+    x, new = decades(150)[:n], decades(1000, 1) / [3, 10]
+    model = ab.fit(x, power_law(x), target_transform="auto")
+    np.testing.assert_allclose(model(new), power_law(new), rtol=1e-10)
+
+
 def test_without_a_transform_such_a_law_is_not_found():
     x, new = decades(150), decades(1000, 1)
     p = ab.fit(x, power_law(x), **FEW)(new)

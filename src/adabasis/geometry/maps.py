@@ -35,7 +35,7 @@ class Coordinates:
     Parameters
     ----------
     kinds : tuple of str, length D
-        "plain"; "log": log x, continued below ``about`` by its tangent, so that zeros have a place;
+        "plain"; "log": log x, below ``about`` its tangent, so that there is a value for zeros;
         "periodic": the point (cos 2πx/p, sin 2πx/p) of the circle, p being ``about``.
     about : tuple of float, length D
 

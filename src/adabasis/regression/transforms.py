@@ -28,6 +28,8 @@ TRANSFORMS = ("auto", "log", "yeo-johnson")
 #: Inputs over decades: the 95 % quantile of their positive entries over the 5 % one. That of
 #: numbers spread evenly above 0 is 19, over two decades 63.
 DECADES = 30.0
+#: How far logarithms go on below the least entry, for laws to hold there, before they are lines.
+BEYOND = 1e3
 #: Transforms whose slope changes by less, between those quantiles of the target, are lines nearly:
 #: what they gain is luck, or the functions' that decide.
 BENT = 3.0
@@ -145,7 +147,8 @@ class Chooser:
         self.weight = self.places.weight / self.places.weight.mean()
         self.group = np.unique(self.places.group, return_inverse=True)[1].ravel()
         offered = [*bases, *proposals.default_bases(data.n_distinct, data.z.shape[1])]
-        self.basis = next(basis for basis in offered if isinstance(basis, FrozenFeatures))
+        features = (basis for basis in offered if isinstance(basis, FrozenFeatures))
+        self.basis = next(features, None)  # of a few rows none
         self.maps = self._offered()
 
     def choice(self, plain: Coordinates) -> Choice:
@@ -267,9 +270,9 @@ class Chooser:
         first, second = np.triu_indices(d)
         if line.shape[1] + len(first) <= n // 2:
             yield np.hstack([z[:, first] * z[:, second], line])
-        if self.basis.width > n // 2:
-            return
         basis = self.basis
+        if basis is None or basis.width > n // 2:
+            return
         drawn = placed(basis, draw(basis, data.key(0), unit_box(d)), data.term(self.rows).points)
         for scaled in basis.with_slopes(proposals.SCALES):
             parameters = drawn if scaled is basis else scaled.sloped(drawn)
@@ -371,9 +374,10 @@ def _flipped(plain: Coordinates, now: Coordinates, which: Mapping[int, float]) -
 
 
 def over_decades(x: np.ndarray, plain: Coordinates) -> dict[int, float]:
-    """Return the columns of x (N, D) over decades, with their least positive entry.
+    """Return the columns of x (N, D) over decades, with where their logarithms end.
 
-    Zeros may be among them, negative numbers not.
+    That is at the least positive entry where zeros are among them, else far below it. Negative
+    numbers are in none.
     """
     found = {}
     for j, column in enumerate(x.T):
@@ -381,5 +385,6 @@ def over_decades(x: np.ndarray, plain: Coordinates) -> dict[int, float]:
         if plain.kinds[j] == "plain" and len(positive) > 1 and (column >= 0).all():
             low, high = np.quantile(positive, (0.05, 0.95))
             if high >= DECADES * low:
-                found[j] = float(positive.min())
+                least = float(positive.min())
+                found[j] = least if len(positive) < len(column) else least / BEYOND
     return found
