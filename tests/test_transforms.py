@@ -14,7 +14,7 @@ from adabasis.cli import main
 from adabasis.geometry.maps import Coordinates, InputMap, TargetMap, Transform, periodic_columns
 from adabasis.models.record import Asked
 from adabasis.operators import Laplacian, Partial
-from adabasis.regression.transforms import over_decades, with_transforms
+from adabasis.regression.transforms import Chooser, Trial, offered_to, over_decades, with_transforms
 from adabasis.selection.prepared import Prepared
 
 FEW = {"basis": FrozenFeatures(60), "method": "frozen"}  # compiled once for all tests
@@ -151,6 +151,26 @@ def test_the_transform_is_the_one_with_errors_of_one_size(case):
         choice.coordinates.kinds,
         target,
     ]
+
+
+def test_what_is_a_line_nearly_is_not_offered():
+    assert offered_to(np.linspace(1, 2, 50), "auto") == [Transform()]
+    assert len(offered_to(np.linspace(1, 20, 50), "auto")) > 1
+
+
+@pytest.mark.parametrize(
+    ("usual_size", "one_row", "less"),
+    [(0.5, 17.0, True), (0.5, 60.0, False), (1.05, 1.05, False), (0.9, 0.9, True)],
+)
+def test_one_row_alone_does_not_speak_against_a_transform(usual_size, one_row, less):
+    x = unit(100)
+    data = Prepared("fit", x, smooth(x), None, None, 0, split_by_default=False)
+    errors = np.full(100, usual_size)
+    errors[0] = one_row
+    size = float(np.sqrt(np.mean(errors**2)))
+    usual = Trial(Transform(), np.zeros(100), np.ones(100), 1.0)
+    trial = Trial(Transform("log"), np.zeros(100), errors, size)
+    assert Chooser(data, [FEW["basis"]], ("auto",))._errs_less(trial, usual) is less
 
 
 def test_columns_spread_evenly_are_not_over_decades():
