@@ -13,7 +13,7 @@ SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
 _runtime.errors _runtime.arrays _runtime.registry _runtime.notation  _runtime.compute
 _runtime.progress _runtime
-  geometry.boxes geometry.fields geometry
+  geometry.boxes geometry.maps geometry.fields geometry
  basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
@@ -26,8 +26,9 @@ evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
  models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
-regression.kriging regression.bases regression.task regression.strategy regression.reweighted
-regression.outliers regression.robust regression.api regression
+regression.kriging regression.bases regression.choice regression.transforms regression.units
+regression.task regression.strategy regression.reweighted regression.outliers regression.robust
+regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou

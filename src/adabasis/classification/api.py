@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
 from ..evidence.classes import judge_classes
+from ..geometry.maps import Coordinates, periodic_columns
 from ..models.classifier import Classifier, index_of, indicators, learn_classes
 from ..models.record import Asked
 from ..regression.api import solved_again
@@ -49,6 +50,7 @@ def classify(
     random_state: int = 0,
     callbacks: Iterable[Callback] = (),
     verbose: bool = False,
+    periodic: Mapping[int | str, float] | None = None,
 ) -> Classifier:
     r"""Fit p(y | x) = softmax(Φ(x; ξ) c): Newton's method for c, descent for ξ.
 
@@ -89,6 +91,8 @@ def classify(
     random_state : int
     callbacks : iterable of callables
     verbose : bool
+    periodic : mapping of column to period, optional
+        Inputs such as angles: see :func:`adabasis.fit`.
 
     Returns
     -------
@@ -120,6 +124,7 @@ def classify(
         "given" if isinstance(validation, tuple) else validation,
         random_state,
         calibrate=calibrate,
+        periodic=periodic_columns("classify", X, periodic),
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     bases = named_bases(basis)
@@ -140,6 +145,7 @@ def classify(
         split_by_default=not isinstance(trainer, AbstractTrainer),
         map_outputs=False,
         groups=groups,
+        coordinates=Coordinates.with_periods(np.shape(X)[-1], asked.periodic),
     )
     if calibrate and not data.folds:
         raise ValueError(
@@ -153,7 +159,7 @@ def classify(
     if isinstance(trainer, AbstractTrainer):
         return search.run(task, lambda: strategy.descend(trainer, bases))
     usual = 1 if bases else MEMBERS
-    bases = bases or default_bases(min(data.n_distinct, SEARCH_ROWS), data.x.shape[1])
+    bases = bases or default_bases(min(data.n_distinct, SEARCH_ROWS), data.z.shape[1])
     if trainer == "frozen":
         return search.run(task, lambda: strategy.frozen(bases))
     members = usual if isinstance(ensemble, str) else ensemble

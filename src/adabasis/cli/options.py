@@ -124,6 +124,10 @@ class FitOptions(SearchOptions):
         Fill missing inputs (median, most frequent), leave out rows without target.
     classify
         Take whole numbers in the target as classes; text and true/false always are.
+    target_transform
+        Transform of the numbers; auto: what suits left-out rows [default: auto, pounet: none].
+    periodic
+        Column with a period, such as angle=360 or hour=24; repeat for several.
     holdout
         Share of rows kept aside to judge the model, or last: the last fifth, of a series.
     validation
@@ -152,6 +156,10 @@ class FitOptions(SearchOptions):
     numeric: Names = ()
     impute: Flag = False
     classify: Flag = False
+    target_transform: Annotated[
+        Literal["auto", "log", "yeo-johnson", "none"] | None, Parameter(show_default=False)
+    ] = None
+    periodic: Names = ()
     holdout: Literal["last"] | float = 0.2
     validation: Literal["auto"] | float = "auto"
     out: Path | None = None

@@ -24,6 +24,7 @@ from .._runtime.progress import ProgressLine
 from ..evidence.split import split
 from ..evidence.support import LOW
 from ..evidence.verdict import FEWEST_COMPARED
+from ..geometry.maps import Coordinates
 from ..models.classifier import Classifier
 from ..models.files import ModelFileError
 from ..models.fitted import Fitted, load
@@ -54,6 +55,7 @@ from .targets import (
     predicted_columns,
     refitted,
     rows_of,
+    transforms,
     truth,
 )
 
@@ -130,9 +132,12 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         raise BadInput(f"--out and --report both name {out}: choose two names.")
     view = Screen(console, options.quiet or options.as_json)
     data = _read(source, options, view)
-    rows = split(data.places, options.holdout, options.random_state, data.groups)
+    transformed = transforms(data, options)
+    turning = Coordinates.with_periods(data.x.shape[1], (transformed["periodic"] or {}).items())
+    places = data.places if turning is None else turning.wrapped(data.places)
+    rows = split(places, options.holdout, options.random_state, data.groups)
     data = data.known_from(rows[0])
-    model = _fitted(options, data, rows[0], view)
+    model = _fitted(options, data, rows[0], transformed, view)
     interrupted = model.stop_reason is StopReason.INTERRUPTED
     verdict = evidence = joint = None
     try:
@@ -241,12 +246,18 @@ def _read(source: AbstractSource, options: FitOptions, view: Screen) -> Training
     return data
 
 
-def _fitted(options: FitOptions, data: TrainingData, kept: np.ndarray, view: Screen) -> Fitted:
-    asked = options.asked("validation") | options.losses
+def _fitted(
+    options: FitOptions,
+    data: TrainingData,
+    kept: np.ndarray,
+    transformed: dict[str, Any],
+    view: Screen,
+) -> Fitted:
+    asked = options.asked("validation") | options.losses | transformed
     if options.model != "pounet":
         with view.working("choosing among functions as drawn") as line:
             return fitted(data, kept, options.model, {**asked, "callbacks": [line] if line else []})
-    asked = options.asked("validation", "n_partitions", "degree") | options.losses
+    asked = options.asked("validation", "n_partitions", "degree") | options.losses | transformed
     with view.working("looking for pieces") as line:
         try:
             return fit_pounet(**rows_of(data, kept), **asked, callbacks=[line] if line else [])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from .._runtime.errors import BadInput
+from .._runtime.errors import BadInput, counted, listed
 from ..basis import AbstractBasis
 from ..classification import strategy as class_search
 from ..classification.api import classify
@@ -26,6 +27,7 @@ from ..regression.reweighted import loss_of
 from ..report.joint import joint_descent
 from ..tables import TrainingData
 from ..train import History
+from .options import FitOptions
 
 
 def truth(data: TrainingData) -> np.ndarray:
@@ -39,6 +41,51 @@ def rows_of(data: TrainingData, rows: np.ndarray) -> dict[str, Any]:
     groups = None if data.groups is None else data.groups[rows]
     groups = None if groups is None or len(np.unique(groups)) < 2 else groups
     return {"X": data.x[rows], "y": truth(data)[rows], "sample_weight": weight, "groups": groups}
+
+
+def transforms(data: TrainingData, options: FitOptions) -> dict[str, Any]:
+    """Return the transforms of inputs and targets, as the public functions take them.
+
+    Raises
+    ------
+    BadInput
+        For a transform of classes or of values that it does not take, or a period of what is no
+        column of numbers.
+    """
+    names, periodic, asked = data.preparation.features, {}, options.target_transform
+    for text in options.periodic:
+        name, _, number = text.rpartition("=")
+        if name not in names:
+            raise BadInput(
+                f"--periodic {text}: expected COLUMN=PERIOD with one of the inputs "
+                f"{listed(names, 40)}."
+            )
+        try:
+            period = float(number)
+        except ValueError:
+            period = math.nan
+        if not 0 < period < math.inf:
+            raise BadInput(
+                f"--periodic {text}: expected a positive period, such as {name}=360 for degrees."
+            )
+        periodic[names.index(name)] = period
+    found: dict[str, Any] = {"periodic": periodic or None}
+    if data.labels is not None:
+        if asked in ("log", "yeo-johnson"):
+            raise BadInput(
+                f"--target-transform {asked}: {options.target[0]!r} holds classes, which "
+                "are no numbers. Leave it out."
+            )
+        return found
+    for name, column in zip(options.target, data.y.T, strict=True):
+        if asked == "log" and (column <= 0).any():
+            raise BadInput(
+                f"--target-transform log: {counted(int((column <= 0).sum()), 'value')} of "
+                f"{name!r} not positive, such as {column.min():g}. Use yeo-johnson, which takes "
+                "any number."
+            )
+    asked = asked or ("none" if options.model == "pounet" else "auto")
+    return found | {"target_transform": None if asked == "none" else asked}
 
 
 def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[str, Any]) -> Fitted:

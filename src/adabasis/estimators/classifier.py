@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -56,6 +57,8 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         Weights of classes, which multiply those of the rows.
     holdout : float, "last" or None
         Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
+    periodic : mapping of column to period, optional
+        Inputs such as angles, by number or name: ``{"angle": 360.0}``.
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
@@ -111,6 +114,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         holdout: float | str | None = None,
         calibrate: bool = False,
         class_weight: Any = None,
+        periodic: Mapping[int | str, float] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:

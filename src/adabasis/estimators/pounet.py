@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from ..basis import PARTITIONS, AbstractPartition, PartitionBasis
 from ..basis.pou.polynomial import INDEX_SETS
 from ..pou.api import fit_pounet
 from ..pou.starts import STARTS
-from .regressor import BUDGETS, LOSSES, AbstractRegressor, keep
+from .regressor import BUDGETS, LOSSES, TRANSFORMED, AbstractRegressor, keep
 
 
 class POUNetRegressor(AbstractRegressor):
@@ -50,6 +51,11 @@ class POUNetRegressor(AbstractRegressor):
         Share of the rows held out to choose by.
     holdout : float, "last" or None
         Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
+    target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
+        How targets are transformed; predictions are in their own units: see
+        :func:`adabasis.fit`.
+    periodic : mapping of column to period, optional
+        Inputs such as angles, by number or name: ``{"angle": 360.0}``.
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
@@ -86,6 +92,7 @@ class POUNetRegressor(AbstractRegressor):
         "start": [StrOptions({"auto", *STARTS})],
         **LOSSES,
         **BUDGETS,
+        **TRANSFORMED,
     }
 
     def __init__(
@@ -104,6 +111,8 @@ class POUNetRegressor(AbstractRegressor):
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
         holdout: float | str | None = None,
+        target_transform: Any = None,
+        periodic: Mapping[int | str, float] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:

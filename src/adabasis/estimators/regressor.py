@@ -17,11 +17,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .._runtime.arrays import check_finite, explained, floats, refuse_times
 from ..basis import AbstractBasis, NeuralBasis
 from ..basis.layers import AbstractInitializer
+from ..geometry.maps import periodic_columns
 from ..lstsq.losses import NAMES
 from ..models.fitted import Fitted
 from ..regression.api import fit
 from ..regression.bases import default_bases
 from ..regression.strategy import MEMBERS
+from ..regression.transforms import TRANSFORMS
 from ..selection.prepared import SEARCH_ROWS
 from ..train import GD, LSGD, AbstractTrainer
 
@@ -36,8 +38,13 @@ BUDGETS: dict[str, list[Any]] = {
     "ridge": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "holdout": [None, StrOptions({"last"}), Interval(Real, 0, 1, closed="neither")],
     "validation": [None, StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
+    "periodic": [None, dict],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
+}
+#: What estimators of numbers take besides.
+TRANSFORMED: dict[str, list[Any]] = {
+    "target_transform": [None, StrOptions(set(TRANSFORMS)), tuple, list],
 }
 
 LOSSES: dict[str, list[Any]] = {
@@ -92,6 +99,12 @@ class AbstractEstimator(BaseEstimator):
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)
         given = self.get_params(deep=False)
+        if given["periodic"] is not None:  # the rows are an array by now, which has no names
+            names = getattr(self, "feature_names_in_", None)
+            rows = np.empty((0, self.n_features_in_))
+            given["periodic"] = dict(
+                periodic_columns(type(self).__name__, rows, given["periodic"], names)
+            )
         return {**given, "random_state": int(seed), "verbose": bool(self.verbose)}
 
     def _remember(self, model: Fitted) -> Self:
@@ -217,6 +230,11 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         Share of the rows held out to stop training.
     holdout : float, "last" or None
         Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
+    target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
+        How targets are transformed; predictions are in their own units: see
+        :func:`adabasis.fit`.
+    periodic : mapping of column to period, optional
+        Inputs such as angles, by number or name: ``{"angle": 360.0}``.
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
@@ -245,6 +263,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (scikit-learn's convention)
         **AdaptiveEstimator._parameter_constraints,
         **LOSSES,
+        **TRANSFORMED,
         "method": [StrOptions({"auto", "frozen", "gd", "lsgd", "lsgn"}), AbstractTrainer],
     }
     _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
@@ -270,6 +289,8 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
         holdout: float | str | None = None,
+        target_transform: Any = None,
+        periodic: Mapping[int | str, float] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
     ) -> None:

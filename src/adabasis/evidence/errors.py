@@ -46,6 +46,8 @@ class Unseen:
         class that they are not of.
     count : array, shape (n,), or None
         Of how many rows each is the mean loss, each having been left out by itself.
+    residuals : array, shape (n, Q), optional
+        Values less predictions, in the model's units, where they are known.
     """
 
     rows: np.ndarray
@@ -56,6 +58,7 @@ class Unseen:
     root: bool = True
     surprise: float = 0.0
     count: np.ndarray | None = None
+    residuals: np.ndarray | None = None
 
     @functools.cached_property
     def error(self) -> float:
@@ -119,7 +122,9 @@ class Unseen:
     @classmethod
     def joined(cls, parts: Sequence[Unseen], kind: str) -> Unseen:
         """Return the losses of all."""
-        names = ("rows", "losses", "weight", "group")
+        names: tuple[str, ...] = ("rows", "losses", "weight", "group")
+        if all(part.residuals is not None for part in parts):
+            names = (*names, "residuals")
         arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
         surprise = float(np.mean([part.surprise for part in parts]))
         return cls(**arrays, kind=kind, root=parts[0].root, surprise=surprise)
@@ -241,6 +246,13 @@ class LeftOut:
         relative : float
             A ridge relative to the largest singular value of the unit-norm columns, squared.
         """
+        return self.places.losses(*self.residuals(relative))
+
+    def residuals(self, relative: float = 0.0) -> tuple[np.ndarray, float | np.ndarray]:
+        """Return the means less their predictions without them (N, Q), and the gain of scatter.
+
+        By the latter the scatter about a mean grows where a row is left out of its place.
+        """
         places, factors, n = self.places, self.factors, len(self.places)
         ridge = relative * self._largest**2
         leverages, groups = factors.leverages(ridge), None
@@ -253,7 +265,7 @@ class LeftOut:
         if not places.within and len(np.unique(places.group)) < n:
             groups = np.append(places.group, places.group.max() + 1 + np.arange(len(leverages) - n))
         out = factors.loo_residuals(self._rhs, ridge, groups=groups, share=share)[:n]
-        return places.losses(out / self._root[:, None], gain)
+        return out / self._root[:, None], gain
 
     def leverages(self, relative: float = 0.0) -> np.ndarray:
         """Return the leverages of the rows, (N,)."""

@@ -55,7 +55,7 @@ class AffineMap:
         """Map user units to the model's."""
         return (x - self.shift) / self.scale
 
-    def inverse(self, z: np.ndarray) -> np.ndarray:
+    def inverse(self, z: Any) -> Any:
         """Map the model's units to the user's."""
         return self.shift + self.scale * z
 

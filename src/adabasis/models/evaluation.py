@@ -74,7 +74,6 @@ def _operated(operator: AbstractOperator, basis: AbstractBasis, parts: Parts, x:
     parameters, c, input_map, output_map = parts
 
     def u(point: Array) -> Array:
-        inside = (point - input_map.shift) / input_map.scale
-        return output_map.shift + output_map.scale * (basis(inside, parameters) @ c)
+        return output_map.inverse(basis(input_map(point), parameters) @ c)
 
     return jax.vmap(operator(u))(jnp.asarray(x))

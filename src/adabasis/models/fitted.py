@@ -17,6 +17,7 @@ from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..basis.base import description, from_description
 from ..evidence.support import by_distance, by_leverage
+from ..geometry import maps
 from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
@@ -49,7 +50,8 @@ class Fitted:
     coefficients : array, shape (P, Q)
         c, in the model's units (outputs before ``output_map``).
     input_map, output_map : AffineMap
-        From the user's units to the model's.
+        From the user's units to the model's; an :class:`adabasis.geometry.maps.InputMap` where
+        inputs are in logarithms or periodic, a ``TargetMap`` where targets are transformed.
     box : array, shape (D, 2)
         Bounds of the training inputs, in the user's units: outside them u extrapolates.
     rank : int
@@ -218,9 +220,15 @@ class Fitted:
         )
 
     def outside(self, X: Any) -> np.ndarray:
-        """Say which of the N points lie outside the training box (extrapolation): (N,) bools."""
+        """Say which of the N points lie outside the training box (extrapolation): (N,) bools.
+
+        A periodic input lies within it anywhere.
+        """
         x = self._inputs(X, "Fitted.outside(X)")
-        return np.any((x < self.box[:, 0]) | (x > self.box[:, 1]), axis=1)
+        beyond = (x < self.box[:, 0]) | (x > self.box[:, 1])
+        if isinstance(self.input_map, maps.InputMap):
+            beyond &= ~self.input_map.coordinates.periodic
+        return np.any(beyond, axis=1)
 
     def support(self, X: Any) -> np.ndarray:
         """Say how well the training rows support the values at N points: (N,), from 0 to 1.
@@ -246,8 +254,12 @@ class Fitted:
             )
         places = np.asarray(self.places, dtype=float)
         near = by_distance(places, self.input_map(x))
-        rows = self.input_map.shift + self.input_map.scale * places
-        return np.minimum(near, by_leverage(self.functions(rows), self.functions(x)))
+        inner = dataclasses.replace(
+            self,
+            input_map=AffineMap.identity(places.shape[1]),
+            box=np.zeros((places.shape[1], 2)),
+        )
+        return np.minimum(near, by_leverage(inner.functions(places), self.functions(x)))
 
     def plot(self, ax: Any = None) -> Figure:
         """Draw the fitted function; see :func:`adabasis.plots.fitted`."""
@@ -288,6 +300,7 @@ class Fitted:
             "record": self.record.to_json(),
             "notes": list(self.notes),
             "flat_output": self.flat_output,
+            **maps.document(self.input_map, self.output_map),
             "snapshots": [snapshot.step for snapshot in self.snapshots],
         }
 
@@ -306,8 +319,8 @@ class Fitted:
         if self.places is not None:
             tensors["places"] = self.places
         for name in ("input_map", "output_map"):
-            tensors[f"{name}.shift"] = getattr(self, name).shift
-            tensors[f"{name}.scale"] = getattr(self, name).scale
+            for part, array in maps.arrays(getattr(self, name)).items():
+                tensors[f"{name}.{part}"] = array
         for name in ("parameters", "initial_parameters"):
             for i, leaf in enumerate(jax.tree.leaves(getattr(self, name))):
                 tensors[f"{name}.{i}"] = np.asarray(leaf)
@@ -356,7 +369,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     if document["format"] == 1:
         document = upgraded(document)
     basis = from_description(document["basis"])
-    shape = _parameters_shape(basis, document["n_inputs"])
+    input_map, output_map = maps.restored(document, tensors)
+    shape = _parameters_shape(basis, len(input_map.shift))
     leaves, structure = jax.tree.flatten(shape)
 
     def tree(name: str) -> Parameters:
@@ -370,8 +384,8 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         basis=basis,
         parameters=tree("parameters"),
         coefficients=tensors["coefficients"],
-        input_map=AffineMap(tensors["input_map.shift"], tensors["input_map.scale"]),
-        output_map=AffineMap(tensors["output_map.shift"], tensors["output_map.scale"]),
+        input_map=input_map,
+        output_map=output_map,
         box=tensors["box"],
         rank=document["rank"],
         singular_values=tensors["singular_values"],
@@ -396,9 +410,11 @@ def load(path: str | os.PathLike[str]) -> Fitted:
     )
     places, then = _probe_points(model.box), tensors["probe"]
     now = model(places).reshape(then.shape)
-    terms = np.abs(model.functions(places)) @ np.abs(model.coefficients)
+    phi, c = model.functions(places), model.coefficients
     tolerance = PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)
-    tolerance += CANCELLED * np.max(terms * model.output_map.scale)
+    off = CANCELLED * np.abs(phi) @ np.abs(c)
+    low, high = (output_map.inverse(phi @ c + side) for side in (-off, off))
+    tolerance += 0.5 * np.max(np.abs(high - low))
     if not np.allclose(now, then, rtol=0, atol=tolerance):
         raise ModelFileError(
             f"load({os.fspath(path)!r}): the model answers differently here than where it was "

@@ -46,6 +46,8 @@ class Asked:
         A name, or what a trainer prints as.
     max_steps, max_seconds, tol, n_restarts, ensemble, ridge, validation, random_state
         See :func:`adabasis.fit`.
+    target_transform, periodic
+        As asked for, the latter as pairs of the number of an input and its period.
     standardize, calibrate, n_partitions, degree, partition, index_set, start, loss, quantile
         See :func:`adabasis.fit`, :func:`adabasis.classify` and :func:`adabasis.fit_pounet`.
 
@@ -74,6 +76,8 @@ class Asked:
     start: str | None = None
     loss: str = "squared"
     quantile: float = 0.5
+    target_transform: Any = None
+    periodic: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [
@@ -199,6 +203,8 @@ class Record:
         Command, table, versions.
     outliers : tuple of Outlier
         Among the rows that the coefficients were solved on, the farthest first.
+    transforms : mapping or None
+        Of each input and each target, and the errors of left-out rows that speak for them.
     """
 
     asked: Asked
@@ -212,6 +218,7 @@ class Record:
     verdict: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
     outliers: tuple[Outlier, ...] = ()
+    transforms: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as mappings and lists of JSON: infinite budgets become ``None``."""
@@ -226,6 +233,9 @@ class Record:
         asked = dict(document["asked"])
         if asked["max_seconds"] is None:
             asked["max_seconds"] = math.inf
+        asked["periodic"] = tuple(map(tuple, asked.get("periodic", ())))
+        if isinstance(asked.get("target_transform"), list):
+            asked["target_transform"] = tuple(asked["target_transform"])
         tried = (Tried(**{**one, "ridge": Ridge(**one["ridge"])}) for one in document["tried"])
         changed = {
             "asked": Asked(**asked),

@@ -128,11 +128,13 @@ def _hull(x: np.ndarray) -> Path | None:
 
 def _usual_range(model: Fitted, z: np.ndarray, output: int) -> tuple[float, float]:
     """Return the range of values, cut at five standard deviations where those are known."""
-    shift, scale = model.output_map.shift[output], model.output_map.scale[output]
+    to_units = model.output_map
     low, high = float(z.min()), float(z.max())
-    if (shift, scale) == (0.0, 1.0):  # the identity knows nothing of the data
-        return low, high
-    return max(low, shift - 5 * scale), min(high, shift + 5 * scale)
+    if (to_units.shift[output], to_units.scale[output]) == (0.0, 1.0):
+        return low, high  # the identity knows nothing of the data
+    five = np.full(len(to_units.shift), 5.0)
+    least, most = (float(to_units.inverse(end)[output]) for end in (-five, five))
+    return max(low, least), min(high, most)
 
 
 @styled

@@ -41,8 +41,7 @@ def pieces(model: Fitted, X: np.ndarray, output: int = 0) -> np.ndarray:
     with double_precision():
         z, c = jnp.asarray(model.input_map(np.asarray(X, dtype=float))), model.coefficients
         inside = jax.vmap(lambda x: basis.pieces(x, model.parameters, jnp.asarray(c)))(z)
-    maps = model.output_map
-    return maps.shift[output] + maps.scale[output] * np.asarray(inside)[:, :, output]
+    return model.output_map.inverse(np.asarray(inside))[:, :, output]
 
 
 def breaks(model: Fitted) -> np.ndarray:

@@ -8,19 +8,22 @@ labels cannot say: borders between the points, smooth passages, polynomials that
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._runtime.progress import Callback
 from ..basis import AbstractPartition, PartitionBasis
 from ..basis.pou.partition import PARTITIONS
 from ..evidence.judge import judge
+from ..geometry.maps import periodic_columns
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..regression.api import refit
 from ..regression.robust import taking_losses
+from ..regression.transforms import with_transforms
 from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
@@ -55,6 +58,8 @@ def fit_pounet(
     random_state: int = 0,
     callbacks: Iterable[Callback] = (),
     verbose: bool = False,
+    target_transform: str | Sequence[str | None] | None = None,
+    periodic: Mapping[int | str, float] | None = None,
 ) -> Fitted:
     r"""Fit a partition of unity network: polynomials of pieces, and where the pieces are.
 
@@ -81,8 +86,8 @@ def fit_pounet(
         and three, cuts in more.
     sample_weight, groups, loss, quantile, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
-    random_state, callbacks, verbose
-        As there.
+    random_state, callbacks, verbose, target_transform, periodic
+        As there. Pieces are polynomials of what these make of inputs and targets.
     n_restarts : int or "auto"
         Nothing is drawn at random where pieces come from the data: one start serves (``"auto"``).
         More are draws of a partition of a kind of your own.
@@ -123,6 +128,8 @@ def fit_pounet(
         start=start,
         loss=loss,
         quantile=quantile,
+        target_transform=target_transform,
+        periodic=periodic_columns("fit_pounet", X, periodic),
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     wanted = SegmentationOptions(
@@ -133,7 +140,8 @@ def fit_pounet(
         seed=random_state,
         deadline=search.deadline,
     )
-    data = Prepared(
+    prepared = functools.partial(
+        Prepared,
         "fit_pounet",
         X,
         y,
@@ -144,8 +152,9 @@ def fit_pounet(
         fewest_to_split=FEWEST_TO_SPLIT,
         groups=groups,
     )
+    data, choice = with_transforms(prepared, asked, ())
     _check(wanted, partition, data)
-    task = POUNetTask(asked, data)
+    task = POUNetTask(asked, data, choice=choice)
     return search.run(task, POUNetStrategy(search, task, wanted, partition).run)
 
 
@@ -175,7 +184,7 @@ def _count(asked: Any, partition: Any) -> int | None:
 
 def _check(wanted: SegmentationOptions, partition: Any, data: Prepared) -> None:
     """Refuse what cannot be meant or cannot be fitted to these rows."""
-    n_rows, n_inputs = data.x.shape
+    n_rows, n_inputs = data.z.shape
     if wanted.start not in ("auto", *STARTS):
         raise ValueError(
             f"fit_pounet(start={wanted.start!r}): expected 'auto' or one of {', '.join(STARTS)}."

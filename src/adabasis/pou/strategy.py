@@ -150,7 +150,7 @@ class POUNetTask(RegressionTask):
         asked, count = self.asked.n_partitions, model.basis.n_partitions
         if not isinstance(asked, int) or asked <= count:
             return
-        size = model.basis.size(model.n_inputs) // count
+        size = model.basis.size(self.data.z.shape[1]) // count
         most = len(self.data.fold(0)[0]) // (2 * size)
         why = (
             f"each of {size} polynomials takes at least {2 * size} rows to be found"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..evidence.judge import judge
 from ..geometry.boxes import bounding_box
+from ..geometry.maps import TargetMap, periodic_columns
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..selection.holdout import holding_out
@@ -27,6 +29,7 @@ from .outliers import noted
 from .robust import taking_losses
 from .strategy import MEMBERS, RegressionStrategy
 from .task import RegressionTask, solve_rows
+from .transforms import with_transforms
 
 AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
@@ -55,6 +58,8 @@ def fit(
     callbacks: Iterable[Callback] = (),
     verbose: bool = False,
     standardize: bool = True,
+    target_transform: str | Sequence[str | None] | None = None,
+    periodic: Mapping[int | str, float] | None = None,
 ) -> Fitted:
     r"""Fit y ≈ Φ(x; ξ) c: least squares for c, and for ξ whatever ``method`` says.
 
@@ -119,6 +124,15 @@ def fit(
         Show progress.
     standardize : bool
         Whether to map inputs and outputs; ``False`` hands them to the basis as they are.
+    target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
+        The function g of the targets that is fitted: y ≈ g⁻¹(Φ c), with the smearing correction
+        that makes it a mean. ``"log"`` needs y > 0. ``"auto"`` takes what makes left-out values
+        clearly likelier, otherwise none. Where this is not ``None``, input columns over decades
+        are taken in logarithms if left-out rows speak for it. Values, derivatives and errors stay
+        in the units of ``X`` and ``y``. A sequence has one for each target.
+    periodic : mapping of column to period, optional
+        Inputs such as angles, by their number or name: ``{0: 360.0}``. The model has that period
+        exactly, and no value of such an input is outside.
 
     Returns
     -------
@@ -128,7 +142,8 @@ def fit(
     ------
     ValueError
         For shapes that do not fit, missing or infinite values, weights that are negative or all
-        zero, or a method that cannot run with the basis.
+        zero, a method that cannot run with the basis, the logarithm of values that are not
+        positive, columns that do not exist or periods that are not positive.
 
     Examples
     --------
@@ -152,11 +167,16 @@ def fit(
         standardize,
         loss=loss,
         quantile=quantile,
+        target_transform=tuple(target_transform)
+        if isinstance(target_transform, list)
+        else target_transform,
+        periodic=periodic_columns("fit", X, periodic),
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     bases = named_bases(basis)
     trainer = resolved_trainer("fit", method, bases, Objective)
-    data = Prepared(
+    prepared = functools.partial(
+        Prepared,
         "fit",
         X,
         y,
@@ -167,11 +187,13 @@ def fit(
         standardize=standardize,
         groups=groups,
     )
-    task = RegressionTask(asked, data, joint=isinstance(trainer, AbstractTrainer) and trainer.joint)
+    data, choice = with_transforms(prepared, asked, bases)
+    joint = isinstance(trainer, AbstractTrainer) and trainer.joint
+    task = RegressionTask(asked, data, joint=joint, choice=choice)
     strategy = RegressionStrategy(search, task)
     if trainer is None:
         usual = 1 if bases else MEMBERS
-        n_rows, n_inputs = min(data.n_distinct, SEARCH_ROWS), data.x.shape[1]
+        n_rows, n_inputs = min(data.n_distinct, SEARCH_ROWS), data.z.shape[1]
         bases = bases or default_bases(n_rows, n_inputs, data.y.shape[1])
         members = usual if isinstance(ensemble, str) else ensemble
         return search.run(task, lambda: strategy.automatic(bases, members))
@@ -220,10 +242,13 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
             f"got {x.shape[1]} and {values.shape[1]}."
         )
     n_rows, used = int(np.count_nonzero(weight)), weight > 0
+    if isinstance(model.output_map, TargetMap):
+        model.output_map.check("refit(model, X, y)", values)
     with numerics():
         if reweighted.loss_of(model).plain:
-            places, means, total, *_ = merged(x, values, weight)
-            source = rows.ArraySource(model.input_map(places), model.output_map(means), total)
+            # Means are of values in the model's units, which a transform makes others.
+            places, means, total, *_ = merged(x, model.output_map(values), weight)
+            source = rows.ArraySource(model.input_map(places), means, total)
             solved = solve_rows((model.basis, model.parameters), source, model.record.ridge)
         else:
             solved = reweighted.solve(model, x, values, weight)

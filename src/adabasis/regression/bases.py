@@ -239,7 +239,10 @@ def linear_fit(
     matrix = design(basis, parameters, places.z)
     between = design(basis, parameters, data.probes)
     if not np.isfinite(matrix).all():
-        unknown = Unseen(indices, np.full(len(places), np.inf), places.weight, places.group, "none")
+        unknown = Unseen(
+            indices, np.full(len(places), np.inf), places.weight, places.group, "none",
+            residuals=np.full_like(places.t, np.nan),
+        )  # fmt: skip
         zero = np.zeros((matrix.shape[1], places.t.shape[1]))
         return LinearFit(ridge or Ridge(), unknown, zero, math.inf, unknown.losses[None])
     absolute = 0.0 if ridge is None or ridge.relative else ridge.value / places.weight.sum()
@@ -257,7 +260,16 @@ def linear_fit(
     best = int(np.flatnonzero(errors <= (1 + INDIFFERENCE) * errors.min())[-1])
     kind = left_out_kind(places)
     count = places.count if places.within else None
-    unseen = Unseen(indices, losses[best], places.weight, places.group, kind, count=count)
+    residuals = fit.residuals(float(offered[best]))[0]
+    unseen = Unseen(
+        indices,
+        losses[best],
+        places.weight,
+        places.group,
+        kind,
+        count=count,
+        residuals=residuals,
+    )
     return LinearFit(
         ridge or Ridge(float(offered[best]), n_free=n_free),
         unseen,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from ..evidence.errors import Unseen, spread
 from ..evidence.judge import left_out_verdict
 from ..evidence.replicates import FEWEST, lack_of_fit
 from ..evidence.split import told_by_order
+from ..geometry.maps import TargetMap
 from ..models.evaluation import CHUNK_NUMBERS
 from ..models.fitted import Fitted
 from ..models.record import Ridge
@@ -28,7 +30,9 @@ from ..selection.search import Candidate, Search
 from ..selection.task import DataTask, describe, design
 from ..train import Objective
 from . import bases as proposals
+from .choice import Choice, in_words
 from .kriging import kriged
+from .units import in_units, smeared
 
 #: Relative error on rows not seen below which no more is tried.
 GOOD_ENOUGH = 1e-4
@@ -52,13 +56,16 @@ class RegressionTask(DataTask):
     ----------
     trials : list of array, shape (K, N)
         Leave-one-out losses of functions as drawn, with each ridge tried.
+    choice : Choice or None
+        How targets and inputs are transformed, where that was asked.
     """
 
     _small = GOOD_ENOUGH
 
-    def __init__(self, *about: Any, **named: Any) -> None:
+    def __init__(self, *about: Any, choice: Choice | None = None, **named: Any) -> None:
         super().__init__(*about, **named)
         self.trials: list[np.ndarray] = []
+        self.choice = choice
 
     def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
         """Return the mean square of the rows' residual, the ties of the basis and the ridge."""
@@ -189,13 +196,18 @@ class RegressionTask(DataTask):
         status = lstsq.Status(int(solved.status))
         loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
         own = best.run if best.run and self.joint else solved
-        verdict = None if seen is None else left_out_verdict(seen, data.places, data.x, search)
+        output_map = data.output_map
+        if isinstance(output_map, TargetMap):
+            fitted = functools.partial(_values, *functions, own.coefficients)
+            output_map = smeared(seen, data, fitted)
+            seen = None if seen is None else in_units(seen, data, output_map)
+        verdict = None if seen is None else left_out_verdict(seen, data.as_given, data.x, search)
         error = math.nan if seen is None else seen.claim
         model = Fitted(
             **search.described(loss, int(solved.rank)),
             coefficients=np.asarray(own.coefficients),
             input_map=data.input_map,
-            output_map=data.output_map,
+            output_map=output_map,
             box=data.box,
             rank=int(solved.rank),
             singular_values=np.asarray(solved.singular_values),
@@ -203,7 +215,12 @@ class RegressionTask(DataTask):
             validation_error=error,
             validation_range=(math.nan, math.nan) if seen is None else seen.range,
             validation_kind="none" if seen is None else seen.kind,
-            record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
+            record=search.record(
+                data.n_rows,
+                best.ridge,
+                verdict=verdict and verdict.to_json(),
+                transforms=self.choice.to_json() if self.choice else None,
+            ),
             notes=(
                 *self._notes(status),
                 *self._replicates(best, np.asarray(own.coefficients)),
@@ -277,13 +294,17 @@ class RegressionTask(DataTask):
         if max(fit.overshoot for fit in fits) > FARTHEST:
             losses = np.full_like(losses, np.inf)
         kind = f"{fits[0].unseen.kind}, of functions trained on these rows"
-        return ridge, dataclasses.replace(fits[0].unseen, losses=losses, kind=kind)
+        known = [fit.unseen.residuals for fit in fits if fit.unseen.residuals is not None]
+        residuals = np.mean(known, axis=0) if known else None
+        changes = {"losses": losses, "kind": kind, "residuals": residuals}
+        return ridge, dataclasses.replace(fits[0].unseen, **changes)
 
     def _member_fits(self, best: Candidate, ridge: Ridge | None) -> list[proposals.LinearFit]:
         members = best.basis.members(best.parameters)
         return [proposals.linear_fit(*one, self.data, self.sampled, ridge) for one in members]
 
     def _notes(self, status: lstsq.Status) -> Iterator[str]:
+        yield from in_words(self.choice.to_json() if self.choice else None)
         if np.ptp(self.data.y, axis=0).max() == 0:
             yield "The target is constant: so is the model."
         if status in (lstsq.Status.UNDERDETERMINED, lstsq.Status.NON_FINITE):
@@ -300,6 +321,8 @@ class RegressionTask(DataTask):
         scales = data.output_map.scale
         for k, scale in enumerate(scales):
             named = f"Target {k + 1}: " if len(scales) > 1 else ""
+            if self.choice and self.choice.transforms[k].kind != "none":
+                named += "In units of the transformed target: "
             of_one = dataclasses.replace(
                 data.places, scatter=data.places.scatter[:, k : k + 1] * scale**2
             )
@@ -321,6 +344,13 @@ class RegressionTask(DataTask):
                 f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
                 f"training has emptied them. Ask for {len(counts) - empty}{choose}."
             )
+
+
+def _values(
+    basis: AbstractBasis, parameters: Parameters, coefficients: Any, z: np.ndarray
+) -> np.ndarray:
+    """Return Φ c at points, (N, Q)."""
+    return design(basis.canonical(), parameters, z) @ np.asarray(coefficients)
 
 
 def _total_weight(term: rows.Term) -> float:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ..evidence.verdict import Verdict
 from ..models.fitted import Fitted
+from ..regression.choice import in_words
 from ..tables import Preparation
 
 AnyFitted = TypeVar("AnyFitted", bound=Fitted)
@@ -33,8 +34,12 @@ def with_origin(
         verdict=None if verdict is None else verdict.to_json(),
         provenance=provenance,
     )
+    names = record.input_names, record.output_names
+    by_number, by_name = in_words(record.transforms), in_words(record.transforms, *names)
+    renamed = dict(zip(by_number, by_name, strict=True))
+    notes = tuple(renamed.get(note, note) for note in model.notes)
     flat = model.flat_output or (len(preparation.targets) == 1 and model.n_outputs == 1)
-    return dataclasses.replace(model, record=record, flat_output=flat)
+    return dataclasses.replace(model, record=record, notes=notes, flat_output=flat)
 
 
 def verdict_of(model: Fitted) -> Verdict | None:

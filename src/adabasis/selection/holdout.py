@@ -13,6 +13,7 @@ import numpy as np
 from .._runtime.arrays import check_finite, floats
 from ..evidence.split import checked_groups, checked_holdout, split
 from ..evidence.verdict import Verdict
+from ..geometry.maps import Coordinates, periodic_columns
 from ..models.fitted import Fitted
 from ..train import StopReason
 
@@ -52,9 +53,15 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
             if name != "classify":  # rows are counted before some are held out
                 y = floats(name, "y", given["y"])
                 check_finite(name, "y", y, given["y"])
+            places = x
+            if given.get("periodic") is not None:  # an array forgets the names of its columns
+                periodic = dict(periodic_columns(name, given["X"], given["periodic"]))
+                given["periodic"] = periodic
+                turning = Coordinates.plain(x.shape[1]).replaced("periodic", periodic)
+                places = turning.wrapped(places)
             groups = checked_groups(name, given.get("groups"), len(x))
             seed = given.get("random_state", 0)
-            rows = split(x, holdout, seed, groups)
+            rows = split(places, holdout, seed, groups)
             if not len(rows[1]):
                 return function(**given)
             weight = given.get("sample_weight")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
 from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
 from ..geometry.boxes import AffineMap, bucket, pad_rows, padded, unit_box
+from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
 
 #: Share of the rows held out, and the number that it is raised to, up to twice the share.
 HELD_OUT, FEWEST_HELD_OUT = 0.1, 20
@@ -40,8 +42,14 @@ class Prepared:
     ----------
     places : Places
         What was measured where, in the model's units.
+    as_given : Places
+        The same in units of the columns as they were given: without logarithms or other maps.
+    units : AffineMap
+        From the user's units of the targets to those of ``as_given``.
     at : array of int
         The place of each row that was given with a weight.
+    each, row_weight : arrays, shapes (n, Q) and (n,)
+        The values of those rows, and their weights.
     grouped : bool
         Whether groups were given.
     n_distinct : int
@@ -64,9 +72,12 @@ class Prepared:
         map_outputs: bool = True,
         groups: Any = None,
         fewest_to_split: int = FEWEST_PLACES_TO_SPLIT,
+        coordinates: Coordinates | None = None,
+        transforms: tuple[Transform, ...] = (),
     ) -> None:
         self.call = call
         x, values, weight = checked_data(call, X, y, sample_weight)
+        x = x if coordinates is None else coordinates.wrapped(x)
         given_groups = checked_groups(call, groups, len(x))
         self.n_rows = int(np.count_nonzero(weight))
         self.x, self.y, self.weight, scatter, at = merged(x, values, weight, given_groups)
@@ -86,11 +97,21 @@ class Prepared:
             self.inner_box = self.box
         if not map_outputs:
             self.output_map = AffineMap.identity(n_outputs)
-        self.z, self.t = self.input_map(self.x), self.output_map(self.y)
+        if coordinates is not None:
+            to_unit = InputMap.onto_unit(coordinates, self.x)
+            self.input_map = to_unit if standardize else InputMap.unscaled(coordinates)
+            self.inner_box = self.input_map.box(self.x)
+        self.units = in_units = self.output_map
+        self.t, scatter_t = in_units(self.y), scatter / in_units.scale / in_units.scale
+        self.each, self.row_weight = values[weight > 0], weight[weight > 0]
+        if transforms:
+            self.output_map, self.t, scatter_t = self.transformed(transforms, standardize)
+        self.z = self.input_map(self.x)
         self.source = rows.ArraySource(self.z, self.t, self.weight)
         if given_groups is not None:
             given_groups = given_groups[weight > 0]
-        group, self.together = kept_together(x[weight > 0], at, given_groups)
+        near = x if coordinates is None else self.input_map(x)
+        group, self.together = kept_together(near[weight > 0], at, given_groups)
         # A row of a whole weight k is k rows.
         whole = np.array_equal(self.weight, np.round(self.weight))
         self.n_distinct = len(self.x) if groups is not None else int(group.max()) + 1
@@ -101,12 +122,37 @@ class Prepared:
             self.t,
             self.weight,
             count,
-            scatter / self.output_map.scale**2,
+            scatter_t,
             group,
             within=given_groups is None and few,
         )
+        self.as_given = self.places
+        if coordinates is not None or transforms:
+            self.as_given = dataclasses.replace(
+                self.places,
+                z=AffineMap.onto_unit_box(self.box)(self.x),
+                t=in_units(self.y),
+                scatter=scatter / in_units.scale / in_units.scale,
+            )
         self.held_out_kind = "none"
         self.folds = self._folds(validation)
+
+    def transformed(
+        self, transforms: tuple[Transform, ...], standardize: bool = True
+    ) -> tuple[TargetMap, np.ndarray, np.ndarray]:
+        """Return the map of the targets, and the mean and scatter of the rows' values under it."""
+        n_outputs = self.y.shape[1]
+        zero = np.zeros(n_outputs)
+        plain = TargetMap(zero, zero + 1.0, zero[None], transforms)
+        plain.check(f"{self.call}(target_transform)", self.each)
+        at = self.at[:, None].astype(float)
+        _, mean, _, scatter, _ = merged(at, plain(self.each), self.row_weight)
+        found = rows.ArraySource(self.x, mean, self.weight).statistics()
+        affine = AffineMap.standardize(found.mean, found.spread)
+        if not standardize:
+            affine = AffineMap.identity(n_outputs)
+        map_ = dataclasses.replace(plain, shift=affine.shift, scale=affine.scale)
+        return map_, affine(mean), scatter / affine.scale / affine.scale
 
     def _folds(self, validation: Any) -> list[tuple[np.ndarray, rows.Term]]:
         """Return the ways of holding rows out: the indices trained on, the term of the others.
@@ -116,6 +162,9 @@ class Prepared:
         self.out: list[np.ndarray] = []
         if isinstance(validation, tuple):
             x, y, weight = self._checked_validation(*validation)
+            self.given_y = y
+            if isinstance(self.output_map, TargetMap):
+                self.output_map.check(f"{self.call}(validation=(X, y))", y)
             self.held_out_kind = f"{len(x)} rows given for validation"
             return [(self.all_rows, padded_term(self.input_map(x), self.output_map(y), weight))]
         group = self.places.group
@@ -164,7 +213,13 @@ class Prepared:
         )
         n_even = PROBES - len(between) - len(corners)
         even = rng.uniform(size=(n_even, d)) if d > 1 else np.linspace(0, 1, n_even)[:, None]
-        return np.concatenate([low + (high - low) * even, between, corners, self.beside])
+        return self._real(
+            np.concatenate([low + (high - low) * even, between, corners, self.beside])
+        )
+
+    def _real(self, z: np.ndarray) -> np.ndarray:
+        """Return points where inputs can be: on the circles of those that are periodic."""
+        return self.input_map.nearest(z) if isinstance(self.input_map, InputMap) else z
 
     @property
     def some_places(self) -> np.ndarray:

@@ -156,6 +156,7 @@ class DataTask(AbstractTask[Candidate]):
             self.data.held_out_kind,
             root=self._squared,
             surprise=self.surprise(values, targets),
+            residuals=targets - values,
         )
 
     @functools.cached_property

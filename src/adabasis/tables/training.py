@@ -33,8 +33,8 @@ class TrainingData:
     """Numbers to fit: X (N, D), y (N, Q), weights (N,) or none; and what a person should know.
 
     ``labels`` (N,), if any, are the classes to predict; y then holds their numbers. Rows of one
-    number in ``groups`` (N,), if any, belong together. ``table`` holds the rows as they were, ``rows``
-    (N,) their numbers in the table that was read, from 0.
+    number in ``groups`` (N,), if any, belong together. ``table`` holds the rows as they were,
+    ``rows`` (N,) their numbers in the table that was read, from 0.
     """
 
     preparation: Preparation
