@@ -275,3 +275,21 @@ def test_estimators_take_losses(huber):
     model = ab.AdaptiveBasisRegressor(loss="huber", method="frozen", width=16, depth=1)
     assert rows_of(model.fit(X, spoiled(CLEAN)).fitted_) == WILD
     assert dataclasses.replace(huber.record.asked, loss="squared") != huber.record.asked
+
+
+def test_outliers_of_a_target_in_logarithms_are_outliers_there():
+    rng = np.random.default_rng(0)
+    x = 10 ** rng.uniform(0, 3, (120, 1))
+    y = 2 * x[:, 0] ** 1.5 * np.exp(0.05 * rng.normal(size=120))
+    clean = ab.fit(x, y, target_transform="log")
+    assert not clean.record.outliers
+    y[7] *= 100
+    (found,) = ab.fit(x, y, target_transform="log").record.outliers
+    assert found.row == 7
+    assert found.value == y[7]
+    assert abs(found.expected / (y[7] / 100) - 1) < 0.3
+
+
+def test_other_losses_take_the_target_as_it_is():
+    with pytest.raises(ValueError, match="loss='huber', target_transform='auto'"):
+        ab.fit([[0.0], [1.0]], [1.0, 2.0], loss="huber", target_transform="auto")

@@ -13,6 +13,7 @@ from .._runtime.compute import numerics
 from .._runtime.errors import counted, significant
 from ..evidence.outliers import PART_ROWS, expected, parts, suspicious, unexpected, unit_box
 from ..evidence.verdict import Verdict
+from ..geometry.maps import TargetMap
 from ..lstsq.losses import Loss, robust_scale
 from ..models.fitted import Fitted
 from ..models.record import Outlier
@@ -48,14 +49,17 @@ def _listed(
     model: Fitted, x: np.ndarray, y: np.ndarray, weight: np.ndarray, loss: Loss
 ) -> tuple[Outlier, ...]:
     used = np.flatnonzero(weight > 0)
-    x, y, weight = x[used], y[used], weight[used]
-    values = model(x).reshape(y.shape)
+    x, given, weight = x[used], y[used], weight[used]
+    y, values = given, model(x).reshape(given.shape)
+    transformed = isinstance(model.output_map, TargetMap)
+    if transformed:  # what is far there is far
+        y, values = model.output_map(y), model.output_map(values)
     residual = y - values
     off = np.abs(residual).max(axis=0)
     quiet = (off <= NO_ERROR * np.ptp(y, axis=0)).all()
     if quiet or not (suspicious(residual) or suspicious(y)):
         return ()
-    z, left, found = unit_box(x), left_shares(model, x, weight), []
+    z, left, found = unit_box(model.input_map(x)), left_shares(model, x, weight), []
     for output, t in enumerate(y.T):
         looked_at = parts(len(t))
         if loss.plain and len(t) > PART_ROWS:  # a few that are far, among others to compare with
@@ -73,9 +77,13 @@ def _listed(
                 far = fit.outlying & (off >= KNOWS_BETTER * np.abs(t[some] - fit.values))
                 fitted = fit.values
             for i in np.flatnonzero(far):
-                row, value, of_others = int(used[some[i]]), float(t[some[i]]), float(fitted[i])
-                distance = abs(value - of_others) / scale
-                found.append((distance, Outlier(row, output, value, of_others)))
+                at, of_others = some[i], float(fitted[i])
+                distance = abs(float(t[at]) - of_others) / scale
+                if transformed:
+                    of_all = np.where(np.arange(y.shape[1]) == output, of_others, values[at])
+                    of_others = float(model.output_map.inverse(of_all[None])[0, output])
+                value = float(given[at, output])
+                found.append((distance, Outlier(int(used[at]), output, value, of_others)))
     return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
 
 

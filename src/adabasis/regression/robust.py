@@ -55,6 +55,12 @@ def taking_losses(refit: Callable[..., Fitted]) -> Callable[[AnyFunction], AnyFu
         def call(*args: Any, **named: Any) -> Any:
             given = signature.bind(*args, **named).arguments
             loss = Loss.asked(name, given.get("loss", "squared"), given.get("quantile", 0.5))
+            if not loss.plain and given.get("target_transform") is not None:
+                raise ValueError(
+                    f"{name}(loss={loss.name!r}, target_transform={given['target_transform']!r}): "
+                    "a transform is chosen by squares, and other losses take the target as it is. "
+                    "Leave out one of both, or transform the target before."
+                )
             if loss.plain:
                 model = function(**given)
                 if model.validation_error <= ROUND_OFF:
