@@ -171,3 +171,13 @@ def test_a_free_line_is_found_under_any_ridge():
     a = np.stack([np.tanh(3 * x), x**2, np.ones(10), x], axis=1)
     c = lstsq.factorize(a, n_free=2).solve((3 + 4 * x)[:, None], 1e6)
     assert_close(c[:, 0], [0, 0, 3, 4], 1e-12)
+
+
+def test_small_singular_values_stay_orthogonal_to_free_columns():
+    """Projecting F off T first left 1e-16 along T, which is much beside singular values of 1e-12."""
+    x = np.linspace(0, 1, 100)
+    smooth = np.tanh(np.outer(x, np.linspace(0.5, 3, 12)) - np.linspace(0, 2, 12))
+    factors = lstsq.factorize(np.column_stack([smooth, np.ones(100), x]), n_free=2)
+    kept = factors.u[:, np.asarray(factors.kept)]
+    assert_close(kept.T @ kept, np.eye(kept.shape[1]), 1e-13)
+    assert np.abs(factors.loo_residuals(np.sin(3 * x)[:, None])).max() < 1e-9

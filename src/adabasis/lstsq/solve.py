@@ -399,12 +399,12 @@ def factorize(
     u, s, vt = _svd(xp, t)
     clear = s > cut_off * s[0]
     u, s, v = u[:, clear], s[clear], vt[clear].T
-    shared = u.T @ f
-    f = f - u @ shared
-    again = u.T @ f  # once more, for orthogonality to round-off
-    u_f, s_f, vt_f = _svd(xp, f - u @ again)
-    along = (v / s) @ ((shared + again) @ vt_f.T)
-    undone: Any = np.block([[np.zeros((f.shape[1], len(s))), vt_f.T], [v, -along]])
+    # By reflections: what a projection leaves along T is large beside small singular values.
+    q, r = np.linalg.qr(np.hstack([u, f]))
+    u_f, s_f, vt_f = _svd(xp, r[len(s) :, len(s) :])
+    u_f, shared = q[:, len(s) :] @ u_f, u.T @ f
+    along, none = (v / s) @ (shared @ vt_f.T), np.zeros((f.shape[1], len(s)))
+    undone: Any = np.block([[none, vt_f.T], [v, -along]])
     joined: Any = np.hstack([u, u_f])
     values: Any = np.append(s, s_f)
     return Factorization(joined, values, undone.T, norms, cut_off, n_free=len(s))

@@ -41,6 +41,8 @@ WORTH_AVERAGING = 1.5
 #: Leave-one-out errors within this factor are about the same: the simplest functions are taken. Of
 #: 1.05, 1.1, 1.15 and 1.2 the first two did best on 60 designed experiments.
 SIMPLER = 1.07
+#: Relative error below which none is less.
+EXACT = 1e-13
 #: Relative error below which residuals are those of arithmetic.
 ROUND_OFF = 1e-10
 #: Held-out rows that speak for themselves: of fewer, networks like the best one are heard, too.
@@ -158,7 +160,7 @@ class RegressionTask(DataTask):
         """
         own = super().ranked(found)
         if own[0].run is None and math.isnan(own[0].validation_error):
-            least = SIMPLER * max(own[0].loo_error, ROUND_OFF)
+            least = SIMPLER * max(own[0].loo_error, EXACT)
             simple = (c for c in found if c.loo_error <= least and self._stays(c))
             first = next(simple, own[0])
             return [first, *(other for other in own if other is not first)]
