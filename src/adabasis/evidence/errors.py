@@ -217,14 +217,6 @@ class LeftOut:
         return lstsq.factorize(a, n_free=self.n_free)
 
     @functools.cached_property
-    def _largest(self) -> float:
-        """The largest singular value of the unit-norm columns."""
-        if not self.factors.n_free:
-            return float(self.factors.s[0])
-        scaled = self._weighted / self.factors.norms
-        return math.sqrt(np.linalg.eigvalsh(scaled.T @ scaled)[-1])
-
-    @functools.cached_property
     def _weighted(self) -> np.ndarray:
         return self._root[:, None] * self.matrix
 
@@ -254,7 +246,7 @@ class LeftOut:
         By the latter the scatter about a mean grows where a row is left out of its place.
         """
         places, factors, n = self.places, self.factors, len(self.places)
-        ridge = relative * self._largest**2
+        ridge = relative * float(self.factors.largest) ** 2
         leverages, groups = factors.leverages(ridge), None
         # A place without which nothing is known there, the middle of a design, keeps all of its
         # rows but one.
@@ -269,17 +261,17 @@ class LeftOut:
 
     def leverages(self, relative: float = 0.0) -> np.ndarray:
         """Return the leverages of the rows, (N,)."""
-        leverages = self.factors.leverages(relative * self._largest**2)
+        leverages = self.factors.leverages(relative * float(self.factors.largest) ** 2)
         return np.asarray(leverages[: len(self.places)])
 
     def effective(self, relative: float = 0.0) -> float:
         """Return the effective number of parameters, the trace of the hat matrix."""
-        leverages = self.factors.leverages(relative * self._largest**2)
+        leverages = self.factors.leverages(relative * float(self.factors.largest) ** 2)
         return float(leverages[: len(self.places)].sum())
 
     def solve(self, relative: float = 0.0) -> np.ndarray:
         """Return the coefficients, (P, Q)."""
-        return self.factors.solve(self._rhs, relative * self._largest**2)
+        return self.factors.solve(self._rhs, relative * float(self.factors.largest) ** 2)
 
 
 def left_out_kind(places: Places) -> str:

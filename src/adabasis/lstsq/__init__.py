@@ -1,5 +1,13 @@
 """Least squares by row reduction: one reduction, one column scaling, one solve."""
 
+from .factorize import (
+    RCOND,
+    Factorization,
+    OrthonormalFactor,
+    column_norms,
+    factorize,
+    orthonormalize,
+)
 from .reduce import (
     Reduction,
     combine,
@@ -9,15 +17,9 @@ from .reduce import (
     with_ridge,
 )
 from .solve import (
-    RCOND,
-    Factorization,
-    OrthonormalFactor,
     Solution,
     Status,
     average,
-    column_norms,
-    factorize,
-    orthonormalize,
     solve,
     solve_normal,
     unit_columns,
