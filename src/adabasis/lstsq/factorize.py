@@ -41,6 +41,7 @@ def column_norms(a: AnyArray, unseen: float | None = 1.0) -> Any:
 
 
 def cut_off_for(rcond: float | None, a: AnyArray) -> float:
+    """Return the relative cut-off asked for, or that of the array's precision."""
     return max(RCOND, 100 * float(jnp.finfo(a.dtype).eps)) if rcond is None else rcond
 
 
