@@ -257,7 +257,8 @@ def test_degrees_that_are_compared_have_four_rows_a_polynomial():
     assert options.degrees(2, 1) == [0, 1]  # constants and lines apart
     assert options.degrees(10**6, 4) == [1, 2, 3]
     assert options.degrees(10**6, 12) == [1, 2]  # 455 polynomials of degree 3 are too many
-    assert options.degrees(7, 2) == [0]
+    assert options.degrees(7, 2) == [1]
+    assert options.degrees(2, 2) == [0]
 
 
 @pytest.mark.parametrize(("n_rows", "counts"), [(39, [1]), (40, [1, 2, 3, 4])])

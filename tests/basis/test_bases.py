@@ -13,12 +13,15 @@ from adabasis.basis import (
     BASES,
     INITIALIZERS,
     AbstractPartition,
+    AdditiveSplines,
     BoxInit,
     Ensemble,
     FrozenFeatures,
+    GaussianKernels,
     GridPartition,
     NeuralBasis,
     PartitionBasis,
+    Polynomial,
     ProjectedFeatures,
 )
 from adabasis.basis.base import description, from_description
@@ -80,7 +83,8 @@ def test_a_draw_is_finite_repeatable_and_depends_on_the_key(name):
     assert_same_bits(first, draw(basis))
     leaves, others = jax.tree.leaves(first), jax.tree.leaves(draw(basis, seed=1))
     moved = any(not np.array_equal(a, b) for a, b in zip(leaves, others, strict=True))
-    assert moved != isinstance(basis, GridPartition)  # which draws nothing
+    draws_nothing = isinstance(basis, GridPartition | Polynomial | AdditiveSplines)
+    assert moved != draws_nothing
     assert all(np.all(np.isfinite(leaf)) for leaf in leaves)
     assert all(leaf.dtype == np.float64 for leaf in leaves)
 
@@ -95,6 +99,15 @@ def test_size_is_the_number_of_functions(name):
             assert basis.size(n_inputs) == basis.width + basis.constant
         elif isinstance(basis, AbstractPartition):
             assert basis.size(n_inputs) == basis.n_partitions
+        elif isinstance(basis, Polynomial):
+            indices = multi_indices(n_inputs, basis.degree, basis.index_set)
+            highest = basis.highest or basis.degree
+            assert basis.size(n_inputs) == np.sum(indices.max(axis=1, initial=0) <= highest)
+        elif isinstance(basis, AdditiveSplines):
+            assert basis.size(n_inputs) == n_inputs * (basis.n_knots + 1) + 1
+        elif isinstance(basis, GaussianKernels):
+            second = n_inputs * (n_inputs + 1) // 2
+            assert basis.size(n_inputs) == basis.n_centers + second + 1 + n_inputs
         elif isinstance(basis, PartitionBasis):
             assert basis.size(n_inputs) == basis.n_partitions * len(
                 multi_indices(n_inputs, basis.degree, basis.index_set)
@@ -111,7 +124,8 @@ def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
     assert hash(copy) == hash(basis)
     assert copy.config() == basis.config()
     assert not jax.tree.leaves(basis), "a recipe holds no arrays"
-    name = next(n for n in ("n_partitions", "n_members", "width") if n in basis.config())
+    sizes = ("n_partitions", "n_members", "width", "degree", "n_knots", "n_centers")
+    name = next(n for n in sizes if n in basis.config())
     size = getattr(basis, name)
     wider = basis.replace(**{name: size + 1})
     assert wider != basis

@@ -14,7 +14,8 @@ from adabasis.basis import (
     PolynomialPartition,
     layers,
 )
-from adabasis.basis.layers import activation_named
+from adabasis.basis.layers import Affine, activation_named
+from adabasis.basis.networks import Network
 
 from ..laws import assert_close
 from ..registry import FUNCTIONS, WIDTH, design, draw, points
@@ -83,10 +84,11 @@ def test_a_function_that_numpy_does_not_know_is_computed_in_jax():
 
 def test_a_users_activation_may_say_what_it_is_in_numpy(without_jax, monkeypatch):
     known = Activation(jnp.arctan, lambda lo, hi: (jnp.arctan(lo), jnp.arctan(hi)), numpy=np.arctan)
-    monkeypatch.setitem(ACTIVATIONS, "arctan", known)
-    basis = NeuralBasis(WIDTH, 1, activation="arctan", constant=False)
-    parameters, x = drawn(basis), points()
-    weight, bias = parameters.first
+    monkeypatch.setitem(ACTIVATIONS, "arctan, also in NumPy", known)
+    basis = NeuralBasis(WIDTH, 1, activation="arctan, also in NumPy", constant=False)
+    rng, x = np.random.default_rng(0), points()
+    weight, bias = rng.normal(size=(WIDTH, 2)), rng.normal(size=WIDTH)
+    parameters = Network(Affine(weight, bias), None)
     assert_close(basis.values(x, parameters), np.arctan(x @ weight.T + bias), 1e-15)
 
 

@@ -59,6 +59,7 @@ CHANGED = {
             "__call__",
             "values",
             "size",
+            "n_affine",
             "linearizable",
             "placed",
             "members",

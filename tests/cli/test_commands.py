@@ -115,7 +115,7 @@ def test_show_says_what_a_model_is_and_how_it_was_made(capsys):
     fitted(capsys)
     code, out, _ = run(capsys, "show", "t.adabasis")
     assert code == 0
-    for words in ("FrozenFeatures", "rank", "Verdict", "SHA-256", "command: adabasis fit t.csv"):
+    for words in ("GaussianKernels", "rank", "Verdict", "SHA-256", "command: adabasis fit t.csv"):
         assert words in out
 
 
@@ -285,7 +285,8 @@ def test_many_batches_give_what_one_gives(capsys, kind):
     assert run(capsys, "predict", "t.adabasis", f"new.{kind}", "--quiet") == (0, "", "")
     x = new[["a", "b"]].to_numpy()
     predicted = pd.read_csv("new-predictions.csv")["y"]
-    np.testing.assert_allclose(predicted, adabasis.load("t.adabasis")(x), rtol=1e-12)
+    # Gaussians at rows are mixed with numbers of up to 3e7, and chunks of other sizes round otherwise.
+    np.testing.assert_allclose(predicted, adabasis.load("t.adabasis")(x), rtol=1e-8)
 
 
 MEMORY = """

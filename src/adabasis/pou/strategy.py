@@ -89,13 +89,13 @@ class POUNetTask(RegressionTask):
         best, *others = sorted(found, key=lambda candidate: candidate.errors)
         loss = NO_CHANCE * best.run.loss if best.run else 0.0
         exact = [candidate for candidate in others if candidate.run and candidate.run.loss < loss]
-        few = exact and exact[0].validation_error <= FEW_ROWS * best.validation_error
+        few = exact and exact[0].error <= FEW_ROWS * best.error
         return exact[0] if few else None
 
     def _tied(self, own: Sequence[Candidate]) -> Candidate | None:
         """Return the best tied candidate where free ones are better only by chance."""
         tied = [candidate for candidate in own if candidate.run and candidate.basis.tie_weight]
-        alike = tied and tied[0].validation_error <= BY_CHANCE * own[0].validation_error
+        alike = tied and tied[0].error <= BY_CHANCE * own[0].error
         return tied[0] if alike else None
 
     def trained(self, search: Search[Candidate], *about: Any, **named: Any) -> Candidate:
@@ -193,7 +193,7 @@ class POUNetStrategy(RegressionStrategy):
         segmented = self._segmented(points)
         for segmentation in different(segmented):
             done = self._train(segmentation)
-            if done or self.search.best.validation_error <= GOOD_ENOUGH:
+            if done or self.search.best.error <= GOOD_ENOUGH:
                 break
         self._reseed(segmented[0])
 
