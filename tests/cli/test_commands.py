@@ -285,7 +285,7 @@ def test_many_batches_give_what_one_gives(capsys, kind):
     assert run(capsys, "predict", "t.adabasis", f"new.{kind}", "--quiet") == (0, "", "")
     x = new[["a", "b"]].to_numpy()
     predicted = pd.read_csv("new-predictions.csv")["y"]
-    # Gaussians at rows are mixed with numbers of up to 3e7, and chunks of other sizes round otherwise.
+    # Gaussians are mixed with numbers of up to 3e7; chunks of other sizes round otherwise.
     np.testing.assert_allclose(predicted, adabasis.load("t.adabasis")(x), rtol=1e-8)
 
 
