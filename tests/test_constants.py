@@ -289,6 +289,7 @@ def trained(error, loss, tied=0.0):
     return some(
         errors=(error,),
         validation_error=error,
+        error=error,
         run=some(loss=loss),
         basis=some(tie_weight=tied),
         mean_of=0,
