@@ -161,8 +161,8 @@ class RegressionTask(DataTask):
         own = super().ranked(found)
         if own[0].run is None and math.isnan(own[0].validation_error):
             least = SIMPLER * max(own[0].loo_error, EXACT)
-            near = [c for c in found if c.loo_error <= least and self._stays(c)]
-            first = min([own[0], *near], key=lambda c: c.basis.size(self.data.z.shape[1]))
+            alike = [c for c in found if c.loo_error <= least and self._stays(c)]
+            first = min([own[0], *alike], key=lambda c: c.basis.size(self.data.z.shape[1]))
             return [first, *(other for other in own if other is not first)]
         fixed = [candidate for candidate in own if candidate.run is None]
         if own[0].run and fixed and self._stays(fixed[0]) and self._by_chance(own[0], fixed[0]):
