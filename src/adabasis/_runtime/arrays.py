@@ -46,6 +46,33 @@ def floats(call: str, name: str, values: Any) -> np.ndarray:
         return np.asarray(values, dtype=float)
 
 
+def column_names(values: Any) -> tuple[str, ...]:
+    """Return the names of a frame's columns; none of an array, or where they are no text."""
+    names = getattr(values, "column_names", getattr(values, "columns", ()))
+    found = tuple(names) if np.iterable(names) else ()
+    return found if all(isinstance(name, str) for name in found) else ()
+
+
+def in_order(call: str, values: Any, names: tuple[str, ...]) -> Any:
+    """Return a frame with its columns as a model was fitted to them; others as they are.
+
+    Raises
+    ------
+    ValueError
+        Naming the columns that are missing.
+    """
+    given = column_names(values)
+    if not given or not names or given == names:
+        return values
+    absent = [name for name in names if name not in given]
+    if absent:
+        raise ValueError(
+            f"{call}: the model was fitted to the columns {', '.join(map(repr, names))}, and these "
+            f"have no {', '.join(map(repr, absent))}. Name the columns likewise, or give an array."
+        )
+    return values.select(list(names)) if hasattr(values, "select") else values[list(names)]
+
+
 def refuse_times(call: str, name: str, values: Any) -> None:
     """Refuse mappings, and arrays and columns of dates, times or durations by their type.
 

@@ -16,6 +16,9 @@ from .errors import Unseen, unseen_share
 FEW_HELD_OUT = 30
 #: Rows from which models are compared: of two, each leaves one to fit.
 FEWEST_COMPARED = 5
+#: Lower end of the range of a ratio of errors from which it is clear, and ratio of errors from
+#: which no one says that the other does as well.
+SURELY_MORE, MUCH_MORE = 2.0, 1.5
 OURS = "this model"
 #: Standard errors by which mean losses, or counts of rows, must differ to count.
 CLEAR, SURE = 2.0, 3.0
@@ -254,18 +257,24 @@ class Comparison:
     def _lag(self, score: Score, ours: Score) -> int:
         # 1 for a model that is clearly behind this one, −1 for one ahead, 0 for alike.
         smaller, larger = sorted((score.relative, ours.relative))
-        if abs(score.behind) < CLEAR or larger <= self.alike * smaller:
+        if larger <= self.alike * smaller:
             return 0
+        if abs(score.behind) < CLEAR:  # of few rows, squares differ too much to tell; ranges do not
+            return 1 if score.times >= SURELY_MORE else 0
         return 1 if score.behind > 0 else -1
 
     def _learned_nothing(self, scores: Sequence[Score]) -> bool:
         # A constant does as well, and nothing else does better than both.
         lags = {score.name: self._lag(score, scores[0]) for score in scores[1:]}
         ahead = min(scores[1:], key=lambda score: score.claim).name
-        return lags.get(self.simplest, 1) <= 0 and (ahead == self.simplest or lags[ahead] >= 0)
+        simplest = {score.name: score.relative for score in scores}.get(self.simplest, math.inf)
+        alike = simplest <= MUCH_MORE * scores[0].relative
+        as_good = lags.get(self.simplest, 1) <= 0 and alike
+        return as_good and (ahead == self.simplest or lags[ahead] >= 0)
 
     def _linear_suffices(self, score: Score, ours: Score) -> bool:
-        return self._lag(score, ours) <= 0
+        much = MUCH_MORE * max(ours.relative, math.sqrt(self.least))
+        return self._lag(score, ours) <= 0 and score.relative <= much
 
     def _sentence(self, scores: Sequence[Score]) -> str:
         ours, *others = scores

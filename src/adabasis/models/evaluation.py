@@ -50,7 +50,7 @@ def by_rows(
             for start in range(0, max(len(x), 1), at_once)
         )
         first = next(chunks)
-        out = np.empty((len(x), first.shape[1]))
+        out = np.empty((len(x), first.shape[1]))  # also of no rows
         for k, chunk in enumerate(itertools.chain([first], chunks)):
             out[k * at_once :][: len(chunk)] = chunk
     return out

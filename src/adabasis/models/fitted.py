@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import jax
 import numpy as np
 
-from .._runtime.arrays import floats
+from .._runtime.arrays import floats, in_order
 from .._runtime.notation import Parameters
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
@@ -333,7 +333,7 @@ class Fitted:
         return tensors
 
     def _inputs(self, X: Any, call: str) -> np.ndarray:
-        x = floats(call.partition("(")[0], "X", X)
+        x = floats(call.partition("(")[0], "X", in_order(call, X, self.record.input_names))
         if x.ndim != 2 or x.shape[1] != self.n_inputs:
             raise ValueError(
                 f"{call}: expected an (N, {self.n_inputs}) array, got shape {x.shape}."

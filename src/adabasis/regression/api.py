@@ -85,9 +85,9 @@ def fit(
     loss : {"squared", "huber", "absolute", "quantile"}
         What the coefficients lower. ``"huber"``: squares up to 1.345 standard deviations of the
         noise, as rows left out show it, then linear: a few wild values do not matter.
-        ``"absolute"``: the sum of |r|, for the median; ``"quantile"``: of max(q r, (q − 1) r), for
-        the quantile q. All by rows weighted anew until they settle. Functions are searched for with
-        outliers set aside. Whatever the loss, outliers are listed in ``notes`` and in
+        ``"absolute"``: their sizes, for the median; ``"quantile"``: max(q r, (q − 1) r) of errors
+        r, for the quantile q. All by rows weighted anew until they settle. Functions are searched for
+        with outliers set aside. Whatever the loss, outliers are listed in ``notes`` and in
         ``record.outliers``.
     quantile : float
         q between 0 and 1, of ``loss="quantile"``.

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .. import rows
-from .._runtime.arrays import check_finite, floats
+from .._runtime.arrays import check_finite, column_names, floats
 from .._runtime.notation import RandomKey
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
@@ -75,7 +75,7 @@ class Prepared:
         coordinates: Coordinates | None = None,
         transforms: tuple[Transform, ...] = (),
     ) -> None:
-        self.call = call
+        self.call, self.input_names = call, column_names(X)
         x, values, weight = checked_data(call, X, y, sample_weight)
         x = x if coordinates is None else coordinates.wrapped(x)
         given_groups = checked_groups(call, groups, len(x))
@@ -353,4 +353,5 @@ def some_rows(indices: np.ndarray, most: int, seed: int) -> np.ndarray:
 
 def kept_places(z: np.ndarray, seed: int) -> np.ndarray:
     """Return the rows that a model keeps to know where the data lie, (M, D)."""
-    return z[some_rows(np.arange(len(z)), KEPT_PLACES, seed)].astype(np.float32)
+    places = np.unique(z, axis=0)
+    return places[some_rows(np.arange(len(places)), KEPT_PLACES, seed)].astype(np.float32)

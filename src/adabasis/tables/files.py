@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,8 +79,15 @@ class CsvSource(AbstractSource):
         return _SingleSpaces(pa.input_stream(self.path)) if spaced else self.path
 
     def _column_names(self) -> list[str]:
-        with pa.csv.open_csv(self._file(), **self._options()) as reader:
-            return list(reader.schema.names)
+        # Not by pyarrow's reader: its thread reads ahead, and aborts a process that ends at once.
+        if self.dialect.names:
+            return list(self.dialect.names)
+        encoding = "utf-8-sig" if self.dialect.encoding == "utf8" else self.dialect.encoding
+        file = self._file()
+        with pa.input_stream(file) if isinstance(file, Path) else file as stream:
+            lines = io.TextIOWrapper(stream, encoding, newline="")
+            rest = itertools.islice(lines, self.dialect.above, None)
+            return next(filter(None, csv.reader(rest, delimiter=self.dialect.delimiter)))
 
     def _read(self) -> pa.Table:
         self._comments = 0
