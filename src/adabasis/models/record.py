@@ -81,12 +81,12 @@ class Asked:
 
     def __post_init__(self) -> None:
         wrong = [
-            f"{name}={getattr(self, name)!r}: {what}"
+            f"{self.call}({name}={getattr(self, name)!r}): expected {what}"
             for name, (sound, what) in _SOUND.items()
             if not _holds(sound, getattr(self, name))
         ]
         if wrong:
-            raise ValueError(f"{self.call}({'; '.join(wrong)}).")
+            raise ValueError(f"{'; '.join(wrong)}.")
 
     def restarts(self, usual: int) -> int:
         """Return how many independent draws to make, ``usual`` where that is left open."""
@@ -101,7 +101,7 @@ class Asked:
 # Every budget of every public function, and what it has to be.
 _SOUND: dict[str, tuple[Any, str]] = {
     "max_steps": (lambda n: n is None or (_whole(n) and n >= 0), "at least 0"),
-    "max_seconds": (lambda s: s > 0, "positive"),
+    "max_seconds": (lambda s: s > 0, "a positive number"),
     "tol": (lambda tol: tol is None or tol >= 0, "at least 0"),
     "n_restarts": (lambda n: n == "auto" or (_whole(n) and n >= 1), "'auto' or at least 1"),
     "ensemble": (lambda n: n in (None, "auto") or (_whole(n) and n >= 1), "'auto' or at least 1"),

@@ -86,7 +86,7 @@ def fit(
         What the coefficients lower. ``"huber"``: squares up to 1.345 standard deviations of the
         noise, as rows left out show it, then linear: a few wild values do not matter.
         ``"absolute"``: their sizes, for the median; ``"quantile"``: max(q r, (q − 1) r) of errors
-        r, for the quantile q. All by rows weighted anew until they settle. Functions are searched for
+        r, for the quantile q. Rows are weighted anew until they settle. Functions are searched for
         with outliers set aside. Whatever the loss, outliers are listed in ``notes`` and in
         ``record.outliers``.
     quantile : float
