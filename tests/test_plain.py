@@ -239,3 +239,14 @@ def test_gaussians_of_exact_data_are_judged_by_lengths_chosen_anew():
     outcome = tables.run(tables.CASES["two clusters in 4-D"])  # .14 without
     assert "chosen anew" in outcome.model.validation_kind
     assert outcome.ratio > 1 / 3
+
+
+def test_inputs_that_add_up_but_for_rounding_leave_no_line_free():
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(size=(2, 60))
+    x = np.column_stack([a, b, np.round(a + b, 4)])
+    model = ab.fit(x, np.sin(3 * a) + b + 0.05 * normal(60))
+    assert model.record.ridge.n_free == 0
+    assert model.validation_error < 0.2
+    off = x + np.array([0, 0, 0.01])  # beside what the rows show
+    assert np.abs(model(off) - model(x)).max() < 1

@@ -38,12 +38,14 @@ BAD = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in BAD.items() for v in values])
 def test_a_budget_that_cannot_be_meant_is_named_with_the_call(call, name, value):
-    with pytest.raises(ValueError, match=re.escape(f"{call}({name}={value!r}: ")):
+    with pytest.raises(ValueError, match=re.escape(f"{call}({name}={value!r}): expected ")):
         CALLS[call](**{name: value})
 
 
 def test_all_that_is_wrong_stands_in_one_message():
-    with pytest.raises(ValueError, match=r"^fit\(max_steps=-1\): .*; fit\(tol=-2\): expected at least 0\.$"):
+    with pytest.raises(
+        ValueError, match=r"^fit\(max_steps=-1\): .*; fit\(tol=-2\): expected at least 0\.$"
+    ):
         ab.fit(X, Y, FEW, max_steps=-1, tol=-2)
 
 

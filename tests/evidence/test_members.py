@@ -94,11 +94,12 @@ def test_values_far_off_between_rows_are_seen(task):
     assert task.data.overshoot(values * np.nan) == (math.inf, math.inf)
 
 
-def test_candidates_that_go_far_go_last(task):
+@pytest.mark.parametrize(("error", "first"), [(0.12, 0), (0.14, 1)])
+def test_candidates_that_go_far_go_last_among_those_of_like_errors(task, error, first):
     good, far = (dataclasses.replace(c, loo_error=e, run=None) for c, e in
-                 zip(members(task, [0.0, 0.0]), (0.2, 0.1), strict=True))  # fmt: skip
+                 zip(members(task, [0.0, 0.0]), (error, 0.1), strict=True))  # fmt: skip
     far = dataclasses.replace(far, overshoot=1.1 * FARTHEST)
-    assert task.ranked([good, far])[0] is good
+    assert task.ranked([good, far])[0] is (good, far)[first]
     assert task.ranked([far])[0] is far
 
 

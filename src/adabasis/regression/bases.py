@@ -46,6 +46,10 @@ MOST_KNOTS = 10
 #: Highest degrees of polynomials of one, two and three inputs, and rows up to which they are tried:
 #: of more, frozen features do the same.
 HIGHEST_DEGREE, FEW_ROWS = {1: 12, 2: 6, 3: 4}, 1000
+#: Ratio of the extents of inputs, in all directions, from which they nearly depend on each other:
+#: values off the rows are as many times as uncertain (energy's areas, which add up but for their
+#: rounding, have 1e4; a diagonal cloud with a fiftieth of its length across, 60).
+MOST_ALIKE = 100.0
 #: Functions of a plain basis for each row: with a ridge there may be more of them than rows.
 FUNCTIONS_A_ROW = 3
 #: Rows that tell the parameters of Gaussians, and inputs for which they are chosen.
@@ -283,8 +287,14 @@ def linear_fit(
 def n_not_penalized(basis: AbstractBasis, places: Places) -> int:
     """Return how many of the last functions no ridge shrinks: 1 and x, where rows are enough.
 
-    Rows in a line are found whatever the values of x, two levels among them.
+    Rows in a line are found whatever the values of x, two levels among them. Not where inputs
+    nearly depend on each other: along what they hardly show of x a free line goes anywhere.
     """
+    about = places.z - places.z.mean(axis=0)
+    norms = np.linalg.norm(about, axis=0)
+    shown = np.linalg.svd(about[:, norms > 0] / norms[norms > 0], compute_uv=False)
+    if len(shown) and shown[-1] * MOST_ALIKE < shown[0]:
+        return 0
     n_affine = basis.n_affine(places.z.shape[1])
     n_rows = places.count.sum() if places.within else len(places)
     return n_affine if 3 * n_affine <= 2 * n_rows else 0

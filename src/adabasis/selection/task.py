@@ -30,7 +30,7 @@ NOTHING_LEARNT = 0.95
 #: the member in the middle are left out of a mean, where there are enough to tell.
 OUTLYING, FEWEST_AGREEING = 4.0, 4
 #: Errors within this factor are alike where one candidate goes far off between the rows.
-ALIKE = 2.0
+ALIKE = 1.3
 #: Points that drawn parameters are adjusted to.
 PLACED_ON = 1024
 
