@@ -82,7 +82,7 @@ class _Tour:
         out, kept = np.split(order, [len(y) // HELD_OUT])
         self.say(f"1. Superheated steam: {TARGET}")
         self.say(f"   from {' and '.join(INPUTS)}")
-        self.say(f"   {len(kept):,} rows to fit, {len(out):,} held out; adabasis.fit(None, X, y)")
+        self.say(f"   {len(kept):,} rows to fit, {len(out):,} held out; adabasis.fit(X, y)")
         began = time.perf_counter()
         with self._watching("fitting", None) as watch:
             model = _whole(fit(x[kept], y[kept], callbacks=[watch]))

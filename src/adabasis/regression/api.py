@@ -27,8 +27,9 @@ from . import reweighted
 from .bases import default_bases
 from .outliers import noted
 from .robust import taking_losses
+from .solve import solve_rows
 from .strategy import MEMBERS, RegressionStrategy
-from .task import RegressionTask, solve_rows
+from .task import RegressionTask
 from .transforms import with_transforms
 
 AnyFitted = TypeVar("AnyFitted", bound=Fitted)

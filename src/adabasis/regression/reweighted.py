@@ -17,7 +17,7 @@ from ..models.fitted import Fitted
 from ..models.record import Ridge
 from ..selection.prepared import SEARCH_ROWS, some_rows
 from ..selection.task import design
-from .task import solve_rows
+from .solve import solve_rows
 
 #: Steps on all rows where the weights have settled on many of them.
 FEW_STEPS = 5

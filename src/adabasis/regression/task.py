@@ -8,12 +8,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from .. import lstsq, rows
-from .._runtime.compute import quickly
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis, Ensemble, GaussianKernels, PartitionBasis
 from ..basis.pou.partition import hard_assignment
@@ -22,16 +19,16 @@ from ..evidence.judge import left_out_verdict
 from ..evidence.replicates import FEWEST, lack_of_fit
 from ..evidence.split import told_by_order
 from ..geometry.maps import TargetMap
-from ..models.evaluation import CHUNK_NUMBERS
 from ..models.fitted import Fitted
 from ..models.record import Ridge
-from ..selection.prepared import FARTHEST, SEARCH_ROWS, padded_term, some_rows
+from ..selection.prepared import FARTHEST, SEARCH_ROWS, some_rows
 from ..selection.search import Candidate, Search
 from ..selection.task import DataTask, describe, design
 from ..train import Objective
 from . import bases as proposals
 from .choice import Choice, in_words
 from .kriging import MOST_CENTERS, kriged
+from .solve import solve_rows
 from .units import in_units, smeared
 
 #: Relative error on rows not seen below which no more is tried.
@@ -399,62 +396,3 @@ def _total_weight(term: rows.Term) -> float:
 def _spread_of(term: rows.Term) -> float:
     weight = np.asarray(term.points.weight)
     return spread(np.asarray(term.data)[weight > 0], weight[weight > 0])
-
-
-def solve_rows(
-    model: tuple[AbstractBasis, Parameters], source: rows.AbstractSource, ridge: Ridge
-) -> lstsq.Solution:
-    """Reduce rows chunk by chunk, in the model's units, and solve; members apart, then their mean.
-
-    Parameters
-    ----------
-    model : (AbstractBasis, pytree)
-        The functions.
-    source : rows.AbstractSource
-        Rows in the model's units.
-    ridge : Ridge
-    """
-    basis, parameters = model
-    total = source.statistics().total_weight
-    solutions = []
-    for part, inside in basis.members(parameters):
-        part = part.canonical()
-        values = np.full(part.size(source.n_inputs), ridge.value)
-        values[len(values) - ridge.n_free :] = 0.0
-        shrink = jnp.asarray(values if ridge.relative else values / total)
-        at_once = max(64, CHUNK_NUMBERS // part.size(source.n_inputs))
-        reduced = [
-            _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)
-        ]
-        reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
-        solutions.append(_solved(reduction, shrink, relative=ridge.relative))
-    return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
-
-
-@quickly()
-def _reduced(
-    basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
-) -> lstsq.Reduction:
-    weight = jnp.asarray(term.points.weight)
-    data = lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
-    _, *ties = rows.tied(term, basis)
-    if not ties:
-        return data
-    root = jnp.sqrt(jnp.sum(weight) / total)  # the share of the rows that this chunk has
-    block = rows.assemble(ties, basis, parameters)
-    tied = lstsq.reduce(root * block.matrix, root * block.rhs)
-    return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
-
-
-@quickly(once=True)
-def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lstsq.Solution:
-    """Solve with a ridge, or one relative to the largest singular value of unit-norm columns.
-
-    Rank, singular values and status are those of the rows alone: a ridge hides them.
-    """
-    absolute, share = (0.0, ridge) if relative else (ridge, 0.0)
-    solution = lstsq.solve(reduction, ridge=absolute, relative_ridge=share)
-    plain = lstsq.solve(reduction)
-    return dataclasses.replace(
-        solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
-    )
