@@ -206,15 +206,28 @@ def test_the_middle_of_a_composite_design_keeps_its_rows_but_one(noise):
     assert spread(model(x) - truth) < max(noise, 1e-8)
 
 
-def test_columns_of_a_frame_are_found_by_their_names():
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [
+        (ab.fit, {"holdout": 0.2}),
+        (ab.fit, {"loss": "huber"}),
+        (ab.fit_pounet, {}),
+        (ab.classify, {}),
+        (ab.classify, {"holdout": 0.2}),
+    ],
+)
+def test_columns_of_a_frame_are_found_by_their_names(call, options):
     import pandas as pd
 
-    frame = pd.DataFrame(np.random.default_rng(0).uniform(size=(30, 2)), columns=["a", "b"])
-    model = ab.fit(frame, frame["a"] - 2 * frame["b"])
-    assert_close(model(frame[["b", "a"]]), model(frame), 1e-12)
-    assert_close(model(frame.assign(c=1.0)), model(frame.to_numpy()), 1e-12)
+    frame = pd.DataFrame(np.random.default_rng(0).uniform(size=(60, 2)), columns=["a", "b"])
+    y = frame["a"] - 2 * frame["b"]
+    model = call(frame, y > y.median() if call is ab.classify else y, max_steps=0, **options)
+    assert np.array_equal(model.predict(frame[["b", "a"]]), model.predict(frame))
+    assert np.array_equal(model.predict(frame.assign(c=1.0)), model.predict(frame.to_numpy()))
+    again = ab.refit(model, frame[["b", "a"]], model.predict(frame))
+    assert np.array_equal(again.box, model.box)
     with pytest.raises(ValueError, match="have no 'b'"):
-        model(frame.rename(columns={"b": "B"}))
+        model.predict(frame.rename(columns={"b": "B"}))
 
 
 def test_a_near_perfect_line_of_seven_rows_beats_a_constant():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._runtime.arrays import in_order
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
 from ..evidence.classes import judge_classes
@@ -220,6 +221,7 @@ def refit_classes(model: Classifier, X: Any, y: Any, *, sample_weight: Any = Non
             "anew."
         )
     targets = indicators(index, len(model.classes))
+    X = in_order("refit_classes(model, X, y)", X, model.record.input_names)
     x, t, weight = checked_data("refit_classes", X, targets, sample_weight)
     if x.shape[1] != model.n_inputs:
         raise ValueError(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import lstsq, rows
+from .._runtime.arrays import in_order
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
@@ -236,6 +237,7 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
             f"refit({model!r}, X, y): its coefficients are solved from {model.solved_from}, not "
             "from rows of data. Solve again, or give the rows to the problem as pde.Observe."
         )
+    X = in_order("refit(model, X, y)", X, model.record.input_names)
     x, values, weight = checked_data("refit", X, y, sample_weight)
     if x.shape[1] != model.n_inputs or values.shape[1] != model.n_outputs:
         raise ValueError(

@@ -225,7 +225,6 @@ class RegressionTask(DataTask):
                 best.ridge,
                 verdict=verdict and verdict.to_json(),
                 transforms=self.choice.to_json() if self.choice else None,
-                input_names=data.input_names,
             ),
             notes=(
                 *self._notes(status),

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .._runtime.arrays import check_finite, floats
+from .._runtime.arrays import check_finite, column_names, floats
 from ..evidence.split import checked_groups, checked_holdout, split
 from ..evidence.verdict import Verdict
 from ..geometry.maps import Coordinates, periodic_columns
@@ -29,7 +29,7 @@ def kind_of(holdout: float | str | None, groups: Any = None) -> str:
 
 
 def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunction], AnyFunction]:
-    """Give a public function the argument ``holdout``.
+    """Give a public function the argument ``holdout``, and its models the names of columns.
 
     Parameters
     ----------
@@ -45,8 +45,11 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
         @functools.wraps(function)
         def call(*args: Any, **named: Any) -> Any:
             holdout = checked_holdout(name, named.pop("holdout", None))
-            if holdout is None:
-                return function(*args, **named)
+            fitted = function if holdout is None else functools.partial(held_out, holdout)
+            names = column_names(args[0] if args else named.get("X"))
+            return _knowing(names, fitted(*args, **named))
+
+        def held_out(holdout: float | str, *args: Any, **named: Any) -> Any:
             given = signature.bind(*args, **named).arguments
             x, y = floats(name, "X", given["X"]), np.asarray(given["y"])
             check_finite(name, "X", x, given["X"])
@@ -83,6 +86,13 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
         return call  # type: ignore[return-value]
 
     return decorate
+
+
+def _knowing(names: tuple[str, ...], model: Fitted) -> Fitted:
+    """Return a model that finds the columns of a frame by their names."""
+    if not names:
+        return model
+    return dataclasses.replace(model, record=dataclasses.replace(model.record, input_names=names))
 
 
 def claimed(model: Fitted, verdict: Verdict) -> Fitted:

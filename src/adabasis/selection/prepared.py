@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .. import rows
-from .._runtime.arrays import check_finite, column_names, floats
+from .._runtime.arrays import check_finite, floats
 from .._runtime.notation import RandomKey
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
@@ -75,7 +75,7 @@ class Prepared:
         coordinates: Coordinates | None = None,
         transforms: tuple[Transform, ...] = (),
     ) -> None:
-        self.call, self.input_names = call, column_names(X)
+        self.call = call
         x, values, weight = checked_data(call, X, y, sample_weight)
         x = x if coordinates is None else coordinates.wrapped(x)
         given_groups = checked_groups(call, groups, len(x))
