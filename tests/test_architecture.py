@@ -14,11 +14,11 @@ ORDER = """
 _runtime.errors _runtime.arrays _runtime.registry _runtime.notation  _runtime.compute
 _runtime.progress _runtime
   geometry.boxes geometry.maps geometry.fields geometry
- basis.layers basis.base  basis.networks basis.wrappers
+ basis.activations basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
 lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
-train.base train.steps train.matrix_free train.gauss_newton
+train.base train.blocks train.steps train.matrix_free train.gauss_newton train.levenberg_marquardt
 train.schedule train.last_layer train.ngd train.record
 train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
@@ -27,7 +27,7 @@ evidence.judge evidence.classes evidence
  models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.transforms regression.units
-regression.solve regression.task regression.strategy regression.reweighted regression.outliers
+regression.solve regression.task regression.growth regression.strategy regression.reweighted regression.outliers
 regression.robust regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates

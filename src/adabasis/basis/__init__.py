@@ -3,8 +3,9 @@
 import warnings
 from typing import Any
 
+from .activations import ACTIVATIONS, Activation
 from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
-from .layers import ACTIVATIONS, INITIALIZERS, AbstractInitializer, Activation, BoxInit, FanScaled
+from .layers import INITIALIZERS, AbstractInitializer, BoxInit, FanScaled
 from .networks import FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .plain import AdditiveSplines, GaussianKernels, Polynomial
 from .pou.partition import (

@@ -16,13 +16,8 @@ from jax import Array
 
 from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
 from ..geometry.boxes import unit_box
-from .layers import (
-    AbstractInitializer,
-    activation_named,
-    in_jax,
-    initializer_config,
-    initializer_from,
-)
+from .activations import activation_named, in_jax
+from .layers import AbstractInitializer, initializer_config, initializer_from
 
 OnePointBasis: TypeAlias = Callable[[PointX, Parameters], Functions]
 

@@ -18,153 +18,18 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy import special
 
-from .._runtime.compute import double_precision
 from .._runtime.notation import BoxBounds, RandomKey
-from ..geometry.boxes import pad_points, unit_box
-
-Interval = tuple[Array, Array]
-
-
-def in_jax(function: Callable[..., Array], x: np.ndarray, *given: Any) -> np.ndarray:
-    """Map JAX's function of one point and of what is ``given`` over N points: (N, D) → (N, …).
-
-    Raises
-    ------
-    RuntimeError
-        In a process forked from one that JAX was running in.
-    """
-    with double_precision():
-        return np.asarray(_mapped(function, jnp.asarray(pad_points(x)), given))[: len(x)]
-
-
-@eqx.filter_jit
-def _mapped(function: Callable[..., Array], x: Array, given: tuple[Any, ...]) -> Array:
-    return jax.vmap(lambda point: function(point, *given))(x)
-
-
-@dataclasses.dataclass(frozen=True)
-class Activation:
-    """A scalar function σ and what is known of it.
-
-    Attributes
-    ----------
-    function : callable
-    image : callable
-        Of the bounds of an interval: the bounds of σ over it.
-    smoothness : float
-        Order of the highest continuous derivative.
-    homogeneous : bool
-        Whether σ(s z) = s σ(z) for s > 0: then a factor on its argument is but one on a column.
-    numpy : callable, optional
-        σ of NumPy's arrays. Without it models with this activation predict in JAX, which takes
-        longer to start and does not work in processes forked from one that JAX was running in.
-    """
-
-    function: Callable[[Array], Array]
-    image: Callable[[Array, Array], Interval]
-    smoothness: float = math.inf
-    homogeneous: bool = False
-    numpy: Callable[[np.ndarray], np.ndarray] | None = None
-
-    def __call__(self, z: Array) -> Array:
-        """Apply σ entry by entry."""
-        return self.function(z)
-
-    def values(self, z: np.ndarray) -> np.ndarray:
-        """Apply σ to NumPy's rows (N, w)."""
-        return in_jax(self.function, z) if self.numpy is None else self.numpy(z)
-
-    def averaged(self, z: Array, gap: Array) -> Array:
-        """Apply σ; its first derivative is the mean of σ′ over [z − gap/2, z + gap/2]."""
-        half = jnp.maximum(gap / 2, jnp.finfo(z.dtype).tiny ** 0.5)
-        slope = (self.function(z + half) - self.function(z - half)) / (2 * half)
-        still = jax.lax.stop_gradient(z)
-        return self.function(still) + jax.lax.stop_gradient(slope) * (z - still)
-
-
-def _increasing(function: Callable[[Array], Array], **known: Any) -> Activation:
-    return Activation(function, lambda lo, hi: (function(lo), function(hi)), **known)
-
-
-def _turning(function: Callable[[Array], Array], at: float, **known: Any) -> Activation:
-    # A function that is monotone on either side of one point.
-    def image(lo: Array, hi: Array) -> Interval:
-        turn = function(jnp.clip(jnp.full_like(lo, at), lo, hi))
-        low, high = function(lo), function(hi)
-        return jnp.minimum(turn, jnp.minimum(low, high)), jnp.maximum(turn, jnp.maximum(low, high))
-
-    return Activation(function, image, **known)
-
-
-def _sine_image(lo: Array, hi: Array) -> Interval:
-    def reached(peak: float) -> Array:  # whether peak + 2πk lies in [lo, hi] for a whole k
-        return jnp.floor((hi - peak) / math.tau) >= jnp.ceil((lo - peak) / math.tau)
-
-    ends = jnp.sin(lo), jnp.sin(hi)
-    lowest = jnp.where(reached(-math.pi / 2), -1.0, jnp.minimum(*ends))
-    return lowest, jnp.where(reached(math.pi / 2), 1.0, jnp.maximum(*ends))
-
-
-ACTIVATIONS: dict[str, Activation] = {
-    "relu": _increasing(
-        jax.nn.relu, smoothness=0, homogeneous=True, numpy=lambda z: np.maximum(z, 0.0)
-    ),
-    "tanh": _increasing(jnp.tanh, numpy=np.tanh),
-    "sine": Activation(jnp.sin, _sine_image, numpy=np.sin),
-    "gelu": _turning(
-        functools.partial(jax.nn.gelu, approximate=False),
-        -0.7517915246935645,
-        numpy=lambda z: 0.5 * z * special.erfc(-math.sqrt(0.5) * z),
-    ),
-    "silu": _turning(jax.nn.silu, -1.2784645427610738, numpy=lambda z: z * special.expit(z)),
-    "softplus": _increasing(jax.nn.softplus, numpy=lambda z: np.logaddexp(z, 0.0)),
-    "sigmoid": _increasing(jax.nn.sigmoid, numpy=special.expit),
-    "elu": _increasing(
-        jax.nn.elu,
-        smoothness=1,
-        numpy=lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0.0))),
-    ),
-    "gaussian": _turning(lambda z: jnp.exp(-(z**2)), 0.0, numpy=lambda z: np.exp(-(z**2))),
-}
-
-
-@functools.cache
-def activation_named(activation: str | Callable[[Array], Array]) -> Activation:
-    """Look an activation up by name, or wrap a user's elementwise function.
-
-    The image of a user's function is estimated from 65 samples of the interval.
-
-    Raises
-    ------
-    ValueError
-        For a name that is not registered.
-    """
-    if callable(activation):
-        return Activation(activation, lambda lo, hi: _sampled_image(activation, lo, hi))
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"activation={activation!r} is not known: expected one of "
-            f"{', '.join(sorted(ACTIVATIONS))}, or a function of an array."
-        )
-    return ACTIVATIONS[activation]
-
-
-def _sampled_image(function: Callable[[Array], Array], lo: Array, hi: Array) -> Interval:
-    fraction = jnp.linspace(0.0, 1.0, 65, dtype=lo.dtype)
-    values = function(lo[..., None] + (hi - lo)[..., None] * fraction)
-    return values.min(axis=-1), values.max(axis=-1)
+from ..geometry.boxes import unit_box
+from .activations import Activation
 
 
 class Affine(NamedTuple):

@@ -24,6 +24,7 @@ from scipy.special import ndtri
 
 from .._runtime.notation import AnyArray, BoxBounds, Functions, PointsX, PointX, RandomKey
 from ..geometry.boxes import unit_box
+from .activations import activation_named
 from .base import (
     AbstractActivated,
     AbstractBasis,
@@ -36,7 +37,6 @@ from .layers import (
     Affine,
     Architecture,
     BoxInit,
-    activation_named,
     cut_planes,
     initializer_named,
     random_normals,

@@ -25,7 +25,7 @@ from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, kept_place
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective
 from . import reweighted
-from .bases import default_bases
+from .bases import Offered, default_bases
 from .outliers import noted
 from .robust import taking_losses
 from .solve import solve_rows
@@ -195,10 +195,11 @@ def fit(
     strategy = RegressionStrategy(search, task)
     if trainer is None:
         usual = 1 if bases else MEMBERS
+        grow = not bases or isinstance(basis, Offered)
         n_rows, n_inputs = min(data.n_distinct, SEARCH_ROWS), data.z.shape[1]
         bases = bases or default_bases(n_rows, n_inputs, data.y.shape[1])
         members = usual if isinstance(ensemble, str) else ensemble
-        return search.run(task, lambda: strategy.automatic(bases, members))
+        return search.run(task, lambda: strategy.automatic(bases, members, grow))
     if isinstance(trainer, str):
         return search.run(task, lambda: strategy.frozen(bases))
     return search.run(task, lambda: strategy.descend(trainer, bases))

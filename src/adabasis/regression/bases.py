@@ -103,6 +103,10 @@ def plain_bases(n_rows: int, n_inputs: int) -> list[AbstractBasis]:
     ]
 
 
+class Offered(list[AbstractBasis]):
+    """Bases to compare where none is named: the size of networks among them is open."""
+
+
 def default_bases(
     n_rows: int,
     n_inputs: int,
@@ -111,7 +115,7 @@ def default_bases(
     activation: Any = "tanh",
     residual: bool = False,
     init: Any = "box",
-) -> list[AbstractBasis]:
+) -> Offered:
     """Return the bases that the public functions compare when none is named.
 
     Plain ones, frozen features of a few widths that N rows can support, and two networks to train:
@@ -123,7 +127,7 @@ def default_bases(
         for width, depth in NETWORKS
     ]
     deep = [net for net in networks[1:] if _affordable(net, n_rows, n_inputs, n_outputs)]
-    return [*plain_bases(n_rows, n_inputs), *frozen, networks[0], *deep[-1:]]
+    return Offered([*plain_bases(n_rows, n_inputs), *frozen, networks[0], *deep[-1:]])
 
 
 @quickly(once=True)

@@ -16,11 +16,12 @@ import jax
 import numpy as np
 
 from .._runtime.notation import Parameters
-from ..basis import AbstractBasis, GaussianKernels, ProjectedFeatures
+from ..basis import AbstractBasis, GaussianKernels, NeuralBasis, ProjectedFeatures
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, placed
-from ..train import LSGN, AbstractTrainer
+from ..train import LSGN, AbstractTrainer, levenberg_marquardt
 from . import bases as proposals
+from .growth import Growth
 from .task import GOOD_ENOUGH, ROUND_OFF, WORTH_AVERAGING, RegressionTask
 
 #: Networks averaged by default.
@@ -45,7 +46,7 @@ class RegressionStrategy:
         self.search, self.task = search, task
         self.n_restarts = task.asked.restarts(1)
 
-    def automatic(self, bases: Sequence[AbstractBasis], members: int) -> None:
+    def automatic(self, bases: Sequence[AbstractBasis], members: int, grow: bool) -> None:
         """Try frozen functions and one solve, then descent, each as far as the last fell short.
 
         Networks are trained while the held-out error falls; where one shows that the data vary
@@ -59,11 +60,24 @@ class RegressionStrategy:
         if not (trainable and task.data.folds and steps != 0 and self._unfinished()):
             return
         search.replace(search.best, **task.held_out(search.best))
+        like = trainable[0]
+        if grow and isinstance(like, NeuralBasis) and levenberg_marquardt.fits(like):
+            self._grow(like, members)
+            return
         self.descend(None, trainable)
         if members > 1 and search.cut_short is None:
             self._project()
         if members > 1 and self._unfinished():
             self._average(members)
+
+    def _grow(self, like: NeuralBasis, members: int) -> None:
+        """Train networks of growing size, and average some of the best."""
+        growth = Growth(self.search, self.task, like)
+        size = growth.best_size()
+        if size is None or self.search.cut_short is not None:
+            return
+        if members > 1 and growth.errors[size] <= NOTHING_LEARNT:
+            growth.average(size, members)
 
     def _unfinished(self) -> bool:
         """Whether there is time, and no error over all rows that is small enough.

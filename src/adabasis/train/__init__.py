@@ -11,9 +11,11 @@ from .base import (
     Objective,
     named_trainers,
 )
+from .blocks import held_out_error
 from .gauss_newton import LSGN
 from .last_layer import LastLayer, average_layers, newton
-from .loop import Run, Tape, held_out_error, train
+from .levenberg_marquardt import LM
+from .loop import Run, Tape, train
 from .ngd import NGD
 from .record import History, Snapshot, Snapshots, StopReason
 from .schedule import Locality, TwoPhase
@@ -21,6 +23,7 @@ from .steps import GD, LSGD
 
 __all__ = [
     "GD",
+    "LM",
     "LSGD",
     "LSGN",
     "NGD",

@@ -342,6 +342,9 @@ class AbstractTrainer(eqx.Module):
         Whether it chooses the ridge of its steps: no other schedule of ridges can take them.
     takes_prior : bool
         Whether ``step`` takes a term in ξ alone, ``prior``, which is added to the loss.
+    interpreted : bool
+        Whether its steps are Python and calls of LAPACK, on NumPy's arrays: nothing is compiled.
+        Such a trainer says itself what the goal and the held-out error are.
     """
 
     name: ClassVar[str] = ""
@@ -349,6 +352,7 @@ class AbstractTrainer(eqx.Module):
     joint: ClassVar[bool] = False
     sets_ridge: ClassVar[bool] = False
     takes_prior: ClassVar[bool] = False
+    interpreted: ClassVar[bool] = False
 
     @property
     def pace(self) -> Budget:
@@ -367,6 +371,14 @@ class AbstractTrainer(eqx.Module):
     @abc.abstractmethod
     def step(self, objective: Any, state: Any) -> tuple[Any, Evaluation]:
         """Evaluate the state's parameters, then move them once."""
+
+    def goal(self, objective: Any, tol: float) -> float:
+        """Return the loss at which training may stop."""
+        return float(objective.goal(tol))
+
+    def held_out(self, objective: Any, now: Evaluation) -> float:
+        """Return the error of an evaluation on rows held out."""
+        return float(objective.error(now.parameters, now.coefficients))
 
 
 def named_trainers(objective: type[AbstractObjective]) -> dict[str, Callable[[], AbstractTrainer]]:

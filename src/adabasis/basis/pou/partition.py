@@ -20,8 +20,9 @@ import numpy as np
 from jax import Array
 
 from ..._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
+from ..activations import in_jax
 from ..base import AbstractActivated, AbstractBasis, in_model_files, require_positive
-from ..layers import Affine, in_jax, sides, stratified
+from ..layers import Affine, sides, stratified
 from ..networks import Network, NeuralBasis
 from .polynomial import multi_indices, products
 
