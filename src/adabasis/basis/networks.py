@@ -126,6 +126,10 @@ class NeuralBasis(AbstractActivated):
         hidden = jax.tree.map(lambda *layers: jnp.stack(layers), *rest) if rest else None
         return Network(first, hidden)
 
+    def size(self, n_inputs: int) -> int:
+        """Return P, the width and one for the constant."""
+        return self.width + self.constant
+
     def narrower(self, least: int) -> AbstractBasis | None:
         """Return the network of half the width."""
         return None if self.width < 2 * least else self.replace(width=self.width // 2)
@@ -282,6 +286,10 @@ class FrozenFeatures(AbstractActivated):
         """Return 1 + D."""
         return 1 + n_inputs
 
+    def size(self, n_inputs: int) -> int:
+        """Return P = width + 1 + D."""
+        return self.width + 1 + n_inputs
+
     def init(self, key: RandomKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
         (layer,) = BoxInit()(
@@ -334,6 +342,10 @@ class ProjectedFeatures(AbstractActivated):
     def n_affine(self, n_inputs: int) -> int:
         """Return 1 + D."""
         return 1 + n_inputs
+
+    def size(self, n_inputs: int) -> int:
+        """Return P = width + 1 + D."""
+        return self.width + 1 + n_inputs
 
     def init(self, key: RandomKey, box: BoxBounds) -> Affine:
         """Draw directions at random; they map ``box`` (D, 2) into [0, 1]^r."""

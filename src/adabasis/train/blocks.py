@@ -224,8 +224,9 @@ class InPython:
     def run(self, state: Any, best: Evaluation, steps: int, tol: float) -> Block:
         """Take so many steps, or fewer where the run ends."""
         goal, records, now, reached = self.trainer.goal(self.objective, tol), [], best, False
+        step, objective = self.trainer.step, self.objective
         for _ in range(steps):
-            state, now = self.trainer.step(self.objective, state)
+            state, now = step(objective, state)
             best = now if now.loss < best.loss else best
             records.append((now.loss, now.rank, now.rate))
             reached = bool(best.loss <= goal)

@@ -104,38 +104,38 @@ class Rows:
             yield tuple(a[part].astype(dtype) for a in (self.x, self.y, self.root))
 
 
-@dataclasses.dataclass(frozen=True)
 class Layout:
     """Where the weights of a network stand in θ: a layer after another, then each output.
 
     A row of a layer's matrix holds a unit's weights and its bias, the last.
+
+    Attributes
+    ----------
+    shapes : list of (int, int)
+        The shape of each layer's matrix, the last for the outputs.
+    starts : list of int
+        Where each layer starts, and the end.
     """
 
-    basis: NeuralBasis
-    n_inputs: int
-    n_outputs: int
+    def __init__(self, basis: NeuralBasis, n_inputs: int, n_outputs: int) -> None:
+        # Attributes of modules of Equinox take microseconds each, steps of small networks few more.
+        self.width, self.depth, self.n_outputs = basis.width, basis.depth, n_outputs
+        self.residual, self.constant = basis.residual, basis.constant
+        self.sigma: Activation = activation_named(basis.activation)
+        w, last = self.width, self.width + self.constant
+        self.shapes = [(w, n_inputs + 1), *[(w, w + 1)] * (self.depth - 1), (n_outputs, last)]
+        self.starts = [0, *np.cumsum([rows * columns for rows, columns in self.shapes]).tolist()]
 
     @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """The shape of each layer's matrix, the last for the outputs."""
-        w, last = self.basis.width, self.basis.width + self.basis.constant
-        return [
-            (w, self.n_inputs + 1),
-            *[(w, w + 1)] * (self.basis.depth - 1),
-            (self.n_outputs, last),
-        ]
-
-    @property
-    def starts(self) -> np.ndarray:
-        """Where each layer starts, and the end."""
-        return np.cumsum([0, *(rows * columns for rows, columns in self.shapes)])
+    def size(self) -> int:
+        """How many weights there are."""
+        return int(self.starts[-1])
 
     def layers(self, theta: np.ndarray) -> list[np.ndarray]:
         """Return views of the layers' matrices."""
         starts = self.starts
         return [
-            theta[start:end].reshape(shape)
-            for start, end, shape in zip(starts[:-1], starts[1:], self.shapes, strict=True)
+            theta[starts[k] : starts[k + 1]].reshape(shape) for k, shape in enumerate(self.shapes)
         ]
 
     def packed(self, network: Network, rows: Rows, c: np.ndarray) -> np.ndarray:
@@ -161,31 +161,43 @@ class Layout:
         self, layers: list[np.ndarray], x: np.ndarray
     ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
         """Return each layer's input, its slopes σ′, and the outputs (n, Q)."""
-        sigma = activation_named(self.basis.activation)
+        sigma = self.sigma
+        assert sigma.slope is not None
         inputs, slopes = [x], []
         for number, matrix in enumerate(layers[:-1]):
             h = inputs[-1]
             z = h @ matrix[:, :-1].T
             z += matrix[:, -1]
             out = sigma.values(z)
-            slopes.append(_slope(sigma, z, out))
-            inputs.append(h + out if number and self.basis.residual else out)
+            slopes.append(sigma.slope(z, out))
+            inputs.append(h + out if number and self.residual else out)
         return inputs, slopes, self._outputs(layers[-1], inputs[-1])
 
     def outputs(self, layers: list[np.ndarray], x: np.ndarray) -> np.ndarray:
         """Return the outputs (n, Q) alone."""
-        sigma, h = activation_named(self.basis.activation), x
+        sigma, h = self.sigma, x
         for number, matrix in enumerate(layers[:-1]):
             z = h @ matrix[:, :-1].T
             z += matrix[:, -1]
             out = sigma.values(z)
-            h = h + out if number and self.basis.residual else out
+            h = h + out if number and self.residual else out
         return self._outputs(layers[-1], h)
 
     def _outputs(self, c: np.ndarray, h: np.ndarray) -> np.ndarray:
-        width = self.basis.width
+        width = self.width
         out = h @ c[:, :width].T
-        return out + c[:, width] if self.basis.constant else out
+        return out + c[:, width] if self.constant else out
+
+    def last_layer(self, theta: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Gram matrix of the functions, and their products with the targets."""
+        layers, size = self.layers(theta), self.shapes[-1][1]
+        gram, right = np.zeros((size, size)), np.zeros((size, self.n_outputs))
+        for x, y, root in rows.chunks(max(64, CHUNK_NUMBERS // self.width), float):
+            h = self.values(layers, x)[0][-1]
+            h = root * (np.append(h, np.ones((len(h), 1)), axis=1) if self.constant else h)
+            gram += h.T @ h
+            right += h.T @ (root * y)
+        return gram, right
 
     def jacobian(
         self,
@@ -197,13 +209,13 @@ class Layout:
     ) -> np.ndarray:
         """Return the derivatives of one output in ξ and its own coefficients, times the roots."""
         n, starts = len(root), self.starts
-        hidden, width = int(starts[-2]), self.basis.width
+        hidden, width = starts[-2], self.width
         jacobian = np.empty((n, hidden + self.shapes[-1][1]), root.dtype)
         np.multiply(inputs[-1], root, out=jacobian[:, hidden : hidden + width])
-        if self.basis.constant:
+        if self.constant:
             jacobian[:, -1:] = root
         back = root * layers[-1][output, :width]
-        for number in range(self.basis.depth - 1, -1, -1):
+        for number in range(self.depth - 1, -1, -1):
             slope = back * slopes[number]
             columns = jacobian[:, starts[number] : starts[number + 1]]
             rows, size = self.shapes[number]
@@ -213,7 +225,7 @@ class Layout:
             block[:, :, -1] = slope
             if number:
                 through = slope @ layers[number][:, :-1]
-                back = back + through if self.basis.residual else through
+                back = back + through if self.residual else through
         return jacobian
 
 
@@ -223,21 +235,42 @@ class State:
 
     Attributes
     ----------
+    rows : Rows
+    layout : Layout
+    ridges : tuple of float
+        λ/N, one after another.
+    given : bool
+        Whether the ridge is the objective's own.
     theta : array
     damping : float
     stage, steps : int
         Which ridge, and the steps taken with it.
-    rows : Rows
     double : bool
         Whether J is formed in double precision.
     """
 
-    theta: np.ndarray
-    damping: float
-    stage: int
-    steps: int
     rows: Rows
-    double: bool
+    layout: Layout
+    ridges: tuple[float, ...]
+    given: bool
+    theta: np.ndarray
+    damping: float = FIRST_DAMPING
+    stage: int = 0
+    steps: int = 0
+    double: bool = False
+
+    def after(self, moved: np.ndarray | None, damping: float, fallen: float) -> tuple[State, bool]:
+        """Return the state after a step, and whether there is nothing more to do."""
+        stage, steps = self.stage, self.steps + 1
+        enough = ONE_RIDGE if self.given else FIRST_STAGE if stage == 0 else STAGE
+        over = moved is None or fallen < (LEAST_FALL if self.given else SMALL_FALL)
+        over, last = over or steps >= enough, stage == len(self.ridges) - 1
+        if over and not last:
+            stage, steps = stage + 1, 0
+        damping = FIRST_DAMPING if moved is None else max(SUCCESS * damping, LEAST_DAMPING)
+        theta = self.theta if moved is None else moved
+        after = dataclasses.replace(self, theta=theta, damping=damping, stage=stage, steps=steps)
+        return after, over and last
 
 
 class LM(AbstractTrainer):
@@ -292,85 +325,42 @@ class LM(AbstractTrainer):
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> State:
         """Solve for the coefficients of the first parameters, with the first ridge."""
         check_network(objective)
-        rows = Rows.of(objective)
-        layout = _layout(objective, rows)
-        zero = np.zeros((layout.shapes[-1][1], layout.n_outputs))
-        theta = layout.packed(parameters, rows, zero)
-        h = np.concatenate(
-            [
-                root * np.column_stack([inputs[-1], np.ones(len(x))])[:, : len(zero)]
-                for x, _, root in rows.chunks(4096, float)
-                for inputs in [layout.values(layout.layers(theta), x)[0]]
-            ]
-        )
-        gram = h.T @ h
-        gram[np.diag_indices(len(gram))] += max(self._ridge(objective, 0, rows), 1e-12)
-        c = np.linalg.solve(gram, h.T @ (rows.root * rows.y))
-        theta = layout.packed(parameters, rows, c)
-        return State(theta, FIRST_DAMPING, 0, 0, rows, self.precision == "double")
+        rows, basis, own = Rows.of(objective), objective.basis, float(objective.ridge)
+        assert isinstance(basis, NeuralBasis)
+        layout = Layout(basis, rows.x.shape[1], rows.y.shape[1])
+        ridges = (own,) if own else tuple(ridge / len(rows.x) for ridge in RIDGES)
+        n_functions = layout.shapes[-1][1]
+        zero = layout.packed(parameters, rows, np.zeros((n_functions, layout.n_outputs)))
+        gram, right = layout.last_layer(zero, rows)
+        gram[np.diag_indices(n_functions)] += max(ridges[0], LEAST_DAMPING * np.trace(gram))
+        theta = layout.packed(parameters, rows, np.linalg.solve(gram, right))
+        return State(rows, layout, ridges, bool(own), theta, double=self.precision == "double")
 
     def step(self, objective: Objective, state: State) -> tuple[State, Evaluation]:
         """Evaluate the loss, and take a step that lowers it, if there is one."""
-        rows, theta = state.rows, state.theta
-        layout = _layout(objective, rows)
+        rows, theta, layout = state.rows, state.theta, state.layout
+        ridge, damping, n_outputs = state.ridges[state.stage], state.damping, layout.n_outputs
         gram, slope, squares = _normal(layout, theta, rows, state.double)
-        ridge = self._ridge(objective, state.stage, rows)
-        loss = squares + ridge * float(theta @ theta)
-        damping, moved, fallen = state.damping, None, 0.0
-        if math.isfinite(loss):
-            slope = slope + ridge * theta
-            mean = float(np.trace(gram)) / len(theta)
-            for _ in range(TRIALS):
-                damped = gram.copy(order="F")
-                damped[np.diag_indices(len(theta))] += ridge + damping * mean
-                _, change, failed = lapack.dposv(damped, slope, lower=1, overwrite_a=1)
-                if not failed:
-                    new = theta - change
-                    there = _squares(layout, new, rows, state.double) + ridge * float(new @ new)
-                    if there < loss:
-                        moved, fallen = new, (loss - there) / loss
-                        break
-                damping *= FAILURE
-        n_outputs = layout.n_outputs
-        after, stuck = self._after(objective, state, moved, damping, fallen)
+        loss, moved, fallen = squares + ridge * float(theta @ theta), None, 0.0
+        slope += ridge * theta
+        mean = float(np.trace(gram)) / len(theta)
+        for _ in range(TRIALS if math.isfinite(loss) else 0):
+            damped = gram.copy(order="F")
+            damped[np.diag_indices(len(theta))] += ridge + damping * mean
+            _, change, failed = lapack.dposv(damped, slope, lower=1, overwrite_a=1)
+            if not failed:
+                new = theta - change
+                there = _squares(layout, new, rows, state.double) + ridge * float(new @ new)
+                if there < loss:
+                    moved, fallen = new, (loss - there) / loss
+                    break
+            damping *= FAILURE
+        after, stuck = state.after(moved, damping, fallen)
         if self.precision == "auto" and squares / n_outputs < (DOUBLE_BELOW * rows.spread) ** 2:
             after = dataclasses.replace(after, double=True)
         network, c = layout.unpacked(theta, rows)
-        evaluated = Evaluation(
-            loss / n_outputs,
-            network,
-            c,
-            len(c),
-            ridge * len(rows.x),
-            stuck,  # type: ignore[arg-type]
-        )
-        return after, evaluated
-
-    def _after(
-        self,
-        objective: Objective,
-        state: State,
-        moved: np.ndarray | None,
-        damping: float,
-        fallen: float,
-    ) -> tuple[State, bool]:
-        """Return the state after a step, and whether there is nothing more to do."""
-        one, stage, steps = bool(objective.ridge), state.stage, state.steps + 1
-        enough = ONE_RIDGE if one else FIRST_STAGE if stage == 0 else STAGE
-        small = LEAST_FALL if one else SMALL_FALL
-        over = moved is None or fallen < small or steps >= enough
-        last = one or stage == len(RIDGES) - 1
-        if over and not last:
-            stage, steps = stage + 1, 0
-        damping = FIRST_DAMPING if moved is None else max(SUCCESS * damping, LEAST_DAMPING)
-        theta = state.theta if moved is None else moved
-        stuck = over and last and (moved is None or not one or fallen < small)
-        after = dataclasses.replace(state, theta=theta, damping=damping, stage=stage, steps=steps)
-        return after, stuck
-
-    def _ridge(self, objective: Objective, stage: int, rows: Rows) -> float:
-        """Return λ/N, or the objective's own ridge."""
-        return float(objective.ridge) or RIDGES[stage] / len(rows.x)
+        rate = ridge * len(rows.x)
+        return after, Evaluation(loss / n_outputs, network, c, len(c), rate, stuck)  # type: ignore[arg-type]
 
     def goal(self, objective: Objective, tol: float) -> float:
         """Return ``tol``² times the data's mean square."""
@@ -426,23 +416,12 @@ def drawn(basis: NeuralBasis, rows_x: np.ndarray, seed: Any) -> Network:
     return Network(first, Affine(hidden, np.zeros(shape[:2])))  # type: ignore[arg-type]
 
 
-def _layout(objective: Objective, rows: Rows) -> Layout:
-    basis = objective.basis
-    assert isinstance(basis, NeuralBasis)
-    return Layout(basis, rows.x.shape[1], rows.y.shape[1])
-
-
-def _slope(sigma: Activation, z: np.ndarray, out: np.ndarray) -> np.ndarray:
-    assert sigma.slope is not None
-    return sigma.slope(z, out)
-
-
 def _normal(
     layout: Layout, theta: np.ndarray, rows: Rows, double: bool
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return JᵀJ (its lower triangle), Jᵀρ and ‖ρ‖², rows weighted by √(w/Σw)."""
     dtype, syrk = (np.float64, blas.dsyrk) if double else (np.float32, blas.ssyrk)
-    size, n_hidden = len(theta), int(layout.starts[-2])
+    size, n_hidden = len(theta), layout.starts[-2]
     gram, slope, squares = np.zeros((size, size), order="F"), np.zeros(size), 0.0
     layers = layout.layers(theta.astype(dtype))
     width = layout.shapes[-1][1]
@@ -467,7 +446,7 @@ def _squares(layout: Layout, theta: np.ndarray, rows: Rows, double: bool) -> flo
     """Return ‖ρ‖² alone."""
     dtype = np.float64 if double else np.float32
     layers, found = layout.layers(theta.astype(dtype)), 0.0
-    at_once = max(64, CHUNK_NUMBERS // layout.basis.width)
+    at_once = max(64, CHUNK_NUMBERS // layout.width)
     with np.errstate(all="ignore"):
         for x, y, root in rows.chunks(at_once, dtype):
             residual = (layout.outputs(layers, x) - y) * root
