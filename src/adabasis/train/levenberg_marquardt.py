@@ -47,9 +47,11 @@ from .base import AbstractTrainer, Budget, Evaluation, Objective
 
 #: Ridges λ on all weights, in the sum over rows of standardised values, one after another. On four
 #: tables and a noisy function of five inputs the kept ones were spread over all of these.
-RIDGES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+RIDGES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, *(10.0**-k for k in np.arange(3.5, 11, 0.5).tolist()))
 #: Steps of the first stage and of each other; a stage ends before where the loss hardly falls.
-FIRST_STAGE, STAGE, SMALL_FALL = 25, 6, 1e-3
+FIRST_STAGE, STAGE, SMALL_FALL = 25, 15, 1e-3
+#: Steps without a held-out error that is smaller by one per cent: the end.
+PATIENCE = 13
 #: Steps with one ridge, and the relative fall below which they end.
 ONE_RIDGE, LEAST_FALL = 200, 1e-9
 #: First damping, its factors after a step that lowers the loss and after one that does not, the
@@ -317,9 +319,9 @@ class LM(AbstractTrainer):
 
     @property
     def pace(self) -> Budget:
-        """Stages of all ridges; two stages without a better held-out error are the end."""
+        """Stages of all ridges, while the held-out error falls."""
         return Budget(
-            FIRST_STAGE + STAGE * (len(RIDGES) - 1), check_every=1, patience=2 * STAGE + 1
+            FIRST_STAGE + STAGE * (len(RIDGES) - 1), check_every=1, patience=PATIENCE
         )
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> State:
