@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 
-NO_CACHE = (
-    "none: its folder cannot be written, so every command compiles anew (some seconds); set "
-    "ADABASIS_CACHE to a folder you can write to"
-)
+_MEND = "set ADABASIS_CACHE to a folder you can write to"
 PACKAGES = ("adabasis", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "scikit-learn")
 
 
@@ -36,8 +33,20 @@ def examine() -> tuple[dict[str, str], list[str]]:
         ", ".join(f"{p['internal_api']} {p['num_threads']}" for p in pools) or "none found"
     ) + "; capped to 1 during fits"
     found["processors"] = str(os.cpu_count())
-    found["compile cache"] = jax.config.values.get("jax_compilation_cache_dir") or NO_CACHE
+    found["compile cache"] = _cache()
     return found, wrong
+
+
+def _cache() -> str:
+    from .._runtime import cache
+
+    own = cache.folder()
+    path, why = cache.given_to_jax() or own.path, own.why
+    if path is None:
+        return f"none: {why}, so every process compiles anew (some seconds); {_MEND}"
+    if str(path) == str(own.path) and not own.writable:
+        return f"{path}, only read: {why}; {_MEND}"
+    return str(path)
 
 
 def _precision(wrong: list[str]) -> str:
