@@ -22,7 +22,8 @@ import numpy as np
 from jax import Array
 from scipy.special import ndtri
 
-from .._runtime.notation import AnyArray, BoxBounds, Functions, PointsX, PointX, RandomKey
+from .._runtime.backend import namespace
+from .._runtime.notation import AnyArray, AnyKey, BoxBounds, Functions, PointsX, PointX
 from ..geometry.boxes import unit_box
 from .base import (
     AbstractActivated,
@@ -119,18 +120,24 @@ class NeuralBasis(AbstractActivated):
         require_positive(self, "width", "depth")
         initializer_named(self.initializer)
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Network:
+    def init(self, key: AnyKey, box: BoxBounds) -> Network:
         """Draw the layers for inputs in ``box`` (D, 2)."""
         net = Architecture(self.width, self.depth, activation_named(self.activation), self.residual)
         first, *rest = initializer_named(self.initializer)(key, box, net)
-        hidden = jax.tree.map(lambda *layers: jnp.stack(layers), *rest) if rest else None
+        xp = namespace(first.bias)
+        hidden = jax.tree.map(lambda *layers: xp.stack(layers), *rest) if rest else None
         return Network(first, hidden)
+
+    @property
+    def draws_in_numpy(self) -> bool:
+        """Whether the initialiser does."""
+        return initializer_named(self.initializer).draws_in_numpy
 
     def narrower(self, least: int) -> AbstractBasis | None:
         """Return the network of half the width."""
         return None if self.width < 2 * least else self.replace(width=self.width // 2)
 
-    def widened(self, narrower: Network, key: RandomKey, box: BoxBounds) -> Network:
+    def widened(self, narrower: Network, key: AnyKey, box: BoxBounds) -> Network:
         """Return parameters with the functions of a narrower network among their functions.
 
         The other units are drawn; in no layer do the narrower network's units see them.
@@ -147,12 +154,21 @@ class NeuralBasis(AbstractActivated):
                 f"NeuralBasis({self.width}, {self.depth}).widened: expected a network of depth "
                 f"{self.depth} and at most as wide; got width {n} and depth {depth}."
             )
-        first = jax.tree.map(lambda new, old: new.at[:n].set(old), drawn.first, narrower.first)
+        xp = namespace(drawn.first.bias)
+        first = jax.tree.map(
+            lambda new, old: xp.concatenate([old, new[n:]]), drawn.first, narrower.first
+        )
         if drawn.hidden is None or narrower.hidden is None:
             return Network(first, None)
-        weight, bias = drawn.hidden
-        weight = weight.at[:, :n, n:].set(0.0).at[:, :n, :n].set(narrower.hidden.weight)
-        return Network(first, Affine(weight, bias.at[:, :n].set(narrower.hidden.bias)))
+        (weight, bias), (old, old_bias) = drawn.hidden, narrower.hidden
+        blind = xp.concatenate([old, xp.zeros_like(weight[:, :n, n:])], axis=2)
+        return Network(
+            first,
+            Affine(
+                xp.concatenate([blind, weight[:, n:]], axis=1),
+                xp.concatenate([old_bias, bias[:, n:]], axis=1),
+            ),
+        )
 
     def __call__(self, x: PointX, parameters: Network) -> Functions:
         """Evaluate the P functions at one point."""
@@ -282,7 +298,9 @@ class FrozenFeatures(AbstractActivated):
         """Return 1 + D."""
         return 1 + n_inputs
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Affine:
+    draws_in_numpy = True
+
+    def init(self, key: AnyKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
         (layer,) = BoxInit()(
             key, box, Architecture(self.width, 1, activation_named(self.activation), residual=False)
@@ -335,11 +353,14 @@ class ProjectedFeatures(AbstractActivated):
         """Return 1 + D."""
         return 1 + n_inputs
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Affine:
+    draws_in_numpy = True
+
+    def init(self, key: AnyKey, box: BoxBounds) -> Affine:
         """Draw directions at random; they map ``box`` (D, 2) into [0, 1]^r."""
         normals = random_normals(key, self.rank, box)
-        lowest = jnp.minimum(normals, 0.0).sum(axis=1)
-        reach = jnp.abs(normals).sum(axis=1)
+        xp = namespace(normals)
+        lowest = xp.minimum(normals, 0.0).sum(axis=1)
+        reach = xp.abs(normals).sum(axis=1)
         weight = normals / reach[:, None] / sides(box)
         return Affine(weight, -weight @ box[:, 0] - lowest / reach)
 
