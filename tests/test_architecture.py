@@ -12,7 +12,7 @@ import adabasis
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
 _runtime.errors _runtime.arrays _runtime.registry _runtime.notation _runtime.backend
-_runtime.cache _runtime.compute
+_runtime.cache _runtime.timing _runtime.compute
 _runtime.progress _runtime
   geometry.boxes geometry.maps geometry.fields geometry
  basis.layers basis.base  basis.networks basis.wrappers
@@ -25,7 +25,7 @@ train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
 evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
- models.record models.files models.evaluation models.fitted models.classifier models
+ models.timings models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.transforms regression.units
 regression.solve regression.task regression.strategy regression.reweighted regression.outliers

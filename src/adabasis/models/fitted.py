@@ -23,8 +23,9 @@ from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
 from .evaluation import Parts, by_rows, in_jax
-from .files import ModelFileError, read_model, upgraded, write_model
+from .files import ModelFileError, flat_output, read_model, upgraded, write_model
 from .record import Asked, Record
+from .timings import Timings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,6 +135,11 @@ class Fitted:
         """What rows that the model never saw say of it, in words; empty where nothing is known."""
         found = self.record.verdict
         return "" if found is None else " ".join([found["sentence"], *found["advice"]])
+
+    @property
+    def timings(self) -> Timings | None:
+        """Where the seconds of the call went; ``None`` of models made otherwise or long ago."""
+        return self.record.timings
 
     @property
     def n_outputs(self) -> int:
@@ -400,7 +406,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         initial_parameters=tree("initial_parameters"),
         record=Record.from_json(document["record"]),
         notes=tuple(document["notes"]),
-        flat_output=_flat(document, tensors["coefficients"]),
+        flat_output=flat_output(document, tensors["coefficients"]),
         places=tensors.get("places"),
         snapshots=tuple(
             Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
@@ -422,17 +428,6 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             "`adabasis doctor`, or fit again."
         )
     return model
-
-
-def _flat(document: Mapping[str, Any], coefficients: np.ndarray) -> bool:
-    """Whether answers are one-dimensional: so are those for one column of a table.
-
-    Files of earlier versions say (N, 1) of a table's only target, which subtracts wrongly from a
-    column of values, (N,): every row from every other.
-    """
-    of_table = document["record"]["preparation"] or {}
-    of_one = len(of_table.get("targets", ())) == 1 and coefficients.shape[1] == 1
-    return bool(document["flat_output"] or of_one)
 
 
 def _parameters_shape(basis: AbstractBasis, n_inputs: int) -> Parameters:

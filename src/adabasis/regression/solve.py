@@ -11,6 +11,7 @@ import numpy as np
 from .. import lstsq, rows
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
+from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
 from ..lstsq.reduce import BLOCK_ROWS
 from ..models.evaluation import CHUNK_NUMBERS
@@ -21,6 +22,7 @@ from ..selection.prepared import padded_term
 NUMPY_NUMBERS = 2**20
 
 
+@charged_to("solves")
 def solve_rows(
     model: tuple[AbstractBasis, Parameters], source: rows.AbstractSource, ridge: Ridge
 ) -> lstsq.Solution:
