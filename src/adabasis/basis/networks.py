@@ -181,7 +181,7 @@ class NeuralBasis(AbstractActivated):
         for layer in zip(*(parameters.hidden or ()), strict=True):
             out = sigma.values(Affine(*layer).values(h))
             h = h + out if self.residual else out
-        return np.append(h, np.ones((len(h), 1)), axis=1) if self.constant else h
+        return np.append(h, np.ones((len(h), 1), h.dtype), axis=1) if self.constant else h
 
     def linearizable(self, parameters: Network, x: PointsX) -> OnePointBasis:
         """Average the derivative of a kinked activation over the gaps between pre-activations.
@@ -315,7 +315,7 @@ class FrozenFeatures(AbstractActivated):
     def values(self, x: np.ndarray, parameters: Affine) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
         h = activation_named(self.activation).values(parameters.values(x))
-        return np.concatenate([h, np.ones((len(x), 1)), x], axis=1)
+        return np.concatenate([h, np.ones((len(x), 1), x.dtype), x], axis=1)
 
 
 @in_model_files
@@ -382,7 +382,7 @@ class ProjectedFeatures(AbstractActivated):
         """Evaluate the P functions at N points, in NumPy."""
         layer = self._features(*_planes(self.width, self.rank), unit_box(self.rank))
         h = activation_named(self.activation).values(layer.values(parameters.values(x)))
-        return np.concatenate([h, np.ones((len(x), 1)), x], axis=1)
+        return np.concatenate([h, np.ones((len(x), 1), x.dtype), x], axis=1)
 
     def _features(self, p: AnyArray, n: AnyArray, box: AnyArray) -> Affine:
         limit = BoxInit().max_slope if self.rank == 1 else np.inf

@@ -109,7 +109,7 @@ class Polynomial(AbstractBasis):
 
     def values(self, x: np.ndarray, parameters: BoxParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
-        t, one = parameters(x), np.ones((len(x), 1))
+        t, one = parameters(x), np.ones((len(x), 1), x.dtype)
         if self.degree == 0:
             return one
         return np.concatenate([products(t, self._higher(x.shape[1])), one, t], axis=1)
@@ -180,7 +180,7 @@ class AdditiveSplines(AbstractBasis):
         """Evaluate the P functions at N points, in NumPy."""
         away = (x[:, :, None] - parameters.knots) / parameters.length[:, None]
         cubes = (np.abs(away) * away**2).reshape(len(x), -1)
-        return np.concatenate([cubes, np.ones((len(x), 1)), x], axis=1)
+        return np.concatenate([cubes, np.ones((len(x), 1), x.dtype), x], axis=1)
 
 
 class KernelParams(NamedTuple):
@@ -258,7 +258,7 @@ class GaussianKernels(AbstractBasis):
     def values(self, x: np.ndarray, parameters: KernelParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
         square = cdist(x * parameters.slopes, parameters.centers * parameters.slopes, "sqeuclidean")
-        t, one = parameters.box(x), np.ones((len(x), 1))
+        t, one = parameters.box(x), np.ones((len(x), 1), x.dtype)
         second = products(t, beyond_affine(x.shape[1], 2))
         mixed = np.exp(-0.5 * square) @ parameters.mixing
         return np.concatenate([mixed, parameters.quadratic * second, one, t], axis=1)

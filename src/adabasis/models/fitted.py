@@ -22,7 +22,7 @@ from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
-from .evaluation import Parts, by_rows, in_jax
+from .evaluation import Parts, by_rows, in_jax, in_single_precision, probe_points
 from .files import ModelFileError, flat_output, read_model, upgraded, write_model
 from .record import Asked, Record
 from .timings import Timings
@@ -175,9 +175,19 @@ class Fitted:
         """
         return self._apply(Identity(), X, "Fitted(X)")
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Evaluate at N points, as calling the model does; of a classifier, name the classes."""
-        return self._apply(Identity(), X, f"{type(self).__name__}.predict(X)")
+    def predict(self, X: Any, *, dtype: str = "float64") -> np.ndarray:
+        """Evaluate at N points, as calling the model does; of a classifier, name the classes.
+
+        ``dtype="float32"`` computes in single precision: about twice as fast, to some six digits,
+        with a warning where large coefficients cancel so that fewer than three are left.
+        """
+        call = f"{type(self).__name__}.predict(X)"
+        if dtype not in ("float64", "float32"):
+            raise ValueError(f"{call[:-1]}, dtype={dtype!r}): expected 'float64' or 'float32'.")
+        if dtype == "float64":
+            return self._apply(Identity(), X, call)
+        out = in_single_precision(self.basis, self._parts(), self._inputs(X, call))
+        return out[:, 0] if self.flat_output else out
 
     def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
         """Evaluate L[u] at N points for a linear operator L, in the user's units.
@@ -320,7 +330,7 @@ class Fitted:
             "coefficients": self.coefficients,
             "box": self.box,
             "singular_values": self.singular_values,
-            "probe": self(_probe_points(self.box)),
+            "probe": self(probe_points(self.box)),
         }
         if self.places is not None:
             tensors["places"] = self.places
@@ -414,7 +424,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         ),
         **kind._restored(document),
     )
-    places, then = _probe_points(model.box), tensors["probe"]
+    places, then = probe_points(model.box), tensors["probe"]
     now = model(places).reshape(then.shape)
     phi, c = model.functions(places), model.coefficients
     tolerance = PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)
@@ -436,9 +446,3 @@ def _parameters_shape(basis: AbstractBasis, n_inputs: int) -> Parameters:
         jax.eval_shape(lambda: jax.random.key(0)),
         jax.ShapeDtypeStruct((n_inputs, 2), float),
     )
-
-
-def _probe_points(box: np.ndarray) -> np.ndarray:
-    """Return five fixed points of the box, off any grid a user would choose."""
-    fraction = (np.arange(1, 6)[:, None] * 0.618033988749895 * np.arange(1, len(box) + 1)) % 1.0
-    return box[:, 0] + fraction * (box[:, 1] - box[:, 0])
