@@ -18,7 +18,7 @@ _runtime.progress _runtime
  basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
-lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
+lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
 train.base train.steps train.matrix_free train.gauss_newton
 train.schedule train.last_layer train.ngd train.record
 train.loop train

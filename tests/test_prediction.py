@@ -219,4 +219,4 @@ def test_other_precisions_are_refused():
     with pytest.raises(
         ValueError, match=r"Fitted.predict\(X, dtype='float16'\): expected 'float64'"
     ):
-        fitted("FrozenFeatures").predict(points(), dtype="float16")
+        fitted(FUNCTIONS["frozen tanh"]).predict(points(), dtype="float16")

@@ -16,6 +16,7 @@ from jax import Array
 
 from .._runtime.backend import namespace
 from .._runtime.notation import DesignMatrix, Values, Weights
+from .cholesky import cholesky_factor, suits
 
 #: Rows of a block of a tall matrix: small enough for the cache, which halves the time.
 BLOCK_ROWS = 1000
@@ -61,9 +62,11 @@ def triangularize(rows: Array) -> Array:
     """Return the square upper-triangular R with RᵀR = rowsᵀ rows, padding where rows are few.
 
     Tall matrices go block by block (TSQR): one level of blocks that fit in the cache, then the
-    stack of their factors.
+    stack of their factors; on accelerators by shifted Cholesky-QR as a whole.
     """
     (n, columns), xp = rows.shape, namespace(rows)
+    if xp is not np and suits(n, columns):
+        return cholesky_factor(rows)
     block = max(BLOCK_ROWS, 2 * columns)
     if n >= 4 * block:
         whole = n // block * block
