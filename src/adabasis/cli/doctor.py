@@ -27,7 +27,9 @@ def examine() -> tuple[dict[str, str], list[str]]:
         except PackageNotFoundError:
             wrong.append(f"{package} is not installed: run `pip install adabasis` again.")
     found["devices"] = ", ".join(map(str, jax.devices()))
+    found["computes on"] = _device(jax)
     found["precision"] = _precision(wrong)
+    found["reductions"] = _reductions(wrong)
     pools = threadpoolctl.threadpool_info()
     found["BLAS threads"] = (
         ", ".join(f"{p['internal_api']} {p['num_threads']}" for p in pools) or "none found"
@@ -35,6 +37,24 @@ def examine() -> tuple[dict[str, str], list[str]]:
     found["processors"] = str(os.cpu_count())
     found["compile cache"] = _cache()
     return found, wrong
+
+
+def _device(jax: Any) -> str:
+    device = jax.devices()[0]
+    kind = {"cpu": "the processor", "gpu": "a GPU", "tpu": "a TPU"}.get(device.platform, "a device")
+    more = f" ({device.device_kind})" if device.device_kind != device.platform else ""
+    return f"{kind}{more}; values of fitted models, and what is small, in NumPy on the processor"
+
+
+def _reductions(wrong: list[str]) -> str:
+    from ..lstsq import cholesky
+
+    ways = {cholesky.QR: "QR", cholesky.CHOLESKY: "shifted Cholesky-QR"}
+    try:
+        return f"by {ways[cholesky.method()]}"
+    except ValueError as error:
+        wrong.append(str(error))
+        return "none"
 
 
 def _cache() -> str:
