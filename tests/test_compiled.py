@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import adabasis as ab
 from adabasis._runtime import compute as compiled
 
 from .laws import assert_close
@@ -67,3 +68,23 @@ def test_options_that_xla_does_not_know_are_left_out(monkeypatch, forgetful):
 def test_accelerators_choose_for_themselves(monkeypatch, forgetful):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert compiled._accepted(True) is None
+
+
+@pytest.mark.plain_scope
+def test_a_fit_that_trains_nothing_compiles_nothing():
+    """Draws, solves, leave-one-out errors and evidence are NumPy's."""
+    x = np.random.default_rng(0).uniform(-1, 1, (120, 3))
+    y = np.sin(3 * x[:, 0] * x[:, 1]) + x[:, 2]
+    seen = []
+
+    def listen(event, *_, **__):
+        seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        model = ab.fit(x, y, max_steps=0)
+        ab.fit(x, y, ab.NeuralBasis(8, 3), method="frozen", holdout=0.2).predict(x)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(model.candidates) > 8
+    assert "/jax/core/compile/backend_compile_duration" not in seen

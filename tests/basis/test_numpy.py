@@ -218,3 +218,13 @@ def test_who_draws_in_a_way_of_their_own_is_asked_in_jax():
     assert NeuralBasis(3, 1).draws_in_numpy
     assert not Own(3, 1).draws_in_numpy
     assert not NeuralBasis(3, 1, init=OwnInit()).draws_in_numpy
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_wrappers_draw_in_numpy_what_the_inner_basis_draws(kind):
+    wrap, box, _ = WRAPPERS[kind]
+    basis = wrap(NeuralBasis(5, 2))
+    assert basis.draws_in_numpy
+    drawn = basis.init(SEED, box)
+    assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(drawn))
+    assert np.isfinite(basis.values(box.mean(axis=1)[None], drawn)).all()

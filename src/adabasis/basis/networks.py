@@ -120,6 +120,10 @@ class NeuralBasis(AbstractActivated):
         require_positive(self, "width", "depth")
         initializer_named(self.initializer)
 
+    def size(self, n_inputs: int) -> int:
+        """Return the width, and 1 more with the constant."""
+        return self.width + self.constant
+
     def init(self, key: AnyKey, box: BoxBounds) -> Network:
         """Draw the layers for inputs in ``box`` (D, 2)."""
         net = Architecture(self.width, self.depth, activation_named(self.activation), self.residual)
@@ -294,6 +298,10 @@ class FrozenFeatures(AbstractActivated):
             for s in ((1.0,) if activation_named(self.activation).homogeneous else tried)
         ]
 
+    def size(self, n_inputs: int) -> int:
+        """Return the width + 1 + D."""
+        return self.width + 1 + n_inputs
+
     def n_affine(self, n_inputs: int) -> int:
         """Return 1 + D."""
         return 1 + n_inputs
@@ -348,6 +356,10 @@ class ProjectedFeatures(AbstractActivated):
 
     def __check_init__(self) -> None:
         require_positive(self, "width", "rank", "scale")
+
+    def size(self, n_inputs: int) -> int:
+        """Return the width + 1 + D."""
+        return self.width + 1 + n_inputs
 
     def n_affine(self, n_inputs: int) -> int:
         """Return 1 + D."""
