@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 import adabasis as ab
+from adabasis import rows
 from adabasis._runtime import compute as compiled
+from adabasis.basis.wrappers import Ensemble
+from adabasis.geometry import unit_box
+from adabasis.models.record import Ridge
+from adabasis.regression import solve
 
 from .laws import assert_close
 
@@ -88,3 +93,20 @@ def test_a_fit_that_trains_nothing_compiles_nothing():
         jax.monitoring.unregister_event_duration_listener(listen)
     assert len(model.candidates) > 8
     assert "/jax/core/compile/backend_compile_duration" not in seen
+
+
+def test_the_last_solve_in_numpy_is_that_in_jax(monkeypatch):
+    x = np.random.default_rng(0).uniform(size=(2500, 2))
+    source = rows.ArraySource(x, np.sin(x @ np.ones((2, 1))), np.arange(2500) % 3.0)
+    basis = ab.NeuralBasis(6, 2)
+    model = Ensemble(basis, 2), Ensemble(basis, 2).init(np.random.SeedSequence(0), unit_box(2))
+    for ridge in (Ridge(1e-6, relative=False), Ridge(1e-9, n_free=1)):
+        monkeypatch.setattr(solve, "NUMPY_NUMBERS", 1)  # in three chunks
+        ours = solve.solve_rows(model, source, ridge)
+        monkeypatch.setattr(solve, "_in_numpy", lambda numbers: False)
+        theirs = solve.solve_rows(model, source, ridge)
+        monkeypatch.undo()
+        assert isinstance(ours.coefficients, np.ndarray)
+        assert_close(ours.coefficients, theirs.coefficients, 1e-7)
+        assert_close(ours.singular_values, theirs.singular_values, 1e-12)
+        assert (ours.rank, ours.status) == (theirs.rank, theirs.status)
