@@ -53,6 +53,7 @@ def _positive(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run cases; 0 done, 1 a method failed, 2 bad input, 130 interrupted."""
     options = parser().parse_args(arguments)
+    os.environ["ADABASIS_CACHE"] = "off"  # a case that wants compiled code kept says so itself
     console = _console()
     if options.list:
         for case in CASES.values():

@@ -38,7 +38,9 @@ def pytest_configure(config):
     if not hasattr(config, "cache"):
         return
     # Workers share what they compile, and so does the next run.
-    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+    folder = str(config.cache.mkdir("jax"))
+    jax.config.update("jax_compilation_cache_dir", folder)
+    os.environ["ADABASIS_CACHE"] = folder  # of the processes that tests start
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

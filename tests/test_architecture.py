@@ -11,20 +11,21 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-_runtime.errors _runtime.arrays _runtime.registry _runtime.notation  _runtime.compute
+_runtime.errors _runtime.arrays _runtime.registry _runtime.notation _runtime.backend
+_runtime.cache _runtime.timing _runtime.compute
 _runtime.progress _runtime
   geometry.boxes geometry.maps geometry.fields geometry
  basis.activations basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
-lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
+lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
 train.base train.blocks train.steps train.matrix_free train.gauss_newton train.levenberg_marquardt
 train.schedule train.last_layer train.ngd train.record
 train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
 evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
- models.record models.files models.evaluation models.fitted models.classifier models
+ models.timings models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.transforms regression.units
 regression.solve regression.task regression.growth regression.strategy regression.reweighted regression.outliers

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import gpu
+from benchmarks.cases import prediction
 from benchmarks.fitting import Method, Outcome, Problem, compare
 from benchmarks.measure import covered
 from benchmarks.records import Bar
@@ -116,3 +118,21 @@ def test_fits_in_processes_of_their_own_come_back_in_order():
 
 def test_overlapping_compilations_count_once():
     assert covered([(0, 2), (1, 3), (5, 6), (5.2, 5.4)]) == 4
+
+
+def test_the_benchmark_of_accelerators_writes_json_and_stops_in_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu.machine, "facts", dict)
+    monkeypatch.setattr(gpu, "PARTS", {"one": lambda quick: {"quick": quick}})
+    monkeypatch.setenv("ADABASIS_CACHE", "")
+    path = tmp_path / "gpu.json"
+    assert gpu.main(["--quick", "--json", str(path)]) == 0
+    assert json.loads(path.read_text())["one"] == {"quick": True}
+    monkeypatch.setattr(gpu, "BUDGET", 0.0)
+    assert gpu.main(["--json", str(path)]) == 0
+    assert json.loads(path.read_text())["one"] == {"skipped": "no time was left"}
+
+
+def test_predictions_are_those_of_numpy_in_chunks():
+    network = prediction.model()
+    x = np.random.default_rng(0).uniform(-1, 1, (3000, prediction.INPUTS))
+    np.testing.assert_allclose(prediction.by_numpy(network, x), network.predict(x), atol=1e-10)

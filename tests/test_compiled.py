@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import adabasis as ab
+from adabasis import rows
 from adabasis._runtime import compute as compiled
+from adabasis.basis.wrappers import Ensemble
+from adabasis.geometry import unit_box
+from adabasis.models.record import Ridge
+from adabasis.regression import solve
 
 from .laws import assert_close
 
@@ -67,3 +73,40 @@ def test_options_that_xla_does_not_know_are_left_out(monkeypatch, forgetful):
 def test_accelerators_choose_for_themselves(monkeypatch, forgetful):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert compiled._accepted(True) is None
+
+
+@pytest.mark.plain_scope
+def test_a_fit_that_trains_nothing_compiles_nothing():
+    """Draws, solves, leave-one-out errors and evidence are NumPy's."""
+    x = np.random.default_rng(0).uniform(-1, 1, (120, 3))
+    y = np.sin(3 * x[:, 0] * x[:, 1]) + x[:, 2]
+    seen = []
+
+    def listen(event, *_, **__):
+        seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        model = ab.fit(x, y, max_steps=0)
+        ab.fit(x, y, ab.NeuralBasis(8, 3), method="frozen", holdout=0.2).predict(x)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(model.candidates) > 8
+    assert "/jax/core/compile/backend_compile_duration" not in seen
+
+
+def test_the_last_solve_in_numpy_is_that_in_jax(monkeypatch):
+    x = np.random.default_rng(0).uniform(size=(2500, 2))
+    source = rows.ArraySource(x, np.sin(x @ np.ones((2, 1))), np.arange(2500) % 3.0)
+    basis = ab.NeuralBasis(6, 2)
+    model = Ensemble(basis, 2), Ensemble(basis, 2).init(np.random.SeedSequence(0), unit_box(2))
+    for ridge in (Ridge(1e-6, relative=False), Ridge(1e-9, n_free=1)):
+        monkeypatch.setattr(solve, "NUMPY_NUMBERS", 1)  # in three chunks
+        ours = solve.solve_rows(model, source, ridge)
+        monkeypatch.setattr(solve, "_in_numpy", lambda numbers: False)
+        theirs = solve.solve_rows(model, source, ridge)
+        monkeypatch.undo()
+        assert isinstance(ours.coefficients, np.ndarray)
+        assert_close(ours.coefficients, theirs.coefficients, 1e-7)
+        assert_close(ours.singular_values, theirs.singular_values, 1e-12)
+        assert (ours.rank, ours.status) == (theirs.rank, theirs.status)

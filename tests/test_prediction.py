@@ -189,3 +189,34 @@ def test_a_row_does_not_depend_on_the_others():
     model = fitted(FUNCTIONS["frozen tanh"])
     x = points(model.box)
     np.testing.assert_allclose(np.concatenate([model(row[None]) for row in x]), model(x), 1e-14)
+
+
+SINGLE = np.linspace(0, 1, 300)[:, None]
+
+
+def test_single_precision_is_had_on_request():
+    x = np.random.default_rng(0).uniform(size=(300, 2))
+    for basis in (ab.NeuralBasis(12, 2, residual=True), ab.FrozenFeatures(20)):
+        model = ab.fit(x, np.sin(3 * x[:, 0]) + x[:, 1], basis, method="frozen", ridge=1e-6)
+        exact, single = model.predict(x), model.predict(x, dtype="float32")
+        assert exact.dtype == np.float64
+        assert np.array_equal(exact, model(x))
+        assert single.dtype == np.float32
+        assert single.shape == exact.shape
+        assert 0 < np.abs(single - exact).max() < 1e-4
+        assert model.predict(x[:0], dtype="float32").shape == (0,)
+    classes = ab.classify(x, x[:, 0] > x[:, 1], ab.FrozenFeatures(20), method="frozen")
+    assert np.mean(classes.predict(x, dtype="float32") == classes.predict(x)) > 0.99
+
+
+def test_single_precision_says_where_it_does_not_do():
+    model = ab.fit(SINGLE, np.sin(30 * SINGLE[:, 0]), ab.FrozenFeatures(100), ridge=0.0)
+    with pytest.warns(UserWarning, match=r"float32'\): values are off by up to .*cancel"):
+        model.predict(SINGLE, dtype="float32")
+
+
+def test_other_precisions_are_refused():
+    with pytest.raises(
+        ValueError, match=r"Fitted.predict\(X, dtype='float16'\): expected 'float64'"
+    ):
+        fitted(FUNCTIONS["frozen tanh"]).predict(points(), dtype="float16")

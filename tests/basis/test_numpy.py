@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from adabasis._runtime.backend import split
 from adabasis.basis import (
     ACTIVATIONS,
+    INITIALIZERS,
     Activation,
     FrozenFeatures,
     MappedBasis,
@@ -14,7 +16,14 @@ from adabasis.basis import (
     PolynomialPartition,
     layers,
 )
-from adabasis.basis.layers import Affine, activation_named
+from adabasis.basis.layers import (
+    Affine,
+    Architecture,
+    BoxInit,
+    activation_named,
+    layer_image,
+    stratified,
+)
 from adabasis.basis.networks import Network
 
 from ..laws import assert_close
@@ -121,3 +130,101 @@ def test_rows_do_not_depend_on_one_another():
     parameters = drawn(basis)
     alone = np.concatenate([basis.values(row[None], parameters) for row in x])
     assert_close(alone, basis.values(x, parameters), 1e-15)
+
+
+SEED = np.random.SeedSequence([3, 1])
+NETWORKS = {
+    f"{name} {activation}{' residual' if residual else ''}": NeuralBasis(
+        6, 3, init=name, activation=activation, residual=residual
+    )
+    for name, activation, residual in [
+        *((name, "tanh", False) for name in INITIALIZERS),
+        *(("box", activation, False) for activation in ACTIVATIONS),
+        ("box", "relu", True),
+        ("box-eq16", "relu", True),
+        ("box-alg3", "relu", True),
+    ]
+}
+BOX = np.array([[-1.0, 3.0], [2.0, 2.5]])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_drawn_in_numpy_are_numpys_and_the_same_for_a_seed(name):
+    basis = NETWORKS[name]
+    first, again = (basis.init(np.random.SeedSequence([3, 1]), BOX) for _ in range(2))
+    other = basis.init(np.random.SeedSequence([3, 2]), BOX)
+    expected = jax.eval_shape(basis.init, jax.random.key(0), jnp.asarray(BOX))
+    for one, two, three, like in zip(
+        *map(jax.tree.leaves, (first, again, other, expected)), strict=True
+    ):
+        assert type(one) is np.ndarray
+        assert (one.shape, one.dtype) == (like.shape, like.dtype)
+        assert np.array_equal(one, two)
+        assert not np.array_equal(one, three) or not one.any()
+
+
+def test_box_planes_drawn_in_numpy_keep_to_the_box():
+    """The largest value of each unit over its box is 1, and each slice of a side holds a point."""
+    net = Architecture(40, 2, activation_named("tanh"), residual=False)
+    first, second = BoxInit()(SEED, BOX, net)
+    for layer, box in ((first, BOX), (second, layer_image(first, BOX, net.activation))):
+        highest = np.maximum(layer.weight, 0) @ box[:, 1] + np.minimum(layer.weight, 0) @ box[:, 0]
+        assert_close(highest + layer.bias, np.ones(40), 1e-12)
+    points = np.sort(stratified(*split(SEED, 2), (40, 2), np.float64), axis=0)
+    assert np.array_equal(np.floor(points), np.arange(40.0)[:, None] * np.ones(2))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_images_of_boxes_are_the_same_in_numpy(activation):
+    rng = np.random.default_rng(0)
+    layer, box = Affine(rng.normal(size=(9, 2)), rng.normal(size=9)), BOX
+    in_jax = Affine(*map(jnp.asarray, layer))
+    image = layer_image(layer, box, activation_named(activation))
+    assert type(image) is np.ndarray
+    assert_close(image, layer_image(in_jax, jnp.asarray(box), activation_named(activation)), 1e-14)
+
+
+@pytest.mark.parametrize("name", [n for n, basis in FUNCTIONS.items() if basis.draws_in_numpy])
+def test_what_is_drawn_in_numpy_has_the_form_of_what_jax_draws(name):
+    basis = FUNCTIONS[name]
+    box = np.array([[0.0, 1.0]] * points().shape[1])
+    ours, theirs = basis.init(SEED, box), basis.init(jax.random.key(0), jnp.asarray(box))
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    placed, there = basis.placed(ours, points()), basis.placed(theirs, jnp.asarray(points()))
+    for leaf, like in zip(jax.tree.leaves(placed), jax.tree.leaves(there), strict=True):
+        assert isinstance(leaf, np.ndarray | np.generic)
+        assert leaf.shape == like.shape
+    assert np.isfinite(basis.values(points(), placed)).all()
+
+
+def test_a_wider_network_of_numpys_holds_the_narrower():
+    narrow, wide = NeuralBasis(4, 3), NeuralBasis(9, 3)
+    inner = narrow.init(SEED, BOX)
+    outer = wide.widened(inner, np.random.SeedSequence(7), BOX)
+    x = np.random.default_rng(0).uniform(size=(5, 2))
+    assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(outer))
+    assert_close(wide.values(x, outer)[:, :4], narrow.values(x, inner)[:, :4], 1e-14)
+
+
+def test_who_draws_in_a_way_of_their_own_is_asked_in_jax():
+    class Own(NeuralBasis):
+        def init(self, key, box):
+            return super().init(jax.random.fold_in(key, 1), box)
+
+    class OwnInit(BoxInit):
+        def __call__(self, key, box, net):
+            return super().__call__(jax.random.fold_in(key, 1), box, net)
+
+    assert NeuralBasis(3, 1).draws_in_numpy
+    assert not Own(3, 1).draws_in_numpy
+    assert not NeuralBasis(3, 1, init=OwnInit()).draws_in_numpy
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_wrappers_draw_in_numpy_what_the_inner_basis_draws(kind):
+    wrap, box, _ = WRAPPERS[kind]
+    basis = wrap(NeuralBasis(5, 2))
+    assert basis.draws_in_numpy
+    drawn = basis.init(SEED, box)
+    assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(drawn))
+    assert np.isfinite(basis.values(box.mean(axis=1)[None], drawn)).all()

@@ -55,6 +55,7 @@ CHANGED = {
     WarpedBasis: {"smoothness": "that of the coordinates counts, too"},
     Ensemble: dict.fromkeys(
         (
+            "draws_in_numpy",
             "init",
             "__call__",
             "values",

@@ -122,3 +122,14 @@ def test_the_worst_evidence_is_what_is_claimed():
 )
 def test_what_n_rows_cannot_see_is_three_in_n(n, words):
     assert words in errors.unseen_share(n)
+
+
+def test_blocks_of_very_many_groups_vary_as_the_groups_do(monkeypatch):
+    losses = RNG.chisquare(1, 6000)
+    in_blocks = seen(losses).range
+    better = seen(losses).least_ratio(1.2 * losses)
+    monkeypatch.setattr(errors, "BLOCKS", 10**9)
+    alone = seen(losses).range
+    assert_close(np.diff(in_blocks), np.diff(alone), 0.15)
+    assert in_blocks != alone
+    assert_close(better, seen(losses).least_ratio(1.2 * losses), 1e-12)  # the same draws for both

@@ -74,3 +74,12 @@ def test_a_model_that_is_solved_again_is_supported_by_the_new_rows():
     again = ab.refit(model, x + 1, np.sin(x[:, 0] + 1))
     assert model.support([[1.8]])[0] < support.LOW < again.support([[1.8]])[0]
     assert again.support([[0.2]])[0] < support.LOW
+
+
+def test_some_rows_tell_what_distance_is_usual(monkeypatch):
+    rng = np.random.default_rng(0)
+    places, z = rng.uniform(size=(3000, 2)), rng.uniform(-0.2, 1.2, size=(500, 2))
+    some = support.by_distance(places, z)
+    monkeypatch.setattr(support, "MOST_ASKED", 10**9)
+    assert not np.array_equal(some, support.by_distance(places, z))
+    assert np.abs(some - support.by_distance(places, z)).max() < 0.1

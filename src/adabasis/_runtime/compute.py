@@ -28,6 +28,8 @@ import jax.numpy as jnp
 import numpy as np
 import threadpoolctl
 
+from .cache import keeping
+
 # Threads of JAX do not survive a fork: whoever waits for one in the child waits for ever.
 _jax = {"used": False, "running": False, "lost": False}
 
@@ -48,7 +50,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """Compute in float64 inside the block.
+    """Compute in float64 inside the block, and keep what is compiled.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def double_precision() -> Iterator[None]:
             "processes, too."
         )
     _jax["used"] = True
-    with jax.enable_x64(True):
+    with keeping(), jax.enable_x64(True):
         yield
 
 

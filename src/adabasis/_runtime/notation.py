@@ -24,6 +24,8 @@ DesignMatrix: TypeAlias = Float[Array, "N P"]
 Coefficients: TypeAlias = Float[Array, "P Q"]
 Integer: TypeAlias = Int[Array, ""]
 RandomKey: TypeAlias = Key[Array, ""]
+#: A key of JAX's, or NumPy's, from which NumPy draws.
+AnyKey: TypeAlias = RandomKey | np.random.SeedSequence
 
 #: A pytree of arrays: the hidden parameters ξ of a basis.
 Parameters: TypeAlias = Any

@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 from scipy import special
 
+from .._runtime.backend import namespace
 from .._runtime.compute import double_precision
 from ..geometry.boxes import pad_points
 
@@ -81,27 +82,38 @@ class Activation:
         return self.function(still) + jax.lax.stop_gradient(slope) * (z - still)
 
 
-def _increasing(function: Callable[[Array], Array], **known: Any) -> Activation:
-    return Activation(function, lambda lo, hi: (function(lo), function(hi)), **known)
+def _increasing(function: Callable[[Array], Array], *, numpy: Any, **known: Any) -> Activation:
+    ends = _either(function, numpy)
+    return Activation(function, lambda lo, hi: (ends(lo), ends(hi)), numpy=numpy, **known)
 
 
-def _turning(function: Callable[[Array], Array], at: float, **known: Any) -> Activation:
+def _either(function: Callable[[Array], Array], numpy: Any) -> Callable[[Any], Any]:
+    return lambda z: (numpy if namespace(z) is np else function)(z)
+
+
+def _turning(
+    function: Callable[[Array], Array], at: float, *, numpy: Any, **known: Any
+) -> Activation:
     # A function that is monotone on either side of one point.
-    def image(lo: Array, hi: Array) -> Interval:
-        turn = function(jnp.clip(jnp.full_like(lo, at), lo, hi))
-        low, high = function(lo), function(hi)
-        return jnp.minimum(turn, jnp.minimum(low, high)), jnp.maximum(turn, jnp.maximum(low, high))
+    value = _either(function, numpy)
 
-    return Activation(function, image, **known)
+    def image(lo: Array, hi: Array) -> Interval:
+        xp = namespace(lo)
+        turn, low, high = value(xp.clip(xp.full_like(lo, at), lo, hi)), value(lo), value(hi)
+        return xp.minimum(turn, xp.minimum(low, high)), xp.maximum(turn, xp.maximum(low, high))
+
+    return Activation(function, image, numpy=numpy, **known)
 
 
 def _sine_image(lo: Array, hi: Array) -> Interval:
-    def reached(peak: float) -> Array:  # whether peak + 2πk lies in [lo, hi] for a whole k
-        return jnp.floor((hi - peak) / math.tau) >= jnp.ceil((lo - peak) / math.tau)
+    xp = namespace(lo)
 
-    ends = jnp.sin(lo), jnp.sin(hi)
-    lowest = jnp.where(reached(-math.pi / 2), -1.0, jnp.minimum(*ends))
-    return lowest, jnp.where(reached(math.pi / 2), 1.0, jnp.maximum(*ends))
+    def reached(peak: float) -> Array:  # whether peak + 2πk lies in [lo, hi] for a whole k
+        return xp.floor((hi - peak) / math.tau) >= xp.ceil((lo - peak) / math.tau)
+
+    ends = xp.sin(lo), xp.sin(hi)
+    lowest = xp.where(reached(-math.pi / 2), -1.0, xp.minimum(*ends))
+    return lowest, xp.where(reached(math.pi / 2), 1.0, xp.maximum(*ends))
 
 
 def _gelu_slope(z: np.ndarray, h: np.ndarray) -> np.ndarray:

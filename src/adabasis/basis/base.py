@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
+from .._runtime.backend import in_numpy, namespace
+from .._runtime.notation import AnyKey, BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
 from ..geometry.boxes import unit_box
 from .activations import activation_named, in_jax
 from .layers import AbstractInitializer, initializer_config, initializer_from
@@ -52,10 +53,20 @@ class AbstractBasis(eqx.Module):
         for name, of_rows in IN_NUMPY.items():
             if name in vars(cls) and of_rows not in vars(cls):
                 setattr(cls, of_rows, mapped_in_jax(name))
+        if "init" in vars(cls) and "draws_in_numpy" not in vars(cls):
+            cls.draws_in_numpy = False  # type: ignore[assignment, method-assign]
 
     @abc.abstractmethod
     def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
         """Draw parameters ξ for data inside ``box``, a (D, 2) array of lower and upper bounds."""
+
+    @property
+    def draws_in_numpy(self) -> bool:
+        """Whether :meth:`init` and :meth:`placed` take NumPy's seed sequences and arrays, too.
+
+        Parameters are NumPy's arrays then, and nothing is compiled to draw them.
+        """
+        return False
 
     @abc.abstractmethod
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
@@ -146,7 +157,7 @@ class AbstractBasis(eqx.Module):
         """
         return None
 
-    def widened(self, narrower: Parameters, key: RandomKey, box: BoxBounds) -> Parameters:
+    def widened(self, narrower: Parameters, key: AnyKey, box: BoxBounds) -> Parameters:
         """Return parameters with the functions of a narrower basis among their functions."""
         raise NotImplementedError(f"{type(self).__name__} has no narrower kind.")
 
@@ -202,6 +213,7 @@ class AbstractWrapper(AbstractBasis):
 
     inner: eqx.AbstractVar[AbstractBasis]
     smoothness = _of_inner("smoothness")
+    draws_in_numpy = _of_inner("draws_in_numpy")
     trainable = _of_inner("trainable")
     needs_points = _of_inner("needs_points")
     tie_weight = _of_inner("tie_weight")
@@ -223,9 +235,11 @@ class AbstractWrapper(AbstractBasis):
         """Return the same wrapper around another basis."""
         return dataclasses.replace(self, inner=inner)
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
+    def init(self, key: Any, box: BoxBounds) -> Parameters:
         """Draw the inner parameters, for the image of the box."""
-        return self.inner.init(key, self.box_to_inner(box))
+        inside: Any = self.box_to_inner(box)
+        inside = np.asarray(inside) if in_numpy(key) else inside
+        return self.inner.init(key, inside)
 
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate the inner functions at the image of the point."""
@@ -255,7 +269,9 @@ class AbstractWrapper(AbstractBasis):
 
     def placed(self, parameters: Parameters, x: PointsX) -> Parameters:
         """Adjust the inner parameters to the images of the points."""
-        return self.inner.placed(parameters, jax.vmap(self.to_inner)(x))
+        inside: Any = x
+        inside = self.inner_values(inside) if namespace(x) is np else jax.vmap(self.to_inner)(x)
+        return self.inner.placed(parameters, inside)
 
     def members(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
         """Return the inner members, each as functions of the same points as this basis."""
@@ -278,9 +294,11 @@ class AbstractWrapper(AbstractBasis):
         inner = self.inner.narrower(least)
         return None if inner is None else self.with_inner(inner)
 
-    def widened(self, narrower: Parameters, key: RandomKey, box: BoxBounds) -> Parameters:
+    def widened(self, narrower: Parameters, key: AnyKey, box: BoxBounds) -> Parameters:
         """Widen the inner basis."""
-        return self.inner.widened(narrower, key, self.box_to_inner(box))
+        inside: Any = self.box_to_inner(box)
+        inside = np.asarray(inside) if in_numpy(key) else inside
+        return self.inner.widened(narrower, key, inside)
 
 
 #: Kinds of basis that a model file can name; every law is run over all of them.

@@ -20,14 +20,14 @@ import abc
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._runtime.notation import BoxBounds, RandomKey
+from .._runtime.backend import namespace, normal, split, uniform
+from .._runtime.notation import AnyKey, BoxBounds
 from ..geometry.boxes import unit_box
 from .activations import Activation
 
@@ -64,23 +64,30 @@ class Architecture:
 class AbstractInitializer(abc.ABC):
     """Draws the layers of a network; frozen dataclasses, so that a basis stays hashable."""
 
+    #: Whether it takes keys and boxes of NumPy's, too, and returns such layers.
+    draws_in_numpy: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        """Say no for a class that draws in a way of its own and does not speak of it."""
+        if "__call__" in vars(cls) and "draws_in_numpy" not in vars(cls):
+            cls.draws_in_numpy = False
+
     @abc.abstractmethod
-    def __call__(self, key: RandomKey, box: BoxBounds, net: Architecture) -> list[Affine]:
+    def __call__(self, key: AnyKey, box: BoxBounds, net: Architecture) -> list[Affine]:
         """Return ``net.depth`` layers for inputs in ``box`` (D, 2)."""
 
 
 def sides(box: BoxBounds) -> Array:
     """Return the lengths (D,) of the sides of a box, 1 for a side of no length."""
-    xp = np if isinstance(box, np.ndarray) else jnp
-    return xp.where(box[:, 1] > box[:, 0], box[:, 1] - box[:, 0], 1.0)
+    return namespace(box).where(box[:, 1] > box[:, 0], box[:, 1] - box[:, 0], 1.0)
 
 
 def stratified(
-    point_key: RandomKey, order_key: RandomKey, shape: tuple[int, int], dtype: jnp.dtype
+    point_key: AnyKey, order_key: AnyKey, shape: tuple[int, int], dtype: jnp.dtype
 ) -> Array:
     """Draw a Latin hypercube in [0, w]^D of ``shape`` (w, D): one point in each unit slice."""
-    u = jax.random.uniform(point_key, shape, dtype)
-    slices = jnp.argsort(jax.random.uniform(order_key, shape, dtype), axis=0)
+    u, order = uniform(point_key, shape, dtype), uniform(order_key, shape, dtype)
+    slices = namespace(order).argsort(order, axis=0)
     return slices.astype(u.dtype) + u
 
 
@@ -102,7 +109,7 @@ def cut_planes(p: Array, n: Array, box: BoxBounds, bound: float, max_slope: floa
 
     Of NumPy's arrays the layer holds such, too.
     """
-    xp = np if isinstance(p, np.ndarray) else jnp
+    xp = namespace(p)
     side = sides(box)
     reach = xp.sum((xp.where(n > 0, 1.0, 0.0) - p) * n, axis=1)
     slope = xp.minimum(bound / reach, max_slope * bound)
@@ -110,18 +117,19 @@ def cut_planes(p: Array, n: Array, box: BoxBounds, bound: float, max_slope: floa
     return Affine(weight, -xp.sum(weight * (box[:, 0] + p * side), axis=1))
 
 
-def random_normals(key: RandomKey, count: int, box: BoxBounds) -> Array:
+def random_normals(key: AnyKey, count: int, box: BoxBounds) -> Array:
     """Draw unit vectors (count, D) evenly over the sphere, in the precision of ``box``."""
-    n = jax.random.normal(key, (count, box.shape[0]), box.dtype)
-    return n / jnp.linalg.norm(n, axis=1, keepdims=True)
+    n = normal(key, (count, box.shape[0]), box.dtype)
+    return n / namespace(n).linalg.norm(n, axis=1, keepdims=True)
 
 
 def layer_image(layer: Affine, box: BoxBounds, activation: Activation) -> BoxBounds:
     """Return the box (w, 2) that holds σ(W x + b) for all x in ``box``, unit by unit, exactly."""
-    rising, falling = jnp.maximum(layer.weight, 0.0), jnp.minimum(layer.weight, 0.0)
+    xp = namespace(layer.weight)
+    rising, falling = xp.maximum(layer.weight, 0.0), xp.minimum(layer.weight, 0.0)
     lowest = rising @ box[:, 0] + falling @ box[:, 1] + layer.bias
     highest = rising @ box[:, 1] + falling @ box[:, 0] + layer.bias
-    return jnp.stack(activation.image(lowest, highest), axis=1)
+    return xp.stack(activation.image(lowest, highest), axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +156,7 @@ class BoxInit(AbstractInitializer):
     variant: str = "default"
     stratified: bool = True
     max_slope: float = 20.0
+    draws_in_numpy = True
 
     def __post_init__(self) -> None:
         if self.variant not in {"default", "eq16", "alg3"}:
@@ -155,10 +164,10 @@ class BoxInit(AbstractInitializer):
                 f"BoxInit(variant={self.variant!r}): expected 'default', 'eq16' or 'alg3'."
             )
 
-    def __call__(self, key: RandomKey, box: BoxBounds, net: Architecture) -> list[Affine]:
+    def __call__(self, key: AnyKey, box: BoxBounds, net: Architecture) -> list[Affine]:
         """Draw the layers, carrying the box of each layer's inputs along."""
         layers = []
-        for level, layer_key in enumerate(jax.random.split(key, net.depth), start=1):
+        for level, layer_key in enumerate(split(key, net.depth), start=1):
             received, bound = self._received(level, box, net)
             layer = self._draw(layer_key, received, bound, net.width, first=level == 1)
             image = layer_image(layer, box, net.activation)
@@ -170,7 +179,7 @@ class BoxInit(AbstractInitializer):
         """Return the box that layer ``level`` draws its points in, and its maximum."""
         if level == 1 or not net.residual:
             return box, 1.0
-        depth, cube = net.depth, jnp.asarray(unit_box(net.width), box.dtype)
+        depth, cube = net.depth, namespace(box).asarray(unit_box(net.width), box.dtype)
         if self.variant == "eq16":
             side = (1 + 1 / depth) ** (level - 1)
             return side * cube, side / depth
@@ -178,13 +187,13 @@ class BoxInit(AbstractInitializer):
             return (1 + 1 / (depth - 1)) ** level * cube, 1 / (depth - 1)
         return box, (1 + 1 / (depth - 1)) ** (level - 2) / (depth - 1)
 
-    def _draw(self, key: RandomKey, box: Array, bound: float, width: int, first: bool) -> Affine:
-        point_key, normal_key, shuffle_key = jax.random.split(key, 3)
+    def _draw(self, key: AnyKey, box: Array, bound: float, width: int, first: bool) -> Affine:
+        point_key, normal_key, shuffle_key = split(key, 3)
         shape = (width, box.shape[0])
         if first and self.stratified:
             p = stratified(point_key, shuffle_key, shape, box.dtype) / width
         else:
-            p = jax.random.uniform(point_key, shape, box.dtype)
+            p = uniform(point_key, shape, box.dtype)
         n = random_normals(normal_key, width, box)
         return cut_planes(p, n, box, bound, self.max_slope if len(box) == 1 else math.inf)
 
@@ -210,22 +219,23 @@ class FanScaled(AbstractInitializer):
     fan: str = "in"
     normal: bool = False
     uniform_bias: bool = False
+    draws_in_numpy = True
 
-    def __call__(self, key: RandomKey, box: BoxBounds, net: Architecture) -> list[Affine]:
+    def __call__(self, key: AnyKey, box: BoxBounds, net: Architecture) -> list[Affine]:
         """Draw the layers; the box sets only the number of inputs."""
         layers, inputs = [], box.shape[0]
-        for layer_key in jax.random.split(key, net.depth):
-            weight_key, bias_key = jax.random.split(layer_key)
+        for layer_key in split(key, net.depth):
+            weight_key, bias_key = split(layer_key, 2)
             fan = inputs if self.fan == "in" else (inputs + net.width) / 2
             deviation = math.sqrt(self.gain / fan)
             shape = (net.width, inputs)
             if self.normal:
-                weight = deviation * jax.random.normal(weight_key, shape, box.dtype)
+                weight = deviation * normal(weight_key, shape, box.dtype)
             else:
                 reach = math.sqrt(3.0) * deviation
-                weight = jax.random.uniform(weight_key, shape, box.dtype, -reach, reach)
+                weight = uniform(weight_key, shape, box.dtype, -reach, reach)
             reach = 1 / math.sqrt(inputs) if self.uniform_bias else 0.0
-            bias = reach * jax.random.uniform(bias_key, (net.width,), box.dtype, -1.0, 1.0)
+            bias = reach * uniform(bias_key, (net.width,), box.dtype, -1.0, 1.0)
             layers.append(Affine(weight, bias))
             inputs = net.width
         return layers

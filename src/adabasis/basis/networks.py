@@ -22,7 +22,8 @@ import numpy as np
 from jax import Array
 from scipy.special import ndtri
 
-from .._runtime.notation import AnyArray, BoxBounds, Functions, PointsX, PointX, RandomKey
+from .._runtime.backend import namespace
+from .._runtime.notation import AnyArray, AnyKey, BoxBounds, Functions, PointsX, PointX
 from ..geometry.boxes import unit_box
 from .activations import activation_named
 from .base import (
@@ -119,22 +120,32 @@ class NeuralBasis(AbstractActivated):
         require_positive(self, "width", "depth")
         initializer_named(self.initializer)
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Network:
+    def size(self, n_inputs: int) -> int:
+        """Return the width, and 1 more with the constant."""
+        return self.width + self.constant
+
+    def init(self, key: AnyKey, box: BoxBounds) -> Network:
         """Draw the layers for inputs in ``box`` (D, 2)."""
         net = Architecture(self.width, self.depth, activation_named(self.activation), self.residual)
         first, *rest = initializer_named(self.initializer)(key, box, net)
-        hidden = jax.tree.map(lambda *layers: jnp.stack(layers), *rest) if rest else None
+        xp = namespace(first.bias)
+        hidden = jax.tree.map(lambda *layers: xp.stack(layers), *rest) if rest else None
         return Network(first, hidden)
 
     def size(self, n_inputs: int) -> int:
         """Return P, the width and one for the constant."""
         return self.width + self.constant
 
+    @property
+    def draws_in_numpy(self) -> bool:
+        """Whether the initialiser does."""
+        return initializer_named(self.initializer).draws_in_numpy
+
     def narrower(self, least: int) -> AbstractBasis | None:
         """Return the network of half the width."""
         return None if self.width < 2 * least else self.replace(width=self.width // 2)
 
-    def widened(self, narrower: Network, key: RandomKey, box: BoxBounds) -> Network:
+    def widened(self, narrower: Network, key: AnyKey, box: BoxBounds) -> Network:
         """Return parameters with the functions of a narrower network among their functions.
 
         The other units are drawn; in no layer do the narrower network's units see them.
@@ -151,12 +162,21 @@ class NeuralBasis(AbstractActivated):
                 f"NeuralBasis({self.width}, {self.depth}).widened: expected a network of depth "
                 f"{self.depth} and at most as wide; got width {n} and depth {depth}."
             )
-        first = jax.tree.map(lambda new, old: new.at[:n].set(old), drawn.first, narrower.first)
+        xp = namespace(drawn.first.bias)
+        first = jax.tree.map(
+            lambda new, old: xp.concatenate([old, new[n:]]), drawn.first, narrower.first
+        )
         if drawn.hidden is None or narrower.hidden is None:
             return Network(first, None)
-        weight, bias = drawn.hidden
-        weight = weight.at[:, :n, n:].set(0.0).at[:, :n, :n].set(narrower.hidden.weight)
-        return Network(first, Affine(weight, bias.at[:, :n].set(narrower.hidden.bias)))
+        (weight, bias), (old, old_bias) = drawn.hidden, narrower.hidden
+        blind = xp.concatenate([old, xp.zeros_like(weight[:, :n, n:])], axis=2)
+        return Network(
+            first,
+            Affine(
+                xp.concatenate([blind, weight[:, n:]], axis=1),
+                xp.concatenate([old_bias, bias[:, n:]], axis=1),
+            ),
+        )
 
     def __call__(self, x: PointX, parameters: Network) -> Functions:
         """Evaluate the P functions at one point."""
@@ -169,7 +189,7 @@ class NeuralBasis(AbstractActivated):
         for layer in zip(*(parameters.hidden or ()), strict=True):
             out = sigma.values(Affine(*layer).values(h))
             h = h + out if self.residual else out
-        return np.append(h, np.ones((len(h), 1)), axis=1) if self.constant else h
+        return np.append(h, np.ones((len(h), 1), h.dtype), axis=1) if self.constant else h
 
     def linearizable(self, parameters: Network, x: PointsX) -> OnePointBasis:
         """Average the derivative of a kinked activation over the gaps between pre-activations.
@@ -282,15 +302,21 @@ class FrozenFeatures(AbstractActivated):
             for s in ((1.0,) if activation_named(self.activation).homogeneous else tried)
         ]
 
+    def size(self, n_inputs: int) -> int:
+        """Return the width + 1 + D."""
+        return self.width + 1 + n_inputs
+
     def n_affine(self, n_inputs: int) -> int:
         """Return 1 + D."""
         return 1 + n_inputs
+
+    draws_in_numpy = True
 
     def size(self, n_inputs: int) -> int:
         """Return P = width + 1 + D."""
         return self.width + 1 + n_inputs
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Affine:
+    def init(self, key: AnyKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
         (layer,) = BoxInit()(
             key, box, Architecture(self.width, 1, activation_named(self.activation), residual=False)
@@ -305,7 +331,7 @@ class FrozenFeatures(AbstractActivated):
     def values(self, x: np.ndarray, parameters: Affine) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
         h = activation_named(self.activation).values(parameters.values(x))
-        return np.concatenate([h, np.ones((len(x), 1)), x], axis=1)
+        return np.concatenate([h, np.ones((len(x), 1), x.dtype), x], axis=1)
 
 
 @in_model_files
@@ -339,19 +365,26 @@ class ProjectedFeatures(AbstractActivated):
     def __check_init__(self) -> None:
         require_positive(self, "width", "rank", "scale")
 
+    def size(self, n_inputs: int) -> int:
+        """Return the width + 1 + D."""
+        return self.width + 1 + n_inputs
+
     def n_affine(self, n_inputs: int) -> int:
         """Return 1 + D."""
         return 1 + n_inputs
+
+    draws_in_numpy = True
 
     def size(self, n_inputs: int) -> int:
         """Return P = width + 1 + D."""
         return self.width + 1 + n_inputs
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Affine:
+    def init(self, key: AnyKey, box: BoxBounds) -> Affine:
         """Draw directions at random; they map ``box`` (D, 2) into [0, 1]^r."""
         normals = random_normals(key, self.rank, box)
-        lowest = jnp.minimum(normals, 0.0).sum(axis=1)
-        reach = jnp.abs(normals).sum(axis=1)
+        xp = namespace(normals)
+        lowest = xp.minimum(normals, 0.0).sum(axis=1)
+        reach = xp.abs(normals).sum(axis=1)
         weight = normals / reach[:, None] / sides(box)
         return Affine(weight, -weight @ box[:, 0] - lowest / reach)
 
@@ -373,7 +406,7 @@ class ProjectedFeatures(AbstractActivated):
         """Evaluate the P functions at N points, in NumPy."""
         layer = self._features(*_planes(self.width, self.rank), unit_box(self.rank))
         h = activation_named(self.activation).values(layer.values(parameters.values(x)))
-        return np.concatenate([h, np.ones((len(x), 1)), x], axis=1)
+        return np.concatenate([h, np.ones((len(x), 1), x.dtype), x], axis=1)
 
     def _features(self, p: AnyArray, n: AnyArray, box: AnyArray) -> Affine:
         limit = BoxInit().max_slope if self.rank == 1 else np.inf

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from scipy.spatial.distance import cdist
 
-from .._runtime.notation import AnyArray, BoxBounds, Functions, PointsX, PointX, RandomKey
+from .._runtime.backend import namespace, uniform
+from .._runtime.notation import AnyArray, AnyKey, BoxBounds, Functions, PointsX, PointX
 from .base import AbstractBasis, in_model_files, require_positive
 from .pou.polynomial import check_space, dimension, multi_indices, products
 
@@ -29,7 +29,7 @@ class BoxParams(NamedTuple):
     def of(cls, box: BoxBounds) -> BoxParams:
         """Return those of bounds (D, 2); a side of no length counts as 2."""
         half = (box[:, 1] - box[:, 0]) / 2
-        return cls(box.mean(axis=1), jnp.where(half > 0, half, 1.0))
+        return cls(box.mean(axis=1), namespace(half).where(half > 0, half, 1.0))
 
     def __call__(self, x: Any) -> Any:
         """Map points of the box to [−1, 1]^D."""
@@ -94,7 +94,9 @@ class Polynomial(AbstractBasis):
         """Return 1 + D, or 1 for the constant."""
         return 1 + n_inputs if self.degree else 1
 
-    def init(self, key: RandomKey, box: BoxBounds) -> BoxParams:
+    draws_in_numpy = True
+
+    def init(self, key: AnyKey, box: BoxBounds) -> BoxParams:
         """Return the middle and half the sides of the box: nothing is drawn."""
         return BoxParams.of(box)
 
@@ -107,7 +109,7 @@ class Polynomial(AbstractBasis):
 
     def values(self, x: np.ndarray, parameters: BoxParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
-        t, one = parameters(x), np.ones((len(x), 1))
+        t, one = parameters(x), np.ones((len(x), 1), x.dtype)
         if self.degree == 0:
             return one
         return np.concatenate([products(t, self._higher(x.shape[1])), one, t], axis=1)
@@ -152,17 +154,22 @@ class AdditiveSplines(AbstractBasis):
         """Return 1 + D."""
         return 1 + n_inputs
 
-    def init(self, key: RandomKey, box: BoxBounds) -> SplineParams:
+    draws_in_numpy = True
+
+    def init(self, key: AnyKey, box: BoxBounds) -> SplineParams:
         """Put the knots evenly into the box: nothing is drawn."""
-        share, sides = self._shares(box.dtype), box[:, 1] - box[:, 0]
-        return SplineParams(box[:, :1] + share * sides[:, None], jnp.where(sides > 0, sides, 1.0))
+        share, sides = self._shares(box), box[:, 1] - box[:, 0]
+        length = namespace(sides).where(sides > 0, sides, 1.0)
+        return SplineParams(box[:, :1] + share * sides[:, None], length)
 
     def placed(self, parameters: SplineParams, x: PointsX) -> SplineParams:
         """Move the knots to quantiles of the points (N, D)."""
-        return SplineParams(jnp.quantile(x, self._shares(x.dtype), axis=0).T, parameters.length)
+        knots = namespace(x).quantile(x, self._shares(x), axis=0).T
+        return SplineParams(knots, parameters.length)
 
-    def _shares(self, dtype: Any) -> Array:
-        return jnp.arange(1, self.n_knots + 1, dtype=dtype) / (self.n_knots + 1)
+    def _shares(self, like: AnyArray) -> Any:
+        numbers = namespace(like).arange(1, self.n_knots + 1, dtype=like.dtype)
+        return numbers / (self.n_knots + 1)
 
     def __call__(self, x: PointX, parameters: SplineParams) -> Functions:
         """Evaluate the P functions at one point."""
@@ -173,7 +180,7 @@ class AdditiveSplines(AbstractBasis):
         """Evaluate the P functions at N points, in NumPy."""
         away = (x[:, :, None] - parameters.knots) / parameters.length[:, None]
         cubes = (np.abs(away) * away**2).reshape(len(x), -1)
-        return np.concatenate([cubes, np.ones((len(x), 1)), x], axis=1)
+        return np.concatenate([cubes, np.ones((len(x), 1), x.dtype), x], axis=1)
 
 
 class KernelParams(NamedTuple):
@@ -226,15 +233,17 @@ class GaussianKernels(AbstractBasis):
         """Return 1 + D."""
         return 1 + n_inputs
 
-    def init(self, key: RandomKey, box: BoxBounds) -> KernelParams:
+    draws_in_numpy = True
+
+    def init(self, key: AnyKey, box: BoxBounds) -> KernelParams:
         """Draw centres in the box; lengths are half its sides."""
-        at, sides = BoxParams.of(box), box[:, 1] - box[:, 0]
-        share = jax.random.uniform(key, (self.n_centers, len(box)), box.dtype)
+        at, sides, xp = BoxParams.of(box), box[:, 1] - box[:, 0], namespace(box)
+        share = uniform(key, (self.n_centers, len(box)), box.dtype)
         return KernelParams(
             box[:, 0] + share * sides,
             1 / at.half,
-            jnp.eye(self.n_centers, dtype=box.dtype),
-            jnp.ones((), box.dtype),
+            xp.eye(self.n_centers, dtype=box.dtype),
+            xp.ones((), box.dtype),
             at,
         )
 
@@ -249,7 +258,7 @@ class GaussianKernels(AbstractBasis):
     def values(self, x: np.ndarray, parameters: KernelParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
         square = cdist(x * parameters.slopes, parameters.centers * parameters.slopes, "sqeuclidean")
-        t, one = parameters.box(x), np.ones((len(x), 1))
+        t, one = parameters.box(x), np.ones((len(x), 1), x.dtype)
         second = products(t, beyond_affine(x.shape[1], 2))
         mixed = np.exp(-0.5 * square) @ parameters.mixing
         return np.concatenate([mixed, parameters.quadratic * second, one, t], axis=1)

@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .._runtime.backend import namespace, split
 from .._runtime.notation import (
     AnyArray,
+    AnyKey,
     BoxBounds,
     Functions,
     Parameters,
     PointsX,
     PointX,
-    RandomKey,
 )
 from ..geometry.boxes import AffineMap, unit_box
 from .base import AbstractBasis, AbstractWrapper, OnePointBasis, in_model_files, require_positive
@@ -123,6 +124,7 @@ class Ensemble(AbstractWrapper):
 
     inner: AbstractBasis = eqx.field(static=True)
     n_members: int = eqx.field(static=True, converter=int)
+    draws_in_numpy = AbstractWrapper.draws_in_numpy
 
     def __check_init__(self) -> None:
         require_positive(self, "n_members")
@@ -141,9 +143,9 @@ class Ensemble(AbstractWrapper):
         """Return 0: the functions of members are solved apart."""
         return 0
 
-    def init(self, key: RandomKey, box: BoxBounds) -> Parameters:
+    def init(self, key: AnyKey, box: BoxBounds) -> Parameters:
         """Draw every member by itself."""
-        return _stacked([self.inner.init(k, box) for k in jax.random.split(key, self.n_members)])
+        return _stacked([self.inner.init(k, box) for k in split(key, self.n_members)])
 
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate the functions of all members at one point."""
@@ -175,12 +177,12 @@ class Ensemble(AbstractWrapper):
         """Return the rows of all members side by side: what the mean of the members ties."""
         return jax.vmap(self.inner.ties, in_axes=(None, 0))(x, parameters).reshape(-1)
 
-    def widened(self, narrower: Parameters, key: RandomKey, box: BoxBounds) -> Parameters:
+    def widened(self, narrower: Parameters, key: AnyKey, box: BoxBounds) -> Parameters:
         """Widen every member."""
-        keys, members = jax.random.split(key, self.n_members), self.members(narrower)
+        keys, members = split(key, self.n_members), self.members(narrower)
         pairs = zip(keys, members, strict=True)
         return _stacked([self.inner.widened(xi, k, box) for k, (_, xi) in pairs])
 
 
 def _stacked(members: list[Parameters]) -> Parameters:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    return jax.tree.map(lambda *leaves: namespace(leaves[0]).stack(leaves), *members)

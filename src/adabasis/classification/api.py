@@ -15,6 +15,7 @@ from ..evidence.classes import judge_classes
 from ..geometry.maps import Coordinates, periodic_columns
 from ..models.classifier import Classifier, index_of, indicators, learn_classes
 from ..models.record import Asked
+from ..models.timings import with_timings
 from ..regression.api import solved_again
 from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
@@ -31,6 +32,7 @@ from .strategy import (
 
 
 @basis_last
+@with_timings
 @holding_out(judge_classes, lambda *rows, **named: _refitted(*rows, **named))
 def classify(
     X: Any,

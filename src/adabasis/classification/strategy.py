@@ -22,6 +22,7 @@ from .. import rows
 from .._runtime.compute import quickly
 from .._runtime.errors import counted, listed
 from .._runtime.notation import AnyArray, Parameters
+from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from ..evidence.classes import ShareComparison
 from ..evidence.errors import Unseen
@@ -137,6 +138,7 @@ class ClassificationTask(DataTask):
         ridge = self.asked.fixed_ridge
         return USUAL_RIDGE if ridge is None else ridge.value
 
+    @charged_to("solves")
     def frozen(
         self, basis: AbstractBasis, parameters: Parameters, fold: int = 0, ridges: Any = None
     ) -> Candidate:
@@ -348,6 +350,7 @@ def _total_weight(term: rows.Term) -> float:
     return float(np.sum(np.asarray(term.points.weight)))
 
 
+@charged_to("solves")
 def solve_rows(
     model: tuple[AbstractBasis, Parameters],
     z: np.ndarray,

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
 import importlib
 import importlib.metadata
@@ -15,7 +16,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import textwrap
 import threading
 from collections.abc import Iterator, Sequence
@@ -238,22 +238,12 @@ def _told(outcome: Outcome, as_json: bool) -> int:
 
 
 def use_compile_cache() -> None:
-    """Keep compiled code between commands, if a folder for it can be written."""
-    folder = Path(
-        os.environ.get("ADABASIS_CACHE")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adabasis"
-    )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
-        return
-    import jax
+    """Keep compiled code between commands: all of it, to the end of the process."""
+    from .._runtime.cache import keeping
 
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    kept = contextlib.ExitStack()
+    kept.enter_context(keeping())
+    atexit.register(kept.close)
 
 
 @contextlib.contextmanager

@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 
-NO_CACHE = (
-    "none: its folder cannot be written, so every command compiles anew (some seconds); set "
-    "ADABASIS_CACHE to a folder you can write to"
-)
+_MEND = "set ADABASIS_CACHE to a folder you can write to"
 PACKAGES = ("adabasis", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "scikit-learn")
 
 
@@ -30,14 +27,46 @@ def examine() -> tuple[dict[str, str], list[str]]:
         except PackageNotFoundError:
             wrong.append(f"{package} is not installed: run `pip install adabasis` again.")
     found["devices"] = ", ".join(map(str, jax.devices()))
+    found["computes on"] = _device(jax)
     found["precision"] = _precision(wrong)
+    found["reductions"] = _reductions(wrong)
     pools = threadpoolctl.threadpool_info()
     found["BLAS threads"] = (
         ", ".join(f"{p['internal_api']} {p['num_threads']}" for p in pools) or "none found"
     ) + "; capped to 1 during fits"
     found["processors"] = str(os.cpu_count())
-    found["compile cache"] = jax.config.values.get("jax_compilation_cache_dir") or NO_CACHE
+    found["compile cache"] = _cache()
     return found, wrong
+
+
+def _device(jax: Any) -> str:
+    device = jax.devices()[0]
+    kind = {"cpu": "the processor", "gpu": "a GPU", "tpu": "a TPU"}.get(device.platform, "a device")
+    more = f" ({device.device_kind})" if device.device_kind != device.platform else ""
+    return f"{kind}{more}; values of fitted models, and what is small, in NumPy on the processor"
+
+
+def _reductions(wrong: list[str]) -> str:
+    from ..lstsq import cholesky
+
+    ways = {cholesky.QR: "QR", cholesky.CHOLESKY: "shifted Cholesky-QR"}
+    try:
+        return f"by {ways[cholesky.method()]}"
+    except ValueError as error:
+        wrong.append(str(error))
+        return "none"
+
+
+def _cache() -> str:
+    from .._runtime import cache
+
+    own = cache.folder()
+    path, why = cache.given_to_jax() or own.path, own.why
+    if path is None:
+        return f"none: {why}, so every process compiles anew (some seconds); {_MEND}"
+    if str(path) == str(own.path) and not own.writable:
+        return f"{path}, only read: {why}; {_MEND}"
+    return str(path)
 
 
 def _precision(wrong: list[str]) -> str:

@@ -114,5 +114,6 @@ def document(solution: Solution, seconds: float) -> dict[str, Any]:
         "functions": certificate.n_functions,
         "basis": repr(solution.basis),
         "terms": dict(certificate.terms),
+        "timings": solution.timings and solution.timings.to_json(),
         **{k: v if math.isfinite(v) else None for k, v in numbers.items()},
     }

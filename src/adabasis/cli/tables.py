@@ -282,6 +282,7 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "verdict": record.verdict,
         "reading": record.reading,
         "provenance": record.provenance,
+        "timings": record.timings and record.timings.to_json(),
     }
 
 

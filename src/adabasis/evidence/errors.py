@@ -15,6 +15,8 @@ from .. import lstsq
 
 #: Resamplings of the groups, and the quantiles that the range spans.
 RESAMPLED, RANGE = 400, (0.05, 0.95)
+#: Groups that are drawn one by one: more are drawn in so many blocks, which vary as they do.
+BLOCKS = 2000
 #: Chance with which a claim may be too low, were errors normal: that of the range's upper end.
 CHANCE = 0.05
 #: Distance of a leverage from 1 that is round-off.
@@ -106,6 +108,9 @@ class Unseen:
     def _drawn(self, losses: np.ndarray) -> np.ndarray:
         """Return the mean loss of groups drawn anew, with replacement, the same for all losses."""
         sums = self._grouped(losses)
+        if sums.shape[1] > BLOCKS:
+            block = np.random.default_rng(1).permutation(sums.shape[1]) % BLOCKS
+            sums = np.stack([np.bincount(block, row) for row in sums])
         share = np.full(sums.shape[1], 1 / sums.shape[1])
         drawn = np.random.default_rng(0).multinomial(sums.shape[1], share, RESAMPLED)
         weight, loss = sums @ drawn.T

@@ -13,21 +13,13 @@ import scipy.linalg
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
+from .._runtime.backend import namespace
 from .._runtime.notation import AnyArray, DesignMatrix, Values
 
 #: Relative cut-off of singular values of the column-scaled factor. Machine epsilon lets noise
 #: through (coefficients of 1e13 explode between the data); 1e-6 costs a factor 60 in accuracy on
 #: differential equations.
 RCOND = 1e-13
-
-
-def namespace(array: AnyArray) -> Any:
-    """Return the module that computes with an array: NumPy for its own, ``jax.numpy`` for others.
-
-    Pieces of points come in hundreds of small shapes: to compile a program for each would cost more
-    than all of their solves.
-    """
-    return np if isinstance(array, np.ndarray) else jnp
 
 
 def column_norms(a: AnyArray, unseen: float | None = 1.0) -> Any:

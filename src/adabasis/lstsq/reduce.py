@@ -11,9 +11,12 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from .._runtime.backend import namespace
 from .._runtime.notation import DesignMatrix, Values, Weights
+from .cholesky import cholesky_factor, suits
 
 #: Rows of a block of a tall matrix: small enough for the cache, which halves the time.
 BLOCK_ROWS = 1000
@@ -59,19 +62,21 @@ def triangularize(rows: Array) -> Array:
     """Return the square upper-triangular R with RᵀR = rowsᵀ rows, padding where rows are few.
 
     Tall matrices go block by block (TSQR): one level of blocks that fit in the cache, then the
-    stack of their factors.
+    stack of their factors; on accelerators by shifted Cholesky-QR as a whole.
     """
-    n, columns = rows.shape
+    (n, columns), xp = rows.shape, namespace(rows)
+    if xp is not np and suits(n, columns):
+        return cholesky_factor(rows)
     block = max(BLOCK_ROWS, 2 * columns)
     if n >= 4 * block:
         whole = n // block * block
         head = rows[:whole].reshape(-1, block, columns)
         # lax.map, not vmap: a batched QR copies the whole stack.
-        factors = jax.lax.map(_factor, head)
-        rows = jnp.concatenate([factors.reshape(-1, columns), rows[whole:]])
+        factors = xp.stack([*map(_factor, head)]) if xp is np else jax.lax.map(_factor, head)
+        rows = xp.concatenate([factors.reshape(-1, columns), rows[whole:]])
         return triangularize(rows)
     if n < columns:
-        rows = jnp.concatenate([rows, jnp.zeros((columns - n, columns), rows.dtype)])
+        rows = xp.concatenate([rows, xp.zeros((columns - n, columns), rows.dtype)])
     return _factor(rows)
 
 
@@ -80,12 +85,16 @@ def _factor(rows: Array) -> Array:
     #
     # LAPACK wants contiguous columns. Without the barrier XLA imposes that layout on whatever
     # computes the rows, every layer of a network included, which costs as much as the QR itself.
+    if namespace(rows) is np:
+        return np.linalg.qr(rows, mode="r")  # type: ignore[return-value]
     by_columns = jax.lax.optimization_barrier(rows.T)
     return jnp.linalg.qr(by_columns.T, mode="r")
 
 
-def reduce(a: DesignMatrix, b: Values, weight: Weights | None = None) -> Reduction:
-    """Reduce rows [A | b] by QR.
+def reduce(
+    a: DesignMatrix | np.ndarray, b: Values | np.ndarray, weight: Weights | np.ndarray | None = None
+) -> Reduction:
+    """Reduce rows [A | b] by QR: of NumPy's arrays in NumPy, where nothing is compiled.
 
     Parameters
     ----------
@@ -98,11 +107,12 @@ def reduce(a: DesignMatrix, b: Values, weight: Weights | None = None) -> Reducti
     -------
     Reduction
     """
-    rows = jnp.concatenate([a, b], axis=1)
+    xp = namespace(a, b, weight)
+    rows: Array = xp.concatenate([a, b], axis=1)
     n_rows: Array | int = rows.shape[0]
     if weight is not None:
-        rows = jnp.sqrt(weight)[:, None] * rows
-        n_rows = jnp.sum(weight > 0)
+        rows = xp.sqrt(weight)[:, None] * rows
+        n_rows = xp.sum(weight > 0)
     return Reduction(triangularize(rows), n_rows, a.shape[1])
 
 
@@ -120,22 +130,23 @@ def combine(*reductions: Reduction) -> Reduction:
             "combine: expected reductions of one (functions, columns) shape, "
             f"got {sorted(shapes) or 'none'}."
         )
-    stacked = jnp.concatenate([r.factor for r in reductions])
+    stacked = namespace(*(r.factor for r in reductions)).concatenate([r.factor for r in reductions])
     n_rows = sum((r.n_rows for r in reductions[1:]), start=reductions[0].n_rows)
     return Reduction(triangularize(stacked), n_rows, reductions[0].n_functions)
 
 
-def with_ridge(reduction: Reduction, ridge: float | Array) -> Reduction:
+def with_ridge(reduction: Reduction, ridge: float | Array | np.ndarray) -> Reduction:
     """Append the rows [√ridge I | 0], that is, add ridge·‖c‖² to the sum of squares.
 
     An array ridge, shape (P,), gives each coefficient its own.
     """
     factor, p = reduction.factor, reduction.n_functions
-    root = jnp.broadcast_to(jnp.sqrt(jnp.asarray(ridge, factor.dtype)), (p,))
+    xp = namespace(factor, ridge)
+    root = xp.broadcast_to(xp.sqrt(xp.asarray(ridge, factor.dtype)), (p,))
     rows = over_diagonal(factor[:p], root, panels=4 if p >= PANELLED else 1)
-    outside = triangularize(jnp.concatenate([rows[p:, p:], reduction.remainder]))
-    below = jnp.pad(outside, ((0, 0), (p, 0)))
-    return dataclasses.replace(reduction, factor=jnp.concatenate([rows[:p], below]))
+    outside = triangularize(xp.concatenate([rows[p:, p:], reduction.remainder]))
+    below = xp.pad(outside, ((0, 0), (p, 0)))
+    return dataclasses.replace(reduction, factor=xp.concatenate([rows[:p], below]))
 
 
 def over_diagonal(factor: Array, diagonal: Array, panels: int = 4) -> Array:
@@ -156,13 +167,14 @@ def over_diagonal(factor: Array, diagonal: Array, panels: int = 4) -> Array:
     -------
     array, shape (P + min(P, K), P + K)
     """
-    n, columns = factor.shape
+    (n, columns), xp = factor.shape, namespace(factor, diagonal)
     edges = sorted({n * k // panels for k in range(panels + 1)})
-    left, done = jnp.zeros((0, columns), factor.dtype), []
+    left, done = xp.zeros((0, columns), factor.dtype), []
     for start, end in itertools.pairwise(edges):
-        below = jnp.pad(jnp.diag(diagonal[start:end]), ((0, 0), (0, columns - end)))
-        stacked = jnp.concatenate([left, factor[start:end, start:], below])
-        rows = jnp.linalg.qr(stacked, mode="r")
-        done.append(jnp.pad(rows[: end - start], ((0, 0), (start, 0))))
+        below = xp.pad(xp.diag(diagonal[start:end]), ((0, 0), (0, columns - end)))
+        stacked = xp.concatenate([left, factor[start:end, start:], below])
+        rows = xp.linalg.qr(stacked, mode="r")
+        done.append(xp.pad(rows[: end - start], ((0, 0), (start, 0))))
         left = rows[end - start :, end - start :]
-    return jnp.concatenate([*done, jnp.pad(left, ((0, 0), (n, 0)))])
+    merged: Array = xp.concatenate([*done, xp.pad(left, ((0, 0), (n, 0)))])
+    return merged

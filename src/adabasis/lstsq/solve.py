@@ -12,10 +12,13 @@ import enum
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
+from .._runtime.backend import namespace
+from .._runtime.notation import AnyArray
 from .factorize import column_norms, cut_off_for, factorize
 from .reduce import Reduction, with_ridge
 
@@ -104,19 +107,21 @@ def unit_columns(reduction: Reduction) -> tuple[Reduction, Array]:
     """
     norms = column_norms(reduction.triangle)
     others = reduction.factor.shape[1] - reduction.n_functions
-    scale = jnp.pad(norms, (0, others), constant_values=1.0)
+    scale = namespace(norms).pad(norms, (0, others), constant_values=1.0)
     return dataclasses.replace(reduction, factor=reduction.factor / scale), norms
 
 
 def solve(
     reduction: Reduction,
     *,
-    ridge: float | Array = 0.0,
-    relative_ridge: float | Array = 0.0,
+    ridge: float | AnyArray = 0.0,
+    relative_ridge: float | AnyArray = 0.0,
     rcond: float | None = None,
     method: str = "svd",
 ) -> Solution:
     """Minimise ‖A c − b‖² + ridge ‖c‖² from the reduction of [A | b].
+
+    A reduction of NumPy's arrays is solved in NumPy, where nothing is compiled.
 
     Columns are scaled to unit norm first; singular values below ``rcond`` times the largest are
     dropped, which gives the solution of least norm in the scaled columns.
@@ -150,10 +155,13 @@ def solve(
     """
     if method not in METHODS:
         raise ValueError(f"solve(method={method!r}): expected one of {', '.join(METHODS)}.")
+    xp = namespace(reduction.factor, ridge, relative_ridge)
     p, ridged = reduction.n_functions, not (_is_zero(ridge) and _is_zero(relative_ridge))
+    if xp is np and not np.isfinite(reduction.factor).all():  # of which NumPy has no SVD
+        return _unsolved(reduction)
     if not _is_zero(relative_ridge):
         unit, norms = unit_columns(reduction)
-        largest = p**0.5 if method == "triangular" else jnp.linalg.norm(unit.triangle, ord=2)
+        largest = p**0.5 if method == "triangular" else xp.linalg.norm(unit.triangle, ord=2)
         ridge = ridge + relative_ridge * (largest * norms) ** 2
     if ridged:
         reduction = with_ridge(reduction, ridge)
@@ -168,39 +176,60 @@ def solve(
         return factors.solve(rotated), factors.rank, factors.s, missed
 
     def complete(c: Array) -> tuple[Array, Array, Array, Array]:
-        return c, jnp.asarray(p), jnp.full((p,), jnp.nan, scaled.dtype), rotated - scaled @ c
+        with np.errstate(invalid="ignore"):  # infinite where singular
+            missed = rotated - scaled @ c
+        return c, xp.asarray(p), xp.full((p,), xp.nan, scaled.dtype), missed
 
     def by_substitution() -> tuple[Array, Array, Array, Array]:
-        return complete(solve_triangular(scaled, rotated))
+        return complete(_solve_triangular(scaled, rotated))
 
     def by_gram() -> tuple[Array, Array, Array, Array]:
         gram = scaled.T @ scaled
-        return complete(jax.scipy.linalg.solve(gram, scaled.T @ rotated, assume_a="pos"))
+        linalg = scipy.linalg if xp is np else jax.scipy.linalg
+        return complete(linalg.solve(gram, scaled.T @ rotated, assume_a="pos"))
 
-    status = jnp.asarray(int(Status.FULL_RANK))
+    status = xp.asarray(int(Status.FULL_RANK))
     if method == "svd":
         found = by_svd()
     elif method == "triangular":
         found = by_substitution()
         safe = condition_bound(scaled) < 1 / cut_off
-        status = jnp.where(safe, status, int(Status.RANK_DEFICIENT))
+        status = xp.where(safe, status, int(Status.RANK_DEFICIENT))
     else:
         limit = GRAM_LIMIT if method == "gram" else BACK_SUBSTITUTION_LIMIT
         safe = condition_bound(scaled) < limit
-        found = jax.lax.cond(safe, by_gram if method == "gram" else by_substitution, by_svd)
+        cheap = by_gram if method == "gram" else by_substitution
+        found = (cheap() if safe else by_svd()) if xp is np else jax.lax.cond(safe, cheap, by_svd)
         if method == "gram":
-            status = jnp.where(safe, status, int(Status.GRAM_REFUSED))
+            status = xp.where(safe, status, int(Status.GRAM_REFUSED))
     c, rank, singular_values, missed = found
-    status = jnp.where((rank < p) & (status == 0), int(Status.RANK_DEFICIENT), status)
+    status = xp.where((rank < p) & (status == 0), int(Status.RANK_DEFICIENT), status)
     if not ridged:
-        status = jnp.where(reduction.n_rows < p, int(Status.UNDERDETERMINED), status)
-    finite = jnp.all(jnp.isfinite(reduction.factor)) & jnp.all(jnp.isfinite(c))
-    status = jnp.where(finite, status, int(Status.NON_FINITE))
-    squares = jnp.sum(reduction.remainder**2, axis=0) + jnp.sum(missed**2, axis=0)
-    return Solution(c / norms[:, None], rank, singular_values, jnp.sqrt(squares), status)
+        status = xp.where(reduction.n_rows < p, int(Status.UNDERDETERMINED), status)
+    finite = xp.all(xp.isfinite(reduction.factor)) & xp.all(xp.isfinite(c))
+    status = xp.where(finite, status, int(Status.NON_FINITE))
+    squares = xp.sum(reduction.remainder**2, axis=0) + xp.sum(missed**2, axis=0)
+    return Solution(c / norms[:, None], rank, singular_values, xp.sqrt(squares), status)
 
 
-def _is_zero(ridge: float | Array) -> bool:
+def _solve_triangular(triangle: Array, b: Array, trans: int = 0) -> Array:
+    if namespace(triangle, b) is not np:
+        return solve_triangular(triangle, b, trans=trans)
+    (trtrs,) = scipy.linalg.get_lapack_funcs(("trtrs",), (triangle, b))
+    out, info = trtrs(triangle, b, trans=trans)
+    solved: Array = out if info == 0 else np.full_like(out, np.inf)  # singular: as JAX has it
+    return solved
+
+
+def _unsolved(reduction: Reduction) -> Solution:
+    """Return what JAX makes of rows with entries that are no numbers."""
+    p, others = reduction.n_functions, reduction.factor.shape[1] - reduction.n_functions
+    c, s, norm = (np.full(shape, np.nan) for shape in ((p, others), p, others))
+    rank, status = np.asarray(0), np.asarray(int(Status.NON_FINITE))
+    return Solution(c, rank, s, norm, status)  # type: ignore[arg-type]
+
+
+def _is_zero(ridge: float | AnyArray) -> bool:
     # Whether there is no ridge, known before anything is computed.
     return isinstance(ridge, float | int) and ridge == 0
 
@@ -212,23 +241,25 @@ def average(solutions: Sequence[Solution]) -> Solution:
     singular values sorted together; norms of residuals are averaged, which bounds that of the
     mean; the status is the worst.
     """
+    xp = namespace(solutions[0].coefficients)
     return Solution(
-        jnp.concatenate([s.coefficients for s in solutions]) / len(solutions),
-        jnp.sum(jnp.stack([s.rank for s in solutions])),
-        -jnp.sort(-jnp.concatenate([s.singular_values for s in solutions])),
-        jnp.mean(jnp.stack([s.residual_norm for s in solutions]), axis=0),
-        jnp.max(jnp.stack([s.status for s in solutions])),
+        xp.concatenate([s.coefficients for s in solutions]) / len(solutions),
+        xp.sum(xp.stack([s.rank for s in solutions])),
+        -xp.sort(-xp.concatenate([s.singular_values for s in solutions])),
+        xp.mean(xp.stack([s.residual_norm for s in solutions]), axis=0),
+        xp.max(xp.stack([s.status for s in solutions])),
     )
 
 
 def condition_bound(triangle: Array) -> Array:
     """Return ‖R‖_F ‖R⁻¹‖_F ≥ cond R, by one triangular inversion; infinite where singular."""
-    eye = jnp.eye(triangle.shape[0], dtype=triangle.dtype)
-    inverse = solve_triangular(triangle, eye)
-    bound = jnp.linalg.norm(triangle) * jnp.linalg.norm(inverse)
-    return jnp.where(jnp.isfinite(bound), bound, jnp.inf)
+    xp = namespace(triangle)
+    inverse = _solve_triangular(triangle, xp.eye(triangle.shape[0], dtype=triangle.dtype))
+    bound = xp.linalg.norm(triangle) * xp.linalg.norm(inverse)
+    bounded: Array = xp.where(xp.isfinite(bound), bound, xp.inf)
+    return bounded
 
 
 def solve_normal(triangle: Array, b: Array) -> Array:
     """Return (RᵀR)⁻¹ b: to a few digits, enough for a correction or to precondition."""
-    return solve_triangular(triangle, solve_triangular(triangle, b, trans=1))
+    return _solve_triangular(triangle, _solve_triangular(triangle, b, trans=1))

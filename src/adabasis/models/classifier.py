@@ -185,10 +185,10 @@ class Classifier(Fitted):
         scores = self._logits(X, "Classifier.probabilities(X)")
         return softmax(scores, axis=1)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the likeliest label at N points, (N,)."""
-        best = self._logits(X, "Classifier.predict(X)").argmax(axis=1)
-        return self.classes[best]
+    def predict(self, X: Any, *, dtype: str = "float64") -> np.ndarray:
+        """Return the likeliest label at N points, (N,), by scores in either precision."""
+        scores = super().predict(X, dtype=dtype)
+        return self.classes[logits(scores.reshape(len(scores), -1)).argmax(axis=1)]
 
     def _logits(self, X: Any, call: str) -> np.ndarray:
         x = self._inputs(X, call)

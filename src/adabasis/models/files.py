@@ -153,6 +153,17 @@ def upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "kind": kind, "record": record.to_json()}
 
 
+def flat_output(document: Mapping[str, Any], coefficients: np.ndarray) -> bool:
+    """Whether answers are one-dimensional: so are those for one column of a table.
+
+    Files of earlier versions say (N, 1) of a table's only target, which subtracts wrongly from a
+    column of values, (N,): every row from every other.
+    """
+    of_table = document["record"]["preparation"] or {}
+    of_one = len(of_table.get("targets", ())) == 1 and coefficients.shape[1] == 1
+    return bool(document["flat_output"] or of_one)
+
+
 def _ridge(settings: Mapping[str, Any], chosen: Mapping[str, Any]) -> Ridge:
     given = settings.get("ridge", "auto")
     own = chosen.get("penalty") if isinstance(given, str) else float(given)

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
+from .timings import Timings
+
 
 @dataclasses.dataclass(frozen=True)
 class Ridge:
@@ -205,6 +207,8 @@ class Record:
         Among the rows that the coefficients were solved on, the farthest first.
     transforms : mapping or None
         Of each input and each target, and the errors of left-out rows that speak for them.
+    timings : Timings or None
+        Seconds of the call by kind; ``None`` in files of earlier versions.
     """
 
     asked: Asked
@@ -219,12 +223,14 @@ class Record:
     provenance: Mapping[str, Any] | None = None
     outliers: tuple[Outlier, ...] = ()
     transforms: Mapping[str, Any] | None = None
+    timings: Timings | None = dataclasses.field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as mappings and lists of JSON: infinite budgets become ``None``."""
         document = dataclasses.asdict(self)
         if math.isinf(self.asked.max_seconds):
             document["asked"]["max_seconds"] = None
+        document["timings"] = self.timings and self.timings.to_json()
         return document
 
     @classmethod
@@ -243,6 +249,7 @@ class Record:
             "tried": tuple(tried),
             "input_names": tuple(document["input_names"]),
             "output_names": tuple(document["output_names"]),
+            "timings": (timings := document.get("timings")) and Timings.from_json(timings),
             "outliers": tuple(Outlier(**one) for one in document.get("outliers", ())),
         }
         return cls(**{**document, **changed})

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from ..basis import AbstractBasis
 from ..geometry.boxes import AbstractSampler, default_sampler
 from ..models.record import Asked
+from ..models.timings import with_timings
 from ..selection.search import Search, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective
 from .adapt import AdaptiveStrategy
@@ -16,6 +17,7 @@ from .solution import Solution
 from .strategy import EquationCandidate, EquationTask
 
 
+@with_timings
 def solve(
     problem: LinearProblem,
     basis: AbstractBasis | None = None,

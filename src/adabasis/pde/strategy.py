@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.notation import Parameters
+from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, FrozenFeatures, MappedBasis
 from ..geometry.boxes import AbstractSampler, AffineMap, unit_box
 from ..models.record import NO_RIDGE, Asked, Tried
@@ -135,6 +136,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         """Return a basis of the unit box as functions of the problem's domain."""
         return MappedBasis(basis, AffineMap.onto_unit_box(self.problem.domain.bounds))
 
+    @charged_to("solves")
     def frozen(self, basis: AbstractBasis, weight: float, label: str) -> EquationCandidate:
         """Draw functions, solve, judge."""
         began = time.perf_counter()

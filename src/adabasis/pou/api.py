@@ -21,6 +21,7 @@ from ..evidence.judge import judge
 from ..geometry.maps import periodic_columns
 from ..models.fitted import Fitted
 from ..models.record import Asked
+from ..models.timings import with_timings
 from ..regression.api import refit
 from ..regression.robust import taking_losses
 from ..regression.transforms import with_transforms
@@ -34,6 +35,7 @@ from .strategy import POUNetStrategy, POUNetTask
 FEWEST_TO_SPLIT = 100
 
 
+@with_timings
 @holding_out(judge, refit)
 @taking_losses(refit)
 def fit_pounet(

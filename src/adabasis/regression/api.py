@@ -20,6 +20,7 @@ from ..geometry.boxes import bounding_box
 from ..geometry.maps import TargetMap, periodic_columns
 from ..models.fitted import Fitted
 from ..models.record import Asked
+from ..models.timings import with_timings
 from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, kept_places, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
@@ -37,6 +38,7 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
 
 @basis_last
+@with_timings
 @holding_out(judge, lambda *rows, **named: refit(*rows, **named))
 @taking_losses(lambda *rows, **named: refit(*rows, **named))
 def fit(

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from .. import lstsq, rows
 from .._runtime.compute import quickly
-from .._runtime.notation import Parameters
+from .._runtime.notation import AnyArray, Parameters
+from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
+from ..lstsq.reduce import BLOCK_ROWS
 from ..models.evaluation import CHUNK_NUMBERS
 from ..models.record import Ridge
 from ..selection.prepared import padded_term
 
+#: Entries of a design matrix in memory at once in NumPy (8 MiB): blocks fit in the cache.
+NUMPY_NUMBERS = 2**20
 
+
+@charged_to("solves")
 def solve_rows(
     model: tuple[AbstractBasis, Parameters], source: rows.AbstractSource, ridge: Ridge
 ) -> lstsq.Solution:
@@ -37,14 +43,33 @@ def solve_rows(
         part = part.canonical()
         values = np.full(part.size(source.n_inputs), ridge.value)
         values[len(values) - ridge.n_free :] = 0.0
-        shrink = jnp.asarray(values if ridge.relative else values / total)
-        at_once = max(64, CHUNK_NUMBERS // part.size(source.n_inputs))
-        reduced = [
-            _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)
-        ]
+        shrink = values if ridge.relative else values / total
+        size = part.size(source.n_inputs)
+        if part.tie_weight == 0 and _in_numpy(source.n_rows * size):
+            inside = jax.tree.map(np.asarray, inside)
+            reduced = [
+                lstsq.reduce(part.values(x, inside), y, weight / total)
+                for x, y, weight in source.chunks(max(BLOCK_ROWS, NUMPY_NUMBERS // size))
+            ]
+            solve = _with_ridge
+        else:
+            reduced = [
+                _reduced(part, inside, padded_term(*chunk), total)
+                for chunk in source.chunks(max(64, CHUNK_NUMBERS // size))
+            ]
+            solve = _solved
         reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
-        solutions.append(_solved(reduction, shrink, relative=ridge.relative))
+        solutions.append(solve(reduction, shrink, relative=ridge.relative))
     return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
+
+
+def _in_numpy(numbers: int) -> bool:
+    """Whether to reduce a design matrix of so many entries in NumPy.
+
+    It compiles nothing, and on processors does the same work; accelerators are not started for
+    little of it.
+    """
+    return numbers <= CHUNK_NUMBERS or jax.default_backend() == "cpu"
 
 
 @quickly()
@@ -62,8 +87,7 @@ def _reduced(
     return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
 
 
-@quickly(once=True)
-def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lstsq.Solution:
+def _with_ridge(reduction: lstsq.Reduction, ridge: AnyArray, *, relative: bool) -> lstsq.Solution:
     """Solve with a ridge, or one relative to the largest singular value of unit-norm columns.
 
     Rank, singular values and status are those of the rows alone: a ridge hides them.
@@ -74,3 +98,6 @@ def _solved(reduction: lstsq.Reduction, ridge: Array, *, relative: bool) -> lsts
     return dataclasses.replace(
         solution, rank=plain.rank, singular_values=plain.singular_values, status=plain.status
     )
+
+
+_solved = quickly(once=True)(_with_ridge)

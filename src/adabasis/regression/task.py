@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import lstsq, rows
 from .._runtime.notation import Parameters
+from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, Ensemble, GaussianKernels, PartitionBasis
 from ..basis.pou.partition import hard_assignment
 from ..evidence.errors import Unseen, spread
@@ -99,6 +100,7 @@ class RegressionTask(DataTask):
             / unit**2
         )
 
+    @charged_to("solves")
     def kriged(self, most: int) -> Candidate:
         """Solve Gaussians at rows with the parameters and the ridge of greatest likelihood."""
         some = some_rows(self.data.all_rows, most, self.data.seed)
@@ -119,6 +121,7 @@ class RegressionTask(DataTask):
         unseen = dataclasses.replace(found.unseen, losses=found.unseen.losses * optimism**2)
         return dataclasses.replace(found, unseen=unseen, loo_error=unseen.error)
 
+    @charged_to("solves")
     def frozen(
         self, basis: AbstractBasis, parameters: Parameters, ridge: Ridge | None = None
     ) -> Candidate:
@@ -138,6 +141,7 @@ class RegressionTask(DataTask):
             overshoot=found.overshoot,
         )
 
+    @charged_to("solves")
     def held_out(self, candidate: Candidate) -> dict[str, Any]:
         """Solve a candidate without the held-out rows, ridge chosen, and measure it on them.
 
@@ -334,6 +338,7 @@ class RegressionTask(DataTask):
         changes = {"losses": losses, "kind": kind, "residuals": residuals}
         return ridge, dataclasses.replace(fits[0].unseen, **changes)
 
+    @charged_to("solves")
     def _member_fits(self, best: Candidate, ridge: Ridge | None) -> list[proposals.LinearFit]:
         members = best.basis.members(best.parameters)
         return [proposals.linear_fit(*one, self.data, self.sampled, ridge) for one in members]

@@ -273,7 +273,8 @@ class Chooser:
         basis = self.basis
         if basis is None or basis.width > n // 2:
             return
-        drawn = placed(basis, draw(basis, data.key(0), unit_box(d)), data.term(self.rows).points)
+        drawn = draw(basis, data.key_for(basis, 0), unit_box(d))
+        drawn = placed(basis, drawn, data.term(self.rows).points)
         for scaled in basis.with_slopes(proposals.SCALES):
             parameters = drawn if scaled is basis else scaled.sloped(drawn)
             matrix = design(scaled.canonical(), parameters, z)

@@ -63,6 +63,7 @@ def _facts(model: Classifier) -> Table:
         ("Ridge", number(model.record.ridge.value)),
         ("Temperature", number(model.temperature)),
         ("Stopped because", str(model.stop_reason)),
+        *([("Time", str(model.timings))] if model.timings else []),
     ]
     return Table("The model", (), rows)
 

@@ -28,6 +28,8 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         ("Functions", f"{certificate.n_functions:,}, {certificate.rank:,} of them independent"),
         ("Basis", repr(solution.basis)),
     ]
+    if solution.timings:
+        rows.append(("Time", str(solution.timings)))
     if problem is not None and problem.exact is not None:
         rows.insert(4, ("True relative error", number(solution.error())))
     yield Table("The solution, on points that no solve has seen; all relative to u", (), rows)

@@ -192,6 +192,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
             ("Functions", f"{len(model.coefficients):,}, {model.rank:,} of them independent"),
             ("Basis", repr(model.basis)),
             ("Stopped because", str(model.stop_reason)),
+            *([("Time", str(model.timings))] if model.timings else []),
         ],
     )
 

@@ -183,6 +183,8 @@ def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     classes = f": {listed(model.classes.tolist())}" if isinstance(model, Classifier) else ""
     screen.line(f"Predicts: {listed(record.output_names or ('y',))}{classes}", hang=2)
     screen.line(f"Stopped:  {model.stop_reason}")
+    if model.timings:
+        screen.line(f"Time:     {model.timings}", hang=2)
     if math.isfinite(model.validation_error):
         of = "of the frequencies' cross-entropy" if isinstance(model, Classifier) else "relative"
         screen.line(f"Error:    {model.validation_error:.2g} {of} ({model.validation_kind})")

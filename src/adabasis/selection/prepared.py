@@ -14,7 +14,8 @@ from scipy.spatial import cKDTree
 
 from .. import rows
 from .._runtime.arrays import check_finite, floats
-from .._runtime.notation import RandomKey
+from .._runtime.notation import AnyKey, RandomKey
+from ..basis import AbstractBasis
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
 from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
@@ -288,6 +289,12 @@ class Prepared:
         The generator is XLA's own, which compiles in a quarter of the default one's time.
         """
         return jax.random.fold_in(jax.random.key(self.seed, impl="rbg"), restart)
+
+    def key_for(self, basis: AbstractBasis, restart: int) -> AnyKey:
+        """Return the key that a basis draws from: NumPy's where it can, to compile nothing."""
+        if basis.draws_in_numpy:
+            return np.random.SeedSequence([self.seed, restart])
+        return self.key(restart)
 
 
 def padded_term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:

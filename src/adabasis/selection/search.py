@@ -23,6 +23,7 @@ import numpy as np
 from .._runtime.compute import numerics
 from .._runtime.notation import Parameters
 from .._runtime.progress import Callback, ProgressLine
+from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
 from ..evidence.errors import Unseen
 from ..models.record import NO_RIDGE, Asked, Record, Ridge, Tried
@@ -210,6 +211,7 @@ class Search(Generic[AnyCandidate]):
             self.cut_short = self.cut_short or StopReason.MAX_SECONDS
         return self.cut_short is not None
 
+    @charged_to("steps")
     def trained(
         self,
         trainer: AbstractTrainer,

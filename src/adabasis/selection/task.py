@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import rows
+from .._runtime.backend import in_numpy
 from .._runtime.compute import quickly
-from .._runtime.notation import AnyArray, Parameters, RandomKey
+from .._runtime.notation import AnyArray, AnyKey, Parameters
 from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
 from ..geometry.boxes import Points
@@ -43,9 +44,14 @@ def describe(basis: AbstractBasis) -> str:
     return f"{type(basis).__name__} " + ", ".join(f"{k} {v:g}" for k, v in numbers.items())
 
 
+def draw(basis: AbstractBasis, key: AnyKey, box: AnyArray) -> Parameters:
+    """Draw the parameters of a basis: in NumPy from a key of its, else in one compiled call."""
+    draws: Any = basis.init
+    return draws(key, np.asarray(box)) if in_numpy(key) else _draw(basis, key, box)
+
+
 @quickly(once=True)
-def draw(basis: AbstractBasis, key: RandomKey, box: AnyArray) -> Parameters:
-    """Draw the parameters of a basis in one compiled call."""
+def _draw(basis: AbstractBasis, key: Any, box: AnyArray) -> Parameters:
     return basis.init(key, jnp.asarray(box))
 
 
@@ -55,6 +61,8 @@ def placed(basis: AbstractBasis, parameters: Parameters, points: Points) -> Para
         return parameters
     x = np.asarray(points.x)[np.asarray(points.weight) > 0]
     some = np.linspace(0, len(x) - 1, PLACED_ON).round().astype(int)
+    if basis.draws_in_numpy:
+        return basis.placed(parameters, x[some])
     return _placed(basis, parameters, x[some])
 
 
@@ -171,7 +179,7 @@ class DataTask(AbstractTask[Candidate]):
 
     def drawn(self, basis: AbstractBasis, restart: int = 0) -> Parameters:
         """Draw the parameters of a basis."""
-        return draw(basis, self.data.key(restart), self.data.inner_box)
+        return draw(basis, self.data.key_for(basis, restart), self.data.inner_box)
 
     def some(self, indices: np.ndarray) -> rows.Term:
         """Return the term of some rows, of a random choice where there are very many."""
@@ -323,4 +331,4 @@ class DataTask(AbstractTask[Candidate]):
 
 def _stacked(trees: list[Parameters]) -> Parameters:
     """Return the leaves of several pytrees, one after another along a new first axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)

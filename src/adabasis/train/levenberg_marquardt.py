@@ -320,9 +320,7 @@ class LM(AbstractTrainer):
     @property
     def pace(self) -> Budget:
         """Stages of all ridges, while the held-out error falls."""
-        return Budget(
-            FIRST_STAGE + STAGE * (len(RIDGES) - 1), check_every=1, patience=PATIENCE
-        )
+        return Budget(FIRST_STAGE + STAGE * (len(RIDGES) - 1), check_every=1, patience=PATIENCE)
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> State:
         """Solve for the coefficients of the first parameters, with the first ridge."""
