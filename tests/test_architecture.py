@@ -26,9 +26,9 @@ evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
  models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
-regression.kriging regression.bases regression.choice regression.transforms regression.units
-regression.solve regression.task regression.strategy regression.reweighted regression.outliers
-regression.robust regression.api regression
+regression.kriging regression.bases regression.choice regression.decades regression.transforms
+regression.units regression.solve regression.task regression.strategy regression.reweighted
+regression.outliers regression.robust regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou

@@ -17,7 +17,7 @@ from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..evidence.judge import judge
 from ..geometry.boxes import bounding_box
-from ..geometry.maps import TargetMap, periodic_columns
+from ..geometry.maps import TargetMap, input_transforms, periodic_columns
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..selection.holdout import holding_out
@@ -61,6 +61,7 @@ def fit(
     verbose: bool = False,
     standardize: bool = True,
     target_transform: str | Sequence[str | None] | None = None,
+    input_transform: str | Mapping[int | str, str | None] | None = "auto",
     periodic: Mapping[int | str, float] | None = None,
 ) -> Fitted:
     r"""Fit y ≈ Φ(x; ξ) c: least squares for c, and for ξ whatever ``method`` says.
@@ -129,9 +130,14 @@ def fit(
     target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
         The function g of the targets that is fitted: y ≈ g⁻¹(Φ c), with the smearing correction
         that makes it a mean. ``"log"`` needs y > 0. ``"auto"`` takes what makes left-out values
-        clearly likelier, otherwise none. Where this is not ``None``, input columns over decades
-        are taken in logarithms if left-out rows speak for it. Values, derivatives and errors stay
-        in the units of ``X`` and ``y``. A sequence has one for each target.
+        clearly likelier, otherwise none. Values, derivatives and errors stay in the units of
+        ``X`` and ``y``. A sequence has one for each target.
+    input_transform : "auto", "log", None, or mapping of column to one of these
+        Inputs that are taken in logarithms. ``"auto"``: those over decades, such as doses, if
+        left-out rows speak for it; where a basis is named and targets are not transformed, none.
+        ``"log"``: all of them, or those of the mapping, by number or name: ``{"dose": "log"}``.
+        Entries must not be negative; below the least positive one the logarithm goes on as its
+        tangent. ``None``: none.
     periodic : mapping of column to period, optional
         Inputs such as angles, by their number or name: ``{0: 360.0}``. The model has that period
         exactly, and no value of such an input is outside.
@@ -144,8 +150,8 @@ def fit(
     ------
     ValueError
         For shapes that do not fit, missing or infinite values, weights that are negative or all
-        zero, a method that cannot run with the basis, the logarithm of values that are not
-        positive, columns that do not exist or periods that are not positive.
+        zero, a method that cannot run with the basis, the logarithm of values that have none,
+        columns that do not exist or periods that are not positive.
 
     Examples
     --------
@@ -172,6 +178,7 @@ def fit(
         target_transform=tuple(target_transform)
         if isinstance(target_transform, list)
         else target_transform,
+        input_transform=input_transforms("fit", X, input_transform if standardize else None),
         periodic=periodic_columns("fit", X, periodic),
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
