@@ -290,6 +290,30 @@ def test_outliers_of_a_target_in_logarithms_are_outliers_there():
     assert 0.5 < found.expected / (y[7] / 100) < 2
 
 
-def test_other_losses_take_the_target_as_it_is():
-    with pytest.raises(ValueError, match="loss='huber', target_transform='auto'"):
-        ab.fit([[0.0], [1.0]], [1.0, 2.0], loss="huber", target_transform="auto")
+@pytest.mark.parametrize("loss", ["huber", "absolute", "quantile"])
+def test_losses_are_those_of_a_transformed_target(loss):
+    y = np.exp(3 * CLEAN)
+    wild = y * np.where(np.isin(np.arange(N), WILD), 1e-4, 1.0)
+    asked = {"loss": loss, **({"quantile": 0.8} if loss == "quantile" else {})}
+    model = ab.fit(X, wild, BASIS, target_transform="log", **asked)
+    logs = ab.fit(X, np.log(wild), BASIS, **asked)
+    assert rows_of(model) == rows_of(logs) == WILD
+    ratio = model(GRID) / np.exp(logs(GRID))
+    if loss == "huber":  # the mean, by those of the other rows
+        about = np.exp(np.average(np.log(ratio)))
+        kept = np.setdiff1d(np.arange(N), WILD)
+        assert abs(about / np.mean(y[kept] / np.exp(logs(X[kept]))) - 1) < 0.02
+        ratio /= about
+    np.testing.assert_allclose(ratio, 1.0, atol=1e-3)
+    assert 0.02 < model.validation_error < 1
+    with pytest.raises(ValueError, match="logarithm of target 1 is asked for"):
+        ab.fit(X, -wild, BASIS, target_transform="log", **asked)
+
+
+def test_a_transform_that_the_outliers_have_not_is_none():
+    y = spoiled(np.exp(3 * CLEAN))
+    y[WILD] *= -1
+    model = ab.fit(X, y, BASIS, loss="huber", target_transform="auto")
+    assert model.record.transforms["targets"] == ["yeo-johnson"]
+    assert error(model, lambda x: np.exp(3 * sine(x))) < 1.0
+    assert rows_of(model) == WILD

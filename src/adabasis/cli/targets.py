@@ -85,12 +85,7 @@ def transforms(data: TrainingData, options: FitOptions) -> dict[str, Any]:
                 f"{name!r} not positive, such as {column.min():g}. Use yeo-johnson, which takes "
                 "any number."
             )
-    if options.losses and asked not in (None, "none"):
-        raise BadInput(
-            f"--target-transform {asked}: other losses than squares take the target as it is. "
-            "Leave out one of both."
-        )
-    asked = asked or ("none" if options.model == "pounet" or options.losses else "auto")
+    asked = asked or ("none" if options.model == "pounet" else "auto")
     if options.model != "pounet" and asked != "none":
         found["input_transform"] = dict.fromkeys(range(len(names)), "auto") | inputs
     return found | {"target_transform": None if asked == "none" else asked}

@@ -90,7 +90,8 @@ def fit(
         noise, as rows left out show it, then linear: a few wild values do not matter.
         ``"absolute"``: their sizes, for the median; ``"quantile"``: max(q r, (q − 1) r) of errors
         r, for the quantile q. Rows are weighted anew until they settle. Functions are searched for
-        with outliers set aside. Whatever the loss, outliers are listed in ``notes`` and in
+        with outliers set aside. Of a transformed target errors are those of transformed values: a
+        quantile stays one, and ``"huber"`` is for the mean with outliers left aside. Whatever the loss, outliers are listed in ``notes`` and in
         ``record.outliers``.
     quantile : float
         q between 0 and 1, of ``loss="quantile"``.
