@@ -91,8 +91,8 @@ def fit(
         ``"absolute"``: their sizes, for the median; ``"quantile"``: max(q r, (q − 1) r) of errors
         r, for the quantile q. Rows are weighted anew until they settle. Functions are searched for
         with outliers set aside. Of a transformed target errors are those of transformed values: a
-        quantile stays one, and ``"huber"`` is for the mean with outliers left aside. Whatever the loss, outliers are listed in ``notes`` and in
-        ``record.outliers``.
+        quantile stays one, and ``"huber"`` is for the mean with outliers left aside. Whatever the
+        loss, outliers are listed in ``notes`` and in ``record.outliers``.
     quantile : float
         q between 0 and 1, of ``loss="quantile"``.
     method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or AbstractTrainer
