@@ -38,8 +38,8 @@ estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots
 tables.numerals tables.columns tables.targets tables.dialect tables.source tables.files
-tables.records tables.opening tables.frames tables.dates tables.levels tables.encoding
-tables.prepare tables.training tables.write tables
+tables.records tables.opening tables.frames tables.dates tables.calendars tables.levels
+tables.encoding tables.prepare tables.training tables.write tables
 report.origin report.joint report.sections report.equations report.classes report.page
 report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
