@@ -11,8 +11,8 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-_runtime.errors _runtime.arrays _runtime.registry _runtime.notation  _runtime.compute
-_runtime.progress _runtime
+_runtime.errors _runtime.arguments _runtime.arrays _runtime.registry _runtime.notation
+_runtime.compute _runtime.progress _runtime
   geometry.boxes geometry.maps geometry.fields geometry
  basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
@@ -37,8 +37,8 @@ pde.enlarged pde.certificate pde.meshes pde.solution pde.strategy pde.adapt pde.
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots
-tables.numerals tables.columns tables.targets tables.dialect tables.source tables.files
-tables.records tables.opening tables.frames tables.dates tables.calendars tables.levels
+tables.numerals tables.columns tables.targets tables.dialect tables.summaries tables.source
+tables.files tables.records tables.opening tables.frames tables.dates tables.calendars tables.levels
 tables.encoding tables.prepare tables.training tables.write tables
 report.origin report.joint report.sections report.equations report.classes report.page
 report.terminal report

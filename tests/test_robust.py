@@ -184,6 +184,23 @@ def test_what_keeps_a_jump_from_alarming(monkeypatch, constant, off, truth, nois
     assert alarms(y, x) != []
 
 
+@pytest.mark.parametrize(
+    ("constant", "off", "speed", "noise", "n", "seed"),
+    [("FEW", 0.0, 2 * np.pi, 0.1, 12, 7), ("SLOPES", (1.0,), 12.0, 0.0, 120, 2)],
+)
+def test_what_keeps_waves_and_few_rows_from_alarming(
+    monkeypatch, constant, off, speed, noise, n, seed
+):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(size=(n, 1))
+    y = np.sin(speed * x[:, 0])
+    y += noise * np.ptp(y) * rng.normal(size=n)
+    x = outliers.unit_box(x)
+    assert alarms(y, x) == []
+    monkeypatch.setattr(outliers, constant, off)
+    assert alarms(y, x) != []
+
+
 @pytest.mark.parametrize("by", [2.0, 1e4])
 @pytest.mark.parametrize("n_inputs", [1, 2, 5])
 def test_outliers_are_found_at_the_edges_and_among_many(n_inputs, by):

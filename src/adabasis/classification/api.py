@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._runtime.arguments import told_arguments
 from .._runtime.arrays import floats, in_order
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
@@ -32,6 +33,7 @@ from .strategy import (
 
 
 @basis_last
+@told_arguments
 @holding_out(judge_classes, lambda *rows, **named: _refitted(*rows, **named))
 def classify(
     X: Any,

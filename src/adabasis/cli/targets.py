@@ -172,10 +172,12 @@ def refitted(model: Fitted, data: TrainingData) -> Fitted:
 def in_table_rows(model: Fitted, data: TrainingData) -> Fitted:
     """Return a model whose notes name outliers by their rows of the table, from 1."""
     rows = np.arange(len(data.x)) if data.rows is None else data.rows
+    filled = data.filled
 
     def stands(one: Outlier) -> str:
         of = f", '{data.preparation.targets[one.output]}'" if data.y.shape[1] > 1 else ""
-        return f"row {rows[one.row] + 1:,}{of}:"
+        guessed = f" (with {listed(filled[one.row])} filled in)" if one.row in filled else ""
+        return f"row {rows[one.row] + 1:,}{of}{guessed}:"
 
     said = told(model.record.outliers, loss_of(model), stands, "--robust")
     return dataclasses.replace(model, notes=retold(model.notes, said))

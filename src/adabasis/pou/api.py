@@ -14,6 +14,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .._runtime.arguments import told_arguments
 from .._runtime.progress import Callback
 from ..basis import AbstractPartition, PartitionBasis
 from ..basis.pou.partition import PARTITIONS
@@ -34,6 +35,7 @@ from .strategy import POUNetStrategy, POUNetTask
 FEWEST_TO_SPLIT = 100
 
 
+@told_arguments
 @holding_out(judge, refit)
 @taking_losses(refit)
 def fit_pounet(

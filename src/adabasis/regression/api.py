@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import lstsq, rows
+from .._runtime.arguments import told_arguments
 from .._runtime.arrays import in_order
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
@@ -37,6 +38,7 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
 
 @basis_last
+@told_arguments
 @holding_out(judge, lambda *rows, **named: refit(*rows, **named))
 @taking_losses(lambda *rows, **named: refit(*rows, **named))
 def fit(
@@ -212,6 +214,7 @@ def fit(
     return search.run(task, lambda: strategy.descend(trainer, bases))
 
 
+@told_arguments
 def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted:
     """Solve a model's coefficients again for other rows, by its loss; its functions Φ(x; ξ) stay.
 

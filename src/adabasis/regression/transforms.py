@@ -254,7 +254,8 @@ class Chooser:
                     continue
                 square = losses[:, own][:, q]
                 sigma2 = max(float(weight @ square), ROUND_OFF**2)
-                likelihood = slopes[:, q] - 0.5 * np.log(sigma2) - 0.5 * square / sigma2
+                with np.errstate(invalid="ignore"):  # where nothing is known of any row
+                    likelihood = slopes[:, q] - 0.5 * np.log(sigma2) - 0.5 * square / sigma2
                 likelihood -= np.log(map_.scale[q])
                 errors = (values[:, q] - known[:, q]) / data.units.scale[q]
                 with np.errstate(all="ignore"):
