@@ -11,9 +11,8 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-_runtime.errors _runtime.arrays _runtime.registry _runtime.notation _runtime.backend
-_runtime.cache _runtime.timing _runtime.compute
-_runtime.progress _runtime
+_runtime.errors _runtime.arguments _runtime.arrays _runtime.registry _runtime.notation
+_runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progress _runtime
   geometry.boxes geometry.maps geometry.fields geometry
  basis.activations basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
@@ -27,9 +26,9 @@ evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
  models.timings models.record models.files models.evaluation models.fitted models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
-regression.kriging regression.bases regression.choice regression.transforms regression.units
-regression.solve regression.task regression.growth regression.strategy regression.reweighted regression.outliers
-regression.robust regression.api regression
+regression.kriging regression.bases regression.choice regression.decades regression.transforms
+regression.units regression.solve regression.task regression.growth regression.strategy
+regression.reweighted regression.outliers regression.robust regression.api regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou
@@ -38,9 +37,9 @@ pde.enlarged pde.certificate pde.meshes pde.solution pde.strategy pde.adapt pde.
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots
-tables.numerals tables.columns tables.targets tables.dialect tables.source tables.files
-tables.records tables.opening tables.frames tables.dates tables.levels tables.encoding
-tables.prepare tables.training tables.write tables
+tables.numerals tables.columns tables.targets tables.dialect tables.summaries tables.source
+tables.files tables.records tables.opening tables.frames tables.dates tables.calendars tables.levels
+tables.encoding tables.prepare tables.training tables.write tables
 report.origin report.joint report.sections report.equations report.classes report.page
 report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant

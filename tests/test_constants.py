@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from adabasis import LSGN, Box, FrozenFeatures, NeuralBasis, operators, pde
+from adabasis.evidence import verdict
 from adabasis.geometry.boxes import default_sampler
+from adabasis.geometry.maps import Coordinates, TargetMap, Transform
+from adabasis.lstsq.losses import Loss
+from adabasis.models.record import Asked, Record
 from adabasis.pde import adapt, certificate, enlarged, probe, strategy, system
 from adabasis.pou import candidates as segmented
 from adabasis.pou.segmentation import LocalFits
 from adabasis.pou.starts import SegmentationOptions
 from adabasis.pou.strategy import POUNetTask
-from adabasis.regression import bases
+from adabasis.regression import bases, robust, task, transforms
 from adabasis.regression.strategy import RegressionStrategy
 from adabasis.regression.task import RegressionTask
 from adabasis.selection.prepared import Prepared
@@ -88,6 +92,113 @@ def test_functions_of_directions_go_first_unless_they_are_clearly_worse(validati
 
     found = [candidate(1e-5, np.nan), candidate(validation_error, 0.9e-4)]
     assert RegressionTask.ranked(object.__new__(RegressionTask), found)[0] is found[first]
+
+
+def test_plain_functions_are_as_many_as_rows_tell():
+    def splines(n_rows):
+        found = bases.plain_bases(n_rows, 1)
+        return [b.n_knots for b in found if isinstance(b, bases.AdditiveSplines)]
+
+    assert [splines(n) for n in (12, 22, 100)] == [[5], [10], [10]]
+
+    def degrees(n_rows, n_inputs):
+        found = bases.plain_bases(n_rows, n_inputs)
+        powers = (b for b in found if isinstance(b, bases.Polynomial) and b.highest is None)
+        return max(b.degree for b in powers)
+
+    assert [degrees(4, 4), degrees(5, 4)] == [1, 2]  # 15 functions for 12 or 15
+    assert [degrees(1000, n_inputs) for n_inputs in (1, 2, 3, 4)] == [12, 6, 4, 2]
+    assert degrees(1001, 1) == 2
+
+
+def drawn(error, size):
+    about = {"errors": (error,), "error": error, "validation_error": np.nan, "loo_error": error}
+    basis = some(size=lambda n_inputs: size)
+    return some(**about, run=None, mean_of=0, overshoot=0.5, basis=basis)
+
+
+@pytest.mark.parametrize(("worse", "first"), [(1.06, 1), (1.08, 0)])
+def test_of_functions_about_as_good_the_fewest_go_first(worse, first):
+    found = [drawn(1e-2, 30), drawn(worse * 1e-2, 3)]
+    task = object.__new__(RegressionTask)
+    task.data = some(z=np.zeros((2, 1)))
+    assert task.ranked(found)[0] is found[first]
+
+
+@pytest.mark.parametrize(("error", "anew"), [(0.9e-3, 1), (1.1e-3, 0)])
+def test_lengths_of_many_exact_rows_are_chosen_anew(monkeypatch, error, anew):
+    monkeypatch.setattr(task, "MOST_CENTERS", 20)
+    z = np.linspace(0, 1, 30)[:, None]
+    data = Prepared("fit", z, np.sin(z[:, 0]), None, None, 0, split_by_default=False)
+    best = some(loo_error=error, basis=bases.GaussianKernels(20), overshoot=0.5)
+    searching = RegressionTask(Asked("fit"), data)
+    assert len(list(searching._kriged_anew(best))) == anew
+
+
+@pytest.mark.parametrize(("times", "suffices"), [(1.4, True), (1.6, False)])
+def test_a_line_that_is_not_clearly_behind_does_as_well_unless_its_error_is_half_as_much_again(
+    times, suffices
+):
+    compared = verdict.Comparison(some(n_rows=9, x=np.zeros((9, 1))), {})
+    compared._lag = lambda score, ours: 0
+    assert compared._linear_suffices(some(relative=times), some(relative=1.0)) is suffices
+
+
+@pytest.mark.parametrize(("others", "searches"), [(2, 1), (3, 2), (20, 2)])
+def test_a_tenth_of_other_outliers_asks_for_a_second_search(monkeypatch, others, searches):
+    aside, calls = np.arange(60)[:, None] < 20, []
+    far = [np.arange(60)[:, None] < 20 + others, aside, aside]
+    monkeypatch.setattr(robust, "far_off", lambda *rows: aside)
+    monkeypatch.setattr(robust, "_far_from", lambda *rows: far[len(calls) - 1])
+    monkeypatch.setattr(robust, "_claimed", lambda model, *rows: model)
+
+    @dataclasses.dataclass
+    class Model:
+        record: Record
+        stop_reason: None = None
+        output_map: None = None
+
+    def search(**given):
+        calls.append(int((given["sample_weight"] > 0).sum()))
+        return Model(Record(Asked("fit")))
+
+    rows = {"X": np.zeros((60, 1)), "y": np.zeros(60)}
+    robust._searched("fit", search, rows, Loss("huber"), lambda model, *rows, **named: model)
+    assert calls == [40, 40 - others][:searches]
+
+
+# --- Transforms ----------------------------------------------------------------------------------
+
+
+def test_a_mean_is_that_of_sixty_four_residuals():
+    one = Transform("yeo-johnson", 1.0, 0.0)
+    r = 0.8 * np.random.default_rng(0).normal(size=(4000, 1))
+    zero, weight = np.zeros(1), np.ones(len(r))
+    found = TargetMap(zero, zero + 1, zero[None], (one,)).smeared(r, weight)
+    assert found.residuals.shape == (64, 1)
+    exact = one.inverse(3.0 + r).mean()
+    assert abs(found.inverse(np.array([[3.0]]))[0, 0] / exact - 1) < 0.01
+    fewer = dataclasses.replace(found, residuals=found.residuals[5::11])
+    assert abs(fewer.inverse(np.array([[3.0]]))[0, 0] / exact - 1) > 0.02
+
+
+def test_bends_are_where_a_few_a_quarter_and_three_quarters_of_the_values_are_less():
+    y = np.arange(1.0, 102)
+    offered = {(one.unit, one.power) for one in transforms.offered_to(y, "yeo-johnson")}
+    assert offered == {(unit, power) for unit in (6.0, 26.0, 76.0) for power in (0.0, 0.5)}
+    mirrored = {(one.unit, one.power) for one in transforms.offered_to(-y, "yeo-johnson")}
+    assert mirrored == {(unit, power) for unit in (6.0, 26.0, 76.0) for power in (2.0, 1.5)}
+
+
+@pytest.mark.parametrize(("most", "kinds"), [(None, ("log", "plain")), (1, None)])
+def test_inputs_are_taken_out_of_logarithms_one_by_one(monkeypatch, most, kinds):
+    if most is not None:
+        monkeypatch.setattr(transforms, "MOST_SINGLE", most)
+    x = 10 ** np.random.default_rng(0).uniform(-2, 2, (40, 2))
+    y = np.log(x[:, 0]) + x[:, 1] / 50
+    data = Prepared("fit", x, y, None, None, 0, split_by_default=False)
+    chosen = transforms.Chooser(data, [], (None,)).choice(Coordinates.plain(2)).coordinates.kinds
+    assert chosen == kinds or (kinds is None and chosen != ("log", "plain"))
 
 
 # --- Equations -----------------------------------------------------------------------------------

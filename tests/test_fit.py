@@ -235,6 +235,23 @@ def test_restarts_are_candidates_best_first():
     assert errors == sorted(errors)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("max_second", "'max_seconds'"),
+        ("weights", "Did you mean 'sample_weight'"),
+        ("tolerance", "Did you mean 'tol'"),
+        ("bogus", "It takes X, y, basis"),
+    ],
+)
+def test_arguments_that_do_not_exist_name_those_that_may_be_meant(wrong, meant):
+    with pytest.raises(TypeError, match=meant) as caught:
+        fit([[0.0], [1.0]], [0.0, 1.0], **{wrong: 1})
+    assert str(caught.value).startswith(f"fit() has no argument '{wrong}'")
+    with pytest.raises(TypeError, match=r"fit\(\): missing a required argument: 'y'"):
+        fit([[0.0], [1.0]])
+
+
 def test_several_bases_are_compared():
     x, y = inputs(), target(inputs())
     model = fit(x, y, [FROZEN, NET], method="frozen")

@@ -59,9 +59,11 @@ def test_the_polynomial_that_is_told_is_fitted_as_certified(name):
 @pytest.mark.parametrize("name", SLOWLY)
 def test_a_default_fit_leaves_out_rows_with_no_more_error_than_the_certified_model(name):
     certified = SETS[name]
-    chosen = ab.fit(certified.X, certified.y).record.tried[0]
-    error = relative(certified, certified.left_out)
-    assert max(chosen.loo_error, EQUAL) <= 1.1 * max(error, EQUAL)
+    model = ab.fit(certified.X, certified.y)
+    chosen, error = model.record.tried[0], relative(certified, certified.left_out)
+    # A mean of trained networks claims the worst of what is known, with a margin.
+    left_out = model.validation_error if chosen.loo_error is None else chosen.loo_error
+    assert max(left_out, EQUAL) <= 1.1 * max(error, EQUAL)
 
 
 @pytest.mark.slow

@@ -36,6 +36,17 @@ def test_two_replicates_of_two_doses_have_their_means():
     assert_close(model([[30.0], [90.0]]), [520, 880], 1e-12)
 
 
+@pytest.mark.parametrize("last", [10.0, 2.0])
+def test_one_row_at_a_second_place_counts_where_replicates_tell_it_from_noise(last):
+    y = [1.9, 2.0, 2.1, last]
+    model = ab.fit([[0.0], [0.0], [0.0], [1.0]], y)
+    expected = [2.0, 10.0] if last == 10 else [np.mean(y)] * 2
+    np.testing.assert_allclose(model([[0.0], [1.0]]), expected, rtol=1e-12)
+    assert any("rests on one row" in note for note in model.notes) == (last == 10)
+    corners = ab.fit([[0, 0], [0, 0], [0, 0], [1, 0], [0, 1]], [1.0, 1.1, 0.9, 5, 3])
+    np.testing.assert_allclose(corners([[0, 0], [1, 0], [0, 1]]), [1, 5, 3], rtol=1e-12)
+
+
 @pytest.mark.parametrize("means", [(1, 5, 2), (4, 4, 4.5), (0, 10, 11, 3), (2, 1, 4, 1, 5)])
 def test_few_levels_have_their_means_up_to_the_noise_of_these(means):
     level = np.repeat(np.arange(len(means)), 30)

@@ -184,6 +184,23 @@ def test_what_keeps_a_jump_from_alarming(monkeypatch, constant, off, truth, nois
     assert alarms(y, x) != []
 
 
+@pytest.mark.parametrize(
+    ("constant", "off", "speed", "noise", "n", "seed"),
+    [("FEW", 0.0, 2 * np.pi, 0.1, 12, 7), ("SLOPES", (1.0,), 12.0, 0.0, 120, 2)],
+)
+def test_what_keeps_waves_and_few_rows_from_alarming(
+    monkeypatch, constant, off, speed, noise, n, seed
+):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(size=(n, 1))
+    y = np.sin(speed * x[:, 0])
+    y += noise * np.ptp(y) * rng.normal(size=n)
+    x = outliers.unit_box(x)
+    assert alarms(y, x) == []
+    monkeypatch.setattr(outliers, constant, off)
+    assert alarms(y, x) != []
+
+
 @pytest.mark.parametrize("by", [2.0, 1e4])
 @pytest.mark.parametrize("n_inputs", [1, 2, 5])
 def test_outliers_are_found_at_the_edges_and_among_many(n_inputs, by):
@@ -290,6 +307,30 @@ def test_outliers_of_a_target_in_logarithms_are_outliers_there():
     assert 0.5 < found.expected / (y[7] / 100) < 2
 
 
-def test_other_losses_take_the_target_as_it_is():
-    with pytest.raises(ValueError, match="loss='huber', target_transform='auto'"):
-        ab.fit([[0.0], [1.0]], [1.0, 2.0], loss="huber", target_transform="auto")
+@pytest.mark.parametrize("loss", ["huber", "absolute", "quantile"])
+def test_losses_are_those_of_a_transformed_target(loss):
+    y = np.exp(3 * CLEAN)
+    wild = y * np.where(np.isin(np.arange(N), WILD), 1e-4, 1.0)
+    asked = {"loss": loss, **({"quantile": 0.8} if loss == "quantile" else {})}
+    model = ab.fit(X, wild, BASIS, target_transform="log", **asked)
+    logs = ab.fit(X, np.log(wild), BASIS, **asked)
+    assert rows_of(model) == rows_of(logs) == WILD
+    ratio = model(GRID) / np.exp(logs(GRID))
+    if loss == "huber":  # the mean, by those of the other rows
+        about = np.exp(np.average(np.log(ratio)))
+        kept = np.setdiff1d(np.arange(N), WILD)
+        assert abs(about / np.mean(y[kept] / np.exp(logs(X[kept]))) - 1) < 0.02
+        ratio /= about
+    np.testing.assert_allclose(ratio, 1.0, atol=1e-3)
+    assert 0.02 < model.validation_error < 1
+    with pytest.raises(ValueError, match="logarithm of target 1 is asked for"):
+        ab.fit(X, -wild, BASIS, target_transform="log", **asked)
+
+
+def test_a_transform_that_the_outliers_have_not_is_none():
+    y = spoiled(np.exp(3 * CLEAN))
+    y[WILD] *= -1
+    model = ab.fit(X, y, BASIS, loss="huber", target_transform="auto")
+    assert model.record.transforms["targets"] == ["yeo-johnson"]
+    assert error(model, lambda x: np.exp(3 * sine(x))) < 1.0
+    assert rows_of(model) == WILD

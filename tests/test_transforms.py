@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 import adabasis as ab
-from adabasis.basis import FrozenFeatures
+from adabasis.basis import FrozenFeatures, Polynomial
 from adabasis.cli import main
 from adabasis.geometry.maps import Coordinates, InputMap, TargetMap, Transform, periodic_columns
 from adabasis.models.record import Asked
 from adabasis.operators import Laplacian, Partial
-from adabasis.regression.transforms import Chooser, Trial, offered_to, over_decades, with_transforms
+from adabasis.regression.decades import over_decades
+from adabasis.regression.transforms import Chooser, Trial, offered_to, with_transforms
 from adabasis.selection.prepared import Prepared
 
 FEW = {"basis": FrozenFeatures(60), "method": "frozen"}  # compiled once for all tests
@@ -39,7 +40,9 @@ def noise(n, size, seed=9):
 
 def chosen(x, y, asked="auto"):
     prepared = functools.partial(Prepared, "fit", x, y, None, None, 0, split_by_default=False)
-    return with_transforms(prepared, Asked("fit", target_transform=asked), [FEW["basis"]])[1]
+    return with_transforms(
+        prepared, Asked("fit", target_transform=asked, input_transform="auto"), [FEW["basis"]]
+    )[1]
 
 
 @pytest.mark.parametrize("one", TRANSFORMS)
@@ -89,6 +92,80 @@ def test_a_law_holds_beyond_the_rows_and_for_few_of_them(n):
     x, new = decades(150)[:n], decades(1000, 1) / [3, 10]
     model = ab.fit(x, power_law(x), target_transform="auto")
     np.testing.assert_allclose(model(new), power_law(new), rtol=1e-10)
+
+
+def sigmoid(dose):
+    return 1 + 9 / (1 + np.exp(-2.2 * (np.log10(dose) - 0.7)))
+
+
+STEPS = 10.0 ** np.arange(-2, 4)
+
+
+@pytest.mark.parametrize(
+    ("doses", "law", "kind"),
+    [
+        (np.repeat(STEPS, 3), sigmoid, "log"),
+        (np.repeat([0.0, *STEPS[1:]], 3), lambda d: 1 + 9 * d / (d + 8), "log"),
+        (np.repeat([1.0, 3, 10, 30, 100], 2), lambda d: 9 * d / (d + 8), "log"),
+        (np.repeat(STEPS, 3), lambda d: 3 + 4 * d, "plain"),
+        (STEPS, lambda d: 3 + 4 * d, "plain"),
+    ],
+)
+def test_doses_of_a_few_steps_are_taken_in_logarithms_where_these_suit(doses, law, kind):
+    y = law(doses) + 0.02 * np.ptp(law(doses)) * np.random.default_rng(0).normal(size=len(doses))
+    model = ab.fit(doses[:, None], y)
+    assert model.record.transforms["inputs"] == [kind]
+    new = np.geomspace(doses[doses > 0].min(), doses.max(), 50)
+    assert np.sqrt(np.mean((model(new[:, None]) - law(new)) ** 2)) < 0.1 * np.ptp(law(new))
+
+
+def test_logarithms_of_inputs_are_taken_and_left_as_told(tmp_path):
+    x = decades(24)
+    y = np.log(x[:, 0]) + x[:, 1] / 50
+    frame = pd.DataFrame(x, columns=["dose", "b"])
+    told = {"dose": "log", "b": None}
+    model = ab.fit(frame, y, basis=Polynomial(1), input_transform=told)
+    assert model.record.transforms["inputs"] == ["log", "plain"]
+    assert model.notes[0] == "Input 1 is taken in logarithms."
+    assert model.validation_error < 1e-10
+    model.save(tmp_path / "m.adabasis")
+    again = ab.load(tmp_path / "m.adabasis")
+    assert again.record.asked.input_transform == ((0, "log"), (1, None))
+    np.testing.assert_array_equal(again(frame), model(frame))
+    few = {"method": "auto", "max_steps": 0, "ensemble": 1}
+    for asked, kinds in (("log", ["log", "log"]), (None, None), ("auto", ["log", "plain"])):
+        estimator = ab.AdaptiveBasisRegressor(input_transform=asked, **few).fit(frame, y)
+        found = estimator.fitted_.record.transforms
+        assert (found and found["inputs"]) == kinds
+    held = ab.fit(frame, y, input_transform={"dose": None}, holdout=0.2, max_steps=0)
+    assert held.record.asked.input_transform == ((0, None),)
+    assert held.record.transforms is None or held.record.transforms["inputs"][0] == "plain"
+    label = np.where(x[:, 0] > 1, "high", "low")
+    classes = ab.classify(
+        frame, label, Polynomial(1), method="frozen", input_transform={"dose": "log"}
+    )
+    assert classes.input_map.coordinates.kinds == ("log", "plain")
+
+
+def test_the_command_line_takes_logarithms_as_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    x = decades(60)
+    pd.DataFrame({"dose": x[:, 0], "b": x[:, 1] - 1, "y": np.log(x[:, 0])}).to_csv(
+        "d.csv", index=False
+    )
+    fit = ["fit", "d.csv", "--target", "y", "--no-report", "--max-steps", "0", "--force", "--json"]
+    for asked, kinds in (("--log", ["log", "plain"]), ("--no-log", ["plain", "plain"])):
+        assert main([*fit, asked, "dose"]) == 0, capsys.readouterr()
+        assert ab.load("d.adabasis").record.transforms["inputs"] == kinds
+    wrong = {
+        "--log b: expected positive numbers and zeros, got -0.9": ["--log", "b"],
+        "--log c: expected one of the inputs 'dose', 'b'": ["--log", "c"],
+        "--no-log dose: another option": ["--log", "dose", "--no-log", "dose"],
+    }
+    for message, options in wrong.items():
+        capsys.readouterr()
+        assert main([*fit, *options]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_without_a_transform_such_a_law_is_not_found():
@@ -301,6 +378,10 @@ WRONG = {
     "there is no such column; those of X have no names: 0 to 1": {"periodic": {"angle": 360}},
     "no such column": {"periodic": {2: 360}},
     "expected a mapping": {"periodic": [360]},
+    "expected 'auto', 'log', None, or a mapping": {"input_transform": {0: "sqrt"}},
+    "no such column; those of X": {"input_transform": {"dose": "log"}},
+    "is periodic, too": {"input_transform": {0: "log"}, "periodic": {0: 360}},
+    "expected positive numbers and zeros, got -7": {"input_transform": {1: "log"}},
 }
 
 
@@ -308,7 +389,7 @@ WRONG = {
 def test_messages_say_what_to_do(message):
     x = unit(20)
     y = smooth(x) + 2
-    y[3] = -1
+    y[3], x[3, 1] = -1, -7
     with pytest.raises(ValueError, match=message) as caught:
         ab.fit(x, y, **WRONG[message], **FEW)
     assert str(caught.value).startswith("fit(")

@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 
+import adabasis as ab
 from adabasis.evidence import verdict
 from adabasis.evidence.judge import judge
 from adabasis.evidence.peers import USUAL
@@ -99,6 +100,26 @@ def test_weights_weigh_the_errors():
 )
 def test_the_sentence_says_what_the_rows_say(function, y, words):
     assert words in judged(function, y).sentence
+
+
+def test_equal_figures_are_not_called_better():
+    a = RNG.chisquare(1, size=100)
+    a *= 0.0158**2 / a.mean()
+    rows = verdict.Judged(X[:100], np.ones(100), np.arange(100), 200)
+    for more, words in ((1.05, "As good as the best"), (1.2, "Better here: linear model (error")):
+        losses = {verdict.OURS: more * a, "linear model": a, "constant": 0 * a + 1}
+        found = {name: verdict.Predictions(one, ()) for name, one in losses.items()}
+        assert words in verdict.Comparison(rows, found).verdict().sentence
+
+
+def test_a_constant_target_asks_for_no_other_columns():
+    model = ab.fit(X[:20], np.full(20, 0.1))
+    assert model.verdict == "The target does not vary on these rows: there is nothing to compare."
+
+
+def test_few_rows_of_classes_say_that_nothing_is_known():
+    (note,) = ab.classify(X[:12], np.where(X[:12, 0] > 0, "a", "b")).notes
+    assert "12 distinct rows of fewer than 40" in note
 
 
 def test_a_few_large_errors_of_another_do_not_hide_that_it_is_behind_everywhere():

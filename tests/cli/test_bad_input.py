@@ -88,9 +88,17 @@ BAD_CALLS = {
     "a report and none": (
         ["fit", "t.csv", "--target", "y", "--report", "r", "--no-report"], "exclude each other",
     ),
-    "the target twice": (["fit", "t.csv", "--target", "y", "--drop", "y"], "more than once"),
+    "the target twice": (
+        ["fit", "t.csv", "--target", "y", "--drop", "y"],
+        "is named by --target and --drop",
+    ),
+    "the target for a weight": (
+        ["fit", "t.csv", "--target", "y", "--weight", "y"], "is named by --target and --weight",
+    ),
+    "a column twice": (["fit", "t.csv", "--target", "y", "--target", "y"], "named twice by"),
     "no such model file": (["predict", "m.adabasis", "t.csv"], "no such model file"),
-    "a table for a model": (["predict", "t.csv", "t.csv"], "not a whole adabasis model"),
+    "a table for a model": (["predict", "t.csv", "t.csv"], "nor the begin of one"),
+    "a table to show": (["show", "t.csv"], "adabasis fit TABLE --target COLUMN"),
     "nothing to show": (["show", "m.adabasis"], "no such model file"),
 }  # fmt: skip
 
@@ -128,6 +136,14 @@ GOOD_TABLES = {
     "old encodings": (frame().assign(ä=lambda t: t["a"] ** 2), "latin-1", {"encoding": "latin-1"}),
     "units of 1e-12": (frame() * 1e-12, "Verdict"),
 }
+
+
+def test_an_outlier_with_entries_filled_in_says_so(capsys):
+    table = spoiled(5, "a", "-")
+    table.loc[5, "y"] = 500
+    write(table)
+    said = " ".join(reported(capsys, "--impute", "--no-report").split())
+    assert "row 6 (with 'a' filled in): 500 where" in said
 
 
 @pytest.mark.parametrize("name", GOOD_TABLES)

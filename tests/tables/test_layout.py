@@ -2,6 +2,7 @@
 
 import gzip
 
+import pyarrow as pa
 import pytest
 
 from adabasis._runtime.errors import BadInput
@@ -31,6 +32,9 @@ LAID_OUT = {
     "commas in names, too": "a;b;y;c,d\n1,0;2,0;3,0;5\n2,0;3,0;4,0;5\n",
     "a name in two lines": 'a,b,y,"c\nd"\n1,2,3,4\n2,3,4,5\n',
     "a quote left open in a comment": '# 5" pipe\na,b,y\n1,2,3\n2,3,4\n',
+    "an empty column at the end": "a,b,y,\n1,2,3,\n2,3,4,\n",
+    "several": "# made\na;b;y;;\n1;2;3;;\n2;3;4;;\n",
+    "a delimiter that ends each row": "a,b,y\n1,2,3,\n2,3,4,\n",
     "units": "a,b,y\nkW,degC,-\n1,2,3\n2,3,4\n",
 }
 
@@ -84,6 +88,45 @@ def test_a_first_row_that_is_data_is_not_left_out(tmp_path, name):
     source = open_table(tmp_path / "t.csv")
     assert source.read().num_rows == 4
     assert not source.units
+
+
+SUMMED_UP = {
+    "Mean,.5,{a},{y}": 1,
+    "Mean:,.5,{a},{y}\nstd,1,1,1": 2,
+    ",,,\nTotal,,,15": 2,
+    "r,6,7,8": 0,
+}
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("end", SUMMED_UP)
+def test_rows_that_sum_up_the_others_are_left_out(tmp_path, numbered, end):
+    rows = [(1 if numbered else "r", 1.5 * k, k * k % 7, k) for k in range(1, 6)]
+    a, y = (sum(row[j] for row in rows) / 5 for j in (2, 3))
+    text = "\n".join(",".join(map(str, row)) for row in rows)
+    path = tmp_path / "t.csv"
+    path.write_text(f"run,x,a,y\n{text}\n{end.format(a=a, y=y)}\n")
+    source = open_table(path)
+    proven = numbered or "std" not in end  # a word alone proves nothing where text is usual
+    count = SUMMED_UP[end] * proven
+    table = source.read()
+    assert table.num_rows == 5 + end.count("\n") + 1 - count
+    assert any("sum" in note for note in source.notes) == bool(count)
+    if count == 2 and numbered:
+        assert table.schema.field("run").type == pa.float64()
+
+
+def test_a_category_called_total_is_none_that_sums_up(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("kind,x,y\npart,1,2\npart,2,3\ntotal,1,9\n")
+    assert open_table(path).read().num_rows == 3
+
+
+def test_a_late_entry_without_a_name_is_no_empty_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y,\n" + "1,2,\n" * 150 + "1,2,3\n")
+    with pytest.raises(BadInput, match=r"no name and few entries, the first in row 151"):
+        open_table(path).read()
 
 
 def test_one_column_of_words_has_no_delimiter(tmp_path):

@@ -16,6 +16,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import adabasis as ab
+from adabasis._runtime.errors import BadInput
 from adabasis.tables import Preparation, dates, learn, levels
 
 from ..laws import assert_close
@@ -290,10 +291,49 @@ def test_text_of_dates_is_dates_and_other_text_is_not(text):
     preparation = Preparation().fit({"t": text})
     assert preparation.transform({"t": text})[:, 0].tolist() == [0.0, 2.0]
     assert "taken as days since 2020-01-01" in preparation.notes_[0]
-    for other in (["01/02/2020", "03/02/2020"], ["2020", "2021"], ["2020-01-01", "soon"]):
+    for other in (["20/20/2020", "03/02/2020"], ["2020", "2021"], ["2020-01-01", "soon"]):
         assert Preparation().fit({"t": other}).columns_[0].kind == "text"
     with pytest.raises(ValueError, match=r"Column 't': the model was fitted to dates"):
         preparation.transform({"t": ["soon", "later"]})
+
+
+DATES = {
+    "day": ["25/12/2020", "4/3/2021"],
+    "month": ["12.25.2020", "03.04.2021"],
+    "named": ["Dec 25, 2020", "4-March-2021", "2020/12/25", "Fri, 25 Dec 2020", "5/5/2020"],
+    "": ["2020-12-25", "2021-03-04"],
+}
+
+
+@pytest.mark.parametrize("order", DATES)
+def test_dates_are_read_where_they_can_be_one_alone_and_rows_to_come_likewise(order):
+    preparation = Preparation().fit({"t": DATES[order]})
+    stored = Preparation.from_json(json.loads(json.dumps(preparation.to_json())))
+    assert stored.columns_[0].clock.order == order
+    days = [int(x) for x in stored.transform({"t": DATES[order]})[:2, 0]]
+    assert days[1] - days[0] == 69
+    if order in ("day", "month"):
+        assert "is written" in preparation.notes_[0]
+        again = stored.transform({"t": [DATES[order][1]]})  # which would not tell by itself
+        assert again[0, 0] == 69
+    noon = [f"{entry} 12:30 pm" for entry in DATES[order][:1]]
+    if order:
+        assert stored.transform({"t": noon})[0, 0] == pytest.approx(days[0] + 12.5 / 24)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        (["03/04/2021", "05/06/2021"], "is '03/04/2021' 2021-04-03 or 2021-03-04"),
+        (["25/12/2020", "12/25/2020"], "the day first"),
+        (["25/12/20", "13/1/21"], "two digits, such as '25/12/20'"),
+    ],
+)
+def test_dates_that_may_be_others_are_asked_about(entries, words):
+    with pytest.raises(BadInput, match=words) as caught:
+        Preparation().fit({"t": entries, "x": [1.0, 2.0]})
+    assert "Preparation(drop=…)" in str(caught.value)
+    assert Preparation(categorical=["t"]).fit({"t": entries}).columns_[0].kind == "code"
 
 
 # -- gaps, refusals ---------------------------------------------------------------------------

@@ -132,10 +132,6 @@ class NeuralBasis(AbstractActivated):
         hidden = jax.tree.map(lambda *layers: xp.stack(layers), *rest) if rest else None
         return Network(first, hidden)
 
-    def size(self, n_inputs: int) -> int:
-        """Return P, the width and one for the constant."""
-        return self.width + self.constant
-
     @property
     def draws_in_numpy(self) -> bool:
         """Whether the initialiser does."""
@@ -312,10 +308,6 @@ class FrozenFeatures(AbstractActivated):
 
     draws_in_numpy = True
 
-    def size(self, n_inputs: int) -> int:
-        """Return P = width + 1 + D."""
-        return self.width + 1 + n_inputs
-
     def init(self, key: AnyKey, box: BoxBounds) -> Affine:
         """Draw stratified cut planes in ``box`` (D, 2) and multiply them by the scale."""
         (layer,) = BoxInit()(
@@ -374,10 +366,6 @@ class ProjectedFeatures(AbstractActivated):
         return 1 + n_inputs
 
     draws_in_numpy = True
-
-    def size(self, n_inputs: int) -> int:
-        """Return P = width + 1 + D."""
-        return self.width + 1 + n_inputs
 
     def init(self, key: AnyKey, box: BoxBounds) -> Affine:
         """Draw directions at random; they map ``box`` (D, 2) into [0, 1]^r."""

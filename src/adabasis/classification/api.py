@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from .._runtime.arrays import in_order
+from .._runtime.arguments import told_arguments
+from .._runtime.arrays import floats, in_order
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
 from ..evidence.classes import judge_classes
-from ..geometry.maps import Coordinates, periodic_columns
+from ..geometry.maps import input_transforms, periodic_columns
 from ..models.classifier import Classifier, index_of, indicators, learn_classes
 from ..models.record import Asked
 from ..models.timings import with_timings
 from ..regression.api import solved_again
+from ..regression.decades import as_told
 from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
@@ -32,6 +34,7 @@ from .strategy import (
 
 
 @basis_last
+@told_arguments
 @with_timings
 @holding_out(judge_classes, lambda *rows, **named: _refitted(*rows, **named))
 def classify(
@@ -53,6 +56,7 @@ def classify(
     random_state: int = 0,
     callbacks: Iterable[Callback] = (),
     verbose: bool = False,
+    input_transform: str | Mapping[int | str, str | None] | None = None,
     periodic: Mapping[int | str, float] | None = None,
 ) -> Classifier:
     r"""Fit p(y | x) = softmax(Φ(x; ξ) c): Newton's method for c, descent for ξ.
@@ -94,6 +98,8 @@ def classify(
     random_state : int
     callbacks : iterable of callables
     verbose : bool
+    input_transform : "log", mapping of column to "log", or None
+        Inputs to take in logarithms, all or those named: ``{"dose": "log"}``.
     periodic : mapping of column to period, optional
         Inputs such as angles: see :func:`adabasis.fit`.
 
@@ -127,8 +133,18 @@ def classify(
         "given" if isinstance(validation, tuple) else validation,
         random_state,
         calibrate=calibrate,
+        input_transform=input_transforms("classify", X, input_transform),
         periodic=periodic_columns("classify", X, periodic),
     )
+    inputs = asked.of_inputs(np.shape(X)[-1], auto=False)
+    if asked.input_transform == "auto" or "auto" in inputs:
+        raise ValueError(
+            f"classify(input_transform={input_transform!r}): 'auto' is for numbers. Name the "
+            "columns to take in logarithms, such as {0: 'log'}."
+        )
+    told = None
+    if asked.periodic or "log" in inputs:
+        told = as_told(asked, floats("classify", "X", X), inputs)
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     bases = named_bases(basis)
     trainer = resolved_trainer("classify", method, bases, CrossEntropy)
@@ -148,7 +164,7 @@ def classify(
         split_by_default=not isinstance(trainer, AbstractTrainer),
         map_outputs=False,
         groups=groups,
-        coordinates=Coordinates.with_periods(np.shape(X)[-1], asked.periodic),
+        coordinates=told,
     )
     if calibrate and not data.folds:
         raise ValueError(

@@ -31,7 +31,7 @@ from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
 from ..models.record import Asked, Ridge
-from ..selection.prepared import Prepared, padded_term, some_rows
+from ..selection.prepared import FEWEST_PLACES_TO_SPLIT, Prepared, padded_term, some_rows
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, DataTask, describe
 from ..train import (
@@ -198,7 +198,11 @@ class ClassificationTask(DataTask):
             validation_range=(math.nan, math.nan) if seen is None else seen.range,
             validation_kind="none" if seen is None else seen.kind,
             record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
-            notes=(*self._notes(status, len(used)), *data.gaps()),
+            notes=(
+                *self._notes(status, len(used)),
+                *(self._untested() if seen is None else ()),
+                *data.gaps(),
+            ),
             places=data.kept_places,
             flat_output=n_scores == 1,
             classes=self.classes,
@@ -265,6 +269,15 @@ class ClassificationTask(DataTask):
 
         low, high = map(math.log, TEMPERATURES)
         return math.exp(minimize_scalar(surprise, bounds=(low, high), method="bounded").x)
+
+    def _untested(self) -> Iterator[str]:
+        """Say that rows are too few to hold some out, where that is why nothing is known."""
+        n = self.data.n_distinct
+        if self.asked.validation == "auto" and n < FEWEST_PLACES_TO_SPLIT:
+            yield (
+                f"Nothing is known of labels not seen: {counted(n, 'distinct row')} of fewer than "
+                f"{FEWEST_PLACES_TO_SPLIT}, so none was held out. validation=0.2 holds some out."
+            )
 
     def _notes(self, status: Status, n_used: int) -> Iterator[str]:
         rare = self.classes[(self.data.t > 0).sum(axis=0) < FEW].tolist()

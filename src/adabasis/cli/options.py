@@ -126,6 +126,10 @@ class FitOptions(SearchOptions):
         Take whole numbers in the target as classes; text and true/false always are.
     target_transform
         Transform of the numbers; auto: what suits left-out rows [default: auto, pounet: none].
+    log
+        Column to take in logarithms; repeat for several [default: over decades, if that is better].
+    no_log
+        Column not to take in logarithms; likewise.
     periodic
         Column with a period, such as angle=360 or hour=24; repeat for several.
     holdout
@@ -159,6 +163,8 @@ class FitOptions(SearchOptions):
     target_transform: Annotated[
         Literal["auto", "log", "yeo-johnson", "none"] | None, Parameter(show_default=False)
     ] = None
+    log: Names = ()
+    no_log: Names = ()
     periodic: Names = ()
     holdout: Literal["last"] | float = 0.2
     validation: Literal["auto"] | float = "auto"

@@ -69,7 +69,8 @@ def transforms(data: TrainingData, options: FitOptions) -> dict[str, Any]:
                 f"--periodic {text}: expected a positive period, such as {name}=360 for degrees."
             )
         periodic[names.index(name)] = period
-    found: dict[str, Any] = {"periodic": periodic or None}
+    inputs = _logs(data, options, periodic)
+    found: dict[str, Any] = {"periodic": periodic or None, "input_transform": inputs or None}
     if data.labels is not None:
         if asked in ("log", "yeo-johnson"):
             raise BadInput(
@@ -84,13 +85,39 @@ def transforms(data: TrainingData, options: FitOptions) -> dict[str, Any]:
                 f"{name!r} not positive, such as {column.min():g}. Use yeo-johnson, which takes "
                 "any number."
             )
-    if options.losses and asked not in (None, "none"):
-        raise BadInput(
-            f"--target-transform {asked}: other losses than squares take the target as it is. "
-            "Leave out one of both."
-        )
-    asked = asked or ("none" if options.model == "pounet" or options.losses else "auto")
+    asked = asked or ("none" if options.model == "pounet" else "auto")
+    if options.model != "pounet" and asked != "none":
+        found["input_transform"] = dict.fromkeys(range(len(names)), "auto") | inputs
     return found | {"target_transform": None if asked == "none" else asked}
+
+
+def _logs(
+    data: TrainingData, options: FitOptions, periodic: Mapping[int, float]
+) -> dict[int, str | None]:
+    """Return the inputs that are to be in logarithms, and those that are not, by number.
+
+    Raises
+    ------
+    BadInput
+        For columns that are no inputs of numbers, or have no logarithms.
+    """
+    names, found = data.preparation.features, {}
+    for option, kind, asked in (("--log", "log", options.log), ("--no-log", None, options.no_log)):
+        for name in asked:
+            about = f"{option} {name}"
+            if name not in names:
+                raise BadInput(f"{about}: expected one of the inputs {listed(names, 40)}.")
+            at = names.index(name)
+            if at in found or at in periodic:
+                raise BadInput(f"{about}: another option says what becomes of this column.")
+            column = data.x[:, at]
+            if kind and ((column < 0).any() or not (column > 0).any()):
+                raise BadInput(
+                    f"{about}: expected positive numbers and zeros, got {column.min():g} among its "
+                    "entries. Leave it as it is."
+                )
+            found[at] = kind
+    return found
 
 
 def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[str, Any]) -> Fitted:
@@ -145,10 +172,12 @@ def refitted(model: Fitted, data: TrainingData) -> Fitted:
 def in_table_rows(model: Fitted, data: TrainingData) -> Fitted:
     """Return a model whose notes name outliers by their rows of the table, from 1."""
     rows = np.arange(len(data.x)) if data.rows is None else data.rows
+    filled = data.filled
 
     def stands(one: Outlier) -> str:
         of = f", '{data.preparation.targets[one.output]}'" if data.y.shape[1] > 1 else ""
-        return f"row {rows[one.row] + 1:,}{of}:"
+        guessed = f" (with {listed(filled[one.row])} filled in)" if one.row in filled else ""
+        return f"row {rows[one.row] + 1:,}{of}{guessed}:"
 
     said = told(model.record.outliers, loss_of(model), stands, "--robust")
     return dataclasses.replace(model, notes=retold(model.notes, said))

@@ -57,6 +57,8 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         Weights of classes, which multiply those of the rows.
     holdout : float, "last" or None
         Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
+    input_transform : "log", mapping of column to "log", or None
+        Inputs to take in logarithms, all or those named: ``{"dose": "log"}``.
     periodic : mapping of column to period, optional
         Inputs such as angles, by number or name: ``{"angle": 360.0}``.
     random_state : int, RandomState or None
@@ -114,6 +116,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         holdout: float | str | None = None,
         calibrate: bool = False,
         class_weight: Any = None,
+        input_transform: str | Mapping[int | str, str | None] | None = None,
         periodic: Mapping[int | str, float] | None = None,
         random_state: Any = 0,
         verbose: bool = False,

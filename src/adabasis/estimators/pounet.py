@@ -54,6 +54,8 @@ class POUNetRegressor(AbstractRegressor):
     target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
         How targets are transformed; predictions are in their own units: see
         :func:`adabasis.fit`.
+    input_transform : "auto", "log", None, or mapping of column to one of these
+        Inputs that are taken in logarithms, by number or name: ``{"dose": "log"}``.
     periodic : mapping of column to period, optional
         Inputs such as angles, by number or name: ``{"angle": 360.0}``.
     random_state : int, RandomState or None
@@ -112,6 +114,7 @@ class POUNetRegressor(AbstractRegressor):
         validation: float | str | None = "auto",
         holdout: float | str | None = None,
         target_transform: Any = None,
+        input_transform: str | Mapping[int | str, str | None] | None = None,
         periodic: Mapping[int | str, float] | None = None,
         random_state: Any = 0,
         verbose: bool = False,

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .._runtime.arrays import check_finite, explained, floats, refuse_times
 from ..basis import AbstractBasis, NeuralBasis
 from ..basis.layers import AbstractInitializer
-from ..geometry.maps import periodic_columns
+from ..geometry.maps import input_transforms, periodic_columns
 from ..lstsq.losses import NAMES
 from ..models.fitted import Fitted
 from ..regression.api import fit
@@ -45,6 +45,7 @@ BUDGETS: dict[str, list[Any]] = {
 #: What estimators of numbers take besides.
 TRANSFORMED: dict[str, list[Any]] = {
     "target_transform": [None, StrOptions(set(TRANSFORMS)), tuple, list],
+    "input_transform": [None, StrOptions({"auto", "log"}), dict],
 }
 
 LOSSES: dict[str, list[Any]] = {
@@ -99,12 +100,13 @@ class AbstractEstimator(BaseEstimator):
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)
         given = self.get_params(deep=False)
-        if given["periodic"] is not None:  # the rows are an array by now, which has no names
-            names = getattr(self, "feature_names_in_", None)
-            rows = np.empty((0, self.n_features_in_))
-            given["periodic"] = dict(
-                periodic_columns(type(self).__name__, rows, given["periodic"], names)
-            )
+        # The rows are an array by now, which has no names.
+        about = type(self).__name__, np.empty((0, self.n_features_in_))
+        names = getattr(self, "feature_names_in_", None)
+        if given["periodic"] is not None:
+            given["periodic"] = dict(periodic_columns(*about, given["periodic"], names))
+        if "input_transform" in given:
+            given["input_transform"] = input_transforms(*about, given["input_transform"], names)
         return {**given, "random_state": int(seed), "verbose": bool(self.verbose)}
 
     def _remember(self, model: Fitted) -> Self:
@@ -233,6 +235,9 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
         How targets are transformed; predictions are in their own units: see
         :func:`adabasis.fit`.
+    input_transform : "auto", "log", None, or mapping of column to one of these
+        Inputs that are taken in logarithms, by number or name: ``{"dose": "log"}``; ``"auto"``,
+        where width and depth are, chooses among those over decades: see :func:`adabasis.fit`.
     periodic : mapping of column to period, optional
         Inputs such as angles, by number or name: ``{"angle": 360.0}``.
     random_state : int, RandomState or None
@@ -290,6 +295,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         validation: float | str | None = "auto",
         holdout: float | str | None = None,
         target_transform: Any = None,
+        input_transform: str | Mapping[int | str, str | None] | None = "auto",
         periodic: Mapping[int | str, float] | None = None,
         random_state: Any = 0,
         verbose: bool = False,
@@ -318,7 +324,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         """
         X, y, weight = self._rows(X, y, sample_weight)
         choices = functools.partial(default_bases, n_outputs=np.size(y) // len(y))
-        bases = self._bases(X, weight, choices)
-        return self._remember(
-            fit(X, y, bases, sample_weight=weight, groups=groups, **self._settings())
-        )
+        bases, settings = self._bases(X, weight, choices), self._settings()
+        if self._chooses and self.input_transform == "auto":  # though bases are named
+            settings["input_transform"] = dict.fromkeys(range(X.shape[1]), "auto")
+        return self._remember(fit(X, y, bases, sample_weight=weight, groups=groups, **settings))

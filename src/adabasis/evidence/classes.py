@@ -130,6 +130,14 @@ class LabelComparison(Comparison):
         if lag == 0:
             return f"{right}: no clear difference from the best of the others ({best.name})."
         theirs = _right(best, self.n)
+        if lag < 0 and f"{best.relative:.3g}" == f"{ours.relative:.3g}":
+            costs = [f"{score.rmse[0]:.2g}" for score in (best, ours)]
+            if costs[0] == costs[1]:
+                return f"{right}, as of the best of the others ({best.name})."
+            return (
+                f"{right}, as of {best.name}, whose probabilities are better here (cross-entropy "
+                f"{costs[0]} against {costs[1]}): use that."
+            )
         if lag < 0:
             return f"{right}. Better here: {best.name} ({theirs}): use that."
         return f"{right}; of the best of the others ({best.name}) {theirs}."

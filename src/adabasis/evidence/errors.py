@@ -186,6 +186,12 @@ class Places:
         """The spread of all rows, see :func:`spread`."""
         return spread(self.t, self.weight, self.scatter)
 
+    @functools.cached_property
+    def noise(self) -> tuple[np.ndarray, int]:
+        """The variance (Q,) that replicates show about their means, and its degrees of freedom."""
+        freedom = int(np.sum(np.maximum(self.count - 1, 0)))
+        return self.count @ self.scatter / max(freedom, 1), freedom
+
     def losses(self, error: np.ndarray, gain: float | np.ndarray = 1.0) -> np.ndarray:
         """Return the relative loss of errors (N, Q) in the means, that of the scatter included."""
         scatter = self.scatter * np.square(gain) if np.any(self.scatter) else 0.0
@@ -255,14 +261,22 @@ class LeftOut:
         leverages, groups = factors.leverages(ridge), None
         # A place without which nothing is known there, the middle of a design, keeps all of its
         # rows but one.
-        alone = (places.count > 1) & (1 - leverages[:n] < ALONE)
+        unknown = 1 - leverages[:n] < ALONE
+        alone = (places.count > 1) & unknown
         share = np.ones(len(leverages))
         share[:n] = np.where(places.within | alone, 1 / places.count, 1.0)
         gain = np.where(share < 1, 1 / np.maximum(1 - share * leverages, 1e-150), 1.0)[:n, None]
         if not places.within and len(np.unique(places.group)) < n:
             groups = np.append(places.group, places.group.max() + 1 + np.arange(len(leverages) - n))
         out = factors.loo_residuals(self._rhs, ridge, groups=groups, share=share)[:n]
-        return out / self._root[:, None], gain
+        out = out / self._root[:, None]
+        variance, freedom = places.noise
+        lonely = places.within & unknown & (places.count <= 1)
+        if lonely.any() and lonely.sum() <= freedom:
+            # One row of a place that the model goes through: the next would differ from it as
+            # replicates differ elsewhere, which tell this of so many places at most.
+            out[lonely] = np.sqrt(2 * variance)
+        return out, gain
 
     def leverages(self, relative: float = 0.0) -> np.ndarray:
         """Return the leverages of the rows, (N,)."""

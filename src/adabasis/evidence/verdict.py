@@ -263,6 +263,12 @@ class Comparison:
             return 1 if score.times >= SURELY_MORE else 0
         return 1 if score.behind > 0 else -1
 
+    @property
+    def _constant(self) -> bool:
+        # Whether a constant is right on all rows: there is nothing to learn.
+        found = self.predictions.get(self.simplest)
+        return found is not None and not self.of_classes and not found.losses.any()
+
     def _learned_nothing(self, scores: Sequence[Score]) -> bool:
         # A constant does as well, and nothing else does better than both.
         lags = {score.name: self._lag(score, scores[0]) for score in scores[1:]}
@@ -278,7 +284,7 @@ class Comparison:
 
     def _sentence(self, scores: Sequence[Score]) -> str:
         ours, *others = scores
-        if math.isnan(ours.relative):
+        if math.isnan(ours.relative) or self._constant:
             return "The target does not vary on these rows: there is nothing to compare."
         if math.isinf(ours.relative):
             return (
@@ -294,6 +300,8 @@ class Comparison:
         lag = self._lag(best, ours)
         if lag == 0:
             return f"No clear difference from the best of the others ({best.name}): {seen}."
+        if lag < 0 and f"{best.relative:.2g}" == f"{ours.relative:.2g}":
+            return f"As good as the best of the others ({best.name}): {seen}."
         if lag < 0:
             return (
                 f"Better here: {best.name} (error {best.relative:.2g} against "
@@ -316,7 +324,7 @@ class Comparison:
 
     def _advice(self, scores: Sequence[Score]) -> Iterator[str]:
         ours, others = scores[0], {score.name: score for score in scores[1:]}
-        if not others or not math.isfinite(ours.relative):
+        if not others or not math.isfinite(ours.relative) or self._constant:
             return
         judged = self.judged
         if self.n < FEW_HELD_OUT:

@@ -21,6 +21,8 @@ from .boxes import AffineMap, bounding_box, unit_box
 
 #: Residuals that stand for all in the mean over them: one for each 64th of their number.
 SMEARED = 64
+#: What can be asked of an input.
+INPUT_TRANSFORMS = ("auto", "log", None)
 
 
 def _numpy(x: Any) -> Any:
@@ -58,6 +60,11 @@ class Coordinates:
         """Return those of columns some of which are periodic; ``None`` where none is."""
         about = dict(periodic)
         return cls.plain(size).replaced("periodic", about) if about else None
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether all are the columns themselves."""
+        return set(self.kinds) <= {"plain"}
 
     @property
     def periodic(self) -> np.ndarray:
@@ -139,30 +146,71 @@ def periodic_columns(
             f"{call}(periodic={periodic!r}): expected a mapping from columns to periods, such as "
             "{0: 360.0}."
         )
+    for column, period in periodic.items():
+        real = isinstance(period, numbers.Real) and not isinstance(period, bool)
+        if not (real and 0 < period < math.inf):
+            raise ValueError(
+                f"{call}(periodic={{{column!r}: {period!r}}}): expected a positive period in the "
+                "units of the column: 360 for degrees, 24 for hours, 365.25 for days of a year."
+            )
+    found = _by_number(f"{call}(periodic=", X, periodic, names)
+    return tuple((at, float(period)) for at, period in found)
+
+
+def input_transforms(
+    call: str, X: Any, asked: Any, names: Sequence[str] | None = None
+) -> str | tuple[tuple[int, str | None], ...] | None:
+    """Return which columns of X are taken in logarithms: a mapping as pairs, else as asked.
+
+    Parameters
+    ----------
+    call : str
+        The public function, for messages.
+    X : array-like or data frame, shape (N, D)
+    asked : "auto", "log", None, or a mapping of int or str to one of these
+    names : sequence of str, optional
+        By default those of the data frame.
+
+    Raises
+    ------
+    ValueError
+        For columns or transforms that do not exist.
+    """
+    if isinstance(asked, tuple):  # the pairs themselves
+        asked = dict(asked)
+    for one in asked.values() if isinstance(asked, Mapping) else [asked]:
+        if one not in INPUT_TRANSFORMS:
+            raise ValueError(
+                f"{call}(input_transform={asked!r}): expected 'auto', 'log', None, or a mapping "
+                "from columns to these, such as {0: 'log'}."
+            )
+    if not isinstance(asked, Mapping):
+        return asked
+    return _by_number(f"{call}(input_transform=", X, asked, names)
+
+
+def _by_number(
+    asked: str, X: Any, columns: Mapping[Any, Any], names: Sequence[str] | None
+) -> tuple[tuple[int, Any], ...]:
+    """Return what is said of columns of X, by name or number, as pairs in their order."""
     if names is None:
         names = getattr(X, "column_names", None)
         names = getattr(X, "columns", names)
     known = [] if names is None else list(names)
     n_inputs = len(known) or (np.shape(X)[1] if np.ndim(X) == 2 else 0)
-    found: dict[int, float] = {}
-    for column, period in periodic.items():
-        asked = f"{call}(periodic={{{column!r}: {period!r}}})"
+    found: dict[int, Any] = {}
+    for column, said in columns.items():
+        one = f"{asked}{{{column!r}: {said!r}}})"
         if column in known:
             at = known.index(column)
         elif isinstance(column, numbers.Integral) and 0 <= int(column) < n_inputs:
             at = int(column)
         else:
             have = f"are named {listed(known)}" if known else f"have no names: 0 to {n_inputs - 1}"
-            raise ValueError(f"{asked}: there is no such column; those of X {have}.")
+            raise ValueError(f"{one}: there is no such column; those of X {have}.")
         if at in found:
-            raise ValueError(f"{asked}: column {at} is named twice.")
-        real = isinstance(period, numbers.Real) and not isinstance(period, bool)
-        if not (real and 0 < period < math.inf):
-            raise ValueError(
-                f"{asked}: expected a positive period in the units of the column: 360 for degrees, "
-                "24 for hours, 365.25 for days of a year."
-            )
-        found[at] = float(period)
+            raise ValueError(f"{one}: column {at} is named twice.")
+        found[at] = said
     return tuple(sorted(found.items()))
 
 

@@ -111,6 +111,12 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
         ValueError,
         safetensors.SafetensorError,
     ) as error:
+        if content[8:9] not in (b"{", b"") and Path(path).suffix != ".adabasis":
+            raise ModelFileError(
+                f"load({str(path)!r}): not a whole adabasis model file, nor the begin of one: "
+                "expected what model.save or 'adabasis fit TABLE --target COLUMN' wrote, "
+                "TABLE.adabasis by default."
+            ) from error
         raise ModelFileError(
             f"load({str(path)!r}): not a whole adabasis model file ({error or 'unreadable'}). "
             "Fit again, or fetch the file again from where it was written."

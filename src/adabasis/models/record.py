@@ -48,8 +48,9 @@ class Asked:
         A name, or what a trainer prints as.
     max_steps, max_seconds, tol, n_restarts, ensemble, ridge, validation, random_state
         See :func:`adabasis.fit`.
-    target_transform, periodic
-        As asked for, the latter as pairs of the number of an input and its period.
+    target_transform, input_transform, periodic
+        As asked for, the latter two, where they were mappings, as pairs of the number of an input
+        and what is said of it.
     standardize, calibrate, n_partitions, degree, partition, index_set, start, loss, quantile
         See :func:`adabasis.fit`, :func:`adabasis.classify` and :func:`adabasis.fit_pounet`.
 
@@ -79,6 +80,7 @@ class Asked:
     loss: str = "squared"
     quantile: float = 0.5
     target_transform: Any = None
+    input_transform: Any = None
     periodic: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -93,6 +95,21 @@ class Asked:
     def restarts(self, usual: int) -> int:
         """Return how many independent draws to make, ``usual`` where that is left open."""
         return usual if isinstance(self.n_restarts, str) else self.n_restarts
+
+    def of_inputs(self, size: int, auto: bool = True) -> list[str | None]:
+        """Return "log", "auto" or ``None`` for each of so many inputs.
+
+        Parameters
+        ----------
+        size : int
+        auto : bool
+            Whether "auto" for all means that, or, as where a basis is named, that nothing is done.
+        """
+        if not isinstance(self.input_transform, tuple):
+            asked = self.input_transform
+            return [None if asked == "auto" and not auto else asked] * size
+        pairs = dict(self.input_transform)
+        return [pairs.get(j, "auto" if auto else None) for j in range(size)]
 
     @property
     def fixed_ridge(self) -> Ridge | None:
@@ -242,6 +259,8 @@ class Record:
         asked["periodic"] = tuple(map(tuple, asked.get("periodic", ())))
         if isinstance(asked.get("target_transform"), list):
             asked["target_transform"] = tuple(asked["target_transform"])
+        if isinstance(asked.get("input_transform"), list):
+            asked["input_transform"] = tuple(map(tuple, asked["input_transform"]))
         tried = (Tried(**{**one, "ridge": Ridge(**one["ridge"])}) for one in document["tried"])
         changed = {
             "asked": Asked(**asked),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from .._runtime.arguments import told_arguments
 from ..basis import AbstractBasis
 from ..geometry.boxes import AbstractSampler, default_sampler
 from ..models.record import Asked
@@ -17,6 +18,7 @@ from .solution import Solution
 from .strategy import EquationCandidate, EquationTask
 
 
+@told_arguments
 @with_timings
 def solve(
     problem: LinearProblem,

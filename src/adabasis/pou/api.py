@@ -14,11 +14,12 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .._runtime.arguments import told_arguments
 from .._runtime.progress import Callback
 from ..basis import AbstractPartition, PartitionBasis
 from ..basis.pou.partition import PARTITIONS
 from ..evidence.judge import judge
-from ..geometry.maps import periodic_columns
+from ..geometry.maps import input_transforms, periodic_columns
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..models.timings import with_timings
@@ -35,6 +36,7 @@ from .strategy import POUNetStrategy, POUNetTask
 FEWEST_TO_SPLIT = 100
 
 
+@told_arguments
 @with_timings
 @holding_out(judge, refit)
 @taking_losses(refit)
@@ -61,6 +63,7 @@ def fit_pounet(
     callbacks: Iterable[Callback] = (),
     verbose: bool = False,
     target_transform: str | Sequence[str | None] | None = None,
+    input_transform: str | Mapping[int | str, str | None] | None = None,
     periodic: Mapping[int | str, float] | None = None,
 ) -> Fitted:
     r"""Fit a partition of unity network: polynomials of pieces, and where the pieces are.
@@ -88,8 +91,9 @@ def fit_pounet(
         and three, cuts in more.
     sample_weight, groups, loss, quantile, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
-    random_state, callbacks, verbose, target_transform, periodic
-        As there. Pieces are polynomials of what these make of inputs and targets.
+    random_state, callbacks, verbose, target_transform, input_transform, periodic
+        As there. Pieces are polynomials of what these make of inputs and targets; by default they
+        are of the inputs as they are.
     n_restarts : int or "auto"
         Nothing is drawn at random where pieces come from the data: one start serves (``"auto"``).
         More are draws of a partition of a kind of your own.
@@ -131,6 +135,7 @@ def fit_pounet(
         loss=loss,
         quantile=quantile,
         target_transform=target_transform,
+        input_transform=input_transforms("fit_pounet", X, input_transform),
         periodic=periodic_columns("fit_pounet", X, periodic),
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)

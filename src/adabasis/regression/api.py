@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import lstsq, rows
+from .._runtime.arguments import told_arguments
 from .._runtime.arrays import in_order
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..evidence.judge import judge
 from ..geometry.boxes import bounding_box
-from ..geometry.maps import TargetMap, periodic_columns
+from ..geometry.maps import TargetMap, input_transforms, periodic_columns
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..models.timings import with_timings
@@ -38,6 +39,7 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
 
 @basis_last
+@told_arguments
 @with_timings
 @holding_out(judge, lambda *rows, **named: refit(*rows, **named))
 @taking_losses(lambda *rows, **named: refit(*rows, **named))
@@ -63,6 +65,7 @@ def fit(
     verbose: bool = False,
     standardize: bool = True,
     target_transform: str | Sequence[str | None] | None = None,
+    input_transform: str | Mapping[int | str, str | None] | None = "auto",
     periodic: Mapping[int | str, float] | None = None,
 ) -> Fitted:
     r"""Fit y ≈ Φ(x; ξ) c: least squares for c, and for ξ whatever ``method`` says.
@@ -91,8 +94,9 @@ def fit(
         noise, as rows left out show it, then linear: a few wild values do not matter.
         ``"absolute"``: their sizes, for the median; ``"quantile"``: max(q r, (q − 1) r) of errors
         r, for the quantile q. Rows are weighted anew until they settle. Functions are searched for
-        with outliers set aside. Whatever the loss, outliers are listed in ``notes`` and in
-        ``record.outliers``.
+        with outliers set aside. Of a transformed target errors are those of transformed values: a
+        quantile stays one, and ``"huber"`` is for the mean with outliers left aside. Whatever the
+        loss, outliers are listed in ``notes`` and in ``record.outliers``.
     quantile : float
         q between 0 and 1, of ``loss="quantile"``.
     method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or AbstractTrainer
@@ -131,9 +135,14 @@ def fit(
     target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
         The function g of the targets that is fitted: y ≈ g⁻¹(Φ c), with the smearing correction
         that makes it a mean. ``"log"`` needs y > 0. ``"auto"`` takes what makes left-out values
-        clearly likelier, otherwise none. Where this is not ``None``, input columns over decades
-        are taken in logarithms if left-out rows speak for it. Values, derivatives and errors stay
-        in the units of ``X`` and ``y``. A sequence has one for each target.
+        clearly likelier, otherwise none. Values, derivatives and errors stay in the units of
+        ``X`` and ``y``. A sequence has one for each target.
+    input_transform : "auto", "log", None, or mapping of column to one of these
+        Inputs that are taken in logarithms. ``"auto"``: those over decades, such as doses, if
+        left-out rows speak for it; where a basis is named and targets are not transformed, none.
+        ``"log"``: all of them, or those of the mapping, by number or name: ``{"dose": "log"}``.
+        Entries must not be negative; below the least positive one the logarithm goes on as its
+        tangent. ``None``: none.
     periodic : mapping of column to period, optional
         Inputs such as angles, by their number or name: ``{0: 360.0}``. The model has that period
         exactly, and no value of such an input is outside.
@@ -146,8 +155,8 @@ def fit(
     ------
     ValueError
         For shapes that do not fit, missing or infinite values, weights that are negative or all
-        zero, a method that cannot run with the basis, the logarithm of values that are not
-        positive, columns that do not exist or periods that are not positive.
+        zero, a method that cannot run with the basis, the logarithm of values that have none,
+        columns that do not exist or periods that are not positive.
 
     Examples
     --------
@@ -174,6 +183,7 @@ def fit(
         target_transform=tuple(target_transform)
         if isinstance(target_transform, list)
         else target_transform,
+        input_transform=input_transforms("fit", X, input_transform if standardize else None),
         periodic=periodic_columns("fit", X, periodic),
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
@@ -207,6 +217,7 @@ def fit(
     return search.run(task, lambda: strategy.descend(trainer, bases))
 
 
+@told_arguments
 def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted:
     """Solve a model's coefficients again for other rows, by its loss; its functions Φ(x; ξ) stay.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +31,12 @@ BLIND = 1e-9
 def loss_of(model: Fitted) -> Loss:
     """Return the loss that a model's coefficients were solved by."""
     return Loss(model.record.asked.loss, model.record.asked.quantile)
+
+
+def in_model_units(model: Fitted, x: np.ndarray) -> np.ndarray:
+    """Return a model's values Φ c at rows x (N, D), before targets are mapped back, (N, Q)."""
+    inner: dict[str, Any] = {"output_map": AffineMap.identity(model.n_outputs)}
+    return np.asarray(dataclasses.replace(model, **inner, flat_output=False)(x))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -23,12 +23,15 @@ from ..evidence.errors import Unseen, spread
 from ..evidence.outliers import above_quantile, expected, far_off, parts, unexpected, unit_box
 from ..evidence.peers import PEERS
 from ..evidence.verdict import OURS, Judged, LossComparison, Predictions
+from ..geometry.boxes import AffineMap
+from ..geometry.maps import TargetMap
 from ..lstsq.losses import Loss
 from ..models.fitted import Fitted
 from ..selection.prepared import checked_data
 from ..train import AbstractTrainer, StopReason
 from .outliers import noted
-from .reweighted import BLIND, left_shares
+from .reweighted import BLIND, in_model_units, left_shares
+from .transforms import checked_transforms
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 #: Searches, the next where the last model shows that other rows are the outliers.
@@ -55,12 +58,6 @@ def taking_losses(refit: Callable[..., Fitted]) -> Callable[[AnyFunction], AnyFu
         def call(*args: Any, **named: Any) -> Any:
             given = signature.bind(*args, **named).arguments
             loss = Loss.asked(name, given.get("loss", "squared"), given.get("quantile", 0.5))
-            if not loss.plain and given.get("target_transform") is not None:
-                raise ValueError(
-                    f"{name}(loss={loss.name!r}, target_transform={given['target_transform']!r}): "
-                    "a transform is chosen by squares, and other losses take the target as it is. "
-                    "Leave out one of both, or transform the target before."
-                )
             if loss.plain:
                 model = function(**given)
                 if model.validation_error <= ROUND_OFF:
@@ -91,10 +88,19 @@ def _searched(
     began, budget = time.perf_counter(), given.get("max_seconds", math.inf)
     x, y, weight = checked_data(name, given["X"], given["y"], given.get("sample_weight"))
     given, aside = _own_validation(given, x, y, weight), far_off(x, y, weight)
+    kinds = checked_transforms(name, given.get("target_transform"), y.shape[1])
+    for output, kind in enumerate(kinds):  # what is far in any units is far
+        if kind in ("auto", "log") and (y[:, output] > 0).all():
+            logs = far_off(x, np.log(y[:, output : output + 1]), weight)
+            aside[:, output] = (aside[:, output] | (kind == "log")) & logs[:, 0]
     for last in range(SEARCHES):
         searched = weight * _shares(x, y, weight, aside, loss)
         left = max(budget - (time.perf_counter() - began), 1e-3)
-        model = function(**{**given, "sample_weight": searched, "max_seconds": left})
+        budgeted = {**given, "sample_weight": searched, "max_seconds": left}
+        model = function(**budgeted)
+        if "auto" in kinds and _beyond(model, y[weight > 0]):
+            kinds = tuple("yeo-johnson" if kind == "auto" else kind for kind in kinds)
+            model = function(**{**budgeted, "target_transform": kinds})
         late = time.perf_counter() - began > budget
         interrupted = model.stop_reason is StopReason.INTERRUPTED
         if loss.kinked or last == SEARCHES - 1 or late or interrupted:
@@ -104,6 +110,10 @@ def _searched(
         if (far != aside).sum() <= FEW_OTHERS * aside.sum():
             break
         aside = far
+    if isinstance(model.output_map, TargetMap):
+        # A quantile is that of any increasing function; a mean is one of all rows, later.
+        plain = dataclasses.replace(model.output_map, residuals=np.zeros((1, y.shape[1])))
+        model = dataclasses.replace(model, output_map=plain)
     try:
         solved = refit(model, given["X"], given["y"], sample_weight=given.get("sample_weight"))
     except KeyboardInterrupt:
@@ -158,6 +168,8 @@ def _far_from(model: Fitted, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -
     used = np.flatnonzero(weight > 0)
     z, left = unit_box(x[used]), left_shares(model, x[used], weight[used])
     values = model(x[used]).reshape(-1, y.shape[1])
+    if isinstance(model.output_map, TargetMap):
+        y, values = model.output_map(y), in_model_units(model, x[used])
     for output, t in enumerate(y.T):
         for some in parts(len(z)):
             rows_of = used[some]
@@ -166,15 +178,33 @@ def _far_from(model: Fitted, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -
     return far
 
 
+def _beyond(model: Fitted, y: np.ndarray) -> bool:
+    """Whether the transforms, chosen without outliers, do not take one of these."""
+    if not isinstance(model.output_map, TargetMap):
+        return False
+    try:
+        model.output_map.check("", y)
+    except ValueError:
+        return True
+    return False
+
+
 def _claimed(model: Fitted, x: np.ndarray, y: np.ndarray, weight: np.ndarray, loss: Loss) -> Fitted:
     """Claim no less than the errors of rows left out of the last solve."""
     used = np.flatnonzero(weight > 0)
     kept = np.setdiff1d(used, [one.row for one in model.record.outliers]).astype(int)
     n_aside = len(used) - len(kept)
     at, t, w = x[kept], model.output_map(y[kept]), weight[kept]
-    values = model.output_map(model(at).reshape(t.shape))
-    left = left_shares(model, at, w)
-    off = (t - values) / left[:, None]
+    left, map_ = left_shares(model, at, w), model.output_map
+    off = (t - in_model_units(model, at)) / left[:, None]
+    if isinstance(map_, TargetMap):  # errors are those in the user's units
+        if not loss.kinked:
+            map_ = map_.smeared(np.where(left[:, None] > BLIND, off, np.nan), w)
+            model = dataclasses.replace(model, output_map=map_)
+        units = AffineMap.standardize(y[kept].mean(axis=0), y[kept].std(axis=0))
+        apart = map_.inverse(t - off)
+        t = units(y[kept])
+        off = t - units(apart)
     kind = f", {counted(n_aside, 'outlier')} left aside" if n_aside else ""
     what, others = "leave-one-out", {}
     if loss.kinked:

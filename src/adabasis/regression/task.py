@@ -233,6 +233,7 @@ class RegressionTask(DataTask):
             notes=(
                 *self._notes(status),
                 *self._replicates(best, np.asarray(own.coefficients)),
+                *self._lonely(best),
                 *self._idle(best),
                 *data.gaps(),
             ),
@@ -369,6 +370,20 @@ class RegressionTask(DataTask):
             told = lack_of_fit(of_one, errors[:, k] * scale, fit.effective)
             if told is not None:
                 yield f"{named}{told}"
+
+    def _lonely(self, best: Candidate) -> Iterator[str]:
+        """Say how many places have one row alone, which the model goes through."""
+        data, members = self.data, best.basis.members(best.parameters)
+        single = int(np.sum(data.places.count <= 1))
+        if not data.places.within or not single or len(members) > 1:
+            return
+        fit = proposals.linear_fit(*members[0], data, data.all_rows, best.ridge)
+        if fit.effective > len(data.places) - 0.5:
+            one = "one place rests" if single == 1 else f"{single} places rests"
+            yield (
+                f"What the model says at {one} on one row{' each' * (single > 1)}: its error there "
+                "is taken to be that of replicates."
+            )
 
     def _idle(self, best: Candidate) -> Iterator[str]:
         """Say how many partitions of a partition of unity network own no row."""

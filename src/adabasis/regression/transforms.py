@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis, FrozenFeatures
@@ -23,18 +24,14 @@ from ..selection.prepared import Prepared, merged, some_rows
 from ..selection.task import design, draw, placed
 from . import bases as proposals
 from .choice import Choice
+from .decades import as_told, by_equal_factors, over_decades
 
 TRANSFORMS = ("auto", "log", "yeo-johnson")
-#: Inputs over decades: the 95 % quantile of their positive entries over the 5 % one. That of
-#: numbers spread evenly above 0 is 19, over two decades 63.
-DECADES = 30.0
-#: How far logarithms go on below the least entry, for laws to hold there, before they are lines.
-BEYOND = 1e3
 #: Transforms whose slope changes by less, between those quantiles of the target, are lines nearly:
 #: what they gain is luck, or the functions' that decide.
 BENT = 3.0
-#: Rows that decide, and the fewest that can.
-DECIDING_ROWS, FEWEST_ROWS = 2000, 8
+#: Rows that decide, and the fewest places that can.
+DECIDING_ROWS, FEWEST_PLACES = 2000, 3
 #: No transform may make the root mean square error larger by the first factor, or by the second
 #: where a few rows may have done so; below 1 over the first it counts as made smaller.
 WORSE, MOST_WORSE = 1.1, 2.0
@@ -137,11 +134,19 @@ class Chooser:
     clearly more than half of the rows while the root mean square, which the largest values rule,
     does not grow for sure. The likelihood asks for transformed errors of one size: for those in
     per cent of the value the logarithm wins, for those of one size none does. A tie leaves things
-    plain.
+    plain; but entries of an input that go up by about equal factors, as doses do, were chosen in
+    logarithms, and are taken so unless the plain ones are likelier.
     """
 
-    def __init__(self, data: Prepared, bases: Sequence[AbstractBasis], asked: Any) -> None:
+    def __init__(
+        self,
+        data: Prepared,
+        bases: Sequence[AbstractBasis],
+        asked: Any,
+        inputs: Sequence[int] | None = None,
+    ) -> None:
         self.data, self.asked = data, asked
+        self.inputs = range(data.x.shape[1]) if inputs is None else inputs
         self.rows = some_rows(data.all_rows, DECIDING_ROWS, data.seed)
         self.places = data.places[self.rows]
         self.weight = self.places.weight / self.places.weight.mean()
@@ -149,6 +154,7 @@ class Chooser:
         offered = [*bases, *proposals.default_bases(data.n_distinct, data.z.shape[1])]
         features = (basis for basis in offered if isinstance(basis, FrozenFeatures))
         self.basis = next(features, None)  # of a few rows none
+        self.in_steps = {j for j, column in enumerate(data.x.T) if by_equal_factors(column)}
         self.maps = self._offered()
 
     def choice(self, plain: Coordinates) -> Choice:
@@ -157,17 +163,17 @@ class Chooser:
         Parameters
         ----------
         plain : Coordinates
-            Those of the columns as they are, or periodic.
+            Those of the columns as they are, periodic, or in logarithms as told.
         """
-        few = self.group.max() + 1 < FEWEST_ROWS
+        few = self.group.max() + 1 < FEWEST_PLACES
         open_ = any(one == "auto" for one in self.asked)
-        if few or (not open_ and not over_decades(self.data.x, plain)):
+        logs = {j: a for j, a in over_decades(self.data.x, plain).items() if j in self.inputs}
+        if few or not (open_ or logs):
             return self._fixed(plain)
         usual = self._trials(plain)
         usual_error = self._rms([own[0] for own in usual])
         if usual_error < ROUND_OFF and open_:
             return self._fixed(plain)
-        logs = over_decades(self.data.x, plain)
         variants = {plain: usual}
 
         def scored(coordinates: Coordinates) -> list[Trial]:
@@ -186,7 +192,9 @@ class Chooser:
         for trial in (*trials, *singles):
             other = _flipped(plain, best, trial)
             now = scored(other)
-            if self._clearly(now, found):
+            if self._clearly(now, found) or (
+                set(trial) <= self.in_steps and self._gain(now, found).sum() > 0
+            ):
                 best, found = other, now
         before = [own[0] for own in usual]
         return Choice(
@@ -246,7 +254,8 @@ class Chooser:
                     continue
                 square = losses[:, own][:, q]
                 sigma2 = max(float(weight @ square), ROUND_OFF**2)
-                likelihood = slopes[:, q] - 0.5 * np.log(sigma2) - 0.5 * square / sigma2
+                with np.errstate(invalid="ignore"):  # where nothing is known of any row
+                    likelihood = slopes[:, q] - 0.5 * np.log(sigma2) - 0.5 * square / sigma2
                 likelihood -= np.log(map_.scale[q])
                 errors = (values[:, q] - known[:, q]) / data.units.scale[q]
                 with np.errstate(all="ignore"):
@@ -318,12 +327,16 @@ class Chooser:
         return trial.rms <= MOST_WORSE * usual.rms and not sure
 
     def _clearly(self, new: list[Trial], old: list[Trial]) -> bool:
-        """Whether values are clearly likelier: by more than :data:`SURE` standard errors."""
-        gain = sum(a.likelihood - b.likelihood for a, b in zip(new, old, strict=True))
-        each = np.bincount(self.group, self.weight * gain)
-        deviation = float(each.std())
+        """Whether values are clearly likelier: as :data:`SURE` standard errors of many are."""
+        each = self._gain(new, old)
+        error = float(each.std(ddof=1)) / math.sqrt(len(each))
         mean = float(each.mean())
-        return mean > 0 and mean * math.sqrt(len(each)) > SURE * deviation
+        return mean > 0 and mean > stdtrit(len(each) - 1, ndtr(SURE)) * error
+
+    def _gain(self, new: list[Trial], old: list[Trial]) -> np.ndarray:
+        """Return by how much the values of each group are likelier."""
+        gain = sum(a.likelihood - b.likelihood for a, b in zip(new, old, strict=True))
+        return np.bincount(self.group, self.weight * gain)
 
     def _rms(self, trials: Iterable[Trial]) -> float:
         """Return the relative root mean square error, in the user's units."""
@@ -351,18 +364,22 @@ def with_transforms(
         Those of the call, if any were named.
     """
     data = prepared()
-    kinds = checked_transforms(asked.call, asked.target_transform, data.y.shape[1])
-    turning = Coordinates.with_periods(data.x.shape[1], asked.periodic)
-    if turning is not None:
-        data = prepared(coordinates=turning)
-    if not any(kinds):
-        return data, None
+    size, n_outputs = data.x.shape[1], data.y.shape[1]
+    kinds = checked_transforms(asked.call, asked.target_transform, n_outputs)
+    inputs = asked.of_inputs(size, auto=any(kinds) or not bases)
+    told = as_told(asked, data.x, inputs)
+    if not told.are_plain:
+        data = prepared(coordinates=told)
+    free = [j for j, kind in enumerate(inputs) if kind == "auto"]
+    decades = [j for j in over_decades(data.x, told) if j in free]
+    if not any(kinds) and not decades:
+        plain = Choice(told, (Transform(),) * n_outputs)
+        return data, None if plain.is_plain else plain
     with numerics():
-        choice = Chooser(data, bases, kinds).choice(turning or Coordinates.plain(data.x.shape[1]))
+        choice = Chooser(data, bases, kinds, free).choice(told)
     if choice.is_plain:
         return data, choice
-    logs = "log" in choice.coordinates.kinds
-    coordinates = choice.coordinates if logs or turning is not None else None
+    coordinates = None if choice.coordinates.are_plain else choice.coordinates
     transforms = choice.transforms if choice.transformed else ()
     return prepared(coordinates=coordinates, transforms=transforms), choice
 
@@ -372,20 +389,3 @@ def _flipped(plain: Coordinates, now: Coordinates, which: Mapping[int, float]) -
     inside = {j: about for j, about in which.items() if now.kinds[j] != "log"}
     outside = {j: plain.about[j] for j in which if now.kinds[j] == "log"}
     return now.replaced("log", inside).replaced("plain", outside)
-
-
-def over_decades(x: np.ndarray, plain: Coordinates) -> dict[int, float]:
-    """Return the columns of x (N, D) over decades, with where their logarithms end.
-
-    That is at the least positive entry where zeros are among them, else far below it. Negative
-    numbers are in none.
-    """
-    found = {}
-    for j, column in enumerate(x.T):
-        positive = column[column > 0]
-        if plain.kinds[j] == "plain" and len(positive) > 1 and (column >= 0).all():
-            low, high = np.quantile(positive, (0.05, 0.95))
-            if high >= DECADES * low:
-                least = float(positive.min())
-                found[j] = least if len(positive) < len(column) else least / BEYOND
-    return found

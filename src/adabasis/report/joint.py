@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.compute import numerics
-from ..geometry.maps import Coordinates
+from ..geometry.maps import InputMap
 from ..models.classifier import Classifier, index_of, indicators
 from ..selection.prepared import SEARCH_ROWS, Prepared, some_rows
 from ..train import GD, Budget, CrossEntropy, History, train
@@ -48,7 +48,7 @@ def joint_descent(
     data = Prepared(
         "classify", X, targets, sample_weight, "auto", seed, split_by_default=True,
         map_outputs=False,
-        coordinates=Coordinates.with_periods(model.n_inputs, model.record.asked.periodic),
+        coordinates=model.input_map.coordinates if isinstance(model.input_map, InputMap) else None,
     )  # fmt: skip
     with numerics():
         initial = jax.tree.map(jnp.asarray, model.initial_parameters)

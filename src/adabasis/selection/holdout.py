@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from .._runtime.arrays import check_finite, column_names, floats
 from ..evidence.split import checked_groups, checked_holdout, split
 from ..evidence.verdict import Verdict
-from ..geometry.maps import Coordinates, periodic_columns
+from ..geometry.maps import Coordinates, input_transforms, periodic_columns
 from ..models.fitted import Fitted
 from ..train import StopReason
 
@@ -62,6 +62,10 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
                 given["periodic"] = periodic
                 turning = Coordinates.plain(x.shape[1]).replaced("periodic", periodic)
                 places = turning.wrapped(places)
+            if isinstance(given.get("input_transform"), Mapping):
+                given["input_transform"] = input_transforms(
+                    name, given["X"], given["input_transform"]
+                )
             groups = checked_groups(name, given.get("groups"), len(x))
             seed = given.get("random_state", 0)
             rows = split(places, holdout, seed, groups)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._runtime.errors import BadInput
-from .columns import texts
 
 MICROSECONDS = {"day": 86_400_000_000, "week": 7 * 86_400_000_000, "year": 31_556_952_000_000}
 """A day, a week, and the mean year of the calendar."""
@@ -19,7 +17,6 @@ ROUNDS = 2.0
 """Periods that the data must span: what came round once may as well be a trend."""
 STEPS = 2.0
 """Steps between neighbours that a period must hold to be seen at all (Nyquist)."""
-_ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d.*)?)?")
 _PLAIN = pa.timestamp("us")
 _MONDAY = 4 * 86_400_000_000
 """The first Monday after 1 January 1970."""
@@ -41,11 +38,14 @@ class Clock:
     zone : str or None
         Of dates that have one.
     periods : tuple of {"year", "week", "day"}
+    order : str
+        How dates are written as text, see :class:`adabasis.tables.calendars.Written`.
     """
 
     start: int = 0
     zone: str | None = None
     periods: tuple[str, ...] = ()
+    order: str = ""
 
     def names(self, name: str, kind: str) -> list[str]:
         """Return the names of the numbers that a column becomes."""
@@ -78,23 +78,6 @@ def kind_of_time(type_: pa.DataType) -> str:
 def zone_of(type_: pa.DataType) -> str | None:
     """Return the time zone of a type, if it has one."""
     return type_.tz if pa.types.is_timestamp(type_) else None
-
-
-def written_dates(values: Any) -> Any | None:
-    """Return a column of text as dates, if every entry is one as ISO 8601 writes it.
-
-    Other ways to write dates are not guessed: 01/02 is two days.
-    """
-    seen = texts(values)
-    found = seen.drop_null()
-    if not len(found) or not all(map(_ISO.fullmatch, found[:1000].to_pylist())):
-        return None
-    for type_ in (_PLAIN, pa.timestamp("us", "UTC")):
-        try:
-            return pc.cast(seen, type_)
-        except pa.ArrowException:
-            continue
-    return None
 
 
 def instants(values: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -45,6 +45,8 @@ class Dialect:
         Of columns.
     comment : str
         What lines begin with that hold comments.
+    trailing : int
+        Empty columns without a name at the end: a delimiter ends each line.
     """
 
     delimiter: str = ","
@@ -54,6 +56,7 @@ class Dialect:
     below: int = 0
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
     comment: str = "#"
+    trailing: int = 0
 
     def __str__(self) -> str:
         words = [f"{DELIMITERS[self.delimiter]}-delimited"]
@@ -118,9 +121,24 @@ def _laid_out(
     body = [fields_of(line, delimiter) for i, line in lines.items() if i > first][:LINES]
     body = [row for row in body if len(row) == columns]
     named = not names and len(fields[first]) == columns
+    trailing = 0
+    if not names:
+        own = fields[first]
+        header = [*own, *[""] * (columns - len(own))] if len(own) < columns else own
+        trailing = _empty_at_end([header, *body]) if len(header) == columns and body else 0
+        if trailing >= columns - len(own) > 0:  # below the names alone a delimiter ends each line
+            names, first, named = header, first + 1, False
     units, below = units_of([n.strip() for n in fields[first]], body) if named else ({}, 0)
     comment = mark[1] if mark else "#"
-    return Dialect(delimiter, encoding, first, tuple(names), below, units, comment)
+    return Dialect(delimiter, encoding, first, tuple(names), below, units, comment, trailing)
+
+
+def _empty_at_end(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many fields at the end are empty in all rows."""
+    found = 0
+    while found < len(rows[0]) - 1 and not any(row[-1 - found].strip() for row in rows):
+        found += 1
+    return found
 
 
 def fields_of(line: str, delimiter: str) -> list[str]:

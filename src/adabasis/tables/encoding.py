@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from .._runtime.errors import BadInput, counted
 from . import dates, levels
+from .calendars import written_dates
 from .columns import MOST_CATEGORIES, kind_of, missing, numbers
 from .dates import Clock
 
@@ -25,6 +26,13 @@ _OF_PYTHON = {
     "--numeric": "Preparation(numeric=…)",
 }
 """What options of the command line are called in Python."""
+
+
+def _dates_as(clock: Clock | None) -> pa.DataType:
+    """Return what a column of dates in text is read as: text where it is not ISO 8601."""
+    if clock is not None and clock.order:
+        return pa.string()
+    return pa.timestamp("us", clock.zone if clock else None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Column:
             "number": pa.float64(),
             "code": pa.float64(),
             "bool": pa.bool_(),
-            "date": pa.timestamp("us", self.clock.zone if self.clock else None),
+            "date": _dates_as(self.clock),
             "time": pa.time64("us"),
             "duration": pa.duration("us"),
         }.get(self.kind, pa.string())
@@ -88,7 +96,9 @@ class Column:
         """Return what :meth:`to_json` described, in this version or an earlier one."""
         clock = document.get("clock")
         if clock is not None:
-            clock = Clock(clock["start"], clock["zone"], tuple(clock["periods"]))
+            clock = Clock(
+                clock["start"], clock["zone"], tuple(clock["periods"]), clock.get("order", "")
+            )
         return cls(
             document["name"],
             document["kind"],
@@ -142,14 +152,16 @@ class Column:
 
     def _times(self, values: Any, clock: Clock, first: int) -> tuple[np.ndarray, np.ndarray]:
         if kind_of(values.type) == "text":
-            values = dates.written_dates(values)
+            written = written_dates(self.name, values, clock.order)
+            values = None if written is None else written.values
         kind = None
         if values is not None and kind_of(values.type) == "date":
             kind = dates.kind_of_time(values.type)
         if kind != self.kind:
             raise BadInput(
                 f"Column '{self.name}': the model was fitted to {dates.WORDS[self.kind]} there, "
-                "and these are others (dates as text are read as 2026-01-31 or 2026-01-31 12:00)."
+                "and these are others (dates as text are read as 2026-01-31 or 2026-01-31 12:00, "
+                "or as in training)."
             )
         dates.check_zone(self.name, clock.zone, values.type)
         at, gap = dates.instants(values)
@@ -178,8 +190,8 @@ def kind_in(
     y: np.ndarray | None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
-) -> tuple[Any, str, str]:
-    """Return a column, its kind ("other" for none of them), and what was assumed about it.
+) -> tuple[Any, str, str, str]:
+    """Return a column, its kind ("other" for none), what was assumed, and how dates are written.
 
     Parameters
     ----------
@@ -189,19 +201,26 @@ def kind_in(
         The target, by which whole numbers that are codes are known.
     categorical, numeric : sequences of str
         Columns of which the user says what whole numbers are.
+
+    Raises
+    ------
+    BadInput
+        For dates that may be others.
     """
     type_, kind = values.type, kind_of(values.type)
     if pa.types.is_dictionary(type_) and kind in ("text", "number", "bool"):
         if type_.ordered and name not in categorical:
-            return values, "ordered", ""
-        return values, "code" if kind == "number" else "text", ""
+            return values, "ordered", "", ""
+        return values, "code" if kind == "number" else "text", "", ""
     if kind == "date":
-        return values, dates.kind_of_time(type_), ""
+        return values, dates.kind_of_time(type_), "", ""
     if kind == "text" and name not in categorical:
-        written = dates.written_dates(values)
-        return (values, "text", "") if written is None else (written, "date", "")
+        written = written_dates(name, values)
+        if written is not None:
+            return written.values, "date", written.note, written.order
+        return values, "text", "", ""
     if kind in ("number", "text") and name in categorical:
-        return values, "code", ""
+        return values, "code", "", ""
     if kind == "number" and y is not None and name not in numeric:
         found = numbers(values)
         known = np.isfinite(found)
@@ -210,16 +229,19 @@ def kind_in(
                 f"'{name}' holds {len(np.unique(found[known]))} whole numbers whose order says "
                 "nothing of the target: taken as categories (--numeric takes them as numbers). "
             )
-            return values, "code", assumed
-    return values, kind, ""
+            return values, "code", assumed, ""
+    return values, kind, "", ""
 
 
-def learned(name: str, values: Any, kind: str, gap: np.ndarray, impute: bool) -> Column:
+def learned(
+    name: str, values: Any, kind: str, gap: np.ndarray, impute: bool, order: str = ""
+) -> Column:
     """Learn a column of a kind, of which some entries are missing, from its rows."""
     if kind in dates.WORDS:
         at, _ = dates.instants(values)
         fill = float(np.median(at[~gap])) if impute else None
-        return Column(name, kind, fill, clock=dates.learn_clock(values))
+        clock = dataclasses.replace(dates.learn_clock(values), order=order)
+        return Column(name, kind, fill, clock=clock)
     if kind in ("number", "bool"):
         middle = float(np.median(numbers(values)[~gap]))
         middle = float(middle >= 0.5) if kind == "bool" else middle

@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
-from .._runtime.errors import counted
+from .._runtime.errors import BadInput, counted
 from .dialect import Dialect
 from .numerals import MISSING, Signs
 from .source import BATCH_ROWS, AbstractSource
@@ -34,6 +34,9 @@ class CsvSource(AbstractSource):
         super().__init__(path)
         self.units, self._points_may_group = dialect.units, dialect.delimiter != ","
         above = dialect.above - bool(dialect.names)
+        if dialect.trailing:
+            columns = counted(dialect.trailing, "empty column")
+            self.notes.append(f"Left out: {columns} without a name after the last delimiter.")
         if above:
             self.notes.append(f"Left out: {counted(above, 'line')} above the names.")
 
@@ -80,18 +83,27 @@ class CsvSource(AbstractSource):
 
     def _column_names(self) -> list[str]:
         # Not by pyarrow's reader: its thread reads ahead, and aborts a process that ends at once.
+        end = -self.dialect.trailing or None
         if self.dialect.names:
-            return list(self.dialect.names)
+            return list(self.dialect.names)[:end]
         encoding = "utf-8-sig" if self.dialect.encoding == "utf8" else self.dialect.encoding
         file = self._file()
         with pa.input_stream(file) if isinstance(file, Path) else file as stream:
             lines = io.TextIOWrapper(stream, encoding, newline="")
             rest = itertools.islice(lines, self.dialect.above, None)
-            return next(filter(None, csv.reader(rest, delimiter=self.dialect.delimiter)))
+            return next(filter(None, csv.reader(rest, delimiter=self.dialect.delimiter)))[:end]
 
     def _read(self) -> pa.Table:
         self._comments = 0
         table = pa.csv.read_csv(self._file(), **self._options())
+        for column in table.columns[table.num_columns - self.dialect.trailing :]:
+            if column.null_count < len(column):
+                raise BadInput(
+                    f"{self.title}: a column at the end has no name and few entries, the first in "
+                    f"row {pc.index(column.is_valid(), True).as_py() + 1:,}. Name it, or take it "
+                    "out of the file."
+                )
+        table = table.select(range(table.num_columns - self.dialect.trailing))
         if self._comments:
             self.notes.append(f"Left out: {counted(self._comments, 'comment')} between the rows.")
         return table

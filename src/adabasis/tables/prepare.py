@@ -42,7 +42,8 @@ class Preparation(TransformerMixin, BaseEstimator):
     drawn to the mean of all where a category has few rows; of the rows fitted, that is taken from
     other rows. Ordered categories become 0, 1, 2, …. Dates become days since the first, with the
     cosine and sine of the time of day, week and year where the data span more than two of them;
-    times of day hours, durations days. Text of dates as ISO 8601 writes them is taken as dates.
+    times of day hours, durations days. Text is taken as dates where every entry is one: as ISO 8601
+    writes them, with named months, or 04/03/2021 if some entry tells which number is the day.
 
     Parameters
     ----------
@@ -263,7 +264,12 @@ class Preparation(TransformerMixin, BaseEstimator):
         columns, problems, gaps, notes = [], [], [], []
         for name in used:
             declared = (names_of(self.categorical), names_of(self.numeric))
-            values, kind, assumed = kind_in(name, table.column(name), evidence, *declared)
+            try:
+                known = kind_in(name, table.column(name), evidence, *declared)
+            except BadInput as error:
+                problems.append(str(error))
+                continue
+            values, kind, assumed, order = known
             if kind == "other" or (kind == "text" and not encode):
                 problems.append(wrong_column(name, values, encode=encode))
                 continue
@@ -279,7 +285,7 @@ class Preparation(TransformerMixin, BaseEstimator):
                 gaps.append(f"'{name}' ({gap.sum()}, the first in row {np.argmax(gap) + first})")
                 continue
             try:
-                column = learned(name, values, kind, gap, self.impute)
+                column = learned(name, values, kind, gap, self.impute, order)
                 check_levels(column, values, most, of_targets=y is not None, first=first)
             except BadInput as error:
                 problems.append(str(error))

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from .._runtime.errors import BadInput, listed
@@ -25,6 +26,7 @@ from .numerals import (
     to_numbers,
     told_thousands,
 )
+from .summaries import numbers_of, summed_up
 
 BATCH_ROWS = 2**16
 
@@ -107,6 +109,7 @@ class AbstractSource(abc.ABC):
             table = self._read().rename_columns(self.names)
             written = self._written(table, Signs(decimal), untouched)
         self._settle(written, decimal)
+        table, written = self._without_summary(table, written)
         read = []
         for name, entries in written.items():
             numbers = to_numbers(entries, self.signs.of(name))
@@ -122,6 +125,25 @@ class AbstractSource(abc.ABC):
         if read and self.text_is_meant:
             self.notes.append(f"Text read as numbers: {listed(read)}.")
         return table
+
+    def _without_summary(
+        self, table: pa.Table, written: dict[str, pa.Array]
+    ) -> tuple[pa.Table, dict[str, pa.Array]]:
+        """Leave out rows at the end that hold means or totals of the others."""
+
+        def numbers() -> dict[str, np.ndarray]:
+            read = {n: to_numbers(entries, self.signs.of(n)) for n, entries in written.items()}
+            as_arrays = {n: one.to_numpy(zero_copy_only=False) for n, one in read.items()}
+            return numbers_of(table, as_arrays)
+
+        count, word, column = summed_up(table, numbers)
+        if not count:
+            return table, written
+        rows = "the last row, which sums up the others" if count == 1 else (
+            f"the last {count} rows, which sum up the others")  # fmt: skip
+        self.notes.append(f"Left out: {rows} ('{word}' in '{column}').")
+        kept = table.num_rows - count
+        return table.slice(0, kept), {name: entries[:kept] for name, entries in written.items()}
 
     def decide(self, asked: str | None, reading: Mapping[str, Any] | None) -> None:
         """Find the decimal signs for batches: asked, told by the first rows, or as in training.

@@ -52,6 +52,18 @@ class TrainingData:
         """X (N, D) as rows to predict for, to know which rows are alike."""
         return self.x if self.table is None else self.preparation.matrix(self.table)[0]
 
+    @property
+    def filled(self) -> dict[int, list[str]]:
+        """The columns whose entry was missing and is filled in, by row of X."""
+        found: dict[int, list[str]] = {}
+        if self.table is None:
+            return found
+        for column in self.preparation.columns_:
+            if column.fill is not None:
+                for row in np.flatnonzero(missing(self.table.column(column.name))).tolist():
+                    found.setdefault(row, []).append(column.name)
+        return found
+
     def known_from(self, kept: np.ndarray) -> TrainingData:
         """Return the data as a model may see them that is fitted to some rows and judged on others.
 
@@ -187,11 +199,14 @@ def check_names(
                 f"{listed(names, 40)}.{hint}"
             )
     chosen = [name for _, name in options]
-    twice = sorted({name for name in chosen if chosen.count(name) > 1})
-    if twice:
-        raise BadInput(
-            f"{listed(twice)}: named more than once by --target, --weight, --group and --drop."
-        )
+    for name in chosen:
+        by = [option for option, other in options if other == name]
+        if len(by) > 1:
+            several = " and ".join(dict.fromkeys(by))
+            twice = f"by {several}" if len(set(by)) > 1 else f"twice by {several}"
+            raise BadInput(
+                f"Column '{name}' is named {twice}: a column is one thing. Leave out one of both."
+            )
     if "" in names and "" not in chosen:
         raise BadInput(
             f"Column {names.index('') + 1} has no name. If it only numbers the rows, leave it out "
