@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from .._runtime.notation import BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
-from ..geometry.boxes import unit_box
+from ..geometry.boxes import AffineMap, unit_box
 from .layers import (
     AbstractInitializer,
     activation_named,
@@ -113,6 +113,18 @@ class AbstractBasis(eqx.Module):
     def needs_points(self) -> bool:
         """Whether :meth:`placed` does anything."""
         return type(self).placed is not AbstractBasis.placed
+
+    def after(self, parameters: Parameters, points: AffineMap) -> Parameters:
+        """Return parameters ξ′ with Φ(x; ξ′) = Φ(``points``(x); ξ), where there are such.
+
+        Descent goes faster where inputs have mean 0 and variance 1; with these ξ′ it may go there.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no parameters for mapped points.")
+
+    @property
+    def takes_maps(self) -> bool:
+        """Whether there are parameters for mapped points: see :meth:`after`."""
+        return type(self).after is not AbstractBasis.after
 
     def members(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
         """Return the bases whose coefficients are solved apart: here, this one."""
@@ -261,6 +273,15 @@ class AbstractWrapper(AbstractBasis):
     def placed(self, parameters: Parameters, x: PointsX) -> Parameters:
         """Adjust the inner parameters to the images of the points."""
         return self.inner.placed(parameters, jax.vmap(self.to_inner)(x))
+
+    def after(self, parameters: Parameters, points: AffineMap) -> Parameters:
+        """Refuse: what the wrapper makes of points is not known here."""
+        raise NotImplementedError(f"{type(self).__name__} has no parameters for mapped points.")
+
+    @property
+    def takes_maps(self) -> bool:
+        """No."""
+        return False
 
     def members(self, parameters: Parameters) -> list[tuple[AbstractBasis, Parameters]]:
         """Return the inner members, each as functions of the same points as this basis."""

@@ -23,7 +23,7 @@ from jax import Array
 from scipy.special import ndtri
 
 from .._runtime.notation import AnyArray, BoxBounds, Functions, PointsX, PointX, RandomKey
-from ..geometry.boxes import unit_box
+from ..geometry.boxes import AffineMap, unit_box
 from .base import (
     AbstractActivated,
     AbstractBasis,
@@ -153,6 +153,12 @@ class NeuralBasis(AbstractActivated):
         weight, bias = drawn.hidden
         weight = weight.at[:, :n, n:].set(0.0).at[:, :n, :n].set(narrower.hidden.weight)
         return Network(first, Affine(weight, bias.at[:, :n].set(narrower.hidden.bias)))
+
+    def after(self, parameters: Network, points: AffineMap) -> Network:
+        """Return parameters of the same functions of mapped points: the first layer's."""
+        weight = parameters.first.weight / points.scale
+        first = Affine(weight, parameters.first.bias - weight @ points.shift)
+        return parameters._replace(first=first)
 
     def __call__(self, x: PointX, parameters: Network) -> Functions:
         """Evaluate the P functions at one point."""

@@ -12,9 +12,9 @@ from .. import lstsq, rows
 from .._runtime.compute import quickly
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis
-from ..models.evaluation import CHUNK_NUMBERS
+from ..geometry.boxes import bucket
 from ..models.record import Ridge
-from ..selection.prepared import padded_term
+from ..train.exact import padded_rows, reduced, rows_at_once
 
 
 def solve_rows(
@@ -38,28 +38,12 @@ def solve_rows(
         values = np.full(part.size(source.n_inputs), ridge.value)
         values[len(values) - ridge.n_free :] = 0.0
         shrink = jnp.asarray(values if ridge.relative else values / total)
-        at_once = max(64, CHUNK_NUMBERS // part.size(source.n_inputs))
-        reduced = [
-            _reduced(part, inside, padded_term(*chunk), total) for chunk in source.chunks(at_once)
-        ]
-        reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
+        most = rows_at_once(part.size(source.n_inputs))
+        length = min(most, bucket(source.n_rows))
+        chunks = (padded_rows(*chunk, length) for chunk in source.chunks(most))
+        reduction = reduced(part, inside, chunks, total)
         solutions.append(_solved(reduction, shrink, relative=ridge.relative))
     return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
-
-
-@quickly()
-def _reduced(
-    basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
-) -> lstsq.Reduction:
-    weight = jnp.asarray(term.points.weight)
-    data = lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
-    _, *ties = rows.tied(term, basis)
-    if not ties:
-        return data
-    root = jnp.sqrt(jnp.sum(weight) / total)  # the share of the rows that this chunk has
-    block = rows.assemble(ties, basis, parameters)
-    tied = lstsq.reduce(root * block.matrix, root * block.rhs)
-    return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
 
 
 @quickly(once=True)

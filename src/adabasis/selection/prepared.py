@@ -18,7 +18,7 @@ from .._runtime.notation import RandomKey
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
 from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
-from ..geometry.boxes import AffineMap, bucket, pad_rows, padded, unit_box
+from ..geometry.boxes import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
 
 #: Share of the rows held out, and the number that it is raised to, up to twice the share.
@@ -272,6 +272,14 @@ class Prepared:
     def term(self, indices: np.ndarray) -> rows.Term:
         """Return the padded term of some rows."""
         return padded_term(self.z[indices], self.t[indices], self.weight[indices])
+
+    def whole_term(self, indices: np.ndarray) -> rows.Term:
+        """Return the term of some rows without padding: what goes over them in batches needs none.
+
+        Nothing is copied where the rows are all there are.
+        """
+        every = slice(None) if len(indices) == len(self.z) else indices
+        return rows.Term(Points(self.z[every], self.weight[every]), self.t[every])
 
     @property
     def all_rows(self) -> np.ndarray:

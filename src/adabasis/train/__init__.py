@@ -13,11 +13,13 @@ from .base import (
 )
 from .gauss_newton import LSGN
 from .last_layer import LastLayer, average_layers, newton
-from .loop import Run, Tape, held_out_error, train
+from .loop import held_out_error, train
 from .ngd import NGD
 from .record import History, Snapshot, Snapshots, StopReason
 from .schedule import Locality, TwoPhase
+from .soap import scale_by_soap
 from .steps import GD, LSGD
+from .tape import Run, Tape
 
 __all__ = [
     "GD",
@@ -46,5 +48,6 @@ __all__ = [
     "named_trainers",
     "newton",
     "numerics",
+    "scale_by_soap",
     "train",
 ]

@@ -25,7 +25,9 @@ from .._runtime.compute import check_precision, quickly
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from .._runtime.progress import Callback, Progress
 from .base import AbstractObjective, AbstractTrainer, Budget, Evaluation, choose
-from .record import History, StopReason
+from .batches import train_on_batches
+from .record import StopReason
+from .tape import Run, Tape
 
 #: Most steps in one compiled block, the length of its history buffers.
 BLOCK = 100
@@ -148,85 +150,6 @@ def held_out_error(objective: AbstractObjective, parameters: Parameters, c: AnyA
     return objective.error(parameters, c)
 
 
-@dataclasses.dataclass(frozen=True)
-class Tape:
-    """All that a run has done and needs to go on, as if it had never stopped.
-
-    Attributes
-    ----------
-    state : pytree
-        The trainer's.
-    best, now : Evaluation
-        Of least loss, and the last.
-    step : int
-        Evaluations so far, one more than steps.
-    records, seconds : tuples of arrays
-        Loss, rank and rate, (3, n) a block; and the time of each.
-    checks : tuple of (step, held-out error)
-        Those that were due by the step count: a check because of a stop leaves no trace.
-    kept : (Evaluation, step, error) or None
-        The one of least held-out error among them.
-    """
-
-    state: Any
-    best: Evaluation
-    now: Evaluation
-    step: int = 0
-    records: tuple[np.ndarray, ...] = ()
-    seconds: tuple[np.ndarray, ...] = ()
-    checks: tuple[tuple[int, float], ...] = ()
-    kept: tuple[Evaluation, int, float] | None = None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds so far."""
-        return float(self.seconds[-1][-1]) if self.seconds else 0.0
-
-    def checked(self, error: float) -> Tape:
-        """Add a held-out error, measured now."""
-        done, better = self.step - 1, self.kept is None or error < self.kept[2]
-        kept = (self.now, done, error) if better else self.kept
-        return dataclasses.replace(self, checks=(*self.checks, (done, error)), kept=kept)
-
-    @property
-    def best_step(self) -> int:
-        """The step of least loss."""
-        losses = np.concatenate([np.zeros(0), *(r[0] for r in self.records)])
-        return int(np.where(np.isnan(losses), np.inf, losses).argmin()) if losses.size else 0
-
-    @property
-    def history(self) -> History:
-        """The record, one row per step."""
-        loss, rank, rate = np.concatenate([np.zeros((3, 0)), *self.records], axis=1)
-        checks = np.array(self.checks).reshape(-1, 2)
-        seconds = np.concatenate([np.zeros(0), *self.seconds])
-        return History(loss, rank, rate, seconds, checks[:, 0].astype(int), checks[:, 1])
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The end of a run: the best iterate, the record, and the tape to resume from."""
-
-    parameters: Parameters
-    coefficients: Array
-    loss: float
-    step: int
-    validation: float | None
-    history: History
-    stop_reason: StopReason
-    tape: Tape
-
-    @property
-    def state(self) -> Any:
-        """The trainer's last state."""
-        return self.tape.state
-
-    @property
-    def last(self) -> Evaluation:
-        """The last evaluation."""
-        return self.tape.now
-
-
 def train(
     trainer: AbstractTrainer,
     objective: AbstractObjective,
@@ -276,7 +199,12 @@ def train(
             f"got {type(objective).__name__}. Use a trainer that minimises it."
         )
     check_precision("train", (objective, parameters if resume is None else resume.parameters))
-    loop = _Loop(trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks))
+    budget, callbacks = budget or Budget.of(trainer), tuple(callbacks)
+    if trainer.batches is not None:
+        return train_on_batches(
+            trainer.batches, objective, parameters, key, budget, validation, callbacks, resume
+        )
+    loop = _Loop(trainer, objective, budget, validation, callbacks)
     return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)
 
 
