@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import math
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -103,6 +105,27 @@ def test_a_run_goes_on_bit_for_bit_as_if_it_had_never_stopped():
         assert_same_bits(getattr(rest.history, name), getattr(whole.history, name))
 
 
+def test_a_run_that_has_ended_goes_on_with_a_new_schedule():
+    part = run()
+    more = run(resume=pickle.loads(pickle.dumps(part)), steps=120)
+    assert len(more.history) == 121
+    assert_same_bits(more.history.loss[:61], part.history.loss)
+    rates = more.history.learning_rate
+    assert rates[61] < rates[66] == pytest.approx(rates[61:].max(), rel=0.1)
+    assert more.validation <= part.validation
+    assert len(run(resume=part).history) == 61
+
+
+def test_steps_follow_the_rows_where_nobody_says(monkeypatch):
+    monkeypatch.setattr(module, "LEAST_STEPS", 40)
+    problem, start = objective(), draw(NET)
+    found = train(SOAP, problem, start, key=key())
+    assert len(found.history) == 1 + math.ceil(module.EPOCHS * N / SIZE) == 64
+    assert module.EPOCHS == 5
+    monkeypatch.setattr(module, "LEAST_STEPS", 80)
+    assert len(train(SOAP, problem, start, key=key()).history) == 81
+
+
 def test_the_best_iterate_is_kept_and_stagnation_ends_a_run(monkeypatch):
     errors = iter([0.5, 0.4, 0.2, *[0.9] * 50])
     monkeypatch.setattr(module, "watched_error", lambda *_: next(errors))
@@ -118,6 +141,11 @@ def test_a_loss_that_is_not_finite_goes_back_to_the_best_iterate():
     assert wild.tape.setbacks == module.SETBACKS + 1
     assert np.isfinite(wild.coefficients).all()
     assert wild.validation <= run(steps=0).validation
+    assert wild.setbacks == wild.tape.setbacks
+    halved = run(LSGD(lambda step: 1e30 if step < 20 else 1e-3, batch_size=SIZE), steps=40)
+    assert halved.stop_reason is StopReason.MAX_STEPS
+    assert halved.setbacks == 1
+    assert halved.history.learning_rate[-1] == 5e-4
     calm = run(LSGD(0.8, batch_size=SIZE, optimizer="soap"), steps=300)
     assert np.isfinite(calm.coefficients).all()
     assert calm.loss <= calm.history.loss[0]

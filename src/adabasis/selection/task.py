@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import rows
 from .._runtime.compute import quickly
+from .._runtime.errors import counted
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
@@ -240,6 +241,9 @@ class DataTask(AbstractTask[Candidate]):
         error = math.nan
         if held_out is not None and run.validation is not None:
             error = self.relative(run.validation, fold)
+        if run.setbacks:
+            times = counted(run.setbacks, "time")
+            label += f", back to the best iterate {times}: the loss was not finite"
         found = Candidate(
             basis,
             run.parameters,

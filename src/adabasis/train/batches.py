@@ -39,6 +39,7 @@ from .descent import (
 )
 from .optimizer import Batches, is_number
 from .record import StopReason
+from .steps import AS_ROWS_SAY
 from .tape import BatchTape, First, Iterate, Run
 
 #: Batches that the compiled program is given at once: some tenths of a second of steps.
@@ -52,13 +53,20 @@ TESTED_STEPS, TESTED_SHARE = 1000, 0.1
 USUAL_RATES = {"adam": 3e-3, "soap": 1e-2}
 #: Held-out rows that are looked at on the way; all of them count at the end.
 WATCHED = 20_000
+#: Steps where nobody says, and epochs if those are more: of 36,000 rows in batches of 512 it is 35
+#: epochs, of a million five.
+LEAST_STEPS, EPOCHS = 2500, 5
 #: Share of the schedule without a better held-out error after which a run ends, where that is more
 #: steps than the budget's patience.
 PATIENCE = 0.3
 #: A loss so many times the first one is no better than one that is not finite.
 BLOWN_UP = 100.0
+#: Share of the schedule that counts as all of it: shares are added up.
+OVER = 1 - 1e-9
 #: Returns to the best iterate, each with half the rate, before a run ends.
 SETBACKS = 3
+#: Weight, relative to the mean, that rows count with at least: a batch without any tells nothing.
+LEAST_WEIGHT = np.float32(1e-12)
 #: Share of the last solve's time, measured at the first one, that is kept back for it.
 KEPT_BACK = 1.5
 
@@ -112,17 +120,21 @@ class _Loop:
     ) -> None:
         self.start = time.perf_counter()
         self.batches, self.objective, self.parameters = batches, objective, parameters
-        self.budget, self.validation, self.callbacks = budget, validation, callbacks
+        self.validation, self.callbacks = validation, callbacks
         term = objective.data
         assert term is not None
         weight = np.asarray(term.points.weight)
         used = slice(None) if (weight > 0).all() else weight > 0
         x, weight = np.asarray(term.points.x)[used], weight[used]
         self.standard = Standard.of(objective.basis, x, weight)
-        self.x = single(self.standard.points(x))
+        self.x = self.standard.points(x)
         self.y = single(np.asarray(term.data)[used])
-        self.weight = single(weight / weight.mean())
+        self.weight = np.maximum(single(weight / weight.mean()), LEAST_WEIGHT)
         self.seed = tuple(int(word) for word in np.asarray(jax.random.key_data(key)).ravel())
+        self.budget = budget
+        if budget.max_steps == AS_ROWS_SAY:
+            steps = max(LEAST_STEPS, math.ceil(EPOCHS * len(x) / batches.size))
+            self.budget = dataclasses.replace(budget, max_steps=steps)
         self.optimizer = batches.transformation
         self.skeleton = self._with_rows(objective, self.x[:1], self.y[:1], self.weight[:1])
         self.watched = None if validation is None else self._watched_rows(validation)
@@ -144,14 +156,14 @@ class _Loop:
         assert term is not None
         x, y, weight = (np.asarray(a) for a in (term.points.x, term.data, term.points.weight))
         some = np.linspace(0, len(x) - 1, min(len(x), WATCHED)).round().astype(int)
-        x = single(self.standard.points(x[some]))
+        x = self.standard.points(x[some])
         return self._with_rows(validation, x, single(y[some]), single(weight[some]))
 
     def run(self, resume: Run | None) -> Run:
         # Go on from a tape, or from the parameters given, until there is a reason to stop.
         reason, tape = None, None if resume is None else resume.tape
         if tape is not None:
-            self.tape, self.done_before = tape, tape.elapsed
+            self.tape, self.done_before = self._again(tape), tape.elapsed
         first = self._first() if tape is None else tape.first
         self.reserve = KEPT_BACK * first.seconds
         try:
@@ -164,6 +176,13 @@ class _Loop:
         except KeyboardInterrupt:
             reason = StopReason.INTERRUPTED
         return self._ended(reason)
+
+    def _again(self, tape: BatchTape) -> BatchTape:
+        # Return a tape to go on from: where its schedule was over, with a new one from the best.
+        if tape.now.over < OVER or self.budget.max_steps <= tape.now.step:
+            return tape
+        best = dataclasses.replace(tape.kept, step=tape.now.step, over=0.0)
+        return dataclasses.replace(tape, now=best)
 
     def _first(self) -> First:
         # Solve the last layer where descent begins: the first answer, and the time of a solve.
@@ -253,6 +272,7 @@ class _Loop:
             rates = np.array([float(self.batches.rate(step)) for step in steps])
         else:
             rates = tape.rate * share_of_rate(now.over + each * (0.5 + np.arange(n)))
+        rates *= 0.5**tape.setbacks
         some = [self._rows_of(step) for step in range(now.step, now.step + n)]
         variables, moments, losses = self._call(now.variables, now.moments, some, rates)
         ended = time.perf_counter()
@@ -283,14 +303,13 @@ class _Loop:
         if np.isfinite(losses).all() and losses.max() <= BLOWN_UP * max(first, 1e-30):
             return
         again = dataclasses.replace(tape.kept, step=tape.now.step)
-        half = dataclasses.replace(tape, now=again, rate=tape.rate / 2, setbacks=tape.setbacks + 1)
-        self.tape = half
+        self.tape = dataclasses.replace(tape, now=again, setbacks=tape.setbacks + 1)
 
     def _look(self) -> StopReason | None:
         # Check the held-out error and callbacks when due, and say whether to stop.
         tape, step = self.tape, self.tape.now.step
         seconds = time.perf_counter() - self.start
-        finished = step >= self.budget.max_steps or tape.now.over >= 1 - 1e-9
+        finished = step >= self.budget.max_steps or tape.now.over >= OVER
         late = seconds + self.reserve > self.budget.max_seconds
         due = step % self.budget.check_every == 0 or finished or late
         reached = stop = False

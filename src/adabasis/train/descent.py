@@ -110,7 +110,8 @@ def weighted_map(x: AnyArray, weight: AnyArray) -> AffineMap:
     """Return the map of weighted points (N, D) onto ones of mean 0 and variance 1."""
     x, share = np.asarray(x), np.asarray(weight) / np.sum(weight)
     mean = share @ x
-    return AffineMap.standardize(mean, np.sqrt(share @ (x - mean) ** 2))
+    squares = [share @ (column - middle) ** 2 for column, middle in zip(x.T, mean, strict=True)]
+    return AffineMap.standardize(mean, np.sqrt(squares))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +133,13 @@ class Standard:
         return cls(basis, weighted_map(x, weight) if basis.takes_maps else None)
 
     def points(self, x: np.ndarray) -> np.ndarray:
-        """Map points."""
-        return x if self.map is None else self.map(x)
+        """Map points, in single precision; column by column, which takes little memory."""
+        if self.map is None:
+            return x.astype(np.float32)
+        mapped = np.empty(x.shape, np.float32)
+        for j, (shift, scale) in enumerate(zip(self.map.shift, self.map.scale, strict=True)):
+            mapped[:, j] = (x[:, j] - shift) / scale
+        return mapped
 
     def inwards(self, parameters: Parameters) -> Parameters:
         """Return the parameters for mapped points of ξ for points as they are."""

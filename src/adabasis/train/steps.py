@@ -32,9 +32,10 @@ from .base import (
 )
 from .optimizer import Batches, check_batches
 
-#: Steps on mini-batches where nobody says: some forty epochs of 36,000 rows in batches of 512.
-#: Rows held out are looked at every half second or so.
-BATCH_PACE = Budget(2500, check_every=100, patience=400)
+#: Steps of a run on mini-batches whose number nobody says: the rows do.
+AS_ROWS_SAY = 2**62
+#: How often held-out rows are looked at: every half second or so.
+BATCH_PACE = Budget(AS_ROWS_SAY, check_every=100, patience=400)
 #: Adam's ε where nobody says: that of the libraries.
 EPSILON = 1e-8
 #: Where the controlled rate starts: the control finds its own level within some tens of steps.

@@ -6,9 +6,8 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
-from jax import Array
 
-from .._runtime.notation import Parameters
+from .._runtime.notation import AnyArray, Parameters
 from .base import Evaluation
 from .exact import Solved
 from .record import History, StopReason
@@ -167,7 +166,7 @@ class Run:
     """The end of a run: the best iterate, the record, and the tape to resume from."""
 
     parameters: Parameters
-    coefficients: Array
+    coefficients: AnyArray
     loss: float
     step: int
     validation: float | None
@@ -179,6 +178,11 @@ class Run:
     def state(self) -> Any:
         """The trainer's last state."""
         return self.tape.state
+
+    @property
+    def setbacks(self) -> int:
+        """How often it went back to the best iterate because of a loss that was not finite."""
+        return getattr(self.tape, "setbacks", 0)
 
     @property
     def last(self) -> Evaluation:
