@@ -391,5 +391,5 @@ class _Loop:
         last_loss, still = jnp.asarray(float(loss)), jnp.asarray(False)
         now = Evaluation(last_loss, last, jnp.asarray(last_c), rank, top, still)
         tape, history = dataclasses.replace(tape, last=now), tape.history(solved.rank)
-        c = solved.coefficients
-        return Run(parameters, c, solved.loss, step, error, history, reason, tape)
+        own = jnp.asarray(solved.coefficients)
+        return Run(parameters, own, solved.loss, step, error, history, reason, tape)

@@ -79,7 +79,8 @@ def scale_by_soap(
     """Return SOAP as a transformation of gradients: like ``optax.scale_by_adam``, without a rate.
 
     Arrays of more than two axes are stacks of matrices. Sides of one entry or more than ``longest``
-    are left as they are, and so are vectors: there it is Adam.
+    are left as they are, and so are vectors: there it is Adam. The first step only looks for
+    eigenvectors: its direction is 0.
 
     Parameters
     ----------
@@ -110,11 +111,13 @@ def scale_by_soap(
 
     def update(gradients: Any, state: SOAPState, _: Any = None) -> tuple[Any, SOAPState]:
         leaves, structure = jax.tree.flatten(gradients)
-        corrections = [1 - beta ** (state.steps + 1.0) for beta in betas]
+        # The first gradient gives eigenvectors only: along those of eigenvalue 0 it is round-off.
+        begun = state.steps > 0
+        corrections = [1 - beta ** jnp.maximum(state.steps, 1.0) for beta in betas]
         directions, moments = [], []
         for gradient, known in zip(leaves, state.moments, strict=True):
             known = _turned(known, gradient, state.steps, betas[1], every)
-            inner = _inwards(known, gradient)
+            inner = jnp.where(begun, _inwards(known, gradient), 0.0)
             first = betas[0] * known.first + (1 - betas[0]) * inner
             second = betas[1] * known.second + (1 - betas[1]) * inner**2
             known = known._replace(first=first, second=second)

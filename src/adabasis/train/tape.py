@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax import Array
 
-from .._runtime.notation import AnyArray, Parameters
+from .._runtime.notation import Parameters
 from .base import Evaluation
 from .exact import Solved
 from .record import History, StopReason
@@ -166,7 +167,7 @@ class Run:
     """The end of a run: the best iterate, the record, and the tape to resume from."""
 
     parameters: Parameters
-    coefficients: AnyArray
+    coefficients: Array
     loss: float
     step: int
     validation: float | None
