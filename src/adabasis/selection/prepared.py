@@ -183,7 +183,12 @@ class Prepared:
         self.out = [np.flatnonzero(np.isin(group, labels)) for labels in chosen]
         kind = f", {self.together}" if self.together else ""
         self.held_out_kind = f"{len(self.out[0])} of {len(self.x)} distinct rows held out{kind}"
-        return [(np.setdiff1d(self.all_rows, out), self.term(out)) for out in self.out]
+        return [(self._without(out), self.term(out)) for out in self.out]
+
+    def _without(self, out: np.ndarray) -> np.ndarray:
+        kept = np.ones(len(self.x), bool)
+        kept[out] = False
+        return np.flatnonzero(kept)
 
     @property
     def kept_places(self) -> np.ndarray:
