@@ -57,9 +57,9 @@ WATCHED = 20_000
 #: Steps where nobody says, and epochs if those are more: of 36,000 rows in batches of 512 it is 35
 #: epochs, of a million five.
 LEAST_STEPS, EPOCHS = 2500, 5
-#: Share of the schedule without a better held-out error after which a run ends, where that is more
-#: steps than the budget's patience.
-PATIENCE = 0.3
+#: Share of the schedule without a better held-out error after which the rate falls to zero within
+#: another share, from the best iterate on; or the budget's patience, where that is more steps.
+PATIENCE, COOLING = 0.3, 0.1
 #: A loss so many times the first one is no better than one that is not finite.
 BLOWN_UP = 100.0
 #: Share of the schedule that counts as all of it: shares are added up.
@@ -183,7 +183,7 @@ class _Loop:
         if tape.now.over < OVER or self.budget.max_steps <= tape.now.step:
             return tape
         best = dataclasses.replace(tape.kept, step=tape.now.step, over=0.0)
-        return dataclasses.replace(tape, now=best)
+        return dataclasses.replace(tape, now=best, ends=None)
 
     def _first(self) -> First:
         # Solve the last layer where descent begins, on some of the rows: the first answer. Twice,
@@ -277,6 +277,7 @@ class _Loop:
         begun = time.perf_counter()
         due = self.budget.check_every - now.step % self.budget.check_every
         n = min(AT_ONCE, self.budget.max_steps - now.step, due)
+        n = n if tape.ends is None else min(n, tape.ends - now.step)
         each = (1 - now.over) / max(self._steps_left(), n)
         if callable(self.batches.rate):
             steps = np.arange(now.step, now.step + n)
@@ -301,7 +302,9 @@ class _Loop:
 
     def _steps_left(self) -> float:
         # Return the steps until the end of the budget; before any is timed, no limit of time.
-        left = self.budget.max_steps - self.tape.now.step
+        tape = self.tape
+        last = self.budget.max_steps if tape.ends is None else tape.ends
+        left = last - tape.now.step
         if not self.timed_steps or math.isinf(self.budget.max_seconds):
             return left
         seconds = self.budget.max_seconds - self.reserve - (time.perf_counter() - self.start)
@@ -328,11 +331,13 @@ class _Loop:
             loss, error = self._check()
             reached = bool(step) and loss <= self._goal
             stop = self._told_to_stop(loss, error, seconds + self.done_before)
+        self._cool()
+        cooled = tape.ends is not None and step >= tape.ends
         reasons = {
             StopReason.CALLBACK: stop,
             StopReason.DIVERGED: tape.setbacks > SETBACKS,
             StopReason.TOLERANCE: reached,
-            StopReason.VALIDATION: self._out_of_patience(),
+            StopReason.VALIDATION: cooled,
             StopReason.MAX_STEPS: step >= self.budget.max_steps,
             StopReason.MAX_SECONDS: late or finished,
         }
@@ -374,14 +379,19 @@ class _Loop:
         parameters, c = double(iterate.variables)
         return self.standard.outwards(parameters), c
 
-    def _out_of_patience(self) -> bool:
+    def _cool(self) -> None:
+        # Where the held-out error has stopped falling, let the rate fall soon, from the best on.
         tape, now = self.tape, self.tape.now
-        if not tape.checks or not now.over:
-            return False
-        patience = max(self.budget.patience, PATIENCE * now.step / now.over)
+        if not tape.checks or not now.over or tape.ends is not None:
+            return
+        length = now.step / now.over
+        patience = max(self.budget.patience, PATIENCE * length)
         recent = [error for step, error in tape.checks if step > now.step - patience]
         before = [error for step, error in tape.checks if step <= now.step - patience]
-        return bool(before) and min(recent, default=math.inf) > 0.99 * min(before)
+        ends = now.step + math.ceil(COOLING * length)
+        if before and min(recent, default=math.inf) >= min(before) and ends < length:
+            best = dataclasses.replace(tape.kept, step=now.step, over=now.over)
+            self.tape = dataclasses.replace(tape, now=best, ends=ends)
 
     def _ended(self, reason: StopReason) -> Run:
         # Solve the last layer of the best iterate, unless where descent began is better.

@@ -123,6 +123,8 @@ class BatchTape:
     checks : tuple of (step, held-out error)
     setbacks : int
         Returns to the best iterate because of a loss that was not finite.
+    ends : int or None
+        The step that the run ends at, where the held-out error has stopped falling.
     last : Evaluation or None
         The last iterate as it was when the run ended.
     """
@@ -138,6 +140,7 @@ class BatchTape:
     seconds: tuple[np.ndarray, ...] = ()
     checks: tuple[tuple[int, float], ...] = ()
     setbacks: int = 0
+    ends: int | None = None
     last: Evaluation | None = None
 
     @property
