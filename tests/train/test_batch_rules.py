@@ -111,5 +111,5 @@ def test_memory_is_bounded_by_numbers_of_entries():
 
 
 def test_compiled_steps_serve_every_run_of_an_optimiser():
-    one, other = (Batches(8, "soap", "auto", 1e-8).transformation for _ in range(2))
+    one, other = (Batches("LSGD", 8, "soap", "auto", 1e-8).transformation for _ in range(2))
     assert one is other

@@ -13,7 +13,11 @@ import pytest
 
 from adabasis import LSGD, NGD, NeuralBasis, PartitionBasis, classify, fit, rows
 from adabasis.geometry.boxes import AffineMap, Points, unit_box
-from adabasis.train import Budget, CrossEntropy, Objective, StopReason, TwoPhase, train
+from adabasis.models.record import Asked
+from adabasis.regression.task import RegressionTask
+from adabasis.selection.prepared import Prepared
+from adabasis.selection.search import Search
+from adabasis.train import Budget, CrossEntropy, Objective, StopReason, TwoPhase, numerics, train
 from adabasis.train import batches as module
 from adabasis.train.descent import WARM_UP, share_of_rate
 from adabasis.train.exact import CHUNK_NUMBERS, rows_at_once
@@ -258,6 +262,24 @@ def test_public_functions_train_on_all_rows(monkeypatch):
     assert np.mean(classes.predict(x) == labels) > 0.9
 
 
+def test_a_search_trains_within_the_limits_of_a_stage():
+    x, y, _ = table(0)
+    asked = Asked("fit")
+    data = Prepared("fit", x, y, None, 0.1, 0, split_by_default=True)
+    search, task = Search(asked), RegressionTask(asked, data)
+    search.task = task
+    with numerics():
+        found = task.trained(search, SOAP, NET, 0.0, max_steps=60)
+        again = task.trained(search, SOAP, NET, 0.0, initial=found.parameters, max_steps=40)
+        timed = task.trained(search, SOAP, NET, 0.0, max_steps=10**6, max_seconds=0.5)
+    assert [len(one.run.history) for one in (found, again)] == [61, 41]
+    assert again.validation_error < found.validation_error < 0.5
+    assert timed.run.stop_reason is StopReason.MAX_SECONDS
+    diverged = dataclasses.replace(SOAP, learning_rate=1e30)
+    with numerics():
+        assert "not finite" in task.trained(search, diverged, NET, 0.0, max_steps=60).label
+
+
 BAD = {
     "whole number": [{"batch_size": b} for b in (0, -3, 2.5, True, "512", np.nan)],
     "expected 'adam', 'soap' or": [{"batch_size": 8, "optimizer": o} for o in ("SOAP", None, 3)],
@@ -277,7 +299,7 @@ def test_bad_arguments_are_named(trainer, words, arguments):
 
 
 def test_what_cannot_be_run_says_why():
-    with pytest.raises(ValueError, match="400 rows to train on"):
+    with pytest.raises(ValueError, match=r"LSGD\(batch_size=401\): there are 400 rows"):
         run(LSGD(batch_size=401))
     with pytest.raises(TypeError, match="Leave batch_size out"):
         run(TwoPhase(SOAP, pre_steps=1, steps=1))

@@ -94,14 +94,14 @@ def train_on_batches(
     term = objective.data
     if term is None:
         raise TypeError(
-            f"train: steps on mini-batches need rows of data; this {type(objective).__name__} is "
-            "about other terms, too. Leave batch_size out."
+            f"{batches.call}(batch_size={batches.size}): mini-batches are of rows of data; the "
+            f"{objective.title} to lower here is about other terms, too. Leave batch_size out."
         )
     n_rows = int(np.count_nonzero(np.asarray(term.points.weight)))
     if batches.size > n_rows:
         raise ValueError(
-            f"batch_size={batches.size}: there are {n_rows:,} rows to train on, those held out not "
-            "counted. Take batches of fewer."
+            f"{batches.call}(batch_size={batches.size}): there are {n_rows:,} rows to train on, "
+            "those held out not counted. Take batches of fewer."
         )
     loop = _Loop(batches, objective, parameters, key, budget, validation, callbacks)
     return loop.run(resume)

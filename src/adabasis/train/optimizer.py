@@ -26,6 +26,8 @@ class Batches:
 
     Attributes
     ----------
+    call : str
+        The trainer's name, for messages.
     size : int
         Rows of a batch.
     optimizer : str or optax.GradientTransformation
@@ -36,6 +38,7 @@ class Batches:
         Adam's ε.
     """
 
+    call: str
     size: int
     optimizer: Any
     rate: Any

@@ -61,8 +61,9 @@ def batches_of(trainer: Any) -> Batches | None:
     """Return what a trainer says of steps on mini-batches, if it was given their size."""
     if trainer.batch_size is None:
         return None
+    call, size = type(trainer).__name__, int(trainer.batch_size)
     epsilon = getattr(trainer, "epsilon", EPSILON)
-    return Batches(int(trainer.batch_size), trainer.optimizer, trainer.learning_rate, epsilon)
+    return Batches(call, size, trainer.optimizer, trainer.learning_rate, epsilon)
 
 
 def check_whole(trainer: Any) -> None:
