@@ -11,7 +11,7 @@ import pytest
 
 from adabasis.train import GD, LSGD, Budget, History, Progress, Snapshots, StopReason, train
 from adabasis.train import loop as loop_module
-from adabasis.train.loop import Work
+from adabasis.train.blocks import Work
 
 from ..laws import assert_close, assert_same_bits
 from ..registry import draw, key

@@ -24,7 +24,7 @@ from scipy.special import ndtri
 
 from .._runtime.backend import namespace
 from .._runtime.notation import AnyArray, AnyKey, BoxBounds, Functions, PointsX, PointX
-from ..geometry.boxes import unit_box
+from ..geometry.boxes import AffineMap, unit_box
 from .activations import activation_named
 from .base import (
     AbstractActivated,
@@ -173,6 +173,12 @@ class NeuralBasis(AbstractActivated):
                 xp.concatenate([old_bias, bias[:, n:]], axis=1),
             ),
         )
+
+    def after(self, parameters: Network, points: AffineMap) -> Network:
+        """Return parameters of the same functions of mapped points: the first layer's."""
+        weight = parameters.first.weight / points.scale
+        first = Affine(weight, parameters.first.bias - weight @ points.shift)
+        return parameters._replace(first=first)
 
     def __call__(self, x: PointX, parameters: Network) -> Functions:
         """Evaluate the P functions at one point."""

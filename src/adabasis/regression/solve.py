@@ -13,10 +13,11 @@ from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
+from ..geometry.boxes import bucket
 from ..lstsq.reduce import BLOCK_ROWS
 from ..models.evaluation import CHUNK_NUMBERS
 from ..models.record import Ridge
-from ..selection.prepared import padded_term
+from ..train.exact import padded_rows, reduced, rows_at_once
 
 #: Entries of a design matrix in memory at once in NumPy (8 MiB): blocks fit in the cache.
 NUMPY_NUMBERS = 2**20
@@ -47,19 +48,18 @@ def solve_rows(
         size = part.size(source.n_inputs)
         if part.tie_weight == 0 and _in_numpy(source.n_rows * size):
             inside = jax.tree.map(np.asarray, inside)
-            reduced = [
+            blocks = [
                 lstsq.reduce(part.values(x, inside), y, weight / total)
                 for x, y, weight in source.chunks(max(BLOCK_ROWS, NUMPY_NUMBERS // size))
             ]
-            solve = _with_ridge
-        else:
-            reduced = [
-                _reduced(part, inside, padded_term(*chunk), total)
-                for chunk in source.chunks(max(64, CHUNK_NUMBERS // size))
-            ]
-            solve = _solved
-        reduction = lstsq.combine(*reduced) if len(reduced) > 1 else reduced[0]
-        solutions.append(solve(reduction, shrink, relative=ridge.relative))
+            reduction = lstsq.combine(*blocks) if len(blocks) > 1 else blocks[0]
+            solutions.append(_with_ridge(reduction, shrink, relative=ridge.relative))
+            continue
+        most = rows_at_once(size)
+        length = min(most, bucket(source.n_rows))
+        chunks = (padded_rows(*chunk, length) for chunk in source.chunks(most))
+        reduction = reduced(part, inside, chunks, total)
+        solutions.append(_solved(reduction, jnp.asarray(shrink), relative=ridge.relative))
     return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
 
 
@@ -70,21 +70,6 @@ def _in_numpy(numbers: int) -> bool:
     little of it.
     """
     return numbers <= CHUNK_NUMBERS or jax.default_backend() == "cpu"
-
-
-@quickly()
-def _reduced(
-    basis: AbstractBasis, parameters: Parameters, term: rows.Term, total: float
-) -> lstsq.Reduction:
-    weight = jnp.asarray(term.points.weight)
-    data = lstsq.reduce(term.design(basis, parameters), term.targets, weight / total)
-    _, *ties = rows.tied(term, basis)
-    if not ties:
-        return data
-    root = jnp.sqrt(jnp.sum(weight) / total)  # the share of the rows that this chunk has
-    block = rows.assemble(ties, basis, parameters)
-    tied = lstsq.reduce(root * block.matrix, root * block.rhs)
-    return lstsq.combine(data, dataclasses.replace(tied, n_rows=0))
 
 
 def _with_ridge(reduction: lstsq.Reduction, ridge: AnyArray, *, relative: bool) -> lstsq.Solution:

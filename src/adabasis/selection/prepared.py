@@ -19,7 +19,7 @@ from ..basis import AbstractBasis
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
 from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
-from ..geometry.boxes import AffineMap, bucket, pad_rows, padded, unit_box
+from ..geometry.boxes import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
 
 #: Share of the rows held out, and the number that it is raised to, up to twice the share.
@@ -184,7 +184,12 @@ class Prepared:
         self.out = [np.flatnonzero(np.isin(group, labels)) for labels in chosen]
         kind = f", {self.together}" if self.together else ""
         self.held_out_kind = f"{len(self.out[0])} of {len(self.x)} distinct rows held out{kind}"
-        return [(np.setdiff1d(self.all_rows, out), self.term(out)) for out in self.out]
+        return [(self._without(out), self.term(out)) for out in self.out]
+
+    def _without(self, out: np.ndarray) -> np.ndarray:
+        kept = np.ones(len(self.x), bool)
+        kept[out] = False
+        return np.flatnonzero(kept)
 
     @property
     def kept_places(self) -> np.ndarray:
@@ -273,6 +278,14 @@ class Prepared:
     def term(self, indices: np.ndarray) -> rows.Term:
         """Return the padded term of some rows."""
         return padded_term(self.z[indices], self.t[indices], self.weight[indices])
+
+    def whole_term(self, indices: np.ndarray) -> rows.Term:
+        """Return the term of some rows without padding: what goes over them in batches needs none.
+
+        Nothing is copied where the rows are all there are.
+        """
+        every = slice(None) if len(indices) == len(self.z) else indices
+        return rows.Term(Points(self.z[every], self.weight[every]), self.t[every])
 
     @property
     def all_rows(self) -> np.ndarray:

@@ -221,6 +221,8 @@ class Search(Generic[AnyCandidate]):
         key: Any,
         validation: Any = None,
         tol: float | None = 0.0,
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
         run: Callable[..., Run] = train,
     ) -> Run:
         """Train within what is left of the budgets.
@@ -232,14 +234,17 @@ class Search(Generic[AnyCandidate]):
         tol : float or None
             The least relative residual that a run need not go below, if the user's is not larger;
             ``None`` where the user's is no residual of these rows.
+        max_steps, max_seconds
+            Of this run, where nobody asked for fewer steps or less time.
         run : callable
             What trains, instead of :func:`adabasis.train.train`.
         """
         asked = self.asked.max_steps
-        steps = self.task.usual_steps if asked is None else asked
+        usual = self.task.usual_steps if max_steps is None else max_steps
+        steps = usual if asked is None else min(asked, asked if max_steps is None else max_steps)
         goal = 0.0 if tol is None else max(self.asked.tol or 0.0, tol)
         budget = Budget.of(trainer, steps, goal)
-        left = max(self.deadline - time.perf_counter(), 0.0)
+        left = min(max(self.deadline - time.perf_counter(), 0.0), max_seconds)
         done = run(
             trainer,
             objective,

@@ -16,12 +16,14 @@ import numpy as np
 from .. import rows
 from .._runtime.backend import in_numpy
 from .._runtime.compute import quickly
+from .._runtime.errors import counted
 from .._runtime.notation import AnyArray, AnyKey, Parameters
 from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
 from ..geometry.boxes import Points
 from ..models.record import Asked, Ridge
 from ..train import AbstractTrainer
+from ..train.descent import weighted_map
 from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
 from .search import AbstractTask, Candidate, Search
 
@@ -181,6 +183,14 @@ class DataTask(AbstractTask[Candidate]):
         """Draw the parameters of a basis."""
         return draw(basis, self.data.key_for(basis, restart), self.data.inner_box)
 
+    def _standard_draw(self, basis: AbstractBasis, restart: int, term: rows.Term) -> Parameters:
+        """Draw parameters for inputs of mean 0 and variance 1; ``None`` where there are none."""
+        if not basis.takes_maps:
+            return None
+        found = weighted_map(term.points.x, term.points.weight)
+        drawn = draw(basis, self.data.key_for(basis, restart), found(self.data.inner_box.T).T)
+        return basis.after(drawn, found)
+
     def some(self, indices: np.ndarray) -> rows.Term:
         """Return the term of some rows, of a random choice where there are very many."""
         return self.data.term(some_rows(indices, SEARCH_ROWS, self.data.seed))
@@ -196,6 +206,8 @@ class DataTask(AbstractTask[Candidate]):
         fold: int | None = 0,
         initial: Parameters = None,
         tol: float = 0.0,
+        max_steps: int | None = None,
+        max_seconds: float = math.inf,
         label: str = "",
     ) -> Candidate:
         """Train a basis without the rows of a fold, or on all rows.
@@ -214,24 +226,32 @@ class DataTask(AbstractTask[Candidate]):
             Where to begin; by default at a draw.
         tol : float
             See :meth:`Search.trained`.
+        max_steps, max_seconds
+            Of this run, where nobody asked for fewer steps or less time.
         label : str
             What to add to the label.
         """
         kept, held_out = (self.data.all_rows, None) if fold is None else self.data.fold(fold)
-        term = self.some(kept)
+        term = self.some(kept) if trainer.batches is None else self.data.whole_term(kept)
         if initial is None:
-            initial = placed(basis, self.drawn(basis, restart), term.points)
+            drawn = None if trainer.batches is None else self._standard_draw(basis, restart, term)
+            initial = placed(basis, drawn or self.drawn(basis, restart), term.points)
         run = search.trained(
             trainer,
             self.objective(term, basis, ridge),
             initial,
-            key=jax.random.fold_in(self.data.key(restart), 1),
+            key=None if trainer.interpreted else jax.random.fold_in(self.data.key(restart), 1),
             validation=None if held_out is None else self.validation(held_out, basis),
             tol=tol,
+            max_steps=max_steps,
+            max_seconds=max_seconds,
         )
         error = math.nan
         if held_out is not None and run.validation is not None:
             error = self.relative(run.validation, fold)
+        if run.setbacks:
+            times = counted(run.setbacks, "time")
+            label += f", back to the best iterate {times}: the loss was not finite"
         found = Candidate(
             basis,
             run.parameters,

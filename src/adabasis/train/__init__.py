@@ -15,11 +15,13 @@ from .blocks import held_out_error
 from .gauss_newton import LSGN
 from .last_layer import LastLayer, average_layers, newton
 from .levenberg_marquardt import LM
-from .loop import Run, Tape, train
+from .loop import train
 from .ngd import NGD
 from .record import History, Snapshot, Snapshots, StopReason
 from .schedule import Locality, TwoPhase
+from .soap import scale_by_soap
 from .steps import GD, LSGD
+from .tape import Run, Tape
 
 __all__ = [
     "GD",
@@ -49,5 +51,6 @@ __all__ = [
     "named_trainers",
     "newton",
     "numerics",
+    "scale_by_soap",
     "train",
 ]

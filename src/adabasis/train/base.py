@@ -22,6 +22,8 @@ from jax import Array
 from .. import lstsq, rows
 from .._runtime.notation import AnyArray, Coefficients, Parameters, RandomKey, Scalar
 from ..basis.base import AbstractBasis
+from ..operators import Identity
+from .optimizer import Batches
 
 #: A learning rate, or an Optax schedule of the step count.
 Rate = float | Callable[[Array], Array]
@@ -74,6 +76,15 @@ class AbstractObjective(abc.ABC):
     @abc.abstractmethod
     def goal(self, tol: AnyArray | float) -> Scalar:
         """Return the loss at which training may stop."""
+
+    @property
+    def data(self) -> rows.Term | None:
+        """The rows of data that batches may be drawn from, where the loss is about such alone."""
+        return None
+
+    def of_rows(self, term: rows.Term) -> Any:
+        """Return the same loss of other rows of data."""
+        raise TypeError(f"{type(self).__name__}: its rows are no table that parts can be taken of.")
 
 
 @jax.tree_util.register_dataclass
@@ -131,6 +142,19 @@ class Objective(AbstractObjective):
     def goal(self, tol: AnyArray | float) -> Scalar:
         """Return ``tol``² times the data's mean square."""
         return jnp.asarray(tol) ** 2 * jnp.sum(self.targets**2) / self.targets.shape[1]
+
+    @property
+    def data(self) -> rows.Term | None:
+        """The rows of data, where the loss is about values there and ties of the basis alone."""
+        first, *rest = self.terms
+        if not isinstance(first, rows.Term) or not isinstance(first.operator, Identity):
+            return None
+        return first if all(isinstance(term, rows.TieTerm) for term in rest) else None
+
+    def of_rows(self, term: rows.Term) -> Objective:
+        """Return the same loss of other rows of data, with ties where there are any."""
+        terms = [term] if len(self.terms) == 1 else rows.tied(term, self.basis)
+        return dataclasses.replace(self, terms=terms)
 
 
 @jax.tree_util.register_dataclass
@@ -205,6 +229,15 @@ class CrossEntropy(AbstractObjective):
         """Return ``tol`` times the entropy of the classes' frequencies."""
         frequency = self.weight @ self.targets
         return jnp.asarray(tol) * jnp.sum(jax.scipy.special.entr(frequency))
+
+    @property
+    def data(self) -> rows.Term:
+        """The labelled points."""
+        return self.term
+
+    def of_rows(self, term: rows.Term) -> CrossEntropy:
+        """Return the same loss of other rows."""
+        return dataclasses.replace(self, term=term)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -358,6 +391,11 @@ class AbstractTrainer(eqx.Module):
     def pace(self) -> Budget:
         """How many steps a run takes and how often it is looked at, where nobody says."""
         return Budget()
+
+    @property
+    def batches(self) -> Batches | None:
+        """How it steps on mini-batches, in place of :meth:`init` and :meth:`step`; or ``None``."""
+        return None
 
     @classmethod
     def usual(cls) -> AbstractTrainer:

@@ -89,7 +89,7 @@ class Rows:
     def of(cls, objective: Objective) -> Rows:
         """Return the rows of an objective of one term."""
         (term,) = objective.terms
-        weight = np.asarray(term.points.weight)  # type: ignore[attr-defined]
+        weight = np.asarray(term.points.weight)
         z, t = np.asarray(term.points.x), np.asarray(term.data)  # type: ignore[attr-defined]
         seen = weight > 0
         z, t, share = z[seen], t[seen], weight[seen] / weight[seen].sum()
@@ -156,7 +156,7 @@ class Layout:
         if rest:
             stacked = np.stack(rest)
             hidden = Affine(stacked[..., :-1].copy(), stacked[..., -1].copy())  # type: ignore[arg-type]
-        affine = Affine(weight, first[:, -1] - weight @ rows.mean)  # type: ignore[arg-type]
+        affine = Affine(weight, first[:, -1] - weight @ rows.mean)
         return Network(affine, hidden), c.T.copy()
 
     def values(
@@ -369,7 +369,7 @@ class LM(AbstractTrainer):
     def held_out(self, objective: Objective, now: Evaluation) -> float:
         """Return the root mean square of the residual on rows held out."""
         (term,) = objective.terms
-        weight = np.asarray(term.points.weight)  # type: ignore[attr-defined]
+        weight = np.asarray(term.points.weight)
         seen = weight > 0
         z, t = np.asarray(term.points.x)[seen], np.asarray(term.data)[seen]  # type: ignore[attr-defined]
         residual = objective.basis.values(z, now.parameters) @ np.asarray(now.coefficients) - t

@@ -8,102 +8,23 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from jax import Array
 
 from .._runtime.compute import check_precision
 from .._runtime.notation import Parameters, RandomKey
 from .._runtime.progress import Callback, Progress
-from .base import AbstractObjective, AbstractTrainer, Budget, Evaluation
+from .base import AbstractObjective, AbstractTrainer, Budget
+from .batches import train_on_batches
 from .blocks import BLOCK, Block, Compiled, InPython
-from .record import History, StopReason
+from .record import StopReason
+from .tape import Run, Tape
 
 #: Blocks are cut to about this time, so that Ctrl-C and time limits act at once.
 BLOCK_SECONDS = 0.2
 #: Numbers in ξ times rows, or in the rows, with which the first block may be a whole one: where a
 #: step takes milliseconds at most, cutting costs more than it gives.
 SMALL = 10**6
-
-
-@dataclasses.dataclass(frozen=True)
-class Tape:
-    """All that a run has done and needs to go on, as if it had never stopped.
-
-    Attributes
-    ----------
-    state : pytree
-        The trainer's.
-    best, now : Evaluation
-        Of least loss, and the last.
-    step : int
-        Evaluations so far, one more than steps.
-    records, seconds : tuples of arrays
-        Loss, rank and rate, (3, n) a block; and the time of each.
-    checks : tuple of (step, held-out error)
-        Those that were due by the step count: a check because of a stop leaves no trace.
-    kept : (Evaluation, step, error) or None
-        The one of least held-out error among them.
-    """
-
-    state: Any
-    best: Evaluation
-    now: Evaluation
-    step: int = 0
-    records: tuple[np.ndarray, ...] = ()
-    seconds: tuple[np.ndarray, ...] = ()
-    checks: tuple[tuple[int, float], ...] = ()
-    kept: tuple[Evaluation, int, float] | None = None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds so far."""
-        return float(self.seconds[-1][-1]) if self.seconds else 0.0
-
-    def checked(self, error: float) -> Tape:
-        """Add a held-out error, measured now."""
-        done, better = self.step - 1, self.kept is None or error < self.kept[2]
-        kept = (self.now, done, error) if better else self.kept
-        return dataclasses.replace(self, checks=(*self.checks, (done, error)), kept=kept)
-
-    @property
-    def best_step(self) -> int:
-        """The step of least loss."""
-        losses = np.concatenate([np.zeros(0), *(r[0] for r in self.records)])
-        return int(np.where(np.isnan(losses), np.inf, losses).argmin()) if losses.size else 0
-
-    @property
-    def history(self) -> History:
-        """The record, one row per step."""
-        loss, rank, rate = np.concatenate([np.zeros((3, 0)), *self.records], axis=1)
-        checks = np.array(self.checks).reshape(-1, 2)
-        seconds = np.concatenate([np.zeros(0), *self.seconds])
-        return History(loss, rank, rate, seconds, checks[:, 0].astype(int), checks[:, 1])
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The end of a run: the best iterate, the record, and the tape to resume from."""
-
-    parameters: Parameters
-    coefficients: Array
-    loss: float
-    step: int
-    validation: float | None
-    history: History
-    stop_reason: StopReason
-    tape: Tape
-
-    @property
-    def state(self) -> Any:
-        """The trainer's last state."""
-        return self.tape.state
-
-    @property
-    def last(self) -> Evaluation:
-        """The last evaluation."""
-        return self.tape.now
 
 
 def train(
@@ -155,7 +76,12 @@ def train(
             f"got {type(objective).__name__}. Use a trainer that minimises it."
         )
     check_precision("train", (objective, parameters if resume is None else resume.parameters))
-    loop = _Loop(trainer, objective, budget or Budget.of(trainer), validation, tuple(callbacks))
+    budget, callbacks = budget or Budget.of(trainer), tuple(callbacks)
+    if trainer.batches is not None:
+        return train_on_batches(
+            trainer.batches, objective, parameters, key, budget, validation, callbacks, resume
+        )
+    loop = _Loop(trainer, objective, budget, validation, callbacks)
     return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)
 
 

@@ -39,7 +39,8 @@ from .base import (
     choose,
 )
 from .last_layer import ARMIJO, LastLayer, newton
-from .steps import adam_step, begun
+from .optimizer import Batches, check_batches
+from .steps import BATCH_PACE, adam_step, batches_of, begun, check_whole
 
 #: Pairs of steps and gradients that L-BFGS keeps.
 MEMORY = 20
@@ -92,20 +93,32 @@ class NGD(AbstractTrainer):
     batch : int, optional
         Rows drawn for each step, with a rate only: descent sees other rows in every step, so that
         a step costs the same however many there are. The losses recorded are those of the batches.
+    batch_size, optimizer
+        Steps on mini-batches that move the coefficients too, as in :class:`LSGD`; Newton's method
+        solves the last layer at the end. This is the one for many rows.
 
     Raises
     ------
     ValueError
-        For a rate that is not positive, or a batch without one.
+        For a rate that is not positive, a batch without one, a batch size that is no whole number
+        of rows, or an unknown optimiser.
     """
 
     name: ClassVar[str] = "ngd"
     minimizes: ClassVar[type] = CrossEntropy
     learning_rate: Rate | str = eqx.field(static=True, default="auto")
     batch: int | None = eqx.field(static=True, default=None, kw_only=True)
+    batch_size: int | None = eqx.field(static=True, default=None, kw_only=True)
+    optimizer: Any = eqx.field(static=True, default="adam", kw_only=True)
 
     def __check_init__(self) -> None:
         check_positive("NGD", allowed=("auto",), learning_rate=self.learning_rate)
+        check_batches("NGD", self.batch_size, self.optimizer)
+        if self.batch is not None and self.batch_size is not None:
+            raise ValueError(
+                f"NGD(batch={self.batch}, batch_size={self.batch_size}): the last layer is solved "
+                "in every step, or at the end. Give one of them."
+            )
         if self.batch is not None and (self.batch < 1 or self.learning_rate == "auto"):
             raise ValueError(
                 f"NGD({self.learning_rate!r}, batch={self.batch}): a batch of at least 1 row, and "
@@ -115,10 +128,18 @@ class NGD(AbstractTrainer):
     @property
     def pace(self) -> Budget:
         """Quasi-Newton steps are few; those of Adam are many."""
+        if self.batch_size is not None:
+            return BATCH_PACE
         return Budget(300, check_every=2, patience=30) if self.learning_rate == "auto" else Budget()
+
+    @property
+    def batches(self) -> Batches | None:
+        """How it steps on mini-batches, where it does."""
+        return batches_of(self)
 
     def init(self, objective: CrossEntropy, parameters: Parameters, key: RandomKey) -> Any:
         """Start at ``parameters``; the key draws batches."""
+        check_whole(self)
         design = jax.eval_shape(objective.design, parameters)
         c = jnp.zeros((design.shape[1], objective.n_outputs), design.dtype)
         if self.learning_rate != "auto":

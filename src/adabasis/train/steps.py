@@ -23,13 +23,19 @@ from .._runtime.notation import Parameters, RandomKey
 from .base import (
     AbstractObjective,
     AbstractTrainer,
+    Budget,
     Evaluation,
     Objective,
     Rate,
     check_positive,
     choose,
 )
+from .optimizer import Batches, check_batches
 
+#: Steps of a run on mini-batches whose number nobody says: the rows do.
+AS_ROWS_SAY = 2**62
+#: How often held-out rows are looked at: every half second or so.
+BATCH_PACE = Budget(AS_ROWS_SAY, check_every=100, patience=400)
 #: Adam's ε where nobody says: that of the libraries.
 EPSILON = 1e-8
 #: Where the controlled rate starts: the control finds its own level within some tens of steps.
@@ -49,6 +55,29 @@ def adam_step(
     direction, moments = optax.scale_by_adam(eps=epsilon).update(gradient, moments)
     rate = jnp.asarray(rate(count) if callable(rate) else rate, dtype)
     return (_moved(variables, rate, direction), moments, count + 1), rate
+
+
+def batches_of(trainer: Any) -> Batches | None:
+    """Return what a trainer says of steps on mini-batches, if it was given their size."""
+    if trainer.batch_size is None:
+        return None
+    call, size = type(trainer).__name__, int(trainer.batch_size)
+    epsilon = getattr(trainer, "epsilon", EPSILON)
+    return Batches(call, size, trainer.optimizer, trainer.learning_rate, epsilon)
+
+
+def check_whole(trainer: Any) -> None:
+    """Refuse a trainer on mini-batches where steps on all rows are wanted.
+
+    Raises
+    ------
+    TypeError
+    """
+    if trainer.batch_size is not None:
+        raise TypeError(
+            f"{type(trainer).__name__}(batch_size={trainer.batch_size}): steps on mini-batches are "
+            "a run of their own, no part of another trainer's. Leave batch_size out here."
+        )
 
 
 def _moved(variables: Any, rate: Array, direction: Any) -> Any:
@@ -129,27 +158,63 @@ class LSGD(AbstractTrainer):
         Adam comes to rest. With the usual 1e-8 and a constant rate they often do not, and a
         very good fit can be lost again: ``adabasis reproduce lsgd-vs-gd`` shows where 1e-6 keeps
         it. It is not better everywhere: where descent is slow already, it becomes slower.
+    batch_size : int, optional
+        Rows of a mini-batch: for many rows. ξ and the coefficients then take steps together, in
+        single precision, on batches that go through all rows in a new order each epoch. The rate
+        rises and falls over the budget of steps, or of time where that ends first; ``"auto"``
+        finds its largest value by a short test. The iterate of least held-out error is kept, and
+        its coefficients are solved in double precision on all rows. ``solver`` and ``rcond`` have
+        no part in it.
+    optimizer : {"adam", "soap"} or optax.GradientTransformation
+        Of the steps on mini-batches. ``"soap"``
+        (:func:`adabasis.train.soap.scale_by_soap`) is the faster one for wide deep networks. The
+        updates of one of Optax's are added times the rate: ``optax.lion(1.0)``.
+
+    Raises
+    ------
+    ValueError
+        For a rate that is not positive, a batch that is no whole number of rows, or an unknown
+        optimiser.
+
+    Examples
+    --------
+    >>> LSGD(batch_size=512, optimizer="soap").batch_size
+    512
     """
 
     name: ClassVar[str] = "lsgd"
     takes_prior: ClassVar[bool] = True
-    learning_rate: Rate | str = eqx.field(static=True)
+    learning_rate: Rate | str = eqx.field(static=True, default="auto")
     solver: str = eqx.field(static=True, default="auto", kw_only=True)
     rcond: float | None = eqx.field(static=True, default=None, kw_only=True)
     epsilon: float = eqx.field(static=True, default=EPSILON, kw_only=True)
+    batch_size: int | None = eqx.field(static=True, default=None, kw_only=True)
+    optimizer: Any = eqx.field(static=True, default="adam", kw_only=True)
 
     def __check_init__(self) -> None:
         rate = self.learning_rate
         check_positive("LSGD", allowed=("auto",), learning_rate=rate, epsilon=self.epsilon)
+        check_batches("LSGD", self.batch_size, self.optimizer)
 
     @classmethod
     def usual(cls) -> LSGD:
         """Return the trainer that controls its rate."""
         return cls("auto")
 
+    @property
+    def batches(self) -> Batches | None:
+        """How it steps on mini-batches, where it does."""
+        return batches_of(self)
+
+    @property
+    def pace(self) -> Budget:
+        """Steps on mini-batches are quicker, and more."""
+        return Budget() if self.batch_size is None else BATCH_PACE
+
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> Any:
         """Start Adam at ``parameters``; the key is not used."""
         del key
+        check_whole(self)
         state = begun(parameters)
         if self.learning_rate != "auto":
             return state

@@ -1,0 +1,158 @@
+"""The last layer at given ξ, solved in float64 on all rows, which come chunk by chunk.
+
+A chunk is stacked under the triangle of those before it and reduced with it: the matrix of all rows
+is never in memory, and one program serves every chunk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .. import lstsq, rows
+from .._runtime.compute import quickly
+from .._runtime.notation import AnyArray, Parameters
+from ..basis.base import AbstractBasis
+from ..geometry.boxes import Points, bucket, pad_rows
+from .base import AbstractObjective, CrossEntropy, Objective
+from .last_layer import newton
+
+#: Entries of the matrix in memory at once (16 MiB): some blocks of the reduction.
+CHUNK_NUMBERS = 2**21
+#: Entries of the matrix that Newton's method has before it, which goes over all rows many times.
+NEWTON_NUMBERS = 2**24
+#: Share of the loss that the last Newton step must promise.
+ACCURACY = 1e-6
+
+
+class Solved(NamedTuple):
+    """The last layer at given ξ: coefficients (P, Q), the objective's loss, and the rank."""
+
+    coefficients: np.ndarray
+    loss: float
+    rank: float
+
+
+def rows_at_once(size: int) -> int:
+    """Return the rows of a chunk for P = ``size`` functions."""
+    return max(64, CHUNK_NUMBERS // size)
+
+
+def chunks(x: AnyArray, y: AnyArray, weight: AnyArray, most: int) -> Iterator[rows.Term]:
+    """Yield all rows in order, ``most`` at a time, padded so that all chunks have one shape."""
+    x, y, weight = (np.asarray(array) for array in (x, y, weight))
+    for start in range(0, len(x), most):
+        part, length = slice(start, start + most), min(most, bucket(len(x)))
+        yield padded_rows(x[part], y[part], weight[part], length)
+
+
+def padded_rows(x: np.ndarray, y: np.ndarray, weight: np.ndarray, length: int) -> rows.Term:
+    """Return the term of rows, padded to a length."""
+    again = np.broadcast_to(x[:1], (max(length - len(x), 0), x.shape[1]))
+    points = Points(np.concatenate([x, again]), pad_rows(weight, length))
+    return rows.Term(points, pad_rows(y, length))
+
+
+def reduced(
+    basis: AbstractBasis, parameters: Parameters, terms: Iterable[rows.Term], total: float
+) -> lstsq.Reduction:
+    """Reduce the rows [Φ | y] of all chunks, weighted by their share of the total weight.
+
+    What a basis ties is among the rows.
+    """
+    reduction = None
+    for term in terms:
+        if reduction is None:
+            size = basis.size(term.points.x.shape[1])
+            columns = size + np.shape(term.data)[1]
+            reduction = lstsq.Reduction(jnp.zeros((columns, columns)), jnp.asarray(0), size)
+        reduction = _with(reduction, basis, parameters, term, jnp.asarray(total))
+    assert reduction is not None
+    return reduction
+
+
+@quickly()
+def _with(
+    before: lstsq.Reduction,
+    basis: AbstractBasis,
+    parameters: Parameters,
+    term: rows.Term,
+    total: Array,
+) -> lstsq.Reduction:
+    weight = jnp.asarray(term.points.weight)
+    root = jnp.sqrt(weight / total)[:, None]
+    design = term.design(basis, parameters)
+    blocks = [before.factor, jnp.concatenate([root * design, root * term.targets], axis=1)]
+    _, *ties = rows.tied(term, basis)
+    if ties:  # with the share of the rows that this chunk has
+        block = rows.assemble(ties, basis, parameters)
+        share = jnp.sqrt(jnp.sum(weight) / total)
+        blocks.append(share * jnp.concatenate([block.matrix, block.rhs], axis=1))
+    factor = lstsq.triangularize(jnp.concatenate(blocks))
+    n_rows = before.n_rows + jnp.sum(weight > 0)
+    return dataclasses.replace(before, factor=factor, n_rows=n_rows)
+
+
+@quickly(once=True)
+def _solution(reduction: lstsq.Reduction, ridge: Array) -> lstsq.Solution:
+    return lstsq.solve(reduction, ridge=ridge)
+
+
+@quickly()
+def _newton(objective: CrossEntropy, parameters: Parameters, start: Array) -> Any:
+    return newton(objective, objective.design(parameters), start, tol=ACCURACY)
+
+
+def solved(objective: AbstractObjective, parameters: Parameters, start: AnyArray) -> Solved:
+    """Solve the last layer of an objective about rows of data.
+
+    Least squares goes over all rows chunk by chunk. Newton's method has as many before it as fit
+    into a fixed memory, evenly spaced; rows are in no order that would matter, or so it is hoped.
+
+    Parameters
+    ----------
+    objective : Objective or CrossEntropy
+    parameters : pytree
+    start : array, shape (P, Q)
+        Where Newton's method begins.
+    """
+    term, basis = objective.data, objective.basis
+    assert term is not None
+    x, weight = np.asarray(term.points.x), np.asarray(term.points.weight)
+    if isinstance(objective, Objective):
+        parts = chunks(x, term.data, weight, rows_at_once(basis.size(x.shape[1])))
+        reduction = reduced(basis, parameters, parts, float(weight.sum()))
+        found = _solution(reduction, jnp.asarray(objective.ridge, float))
+        squares = float(jnp.mean(found.residual_norm**2))
+        return Solved(np.asarray(found.coefficients), squares, float(found.rank))
+    assert isinstance(objective, CrossEntropy)
+    most = max(64, NEWTON_NUMBERS // basis.size(x.shape[1]))
+    some = np.linspace(0, len(x) - 1, min(len(x), most)).round().astype(int)
+    part = padded_rows(x[some], np.asarray(term.data)[some], weight[some], bucket(len(some)))
+    layer = _newton(objective.of_rows(part), parameters, jnp.asarray(start, float))
+    return Solved(np.asarray(layer.coefficients), float(layer.loss), float(layer.rank))
+
+
+@quickly()
+def _error(objective: AbstractObjective, parameters: Parameters, c: AnyArray) -> Array:
+    return objective.error(parameters, c)
+
+
+def error(objective: AbstractObjective, parameters: Parameters, c: AnyArray) -> float:
+    """Return the error of a model on rows of data, chunk by chunk."""
+    term = objective.data
+    assert term is not None
+    size = objective.basis.size(term.points.x.shape[1])
+    power = 2.0 if isinstance(objective, Objective) else 1.0
+    total = mean = 0.0
+    for part in chunks(term.points.x, term.data, term.points.weight, rows_at_once(size)):
+        weight = float(np.sum(np.asarray(part.points.weight)))
+        if weight:
+            one = float(_error(objective.of_rows(part), parameters, c)) ** power
+            total, mean = total + weight, mean + weight * one
+    return float((mean / total) ** (1 / power))
