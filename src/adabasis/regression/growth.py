@@ -17,6 +17,7 @@ import numpy as np
 from ..basis import NeuralBasis
 from ..models.record import Ridge
 from ..selection.search import Candidate, Search
+from ..selection.task import FEWEST_AGREEING, design
 from ..train import LM
 from ..train.levenberg_marquardt import drawn
 from .task import RegressionTask
@@ -27,6 +28,8 @@ SIZES = ((6, 2), (10, 2), (16, 2), (14, 3), (20, 3), (28, 3), (40, 3))
 MOST_WEIGHTS = 0.7
 #: A size helps where it makes the error smaller by this share; so many that do not are the end.
 HELPS, IN_VAIN = 0.02, 2
+#: One more member of a mean is worth its time where the square of its error falls by this share.
+WORTH = 0.003
 #: Folds that the best sizes are compared on.
 COMPARED = 2
 #: Of sizes whose single networks err by no more than this factor more, the largest is taken: more
@@ -117,8 +120,35 @@ class Growth:
 
         # The square of the error of a mean of networks is at most the mean of theirs.
         self.task.average(
-            self.search, known[0], members, another, lambda e: math.sqrt(np.mean(np.square(e)))
+            self.search,
+            known[0],
+            members,
+            another,
+            lambda e: math.sqrt(np.mean(np.square(e))),
+            self._enough,
         )
+
+    def _enough(self, group: list[Candidate]) -> bool:
+        """Whether one more member would hardly make the mean better.
+
+        Members whose variance about their mean is v make a mean of k of them err by v/k more, in
+        squares, than one of very many: one more takes v/(k (k + 1)) away.
+        """
+        data, k = self.task.data, len(group)
+        if k < FEWEST_AGREEING:
+            return False
+        at = data.z[data.some_places]
+        values = np.stack(
+            [
+                design(c.basis, c.parameters, at) @ np.asarray(c.run.coefficients)
+                for c in group
+                if c.run
+            ]
+        )
+        variance = float(np.mean(values.var(axis=0, ddof=1))) / data.places.spread**2
+        single = float(np.mean([c.validation_error**2 for c in group]))
+        of_mean = max(single - (1 - 1 / k) * variance, 0.0)
+        return variance / (k * (k + 1)) < WORTH * of_mean
 
 
 def number_of_weights(basis: NeuralBasis, n_inputs: int, n_outputs: int) -> int:

@@ -274,6 +274,7 @@ class DataTask(AbstractTask[Candidate]):
         members: int,
         another: Callable[[int], Candidate],
         mean: Callable[[list[float]], float],
+        enough: Callable[[list[Candidate]], bool] = lambda group: False,
     ) -> None:
         """Find more candidates like the first, each without other rows, and add their mean.
 
@@ -286,13 +287,15 @@ class DataTask(AbstractTask[Candidate]):
             From the number of a member, 1 and up, to a candidate of the same kind.
         mean : callable
             From the validation errors of the members to the bound that they set to the mean's own.
+        enough : callable, optional
+            Whether more members would change little.
         """
         group = [first]
         for number in range(1, members):
             candidate = another(number)
             if math.isfinite(candidate.validation_error):
                 group.append(candidate)
-            if search.late():
+            if search.late() or enough(group):
                 break
         group, apart = self._agreeing(group)
         if len(group) == 1:
