@@ -2,8 +2,11 @@
 
 Each network is trained by Levenberg–Marquardt steps (:class:`adabasis.train.LM`), in NumPy: of a
 thousand rows within tenths of a second. Sizes are tried from the smallest, all on the same two
-folds, until larger ones no longer help. More networks of the size that did best are trained, each
-with other rows held out, and averaged.
+folds, until larger ones no longer help. Of many rows some are taken first, and then more, each
+stage beginning where the last one ended; with more rows larger networks are tried again. More
+networks of the size that did best are trained, each with other rows held out, and averaged.
+
+What it costs is counted in multiplications, not by a clock: the same rows give the same networks.
 """
 
 from __future__ import annotations
@@ -23,19 +26,52 @@ from ..train.levenberg_marquardt import drawn
 from .task import RegressionTask
 
 #: Widths and depths tried, one after another, each with about twice the weights of the last.
-SIZES = ((6, 2), (10, 2), (16, 2), (14, 3), (20, 3), (28, 3), (40, 3))
+SIZES = ((6, 2), (10, 2), (16, 2), (14, 3), (20, 3), (28, 3), (40, 3), (56, 3))
+#: Rows of the first stage, and how many times as many each other has.
+FIRST_ROWS, MORE_ROWS = 2000, 6
+#: Rows of the last stage at most: of more, mini-batches make use.
+MOST_ROWS = 90_000
+#: Steps of a later stage on so many rows and on six times as many: the weights are good already.
+LATER_STEPS = {12_000: 30, MOST_ROWS: 12}
 #: Weights of a network for each number that is to be fitted, at most.
 MOST_WEIGHTS = 0.7
 #: A size helps where it makes the error smaller by this share; so many that do not are the end.
 HELPS, IN_VAIN = 0.02, 2
-#: One more member of a mean is worth its time where the square of its error falls by this share.
-WORTH = 0.003
 #: Folds that the best sizes are compared on.
 COMPARED = 2
 #: Of sizes whose single networks err by no more than this factor more, the largest is taken: more
 #: of its error is chance, which a mean takes away. Of 85 to 560 weights on four tables and a noisy
 #: function of five inputs, one or the other of the largest made the best mean in 7 of 8.
 ALIKE = 1.12
+#: Steps that a network is expected to take on the rows of the first stage.
+USUAL_STEPS = 60
+
+Size = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How much may be spent.
+
+    Attributes
+    ----------
+    work : float
+        Multiplications of all steps, about 3e10 a second on one core.
+    worth : float
+        One more member of a mean is worth its time where the square of its error falls by this
+        share.
+    """
+
+    work: float
+    worth: float
+
+
+#: By the name that the public functions take.
+EFFORTS = {
+    "fast": Effort(2e10, 0.03),
+    "auto": Effort(1e12, 0.003),
+    "thorough": Effort(2e13, 0.0),
+}
 
 
 class Growth:
@@ -47,84 +83,152 @@ class Growth:
     task : RegressionTask
     like : NeuralBasis
         What the networks are like, but for width and depth.
+    effort : Effort
     """
 
-    def __init__(self, search: Search[Candidate], task: RegressionTask, like: NeuralBasis) -> None:
-        self.search, self.task, self.like = search, task, like
-        self.errors: dict[tuple[int, int], float] = {}
-        self.found: dict[tuple[int, int], list[Candidate]] = {}
+    def __init__(
+        self, search: Search[Candidate], task: RegressionTask, like: NeuralBasis, effort: Effort
+    ) -> None:
+        self.search, self.task, self.like, self.effort = search, task, like, effort
+        self.found: dict[tuple[Size, int, int], Candidate] = {}
+        self.work = 0.0
+        n_rows = len(task.data.fold(0)[0])
+        self.stages = [FIRST_ROWS]
+        while MORE_ROWS * self.stages[-1] < min(n_rows, MOST_ROWS):
+            self.stages.append(MORE_ROWS * self.stages[-1])
+        if n_rows > 1.25 * self.stages[-1]:
+            self.stages.append(min(n_rows, MOST_ROWS))
+        self.stages[-1] = max(self.stages[-1], min(n_rows, MOST_ROWS))
 
-    def best_size(self) -> tuple[int, int] | None:
+    def best_size(self) -> Size | None:
         """Try sizes while larger ones help, and return the best, if any was affordable."""
+        size = self._first_size()
+        for stage in range(1, len(self.stages)):
+            if size is None or self._over():
+                return size
+            size = self._larger(size, stage)
+        return size
+
+    @property
+    def last(self) -> int:
+        """The last stage that any network has been through."""
+        return max((stage for _, _, stage in self.found), default=0)
+
+    def _first_size(self) -> Size | None:
+        errors: dict[Size, float] = {}
         least, in_vain = math.inf, 0
-        for size in self._affordable():
-            error = self._error(size, 1)
+        for size in self._affordable(0):
+            error = errors[size] = self._error(size, 1, 0)
             in_vain = 0 if error < (1 - HELPS) * least else in_vain + 1
             least = min(least, error)
-            if in_vain == IN_VAIN or self.search.late():
+            if in_vain == IN_VAIN or self._over():
                 break
-        if self.search.cut_short is None:
-            for size in self._alike():
-                self._error(size, COMPARED)
-                if self.search.late():
-                    break
-        alike = self._alike()
+        for size in _alike(errors):
+            if self._over():
+                break
+            errors[size] = self._error(size, COMPARED, 0)
+        alike = _alike(errors)
         return alike[-1] if alike else None
 
-    def _alike(self) -> list[tuple[int, int]]:
-        """Return the sizes that err about least, each on the folds that all of them know."""
-        least = min(self.errors.values(), default=math.inf)
-        return [size for size, error in self.errors.items() if error <= ALIKE * least]
+    def _larger(self, size: Size, stage: int) -> Size:
+        """Train a size on the rows of a stage, and larger ones while they help there."""
+        sizes = list(self._affordable(stage))
+        least, in_vain = self._error(size, 1, stage), 0
+        for other in sizes[sizes.index(size) + 1 :] if size in sizes else []:
+            if self._over() or self._cost(other, stage) > self.effort.work - self.work:
+                break
+            error = self._error(other, 1, stage)
+            if error < (1 - HELPS) * least:
+                size, least, in_vain = other, error, 0
+            else:
+                in_vain += 1
+            if in_vain == IN_VAIN - 1:
+                break
+        return size
 
-    def _affordable(self) -> Iterator[tuple[int, int]]:
+    def _over(self) -> bool:
+        return self.search.late() or self.work > self.effort.work
+
+    def _affordable(self, stage: int) -> Iterator[Size]:
         data = self.task.data
-        most = MOST_WEIGHTS * len(data.fold(0)[0]) * data.t.shape[1]
+        n_rows = min(len(data.fold(0)[0]), self.stages[stage])
         for width, depth in SIZES:
             basis = self.like.replace(width=width, depth=depth)
-            if number_of_weights(basis, data.z.shape[1], data.t.shape[1]) <= most:
+            if self._weights(basis) <= MOST_WEIGHTS * n_rows * data.t.shape[1]:
                 yield width, depth
 
-    def _error(self, size: tuple[int, int], folds: int) -> float:
+    def _weights(self, basis: NeuralBasis) -> int:
+        return number_of_weights(basis, self.task.data.z.shape[1], self.task.data.t.shape[1])
+
+    def _steps(self, stage: int) -> int | None:
+        """Return how many steps a stage takes at most: the first as many as it needs."""
+        if stage == 0:
+            return None
+        few = [steps for rows, steps in LATER_STEPS.items() if self.stages[stage] <= 1.5 * rows]
+        return few[0] if few else min(LATER_STEPS.values())
+
+    def _cost(self, size: Size, stage: int) -> float:
+        """Return the multiplications that one network is expected to take, all stages together."""
+        weights = self._weights(self.like.replace(width=size[0], depth=size[1]))
+        return sum(
+            float(self._steps(k) or USUAL_STEPS) * self.stages[k] * weights**2
+            for k in range(stage + 1)
+        )
+
+    def _error(self, size: Size, folds: int, stage: int) -> float:
         """Train networks of a size without each of some folds, and return their error."""
-        found = self.found.setdefault(size, [])
-        for fold in range(len(found), folds):
-            found.append(self.search.add(self.trained(*size, fold)))
+        squares = []
+        for fold in range(folds):
+            squares.append(self.trained(size, fold, stage).validation_error ** 2)
             if self.search.late():
                 break
-        squares = [candidate.validation_error**2 for candidate in found]
-        self.errors[size] = error = math.sqrt(np.mean(squares))
-        return error
+        return math.sqrt(np.mean(squares))
 
-    def trained(self, width: int, depth: int, fold: int) -> Candidate:
-        """Train one network without the rows of a fold."""
-        task, basis = self.task, self.like.replace(width=width, depth=depth)
-        kept = task.data.fold(fold)[0]
-        initial = drawn(basis, task.data.z[kept], [task.data.seed, fold, width, depth])
+    def trained(self, size: Size, fold: int, stage: int) -> Candidate:
+        """Train one network without the rows of a fold, through all stages to the given one."""
+        if (size, fold, stage) in self.found:
+            return self.found[size, fold, stage]
+        task, data = self.task, self.task.data
+        basis = self.like.replace(width=size[0], depth=size[1])
+        if stage == 0:
+            initial = drawn(basis, data.z[data.fold(fold)[0]], [data.seed, fold, *size])
+            trainer = LM()
+        else:
+            before = self.trained(size, fold, stage - 1)
+            initial = before.parameters
+            trainer = LM(most_ridge=_penalty(before), max_steps=self._steps(stage))
         given = task.asked.fixed_ridge
         found = task.trained(
-            self.search, LM(), basis, 0.0 if given is None else given.value,
-            restart=fold, fold=fold, initial=initial,
-        )  # fmt: skip
-        if given is not None or found.run is None:
-            return found
-        penalty = float(found.run.history.learning_rate[found.run.step])
-        own = penalty * float(np.mean(task.data.weight[kept]))
-        return dataclasses.replace(found, ridge=Ridge(own, relative=False))
+            self.search,
+            trainer,
+            basis,
+            0.0 if given is None else given.value,
+            restart=fold,
+            fold=fold,
+            initial=initial,
+            most_rows=self.stages[stage],
+        )
+        if given is None and found.run is not None:
+            own = _penalty(found) * float(np.mean(data.weight))
+            found = dataclasses.replace(found, ridge=Ridge(own, relative=False))
+        assert found.run is not None
+        rows = min(len(data.fold(fold)[0]), self.stages[stage])
+        self.work += float(len(found.run.history)) * rows * self._weights(basis) ** 2
+        self.found[size, fold, stage] = self.search.add(found)
+        return found
 
-    def average(self, size: tuple[int, int], members: int) -> None:
+    def average(self, size: Size, members: int) -> None:
         """Train more networks of a size, each without other rows, and add their mean."""
-        known = self.found[size]
-
-        def another(number: int) -> Candidate:
-            return known[number] if number < len(known) else self.trained(*size, number)
-
+        stage = self.last
+        most = max(1, int((self.effort.work - self.work) / max(self._cost(size, stage), 1.0)))
+        known = sum((size, fold, stage) in self.found for fold in range(members))
         # The square of the error of a mean of networks is at most the mean of theirs.
         self.task.average(
             self.search,
-            known[0],
-            members,
-            another,
-            lambda e: math.sqrt(np.mean(np.square(e))),
+            self.trained(size, 0, stage),
+            min(members, known + most),
+            lambda number: self.trained(size, number, stage),
+            lambda errors: math.sqrt(np.mean(np.square(errors))),
             self._enough,
         )
 
@@ -140,15 +244,27 @@ class Growth:
         at = data.z[data.some_places]
         values = np.stack(
             [
-                design(c.basis, c.parameters, at) @ np.asarray(c.run.coefficients)
-                for c in group
-                if c.run
+                design(one.basis, one.parameters, at) @ np.asarray(one.run.coefficients)
+                for one in group
+                if one.run
             ]
         )
         variance = float(np.mean(values.var(axis=0, ddof=1))) / data.places.spread**2
-        single = float(np.mean([c.validation_error**2 for c in group]))
+        single = float(np.mean([one.validation_error**2 for one in group]))
         of_mean = max(single - (1 - 1 / k) * variance, 0.0)
-        return variance / (k * (k + 1)) < WORTH * of_mean
+        return variance / (k * (k + 1)) < self.effort.worth * of_mean
+
+
+def _alike(errors: dict[Size, float]) -> list[Size]:
+    """Return the sizes that err about least, the smallest first."""
+    least = min(errors.values(), default=math.inf)
+    return [size for size, error in errors.items() if error <= ALIKE * least]
+
+
+def _penalty(candidate: Candidate) -> float:
+    """Return the λ that a network was kept with."""
+    assert candidate.run is not None
+    return float(candidate.run.history.learning_rate[candidate.run.step])
 
 
 def number_of_weights(basis: NeuralBasis, n_inputs: int, n_outputs: int) -> int:

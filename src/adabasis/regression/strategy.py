@@ -21,7 +21,7 @@ from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, placed
 from ..train import LSGN, AbstractTrainer, levenberg_marquardt
 from . import bases as proposals
-from .growth import Growth
+from .growth import EFFORTS, Growth
 from .task import GOOD_ENOUGH, ROUND_OFF, WORTH_AVERAGING, RegressionTask
 
 #: Networks averaged by default.
@@ -72,12 +72,15 @@ class RegressionStrategy:
 
     def _grow(self, like: NeuralBasis, members: int) -> None:
         """Train networks of growing size, and average some of the best."""
-        growth = Growth(self.search, self.task, like)
+        search, task = self.search, self.task
+        growth = Growth(search, task, like, EFFORTS[task.asked.effort or "auto"])
         size = growth.best_size()
-        if size is None or self.search.cut_short is not None:
+        if size is None or members == 1 or search.cut_short is not None:
             return
-        if members > 1 and growth.errors[size] <= NOTHING_LEARNT:
+        if growth.trained(size, 0, growth.last).validation_error <= NOTHING_LEARNT:
             growth.average(size, members)
+        if search.cut_short is None and self._unfinished():
+            self._project()
 
     def _unfinished(self) -> bool:
         """Whether there is time, and no error over all rows that is small enough.

@@ -208,6 +208,7 @@ class DataTask(AbstractTask[Candidate]):
         tol: float = 0.0,
         max_steps: int | None = None,
         max_seconds: float = math.inf,
+        most_rows: int = SEARCH_ROWS,
         label: str = "",
     ) -> Candidate:
         """Train a basis without the rows of a fold, or on all rows.
@@ -228,11 +229,16 @@ class DataTask(AbstractTask[Candidate]):
             See :meth:`Search.trained`.
         max_steps, max_seconds
             Of this run, where nobody asked for fewer steps or less time.
+        most_rows : int
+            Of more rows a random choice is taken, unless the trainer steps on mini-batches.
         label : str
             What to add to the label.
         """
         kept, held_out = (self.data.all_rows, None) if fold is None else self.data.fold(fold)
-        term = self.some(kept) if trainer.batches is None else self.data.whole_term(kept)
+        if trainer.batches is None:
+            term = self.data.term(some_rows(kept, most_rows, self.data.seed))
+        else:
+            term = self.data.whole_term(kept)
         if initial is None:
             drawn = None if trainer.batches is None else self._standard_draw(basis, restart, term)
             initial = placed(basis, drawn or self.drawn(basis, restart), term.points)

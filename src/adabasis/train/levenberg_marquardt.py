@@ -286,6 +286,11 @@ class LM(AbstractTrainer):
     ----------
     precision : {"auto", "single", "double"}
         Of the Jacobian. ``"auto"``: single while the relative residual is above 1e-3.
+    most_ridge : float
+        The largest λ to begin with: a run that goes on from good weights needs none larger than
+        the one that was kept.
+    max_steps : int, optional
+        By default as many as all ridges take.
 
     Raises
     ------
@@ -310,6 +315,8 @@ class LM(AbstractTrainer):
     interpreted: ClassVar[bool] = True
 
     precision: str = eqx.field(static=True, default="auto")
+    most_ridge: float = eqx.field(static=True, default=math.inf)
+    max_steps: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         if self.precision not in ("auto", "single", "double"):
@@ -320,7 +327,9 @@ class LM(AbstractTrainer):
     @property
     def pace(self) -> Budget:
         """Stages of all ridges, while the held-out error falls."""
-        return Budget(FIRST_STAGE + STAGE * (len(RIDGES) - 1), check_every=1, patience=PATIENCE)
+        usual = FIRST_STAGE + STAGE * (len(RIDGES) - 1)
+        steps = usual if self.max_steps is None else self.max_steps
+        return Budget(steps, check_every=1, patience=PATIENCE)
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> State:
         """Solve for the coefficients of the first parameters, with the first ridge."""
@@ -328,7 +337,8 @@ class LM(AbstractTrainer):
         rows, basis, own = Rows.of(objective), objective.basis, float(objective.ridge)
         assert isinstance(basis, NeuralBasis)
         layout = Layout(basis, rows.x.shape[1], rows.y.shape[1])
-        ridges = (own,) if own else tuple(ridge / len(rows.x) for ridge in RIDGES)
+        tried = [ridge for ridge in RIDGES if ridge <= self.most_ridge] or RIDGES[-1:]
+        ridges = (own,) if own else tuple(ridge / len(rows.x) for ridge in tried)
         n_functions = layout.shapes[-1][1]
         zero = layout.packed(parameters, rows, np.zeros((n_functions, layout.n_outputs)))
         gram, right = layout.last_layer(zero, rows)
