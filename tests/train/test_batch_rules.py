@@ -81,6 +81,18 @@ def test_a_loss_a_hundred_times_the_first_is_a_setback(monkeypatch):
     assert batches.SETBACKS == 3
 
 
+def test_coefficients_begin_at_modest_solved_ones_where_functions_were_trained(monkeypatch):
+    faked(monkeypatch, lambda rate: 1.0)
+    begun = {
+        warm: run(LSGD(1e-2, batch_size=SIZE), steps=20, warm=warm).tape.now.variables[1]
+        for warm in (False, True)
+    }
+    assert not begun[False].any()
+    solved = run(LSGD(1e-2, batch_size=SIZE), steps=0).coefficients
+    assert 0 < 10 * np.abs(begun[True]).max() < np.abs(solved).max()
+    assert 1e-5 < batches.MODEST < 1e-3
+
+
 def test_weights_that_vanish_in_single_precision_do_no_harm():
     for one in (1e-300, 1.0):
         weight = np.where(np.arange(N) < 5, 1.0, one)

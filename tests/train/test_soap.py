@@ -121,3 +121,10 @@ def test_turned_valleys_are_no_harder_than_straight_ones():
         return float(jnp.linalg.norm(x))
 
     assert descend(scale_by_soap()) < 0.3 * descend(optax.scale_by_adam(b2=0.99))
+
+
+def test_sides_that_were_seen_to_hang_are_left_as_they_are():
+    shapes = {n: jax.eval_shape(scale_by_soap().init, jnp.zeros((n, 8))) for n in (129, 256)}
+    assert shapes[129].moments[0].left is not None
+    assert shapes[256].moments[0].left is None
+    assert shapes[256].moments[0].right is not None

@@ -82,6 +82,7 @@ class Asked:
     target_transform: Any = None
     input_transform: Any = None
     periodic: tuple[tuple[int, float], ...] = ()
+    effort: str | None = None
 
     def __post_init__(self) -> None:
         wrong = [
@@ -117,6 +118,8 @@ class Asked:
         return None if isinstance(self.ridge, str) else Ridge(float(self.ridge), relative=False)
 
 
+#: How much a search may spend, by name.
+EFFORTS = ("fast", "auto", "thorough")
 # Every budget of every public function, and what it has to be.
 _SOUND: dict[str, tuple[Any, str]] = {
     "max_steps": (lambda n: n is None or (_whole(n) and n >= 0), "at least 0"),
@@ -125,6 +128,7 @@ _SOUND: dict[str, tuple[Any, str]] = {
     "n_restarts": (lambda n: n == "auto" or (_whole(n) and n >= 1), "'auto' or at least 1"),
     "ensemble": (lambda n: n in (None, "auto") or (_whole(n) and n >= 1), "'auto' or at least 1"),
     "ridge": (lambda r: r == "auto" or 0 <= r < math.inf, "'auto' or a number of at least 0"),
+    "effort": (lambda e: e in (None, *EFFORTS), "'fast', 'auto' or 'thorough'"),
     "random_state": (lambda n: _whole(n) and n >= 0, "a whole number of at least 0"),
 }
 

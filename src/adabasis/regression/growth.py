@@ -18,6 +18,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..basis import NeuralBasis
+from ..basis.layers import Affine
+from ..basis.networks import Network
 from ..models.record import Ridge
 from ..selection.search import Candidate, Search
 from ..selection.task import FEWEST_AGREEING, design
@@ -193,6 +195,11 @@ class Growth:
         if stage == 0:
             initial = drawn(basis, data.z[data.fold(fold)[0]], [data.seed, fold, *size])
             trainer = LM()
+            half = (size[0] // 2, size[1])
+            if WIDEN and half[0] >= 5:
+                before = self.trained(half, fold, 0)
+                initial = widened(initial, before.parameters)
+                trainer = LM(most_ridge=WIDEN)
         else:
             before = self.trained(size, fold, stage - 1)
             initial = before.parameters
@@ -265,6 +272,24 @@ def _penalty(candidate: Candidate) -> float:
     """Return the λ that a network was kept with."""
     assert candidate.run is not None
     return float(candidate.run.history.learning_rate[candidate.run.step])
+
+
+WIDEN = 0.03
+
+
+def widened(wide, narrow):
+    n = len(narrow.first.bias)
+    first = Affine(
+        np.concatenate([narrow.first.weight, wide.first.weight[n:]]),
+        np.concatenate([narrow.first.bias, wide.first.bias[n:]]),
+    )
+    if wide.hidden is None:
+        return Network(first, None)
+    weight, bias = wide.hidden.weight.copy(), wide.hidden.bias.copy()
+    weight[:, :n, n:] = 0.0
+    weight[:, :n, :n] = narrow.hidden.weight
+    bias[:, :n] = narrow.hidden.bias
+    return Network(first, Affine(weight, bias))
 
 
 def number_of_weights(basis: NeuralBasis, n_inputs: int, n_outputs: int) -> int:

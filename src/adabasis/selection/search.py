@@ -223,6 +223,7 @@ class Search(Generic[AnyCandidate]):
         tol: float | None = 0.0,
         max_steps: int | None = None,
         max_seconds: float = math.inf,
+        warm: bool = False,
         run: Callable[..., Run] = train,
     ) -> Run:
         """Train within what is left of the budgets.
@@ -236,6 +237,8 @@ class Search(Generic[AnyCandidate]):
             ``None`` where the user's is no residual of these rows.
         max_steps, max_seconds
             Of this run, where nobody asked for fewer steps or less time.
+        warm : bool
+            Whether ``initial`` was trained before.
         run : callable
             What trains, instead of :func:`adabasis.train.train`.
         """
@@ -253,6 +256,7 @@ class Search(Generic[AnyCandidate]):
             budget=dataclasses.replace(budget, max_seconds=left),
             validation=validation,
             callbacks=self.callbacks,
+            **({"warm": True} if warm else {}),
         )
         if done.stop_reason is StopReason.INTERRUPTED:
             self.cut_short = StopReason.INTERRUPTED

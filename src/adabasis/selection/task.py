@@ -224,7 +224,7 @@ class DataTask(AbstractTask[Candidate]):
             Number of the draw.
         fold : int or None
         initial : pytree, optional
-            Where to begin; by default at a draw.
+            Where to begin, trained before; by default at a draw.
         tol : float
             See :meth:`Search.trained`.
         max_steps, max_seconds
@@ -239,6 +239,7 @@ class DataTask(AbstractTask[Candidate]):
             term = self.data.term(some_rows(kept, most_rows, self.data.seed))
         else:
             term = self.data.whole_term(kept)
+        warm = initial is not None
         if initial is None:
             drawn = None if trainer.batches is None else self._standard_draw(basis, restart, term)
             initial = placed(basis, drawn or self.drawn(basis, restart), term.points)
@@ -251,6 +252,7 @@ class DataTask(AbstractTask[Candidate]):
             tol=tol,
             max_steps=max_steps,
             max_seconds=max_seconds,
+            warm=warm and trainer.batches is not None,
         )
         error = math.nan
         if held_out is not None and run.validation is not None:

@@ -62,6 +62,9 @@ LEAST_STEPS, EPOCHS = 2500, 5
 PATIENCE, COOLING = 0.3, 0.1
 #: A loss so many times the first one is no better than one that is not finite.
 BLOWN_UP = 100.0
+#: Relative ridge of the coefficients that descent begins at where ξ was trained before: from ones
+#: of thousands, which cancel, it fails.
+MODEST = 1e-4
 #: Share of the schedule that counts as all of it: shares are added up.
 OVER = 1 - 1e-9
 #: Returns to the best iterate, each with half the rate, before a run ends.
@@ -81,6 +84,7 @@ def train_on_batches(
     validation: AbstractObjective | None,
     callbacks: tuple[Callback, ...],
     resume: Run | None,
+    warm: bool,
 ) -> Run:
     """Train on mini-batches: what :func:`adabasis.train.train` does for trainers that have such.
 
@@ -103,7 +107,7 @@ def train_on_batches(
             f"{batches.call}(batch_size={batches.size}): there are {n_rows:,} rows to train on, "
             "those held out not counted. Take batches of fewer."
         )
-    loop = _Loop(batches, objective, parameters, key, budget, validation, callbacks)
+    loop = _Loop(batches, objective, parameters, key, budget, validation, callbacks, warm)
     return loop.run(resume)
 
 
@@ -118,10 +122,11 @@ class _Loop:
         budget: Budget,
         validation: AbstractObjective | None,
         callbacks: tuple[Callback, ...],
+        warm: bool,
     ) -> None:
         self.start = time.perf_counter()
         self.batches, self.objective, self.parameters = batches, objective, parameters
-        self.validation, self.callbacks = validation, callbacks
+        self.validation, self.callbacks, self.warm = validation, callbacks, warm
         term = objective.data
         assert term is not None
         weight = np.asarray(term.points.weight)
@@ -188,28 +193,34 @@ class _Loop:
     def _first(self) -> First:
         # Solve the last layer where descent begins, on some of the rows: the first answer. Twice,
         # since the second time tells how long all rows will take.
+        some = self._some()
+        design = jax.eval_shape(self.skeleton.design, single(self.parameters))
+        zero = np.zeros((design.shape[1], self.skeleton.n_outputs))
+        for _ in range(2):
+            began = time.perf_counter()
+            solved = exact.solved(some, self.parameters, zero)
+            took = time.perf_counter() - began
+        error = self._whole_error(self.parameters, solved.coefficients)
+        return First(self.parameters, solved, error, took * len(self.x) / len(some.data.points))
+
+    def _some(self) -> Any:
+        # Return the objective on some of the rows.
         term = self.objective.data
         assert term is not None
         x, y, weight = (np.asarray(a) for a in (term.points.x, term.data, term.points.weight))
         seen = np.flatnonzero(weight > 0)
         some = seen[np.linspace(0, len(seen) - 1, min(len(seen), WATCHED)).round().astype(int)]
-        part = rows.Term(Points(x[some], weight[some]), y[some])
-        objective: Any = self.objective.of_rows(part)
-        design = jax.eval_shape(self.skeleton.design, single(self.parameters))
-        zero = np.zeros((design.shape[1], self.skeleton.n_outputs))
-        for _ in range(2):  # compiled, then timed
-            began = time.perf_counter()
-            solved = exact.solved(objective, self.parameters, zero)
-            took = time.perf_counter() - began
-        error = self._whole_error(self.parameters, solved.coefficients)
-        return First(self.parameters, solved, error, took * len(seen) / len(some))
+        return self.objective.of_rows(rows.Term(Points(x[some], weight[some]), y[some]))
 
     def _whole_error(self, parameters: Parameters, c: AnyArray) -> float | None:
         return None if self.validation is None else exact.error(self.validation, parameters, c)
 
     def _begin(self, first: First) -> None:
         inner = single(self.standard.inwards(self.parameters))
-        variables = inner, np.zeros(first.solved.coefficients.shape, np.float32)
+        c = np.zeros_like(first.solved.coefficients)
+        if self.warm:  # from 0, what was learnt would be lost before c is found again
+            c = exact.solved(self._some(), self.parameters, c, MODEST).coefficients
+        variables = inner, single(c)
         start = Iterate(variables, first_moments(self.optimizer, variables))
         self.tape = BatchTape(first, start, start, self.seed, math.nan, math.inf)
         rate = self.batches.rate

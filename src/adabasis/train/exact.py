@@ -99,8 +99,8 @@ def _with(
 
 
 @quickly(once=True)
-def _solution(reduction: lstsq.Reduction, ridge: Array) -> lstsq.Solution:
-    return lstsq.solve(reduction, ridge=ridge)
+def _solution(reduction: lstsq.Reduction, ridge: Array, relative: Array) -> lstsq.Solution:
+    return lstsq.solve(reduction, ridge=ridge, relative_ridge=relative)
 
 
 @quickly()
@@ -108,7 +108,9 @@ def _newton(objective: CrossEntropy, parameters: Parameters, start: Array) -> An
     return newton(objective, objective.design(parameters), start, tol=ACCURACY)
 
 
-def solved(objective: AbstractObjective, parameters: Parameters, start: AnyArray) -> Solved:
+def solved(
+    objective: AbstractObjective, parameters: Parameters, start: AnyArray, relative: float = 0.0
+) -> Solved:
     """Solve the last layer of an objective about rows of data.
 
     Least squares goes over all rows chunk by chunk. Newton's method has as many before it as fit
@@ -120,6 +122,8 @@ def solved(objective: AbstractObjective, parameters: Parameters, start: AnyArray
     parameters : pytree
     start : array, shape (P, Q)
         Where Newton's method begins.
+    relative : float
+        A ridge relative to the largest singular value of unit-norm columns, squared, besides.
     """
     term, basis = objective.data, objective.basis
     assert term is not None
@@ -127,14 +131,17 @@ def solved(objective: AbstractObjective, parameters: Parameters, start: AnyArray
     if isinstance(objective, Objective):
         parts = chunks(x, term.data, weight, rows_at_once(basis.size(x.shape[1])))
         reduction = reduced(basis, parameters, parts, float(weight.sum()))
-        found = _solution(reduction, jnp.asarray(objective.ridge, float))
+        found = _solution(reduction, jnp.asarray(objective.ridge, float), jnp.asarray(relative))
         squares = float(jnp.mean(found.residual_norm**2))
         return Solved(np.asarray(found.coefficients), squares, float(found.rank))
     assert isinstance(objective, CrossEntropy)
     most = max(64, NEWTON_NUMBERS // basis.size(x.shape[1]))
     some = np.linspace(0, len(x) - 1, min(len(x), most)).round().astype(int)
     part = padded_rows(x[some], np.asarray(term.data)[some], weight[some], bucket(len(some)))
-    layer = _newton(objective.of_rows(part), parameters, jnp.asarray(start, float))
+    part_of: Any = objective.of_rows(part)
+    ridge = jnp.asarray(objective.ridge, float) + relative
+    part_of = dataclasses.replace(part_of, ridge=ridge)
+    layer = _newton(part_of, parameters, jnp.asarray(start, float))
     return Solved(np.asarray(layer.coefficients), float(layer.loss), float(layer.rank))
 
 

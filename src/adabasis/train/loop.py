@@ -37,6 +37,7 @@ def train(
     validation: AbstractObjective | None = None,
     callbacks: Iterable[Callback] = (),
     resume: Run | None = None,
+    warm: bool = False,
 ) -> Run:
     """Train until a budget is used up, a tolerance is met or the held-out error stops falling.
 
@@ -59,6 +60,9 @@ def train(
         seconds, is continued as if it had never stopped, bit for bit. The limit on steps counts
         its steps too, that on time does not count its time; ``parameters`` and ``key`` are not
         used.
+    warm : bool
+        Whether ξ was trained before: steps on mini-batches then begin at coefficients solved for
+        it, and elsewhere at 0. Trainers that solve for coefficients in each step always do.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def train(
     budget, callbacks = budget or Budget.of(trainer), tuple(callbacks)
     if trainer.batches is not None:
         return train_on_batches(
-            trainer.batches, objective, parameters, key, budget, validation, callbacks, resume
+            trainer.batches, objective, parameters, key, budget, validation, callbacks, resume, warm
         )
     loop = _Loop(trainer, objective, budget, validation, callbacks)
     return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)
