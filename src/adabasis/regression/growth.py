@@ -18,13 +18,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..basis import NeuralBasis
-from ..basis.layers import Affine
-from ..basis.networks import Network
 from ..models.record import Ridge
 from ..selection.search import Candidate, Search
 from ..selection.task import FEWEST_AGREEING, design
 from ..train import LM
-from ..train.levenberg_marquardt import drawn
+from ..train.levenberg_marquardt import drawn, widened
 from .task import RegressionTask
 
 #: Widths and depths tried, one after another, each with about twice the weights of the last.
@@ -45,6 +43,10 @@ COMPARED = 2
 #: of its error is chance, which a mean takes away. Of 85 to 560 weights on four tables and a noisy
 #: function of five inputs, one or the other of the largest made the best mean in 7 of 8.
 ALIKE = 1.12
+#: Networks begin with the functions of one of half their width, from this width on, and with a
+#: smaller ridge: on concrete .217 instead of .234 (medians of three splits), on a noisy function of
+#: five inputs .030 instead of .034, in less time.
+NARROWEST, FIRST_RIDGE_OF_WIDENED = 5, 0.1
 #: Steps that a network is expected to take on the rows of the first stage.
 USUAL_STEPS = 60
 
@@ -196,10 +198,10 @@ class Growth:
             initial = drawn(basis, data.z[data.fold(fold)[0]], [data.seed, fold, *size])
             trainer = LM()
             half = (size[0] // 2, size[1])
-            if WIDEN and half[0] >= 5:
+            if half[0] >= NARROWEST:
                 before = self.trained(half, fold, 0)
                 initial = widened(initial, before.parameters)
-                trainer = LM(most_ridge=WIDEN)
+                trainer = LM(most_ridge=FIRST_RIDGE_OF_WIDENED)
         else:
             before = self.trained(size, fold, stage - 1)
             initial = before.parameters
@@ -272,24 +274,6 @@ def _penalty(candidate: Candidate) -> float:
     """Return the λ that a network was kept with."""
     assert candidate.run is not None
     return float(candidate.run.history.learning_rate[candidate.run.step])
-
-
-WIDEN = 0.03
-
-
-def widened(wide, narrow):
-    n = len(narrow.first.bias)
-    first = Affine(
-        np.concatenate([narrow.first.weight, wide.first.weight[n:]]),
-        np.concatenate([narrow.first.bias, wide.first.bias[n:]]),
-    )
-    if wide.hidden is None:
-        return Network(first, None)
-    weight, bias = wide.hidden.weight.copy(), wide.hidden.bias.copy()
-    weight[:, :n, n:] = 0.0
-    weight[:, :n, :n] = narrow.hidden.weight
-    bias[:, :n] = narrow.hidden.bias
-    return Network(first, Affine(weight, bias))
 
 
 def number_of_weights(basis: NeuralBasis, n_inputs: int, n_outputs: int) -> int:
