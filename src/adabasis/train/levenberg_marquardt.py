@@ -429,9 +429,8 @@ def drawn(basis: NeuralBasis, rows_x: np.ndarray, seed: Any) -> Network:
 def widened(wide: Network, narrow: Network) -> Network:
     """Return a network with a narrower one's units first, which see none of the others."""
     n = len(narrow.first.bias)
-    first = Affine(
-        *(np.concatenate([a, b[n:]]) for a, b in zip(narrow.first, wide.first, strict=True))
-    )
+    pairs = zip(narrow.first, wide.first, strict=True)
+    first = Affine(*(np.concatenate([a, b[n:]]) for a, b in pairs))  # type: ignore[arg-type]
     if wide.hidden is None or narrow.hidden is None:
         return Network(first, None)
     weight, bias = (np.array(array) for array in wide.hidden)
