@@ -95,7 +95,8 @@ class Growth:
     ) -> None:
         self.search, self.task, self.like, self.effort = search, task, like, effort
         self.found: dict[tuple[Size, int, int], Candidate] = {}
-        self.work = 0.0
+        self.work, self.stage = 0.0, -1
+        self.best: Size | None = None
         n_rows = len(task.data.fold(0)[0])
         self.stages = [FIRST_ROWS]
         while MORE_ROWS * self.stages[-1] < min(n_rows, MOST_ROWS):
@@ -104,14 +105,18 @@ class Growth:
             self.stages.append(min(n_rows, MOST_ROWS))
         self.stages[-1] = max(self.stages[-1], min(n_rows, MOST_ROWS))
 
-    def best_size(self) -> Size | None:
-        """Try sizes while larger ones help, and return the best, if any was affordable."""
-        size = self._first_size()
-        for stage in range(1, len(self.stages)):
-            if size is None or self._over():
-                return size
-            size = self._larger(size, stage)
-        return size
+    def best_size(self, most_rows: float = math.inf) -> Size | None:
+        """Try sizes while larger ones help, and return the best, if any was affordable.
+
+        With more rows at another call it goes on from where it was.
+        """
+        if self.stage < 0:
+            self.best, self.stage = self._first_size(), 0
+        for stage in range(self.stage + 1, len(self.stages)):
+            if self.best is None or self._over() or self.stages[stage] > most_rows:
+                break
+            self.best, self.stage = self._larger(self.best, stage), stage
+        return self.best
 
     @property
     def last(self) -> int:
@@ -127,7 +132,7 @@ class Growth:
             least = min(least, error)
             if in_vain == IN_VAIN or self._over():
                 break
-        for size in _alike(errors):
+        for size in _alike(errors) if len(self.stages) == 1 else ():
             if self._over():
                 break
             errors[size] = self._error(size, COMPARED, 0)
