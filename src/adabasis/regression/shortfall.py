@@ -55,6 +55,8 @@ STEADY, MORE = 0.85, 1.5
 EXPLAINS = 0.5
 #: Rows that tell noise from too few rows, and sizes that are fitted to halves.
 FEWEST_ROWS, HALVED = 20, 6
+#: Share of the time of all solves that some of them may take again, to tell the reason.
+AGAIN = 0.05
 #: Degrees that tell how the error falls, and the share of the misfit of a geometric fall that that
 #: of a power may have.
 FEWEST_DEGREES, POWER = 5, 0.5
@@ -159,6 +161,7 @@ class Shortfall:
         self.data = task.data
         self.best = min(self.rungs, key=lambda rung: rung.error)
         self.largest = max(rung.size for rung in self.rungs)
+        self.claim = math.nan
 
     def told(self, error: float, best_error: float) -> Tolerance:
         """Return the reason for a claimed error above the tolerance.
@@ -170,6 +173,7 @@ class Shortfall:
         best_error : float
             The error of the best candidate, networks among them.
         """
+        self.claim = error
         because, about = self._why(min(best_error, self.best.error))
         numbers = {"functions": self.largest, **about}
         return Tolerance(self.tol, error, because[0], *because[1:], **numbers)
@@ -179,7 +183,7 @@ class Shortfall:
         noise = replicate_noise(data)
         if noise > self.tol:
             freedom = data.places.noise[1]
-            return _noisy(
+            return self._noisy(
                 noise,
                 f"Replicates differ from their place's mean by at least {noise:.2g} of the spread "
                 f"({freedom} degrees of freedom): no model predicts single values better.",
@@ -226,7 +230,7 @@ class Shortfall:
         if full > 0.5:
             text += " So varies a target that these inputs do not tell, or one that varies faster "
             text += "than the rows lie."
-        found, floor = _noisy(now, text)
+        found, floor = self._noisy(now, text)
         return found, floor | about
 
     @property
@@ -242,7 +246,8 @@ class Shortfall:
 
     def _path(self) -> str:
         """Say how the error went with the number of functions."""
-        family = sorted(self._family, key=lambda rung: rung.size)
+        several = len({rung.size for rung in self._family}) > 1
+        family = sorted(self._family if several else self.rungs, key=lambda rung: rung.size)
         least: dict[int, float] = {}
         for rung in family:
             least[rung.size] = min(rung.error, least.get(rung.size, math.inf))
@@ -272,6 +277,14 @@ class Shortfall:
         advice += ", or give the values with more digits." if digits.coarse else "."
         return (Reason.RANK, f"{words}.", advice), {"noise": floor}
 
+    def _noisy(self, floor: float, text: str) -> tuple[tuple[Reason, str, str], dict[str, Any]]:
+        claim = self.claim if math.isfinite(self.claim) else floor
+        advice = (
+            f"Ask for a tolerance above {max(claim, floor):.2g}, or measure more exactly: the mean "
+            "of four readings has half the noise."
+        )
+        return (Reason.NOISE, text, advice), {"noise": floor}
+
     def _few_rows(self, half: float, full: float) -> tuple[Reason, str, str]:
         n = len(self.data.places)
         text = (
@@ -279,8 +292,9 @@ class Shortfall:
             "falls with the number of rows."
         )
         advice, rate = "Collect more rows.", math.log2(max(half / full, 1.0 + 1e-9))
-        needed = n * (full / self.tol) ** (1 / rate) if rate > 0.2 else math.inf
-        if needed < 1e7:
+        error = max(full, self.claim) if math.isfinite(self.claim) else full
+        needed = n * (error / self.tol) ** (1 / rate) if rate > 0.2 else math.inf
+        if 1.2 * n < needed < 1e6:
             digits = 10 ** (math.floor(math.log10(needed)) - 1)
             advice = f"Collect more rows: at this rate about {round(needed / digits) * digits:,}."
         return Reason.FEW_ROWS, text, advice
@@ -297,8 +311,12 @@ class Shortfall:
         share = len(top) / len(z)
         if share > FEW_OF_ALL or len(top) < 2:
             return ""
-        ranks = np.argsort(np.argsort(z, axis=0), axis=0) / max(len(z) - 1, 1)
-        edge = np.minimum(ranks, 1 - ranks).min(axis=1) < EDGE
+        ordered = np.sort(z, axis=0)
+        ends = [  # shares of the rows below and above each, equal ones not counted
+            (np.searchsorted(o, c), len(z) - np.searchsorted(o, c, "right"))
+            for o, c in zip(ordered.T, z.T, strict=True)
+        ]
+        edge = np.array(ends).min(axis=(0, 1)) < EDGE * len(z)
         if losses[top][edge[top]].sum() > 0.5 * losses[top].sum():
             return ""
         is_top: np.ndarray = np.zeros(len(z), bool)
@@ -326,7 +344,7 @@ class Shortfall:
         side = np.random.default_rng([data.seed, 7]).permutation(group.max() + 1)[group] % 2
         halves = [task.sampled[side == k] for k in (0, 1)]
         fits = [r for r in self.rungs if 2 * r.size <= len(halves[0])]
-        fits = sorted(fits, key=lambda rung: rung.error)[:HALVED]
+        fits = self._cheap(sorted(fits, key=lambda rung: rung.error)[:HALVED])
         errors = []
         for rung in fits:
             basis, parameters = rung.candidate.basis.canonical(), rung.candidate.parameters
@@ -347,8 +365,17 @@ class Shortfall:
         spread; infinite where there are no larger bases.
         """
         larger = [r for r in self.rungs if r.size >= MORE * self.best.size]
-        some = sorted(larger, key=lambda rung: rung.error)[:HALVED]
+        some = self._cheap(sorted(larger, key=lambda rung: rung.error)[:HALVED])
         return self._residual(self.best), min(map(self._residual, some), default=math.inf)
+
+    def _cheap(self, rungs: list[Rung]) -> list[Rung]:
+        """Return the first of some bases, and those after it that are solved in little time."""
+        left, kept = AGAIN * sum(rung.seconds for rung in self.rungs), rungs[:1]
+        for rung in rungs[1:]:
+            left -= rung.seconds
+            if left >= 0:
+                kept.append(rung)
+        return kept
 
     def _residual(self, rung: Rung) -> float:
         data, rows, chosen = self.data, self.task.sampled, rung.candidate
@@ -379,11 +406,3 @@ class Shortfall:
 
 #: What to do where a function is smooth in pieces.
 _PIECES = "Try fit_pounet(X, y) (--model pounet), which looks for the pieces."
-
-
-def _noisy(floor: float, text: str) -> tuple[tuple[Reason, str, str], dict[str, Any]]:
-    advice = (
-        f"Ask for a tolerance above {floor:.2g}, or measure more exactly: the mean of four "
-        "readings has half the noise."
-    )
-    return (Reason.NOISE, text, advice), {"noise": floor}
