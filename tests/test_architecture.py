@@ -30,7 +30,7 @@ selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
 regression.units regression.solve regression.task regression.growth regression.strategy
 regression.reweighted regression.outliers regression.robust regression.api
-regression.shortfall regression.tolerance regression
+regression.rungs regression.shortfall regression.tolerance regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou

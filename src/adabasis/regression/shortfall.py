@@ -20,9 +20,9 @@ from scipy.special import chdtri
 
 from ..models.tolerance import Reason, Tolerance
 from ..selection.prepared import Prepared
-from ..selection.search import Candidate
 from ..selection.task import design
 from . import bases as proposals
+from .rungs import Rung
 from .task import RegressionTask
 
 #: Degrees of freedom from which replicates are heard, and the chance that their variance is less.
@@ -62,23 +62,6 @@ AGAIN = 0.05
 FEWEST_DEGREES, POWER = 5, 0.5
 #: Factor by which a degree errs less than all before it, to be one of these.
 BETTER = 0.95
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Rung:
-    """A basis that was tried: its family, the number of functions, its candidate, the time."""
-
-    family: str
-    size: int
-    candidate: Candidate
-    seconds: float = 0.0
-    degree: int = 0
-
-    @property
-    def error(self) -> float:
-        """The leave-one-out error; infinite where it is not known."""
-        error = self.candidate.loo_error
-        return error if math.isfinite(error) else math.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -389,10 +372,12 @@ class Shortfall:
     def _like_a_power(self) -> bool:
         """Whether the error of polynomials falls like a power of their degree."""
         least, ladder = 1.0, []
-        for rung in sorted((r for r in self.rungs if r.degree), key=lambda r: r.degree):
-            if 0 < rung.error < BETTER * least:  # even functions gain by every other degree alone
+        for rung in sorted(self.rungs, key=lambda r: r.degree()):
+            if (
+                rung.degree() and 0 < rung.error < BETTER * least
+            ):  # even functions gain by every other degree alone
                 least = rung.error
-                ladder.append((rung.degree, least))
+                ladder.append((rung.degree(), least))
         degree, error = np.array(ladder).reshape(-1, 2).T
         if len(error) < FEWEST_DEGREES:
             return False

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import math
 import numbers
 import time
@@ -19,8 +18,7 @@ from typing import Any, TypeVar
 
 from .._runtime.arguments import told_arguments
 from .._runtime.timing import charged_to
-from ..basis import AbstractBasis, FrozenFeatures, GaussianKernels, NeuralBasis, Polynomial
-from ..basis.pou.polynomial import dimension
+from ..basis import AbstractBasis, GaussianKernels, NeuralBasis
 from ..evidence.judge import judge
 from ..geometry.maps import TargetMap, input_transforms, periodic_columns
 from ..models.fitted import Fitted
@@ -32,10 +30,12 @@ from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, placed
 from ..train import Callback, StopReason
+from . import rungs
 from .api import refit
-from .bases import MOST_NUMBERS, SCALES, plain_bases
+from .bases import MOST_NUMBERS, SCALES
 from .growth import Growth
-from .shortfall import FALLING, Rung, Shortfall, rounding
+from .rungs import DENSE, MOST_FUNCTIONS, Rung
+from .shortfall import FALLING, Shortfall, rounding
 from .strategy import MEMBERS
 from .task import GOOD_ENOUGH, RegressionTask
 from .transforms import with_transforms
@@ -43,16 +43,10 @@ from .transforms import with_transforms
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Fitted])
 #: Plain bases that are solved whatever the time: the answer, where there is time for no other.
 FIRST_ANSWER = 3
-#: Functions of the largest basis: a solve of 3000 takes a minute.
-MOST_FUNCTIONS = 3000
-#: Factor of the number of functions from one size to the next, and so many that do not help by the
-#: share end a family.
-GROWS, IN_VAIN, HELPS = 1.25, 4, 0.05
-#: Polynomials for each row, at most: of exact data from 500 rows in three inputs, 0.7 err a fifth
-#: to a thirtieth of what 0.45 do.
-DENSE = 0.75
 #: Factor of the tolerance within which the degrees that were left out beside the best are tried.
 NEAR = 100.0
+#: So many sizes that do not help by the share end a family.
+IN_VAIN, HELPS = 4, 0.05
 #: Error above which nothing has been found yet, so that in vain means nothing.
 UNFOUND = 0.5
 #: Seconds from which a solve has to promise something: with so many times the rate at which the
@@ -249,13 +243,18 @@ class Climb:
 
     def run(self) -> None:
         """Climb one family after another, as long as the tolerance is not met."""
-        families = (
-            ("plain", self._plain()),
-            ("polynomials", self._polynomials()),
-            ("polynomials", self._degrees_between()),
-            ("Gaussians", self._gaussians()),
-            ("features", self._features()),
-        )
+        n_inputs = self.task.data.z.shape[1]
+        others = "tensor" if n_inputs <= FEW_INPUTS else "hyperbolic"
+        dense = min(int(2 * DENSE * self.rows), MOST_FUNCTIONS, MOST_NUMBERS // self.n_rows)
+        families = [("plain", rungs.plain(self.n_rows, n_inputs))]
+        for kind in ("total", others)[: 1 + (n_inputs > 1)]:
+            family = f"{kind} polynomials"
+            between = rungs.between(self.rungs, kind, NEAR * self.tol)
+            families += [(family, rungs.polynomials(n_inputs, dense, kind)), (family, between)]
+        families += [
+            ("Gaussians", rungs.gaussians(self.n_rows, n_inputs)),
+            ("features", rungs.features(self.most, n_inputs)),
+        ]
         for number, (family, bases) in enumerate(families):
             self._climbed(family, bases, FIRST_ANSWER if number == 0 else 0)
             if self.model is not None or self.search.late() or self._rounded():
@@ -265,48 +264,6 @@ class Climb:
 
     def _rounded(self) -> bool:
         return min(rung.error for rung in self.rungs) <= 2 * self.floor
-
-    def _plain(self) -> Iterator[AbstractBasis]:
-        data = self.task.data
-        for basis in plain_bases(len(self.task.sampled), data.z.shape[1]):
-            high = isinstance(basis, Polynomial) and basis.degree > 2
-            if not high and not isinstance(basis, GaussianKernels):
-                yield basis
-
-    def _polynomials(self) -> Iterator[AbstractBasis]:
-        n_inputs, size = self.task.data.z.shape[1], 0
-        most = min(int(2 * DENSE * self.rows), MOST_FUNCTIONS, MOST_NUMBERS // self.n_rows)
-        for degree in itertools.count(3):
-            if dimension(n_inputs, degree) > most:
-                return
-            last = dimension(n_inputs, degree + 1) > most
-            if last or dimension(n_inputs, degree) >= GROWS * size:
-                size = dimension(n_inputs, degree)
-                yield Polynomial(degree)
-
-    def _degrees_between(self) -> Iterator[AbstractBasis]:
-        """Yield the degrees beside the best one, where that nearly meets the tolerance."""
-        tried = {rung.degree: rung.error for rung in self.rungs if rung.degree}
-        best = min(tried, key=lambda degree: tried[degree], default=0)
-        if not tried.get(best, math.inf) <= NEAR * self.tol:
-            return
-        below = max((degree for degree in tried if degree < best), default=best)
-        above = min((degree for degree in tried if degree > best), default=best)
-        for degree in sorted(range(below + 1, above), key=lambda degree: abs(degree - best)):
-            if degree not in tried:
-                yield Polynomial(degree)
-
-    def _gaussians(self) -> Iterator[AbstractBasis]:
-        for basis in plain_bases(len(self.task.sampled), self.task.data.z.shape[1]):
-            if isinstance(basis, GaussianKernels):
-                yield basis
-
-    def _features(self) -> Iterator[AbstractBasis]:
-        widths = [w for w in (64, 128, 256, 512, 1024, 2048) if w < 0.8 * self.most]
-        spare = self.task.data.z.shape[1] + 1
-        for width in [*widths, self.most - spare]:
-            if width > spare:
-                yield FrozenFeatures(width)
 
     def _climbed(self, family: str, bases: Iterator[AbstractBasis], first: int) -> None:
         """Solve bases of growing size while that helps, costs little, or may meet the tolerance."""
@@ -369,8 +326,7 @@ class Climb:
             drawn = basis.sloped(drawn) if basis.slope != 1.0 else drawn
             candidate = task.frozen(basis, drawn)
         self.search.add(candidate)
-        degree = basis.degree if isinstance(basis, Polynomial) and basis.highest is None else 0
-        rung = Rung(family, size, candidate, time.perf_counter() - start, degree)
+        rung = Rung(family, size, candidate, time.perf_counter() - start)
         self.rungs.append(rung)
         transformed = isinstance(task.data.output_map, TargetMap)
         if candidate.loo_error <= self.tol * (3.0 if transformed else 1.0) and task._stays(
