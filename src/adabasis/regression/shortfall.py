@@ -53,8 +53,13 @@ FEWER_ROWS = 1.25
 STEADY, MORE = 0.85, 1.5
 #: Share of the error on rows not seen that it has to be, or else it is not what makes the error.
 EXPLAINS = 0.5
+#: Correlation of the residuals of neighbours from which they are no noise, if it is so many of its
+#: standard errors, 1/√N.
+ALIKE, SURE = 0.25, 2.5
 #: Rows that tell noise from too few rows, and sizes that are fitted to halves.
 FEWEST_ROWS, HALVED = 20, 6
+#: Functions over those of the best basis that show whether more of them help, where time is short.
+CLEARLY_MORE = 3.0
 #: Share of the time of all solves that some of them may take again, to tell the reason.
 AGAIN = 0.05
 #: Degrees that tell how the error falls, and the share of the misfit of a geometric fall that that
@@ -174,8 +179,9 @@ class Shortfall:
         digits = rounding(data)
         if error <= AS_ROUNDED * digits.error or (error <= SOLVED and not self._falls):
             return self._rounded(digits, error)
-        if self._falls and self.ended.get(self.best.family) in ("size", "time"):
-            return self._budget()
+        ended = self.ended.get(self.best.family)
+        if self._falls and ended in ("size", "time"):
+            return self._budget(ended == "time")
         few = self._few_neighbours()
         if few and n >= FEWEST_ROWS:
             return (
@@ -186,10 +192,13 @@ class Shortfall:
         if n < FEWEST_ROWS:
             text = f"{n} distinct rows do not tell what the function does between them."
             return (Reason.FEW_ROWS, text, "Collect more rows."), {}
+        if "time" in self.ended.values() and self.largest < CLEARLY_MORE * self.best.size:
+            return self._budget(of_time=True)
         half, full = self._learning_curve()
         about = {"half_rows_error": half, "all_rows_error": full}
         now, more = self._by_residuals()
-        explains = now >= EXPLAINS * self.best.error
+        alike = self._correlation() > max(ALIKE, SURE / math.sqrt(n))
+        explains = now >= EXPLAINS * self.best.error and not alike
         steady = explains and STEADY * now <= more < math.inf
         falling = not steady and (more < math.inf or not explains or half >= FEWER_ROWS * full)
         if falling and self._like_a_power():
@@ -238,9 +247,11 @@ class Shortfall:
         some = sizes[-4:] if self.best.size in sizes[-4:] else [self.best.size, *sizes[-3:]]
         return ", ".join(f"{least[size]:.2g} with {size:,}" for size in some) + " functions"
 
-    def _budget(self) -> tuple[tuple[Reason, str, str], dict[str, Any]]:
+    def _budget(self, of_time: bool) -> tuple[tuple[Reason, str, str], dict[str, Any]]:
         text = f"The error still falls with the number of functions: {self._path()}."
-        if self.ended.get(self.best.family) == "time":
+        if of_time:
+            if not self._falls:
+                text = f"There was no time for many more functions: errors of {self._path()}."
             return (Reason.TIME, text, "Give it more time (max_seconds)."), {}
         advice = "Cut the inputs into smaller boxes, and fit each."
         return (Reason.SIZE, text, advice), {}
@@ -315,6 +326,15 @@ class Shortfall:
         return text + (
             f", near input {at + 1} ≈ {np.median(x[top, at]):.3g}" if near[at] < FEW_OF_ALL else ""
         )
+
+    def _correlation(self) -> float:
+        """Return the correlation of left-out residuals with those of the nearest other row."""
+        seen = self.best.candidate.unseen
+        if seen is None or seen.residuals is None or not np.isfinite(seen.residuals).all():
+            return 0.0
+        r, z = seen.residuals, self.data.z[seen.rows]
+        nearest = cKDTree(z).query(z, 2)[1][:, 1]
+        return float(np.sum(r * r[nearest])) / max(float(np.sum(r * r)), 1e-300)
 
     def _learning_curve(self) -> tuple[float, float]:
         """Return the errors of functions fitted to half of the rows, and to all.

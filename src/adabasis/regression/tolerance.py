@@ -34,6 +34,7 @@ from . import rungs
 from .api import refit
 from .bases import MOST_NUMBERS, SCALES
 from .growth import Growth
+from .kriging import MOST_CENTERS
 from .rungs import DENSE, MOST_FUNCTIONS, Rung
 from .shortfall import FALLING, Shortfall, rounding
 from .strategy import MEMBERS
@@ -52,8 +53,9 @@ UNFOUND = 0.5
 #: Seconds from which a solve has to promise something: with so many times the rate at which the
 #: error has fallen, the tolerance would be met.
 DEAR, ACCELERATES = 1.0, 3.0
-#: Share of the time that is left for the reason and the last solve.
-AT_LAST = 0.2
+#: Share of the time that is left for the reason and the last solve, which take so many times as
+#: long as a solve of the same functions, it included; and seconds that Gaussians take.
+AT_LAST, AFTERWARDS, KRIGED = 0.2, 3.0, 1.5
 #: Inputs up to which noise that polynomials and features see is taken to be noise.
 FEW_INPUTS = 3
 
@@ -297,23 +299,28 @@ class Climb:
     def _affordable(self, family: str, size: int) -> bool:
         """Whether there is time for a basis of a size, and enough that it may gain."""
         own = [rung for rung in self.rungs if rung.family == family]
+        left = self.search.deadline - time.perf_counter()
         if not own:
+            centers = min(self.n_rows, MOST_CENTERS) / MOST_CENTERS
+            seconds = KRIGED * centers**2 if family == "Gaussians" else 0.0
+            if left < AFTERWARDS * seconds:
+                self.ended[family] = "time"
+                return False
             return not self.search.late()
         last = [rung for rung in own if rung.size == own[-1].size]
         grown = size / own[-1].size
         seconds = sum(rung.seconds for rung in last) * grown**2.5
-        if time.perf_counter() + seconds > self.search.deadline:
+        if left < AFTERWARDS * seconds:
             self.ended[family] = "time"
             return False
-        before = [rung.error for rung in own if rung.size < own[-1].size]
-        if seconds < DEAR or len({rung.size for rung in own}) < 4:
+        half = [rung.error for rung in own if 2 * rung.size <= own[-1].size]
+        if seconds < DEAR or not half:
             return True
-        least, now = min(before), min(rung.error for rung in last)
-        sizes = sorted({rung.size for rung in own})
-        rate = math.log(max(least / max(now, 1e-300), 1.0)) / math.log(sizes[-1] / sizes[-2])
-        promised = now * (self.most / own[-1].size) ** (-ACCELERATES * rate)
+        now = min(rung.error for rung in own)
+        rate = math.log2(max(min(half) / max(now, 1e-300), 1.0))  # of twice as many functions
+        promised = now * (max(self.most, size) / own[-1].size) ** (-ACCELERATES * rate)
         if promised > self.tol:
-            self.ended[family] = "rows" if now < FALLING * least else ""
+            self.ended[family] = "rows" if now < FALLING * min(half) else ""
         return promised <= self.tol
 
     def _solved(self, family: str, basis: AbstractBasis, size: int) -> Rung:
