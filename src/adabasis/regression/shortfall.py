@@ -65,6 +65,8 @@ AGAIN = 0.05
 #: Degrees that tell how the error falls, and the share of the misfit of a geometric fall that that
 #: of a power may have.
 FEWEST_DEGREES, POWER = 5, 0.5
+#: Factor by which the error has to have fallen for that.
+FALLEN = 4.0
 #: Factor by which a degree errs less than all before it, to be one of these.
 BETTER = 0.95
 
@@ -149,7 +151,7 @@ class Shortfall:
         self.data = task.data
         self.best = min(self.rungs, key=lambda rung: rung.error)
         self.largest = max(rung.size for rung in self.rungs)
-        self.claim = math.nan
+        self.claim = 0.0
 
     def told(self, error: float, best_error: float) -> Tolerance:
         """Return the reason for a claimed error above the tolerance.
@@ -161,7 +163,7 @@ class Shortfall:
         best_error : float
             The error of the best candidate, networks among them.
         """
-        self.claim = error
+        self.claim = error if math.isfinite(error) else 0.0
         because, about = self._why(min(best_error, self.best.error))
         numbers = {"functions": self.largest, **about}
         return Tolerance(self.tol, error, because[0], *because[1:], **numbers)
@@ -272,12 +274,7 @@ class Shortfall:
         return (Reason.RANK, f"{words}.", advice), {"noise": floor}
 
     def _noisy(self, floor: float, text: str) -> tuple[tuple[Reason, str, str], dict[str, Any]]:
-        claim = self.claim if math.isfinite(self.claim) else floor
-        advice = (
-            f"Ask for a tolerance above {max(claim, floor):.2g}, or measure more exactly: the mean "
-            "of four readings has half the noise."
-        )
-        return (Reason.NOISE, text, advice), {"noise": floor}
+        return (Reason.NOISE, text, quieter(max(self.claim, floor))), {"noise": floor}
 
     def _few_rows(self, half: float, full: float) -> tuple[Reason, str, str]:
         n = len(self.data.places)
@@ -286,7 +283,7 @@ class Shortfall:
             "falls with the number of rows."
         )
         advice, rate = "Collect more rows.", math.log2(max(half / full, 1.0 + 1e-9))
-        error = max(full, self.claim) if math.isfinite(self.claim) else full
+        error = max(full, self.claim)
         needed = n * (error / self.tol) ** (1 / rate) if rate > 0.2 else math.inf
         if 1.2 * n < needed < 1e6:
             digits = 10 ** (math.floor(math.log10(needed)) - 1)
@@ -399,7 +396,7 @@ class Shortfall:
                 least = rung.error
                 ladder.append((rung.degree(), least))
         degree, error = np.array(ladder).reshape(-1, 2).T
-        if len(error) < FEWEST_DEGREES:
+        if len(error) < FEWEST_DEGREES or error[0] < FALLEN * error[-1]:
             return False
         misfits = []
         for along in (np.log(degree), degree):
@@ -407,6 +404,14 @@ class Shortfall:
             rest = np.log(error) - columns @ np.linalg.lstsq(columns, np.log(error))[0]
             misfits.append(float(rest @ rest))
         return misfits[0] < POWER * misfits[1]
+
+
+def quieter(error: float) -> str:
+    """Say what to do about noise, where such an error is claimed."""
+    return (
+        f"Ask for a tolerance above {error:.2g}, or measure more exactly: the mean of four readings "
+        "has half the noise."
+    )
 
 
 #: What to do where a function is smooth in pieces.

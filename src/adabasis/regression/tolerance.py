@@ -36,7 +36,7 @@ from .bases import MOST_NUMBERS, SCALES
 from .growth import Growth
 from .kriging import MOST_CENTERS
 from .rungs import DENSE, MOST_FUNCTIONS, Rung
-from .shortfall import FALLING, Shortfall, rounding
+from .shortfall import FALLING, Shortfall, quieter, rounding
 from .strategy import MEMBERS
 from .task import GOOD_ENOUGH, RegressionTask
 from .transforms import with_transforms
@@ -402,5 +402,8 @@ class Climb:
             text = f"There was time for {n} plain functions alone; the best of them is the model."
             return Tolerance(self.tol, error, Reason.TIME, text, "Give it more time (max_seconds).")
         if self.why is not None and self.search.best.run is None:
-            return dataclasses.replace(self.why, error=error)
+            found = dataclasses.replace(self.why, error=error)
+            if found.reason is Reason.NOISE and math.isfinite(error):
+                found = dataclasses.replace(found, advice=quieter(error))
+            return found
         return self._shortfall().told(error, self.search.best.error)
