@@ -1,6 +1,7 @@
 """Growth to a tolerance: it is met on points not seen, or the reason is the right one."""
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -9,8 +10,17 @@ import numpy as np
 import pytest
 
 import adabasis as ab
+from adabasis.basis import GaussianKernels, Polynomial
+from adabasis.evidence.errors import Unseen
+from adabasis.models.record import Asked
 from adabasis.models.tolerance import Reason, Tolerance
-from adabasis.regression.tolerance import settled
+from adabasis.regression import rungs
+from adabasis.regression.rungs import Rung
+from adabasis.regression.shortfall import Shortfall, replicate_noise, rounding
+from adabasis.regression.task import RegressionTask
+from adabasis.regression.tolerance import Climb, ToleranceTask, settled
+from adabasis.selection.prepared import Prepared
+from adabasis.selection.search import Candidate, Search
 
 from .cli.calls import refused, run
 
@@ -26,7 +36,7 @@ def noise(n, size):
 SMOOTH = {
     "sine": (1, 500, lambda x: np.sin(6 * x[:, 0])),
     "exponential": (1, 500, lambda x: np.exp(2 * x[:, 0])),
-    "runge": (1, 2000, lambda x: 1 / (1 + 25 * x[:, 0] ** 2)),
+    "runge": (1, 1200, lambda x: 1 / (1 + 25 * x[:, 0] ** 2)),
     "product in a cosine": (2, 1000, lambda x: np.cos(4 * x[:, 0] * x[:, 1])),
     "product": (3, 1500, lambda x: np.sin(x[:, 0]) * np.cos(x[:, 1]) * np.exp(x[:, 2])),
 }
@@ -197,3 +207,111 @@ def test_the_command_line_refuses_what_cannot_be_meant(
     monkeypatch.chdir(tmp_path)
     table(drawn(20, 1)[:, 0])
     assert words in refused(capsys, "fit", "t.csv", "--target", "y", *options)
+
+
+def prepared(x, y):
+    return Prepared("fit", x, y, None, "auto", 0, split_by_default=True)
+
+
+def tried(degree, error, seen=None):
+    basis = Polynomial(degree)
+    candidate = Candidate(basis, None, None, "", loo_error=error, unseen=seen)
+    return Rung("total polynomials", basis.size(1), candidate)
+
+
+def shortfall(errors, tol=1e-8, x=None, seen=None):
+    """Return what polynomials of some degrees and errors tell, (degree, error) of each."""
+    x = np.linspace(0, 1, 200)[:, None] if x is None else x
+    task = RegressionTask(Asked("fit"), prepared(x, np.sin(x[:, 0])))
+    return Shortfall(task, [tried(*pair, seen) for pair in errors], {}, tol)
+
+
+def test_degrees_grow_by_a_quarter_of_the_functions_up_to_the_last_that_fits():
+    sizes = [basis.size(2) for basis in rungs.polynomials(2, 200, "total")]
+    assert sizes == [10, 15, 21, 28, 36, 45, 66, 91, 120, 153, 190]
+    assert all(b >= 1.25 * a for a, b in itertools.pairwise(sizes[:-1]))
+    found = [tried(8, 1e-6), tried(12, 1e-8), tried(18, 1e-7)]
+    degrees = [basis.degree for basis in rungs.between(found, "total", 1e-7)]
+    assert degrees == [11, 13, 10, 14, 9, 15, 16, 17]
+    assert list(rungs.between(found, "total", 0.9e-8)) == []
+    assert list(rungs.between([], "tensor", 1.0)) == []
+    assert [basis.width for basis in rungs.features(300, 2)] == [64, 128, 297]
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words", "coarse"),
+    [
+        (lambda x: np.round(x, 2), 0.01 / math.sqrt(12), "multiples of 0.01", True),
+        (lambda x: x.astype(np.float32), 2.0**-24 / 3**0.5, "single precision", True),
+        (lambda x: x, 2.0**-53, "16 digits", False),
+        (lambda x: np.round(x), 2.0**-53, "16 digits", False),  # three levels, no digits
+        (lambda x: 1000 * np.round(x, 1), 100 / 577 / 12**0.5, "multiples of 100", True),
+    ],
+)
+def test_digits_of_the_values_are_seen(values, error, words, coarse):
+    x = drawn(400, 1)
+    found = rounding(prepared(x, values(x[:, 0])))
+    assert words in found.words
+    assert found.coarse is coarse
+    unit = 1.0 if "100" in words else values(x[:, 0]).std()
+    assert 0.3 * error < found.error * unit < 3 * error
+
+
+@pytest.mark.parametrize(
+    ("fall", "like"),
+    [
+        (lambda m: m**-1.5, True),  # a kink
+        (lambda m: 0.7**m, False),
+        (lambda m: 0.5 * m**-0.3, False),  # not fallen by a factor 4
+        (lambda m: np.where(m < 20, m**-1.5, 1e-9), False),
+    ],
+)
+def test_a_power_of_the_degree_is_told_from_a_geometric_fall(fall, like):
+    degrees = np.array([3, 4, 6, 8, 11, 15, 20, 28])
+    pairs = zip(degrees.tolist(), fall(degrees.astype(float)).tolist(), strict=True)
+    assert shortfall(pairs)._like_a_power() is like
+
+
+@pytest.mark.parametrize(("last", "falls"), [(0.69, True), (0.71, False), (1.2, False)])
+def test_the_last_size_falls_where_it_errs_clearly_less(last, falls):
+    assert shortfall([(3, 2.0), (6, 1.0), (12, last)])._falls is falls
+
+
+def test_errors_at_few_rows_beside_each_other_inside_are_a_jump():
+    x = np.linspace(0, 1, 200)[:, None]
+
+    def few(rows):
+        losses = np.full(200, 1e-9)
+        losses[rows] = 1.0
+        seen = Unseen(np.arange(200), losses, np.ones(200), np.arange(200), "leave-one-out")
+        return shortfall([(3, 1.0), (6, 0.5)], x=x, seen=seen)._few_neighbours()
+
+    assert "at 9 of 200 rows beside each other, near input 1 ≈ 0.52" in few(np.arange(100, 110))
+    assert few(np.arange(0, 200, 20)) == ""  # scattered: outliers
+    assert few([0, 1, 2, 197, 198, 199]) == ""  # the edges
+    assert few(np.arange(50, 110)) == ""  # many
+
+
+def test_replicates_are_heard_from_three_degrees_of_freedom():
+    x = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0])[:, None]
+    y = np.array([0.0, 0.1, -0.1, 1.0, 1.1, 2.0, 3.0])
+    assert 0 < replicate_noise(prepared(x, y)) < 0.1 / y.std()
+    assert replicate_noise(prepared(x[2:], y[2:])) == 0.0
+
+
+def test_what_takes_longer_than_is_left_is_not_begun():
+    x = drawn(200, 1)
+    asked = Asked("fit_to_tolerance", max_seconds=100.0, tol=1e-8)
+    search = Search(asked)
+    climb = Climb(search, ToleranceTask(asked, prepared(x, np.sin(x[:, 0]))), 1e-8)
+    climb.rungs = [dataclasses.replace(tried(6, 0.1), seconds=0.1)]
+    assert climb._affordable("total polynomials", 14)
+    climb.rungs = [dataclasses.replace(tried(6, 0.1), seconds=10.0)]
+    assert not climb._affordable("total polynomials", 14)
+    assert climb.ended["total polynomials"] == "time"
+    climb.rungs = [dataclasses.replace(tried(m, 0.1), seconds=1.0) for m in (3, 5, 10)]
+    assert not climb._affordable("total polynomials", 14)  # not one has helped
+    fast = ((3, 0.1), (5, 1e-3), (10, 1e-7))
+    climb.rungs = [dataclasses.replace(tried(*pair), seconds=1.0) for pair in fast]
+    assert climb._affordable("total polynomials", 14)
+    assert isinstance(next(rungs.gaussians(200, 1)), GaussianKernels)

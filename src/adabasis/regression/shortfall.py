@@ -409,8 +409,8 @@ class Shortfall:
 def quieter(error: float) -> str:
     """Say what to do about noise, where such an error is claimed."""
     return (
-        f"Ask for a tolerance above {error:.2g}, or measure more exactly: the mean of four readings "
-        "has half the noise."
+        f"Ask for a tolerance above {error:.2g}, or measure more exactly: the mean of four "
+        "readings has half the noise."
     )
 
 

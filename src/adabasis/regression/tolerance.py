@@ -28,16 +28,15 @@ from ..models.tolerance import Reason, Tolerance
 from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
-from ..selection.task import NOTHING_LEARNT, placed
+from ..selection.task import placed
 from ..train import Callback, StopReason
 from . import rungs
 from .api import refit
 from .bases import MOST_NUMBERS, SCALES
-from .growth import Growth
 from .kriging import MOST_CENTERS
 from .rungs import DENSE, MOST_FUNCTIONS, Rung
 from .shortfall import FALLING, Shortfall, quieter, rounding
-from .strategy import MEMBERS
+from .strategy import MEMBERS, RegressionStrategy
 from .task import GOOD_ENOUGH, RegressionTask
 from .transforms import with_transforms
 
@@ -363,17 +362,9 @@ class Climb:
 
     @charged_to("steps")
     def _networks(self) -> None:
-        """Train networks of growing size, average some of the best."""
+        """Train networks as ``fit`` does, which grow, are averaged, or show few directions."""
         search, task = self.search, self.task
-        search.replace(search.best, **task.held_out(search.best))
-        growth = Growth(search, task, NeuralBasis(16, 1))
-        size = growth.best_size()
-        if (
-            size is not None
-            and search.cut_short is None
-            and self.tol < growth.errors[size] <= NOTHING_LEARNT
-        ):
-            growth.average(size, MEMBERS)
+        RegressionStrategy(search, task).automatic([NeuralBasis(16, 1)], MEMBERS, grow=True)
         if search.best.error <= self.tol:
             self._met_by(search.best)
 
