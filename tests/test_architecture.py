@@ -24,11 +24,13 @@ train.record train.exact train.tape train.descent train.batches train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
 evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
- models.timings models.record models.files models.evaluation models.fitted models.classifier models
+ models.timings models.tolerance models.record models.files models.evaluation models.fitted
+ models.classifier models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
 regression.units regression.solve regression.task regression.growth regression.strategy
-regression.reweighted regression.outliers regression.robust regression.api regression
+regression.reweighted regression.outliers regression.robust regression.api
+regression.rungs regression.shortfall regression.tolerance regression
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou

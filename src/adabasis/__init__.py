@@ -38,6 +38,7 @@ _NAMES = {
     "models.fitted": ["Fitted", "load"],
     "models.classifier": ["Classifier"],
     "regression.api": ["fit", "refit"],
+    "regression.tolerance": ["fit_to_tolerance"],
     "classification.api": ["classify", "refit_classes"],
     "pou.api": ["fit_pounet"],
     "pde.solution": ["Solution"],

@@ -25,6 +25,7 @@ from .pde.solution import Solution as Solution
 from .pou.api import fit_pounet as fit_pounet
 from .regression.api import fit as fit
 from .regression.api import refit as refit
+from .regression.tolerance import fit_to_tolerance as fit_to_tolerance
 from .train import GD as GD
 from .train import LSGD as LSGD
 from .train import LSGN as LSGN

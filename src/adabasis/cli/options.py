@@ -75,7 +75,7 @@ class SearchOptions:
     def check_least(self, name: str, least: int) -> None:
         """Refuse a number below the least there can be."""
         number = getattr(self, name)
-        if isinstance(number, int | float) and number < least:
+        if isinstance(number, int | float) and not number >= least:
             option = name.replace("_", "-")
             raise BadInput(f"--{option} {number:g}: expected at least {least}.")
 
@@ -92,6 +92,9 @@ class FitOptions(SearchOptions):
 
     Parameters
     ----------
+    tol
+        Grow until rows not seen err by no more, relative to their spread, or say why not; with
+        another --model and for classes, the error of the rows at which training stops.
     target
         Column to predict (needed); repeat for several. Text is taken as classes.
     model
@@ -144,6 +147,7 @@ class FitOptions(SearchOptions):
         Write no report page, which saves time.
     """
 
+    tol: Annotated[float | None, Parameter(show_default=False)] = None
     target: Names = ()
     model: str = "auto"
     n_partitions: Annotated[int | None, Parameter(name=("--n-partitions", "--pieces"))] = None
@@ -196,8 +200,32 @@ class FitOptions(SearchOptions):
         if self.validation != "auto" and not 0 < self.validation < 1:
             raise BadInput(f"--validation {self.validation:g}: expected a share between 0 and 1.")
         super().check()
+        if self.model == "auto" and self.tol is not None:
+            self._check_tolerance(self.tol)
         if self.report and self.no_report:
             raise BadInput(f"--no-report and --report {self.report} exclude each other.")
+
+    def _check_tolerance(self, tol: float) -> None:
+        """Refuse what cannot be meant where functions grow to a tolerance."""
+        if not 0 < tol < math.inf:
+            raise BadInput(
+                f"--tol {tol:g}: expected a positive number, such as 1e-3 for errors of a "
+                "thousandth of the target's standard deviation."
+            )
+        others = {
+            "--ridge": self.ridge != "auto",
+            "--validation": self.validation != "auto",
+            "--max-steps": self.max_steps is not None,
+            "--n-restarts": self.n_restarts is not None,
+            "--loss" if not self.robust else "--robust": bool(self.losses),
+        }
+        for option, given in others.items():
+            if given:
+                raise BadInput(
+                    f"--tol and {option} exclude each other, unless --model is network, frozen or "
+                    "pounet: growth to a tolerance decides this itself, by squared errors. Leave "
+                    "one of them out."
+                )
 
     @property
     def losses(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from ..models.classifier import Classifier
 from ..models.files import ModelFileError
 from ..models.fitted import Fitted, load
 from ..pou.api import fit_pounet
+from ..regression.tolerance import settled
 from ..report import terminal as screen
 from ..report.origin import verdict_of, with_origin
 from ..report.terminal import Screen
@@ -176,7 +177,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         + f", Python {platform.python_version()}",
     }
-    model = in_table_rows(model, data)
+    model = settled(in_table_rows(model, data))
     model = with_origin(model, data.preparation, verdict, provenance, source.reading())
     model.save(out)
     screen.fit_done(view, model, interrupted, options.holdout)
@@ -283,6 +284,7 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "reading": record.reading,
         "provenance": record.provenance,
         "timings": record.timings and record.timings.to_json(),
+        "tolerance": record.tolerance and record.tolerance.to_json(),
     }
 
 

@@ -24,6 +24,7 @@ from ..regression import bases as number_search
 from ..regression.api import fit, refit
 from ..regression.outliers import retold, told
 from ..regression.reweighted import loss_of
+from ..regression.tolerance import fit_to_tolerance
 from ..report.joint import joint_descent
 from ..tables import TrainingData
 from ..train import History
@@ -133,6 +134,10 @@ def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[st
             "Only one class is left to learn from: all rows of the others were held out to judge "
             "the model. Collect more of them, or fit with --holdout 0."
         )
+    if model == "auto" and data.labels is None and "tol" in options:
+        decided = ("ridge", "validation")
+        asked = {name: value for name, value in options.items() if name not in decided}
+        return fit_to_tolerance(**rows_of(data, kept), **asked)
     frozen, bases = model == "frozen", None
     if model != "auto":
         kind = number_search if data.labels is None else class_search

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from .timings import Timings
+from .tolerance import Tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,6 +231,8 @@ class Record:
         Of each input and each target, and the errors of left-out rows that speak for them.
     timings : Timings or None
         Seconds of the call by kind; ``None`` in files of earlier versions.
+    tolerance : Tolerance or None
+        What became of the error that :func:`adabasis.fit_to_tolerance` was asked for.
     """
 
     asked: Asked
@@ -245,6 +248,7 @@ class Record:
     outliers: tuple[Outlier, ...] = ()
     transforms: Mapping[str, Any] | None = None
     timings: Timings | None = dataclasses.field(default=None, compare=False)
+    tolerance: Tolerance | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as mappings and lists of JSON: infinite budgets become ``None``."""
@@ -252,6 +256,7 @@ class Record:
         if math.isinf(self.asked.max_seconds):
             document["asked"]["max_seconds"] = None
         document["timings"] = self.timings and self.timings.to_json()
+        document["tolerance"] = self.tolerance and self.tolerance.to_json()
         return document
 
     @classmethod
@@ -274,5 +279,7 @@ class Record:
             "output_names": tuple(document["output_names"]),
             "timings": (timings := document.get("timings")) and Timings.from_json(timings),
             "outliers": tuple(Outlier(**one) for one in document.get("outliers", ())),
+            "tolerance": (asked_for := document.get("tolerance"))
+            and Tolerance.from_json(asked_for),
         }
         return cls(**{**document, **changed})

@@ -175,6 +175,8 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         yield Text(model.verdict, loud=True)
     else:
         yield Text("No rows were held out: how good the model is elsewhere is not known.", True)
+    if model.record.tolerance:
+        yield Text(str(model.record.tolerance))
     for note in model.notes:
         yield Text(note)
     outputs = plots.names_of(model)[1]

@@ -147,6 +147,8 @@ def fit_done(screen: Screen, model: Fitted, interrupted: bool, holdout: float | 
             "trust it.",
             hang=12,
         )
+    if model.record.tolerance:
+        screen.line(f"{model.record.tolerance}")
     for note in model.notes:
         if note != Status.UNDERDETERMINED.advice:  # said below, in words of the command line
             screen.line(f"  {note}", hang=2)
@@ -191,8 +193,8 @@ def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     if verdict is not None:
         screen.line()
         judged(screen, verdict, record.output_names)
-    for note in model.notes:
-        screen.line(note)
+    for note in (*filter(None, [record.tolerance]), *model.notes):
+        screen.line(str(note))
     if record.provenance:
         screen.line()
         for key, value in record.provenance.items():
