@@ -135,6 +135,8 @@ class FitOptions(SearchOptions):
         Column not to take in logarithms; likewise.
     periodic
         Column with a period, such as angle=360 or hour=24; repeat for several.
+    fast
+        Spend about a fifth of the usual time on the search.
     holdout
         Share of rows kept aside to judge the model, or last: the last fifth, of a series.
     validation
@@ -170,6 +172,7 @@ class FitOptions(SearchOptions):
     log: Names = ()
     no_log: Names = ()
     periodic: Names = ()
+    fast: Flag = False
     holdout: Literal["last"] | float = 0.2
     validation: Literal["auto"] | float = "auto"
     out: Path | None = None
@@ -200,6 +203,11 @@ class FitOptions(SearchOptions):
         if self.validation != "auto" and not 0 < self.validation < 1:
             raise BadInput(f"--validation {self.validation:g}: expected a share between 0 and 1.")
         super().check()
+        if self.fast and (self.model != "auto" or self.tol is not None):
+            raise BadInput(
+                "--fast: only with --model auto and without --tol, where a search decides how much "
+                "to try. Leave it out, or say --max-seconds."
+            )
         if self.model == "auto" and self.tol is not None:
             self._check_tolerance(self.tol)
         if self.report and self.no_report:

@@ -255,6 +255,8 @@ def _fitted(
     view: Screen,
 ) -> Fitted:
     asked = options.asked("validation") | options.losses | transformed
+    if options.fast:
+        asked["effort"] = "fast"
     if options.model != "pounet":
         with view.working("choosing among functions as drawn") as line:
             return fitted(data, kept, options.model, {**asked, "callbacks": [line] if line else []})

@@ -20,6 +20,7 @@ from ..basis.layers import AbstractInitializer
 from ..geometry.maps import input_transforms, periodic_columns
 from ..lstsq.losses import NAMES
 from ..models.fitted import Fitted
+from ..models.record import EFFORTS
 from ..regression.api import fit
 from ..regression.bases import default_bases
 from ..regression.strategy import MEMBERS
@@ -232,6 +233,8 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         Share of the rows held out to stop training.
     holdout : float, "last" or None
         Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
+    effort : {"fast", "auto", "thorough"}
+        How much the search may spend, see :func:`adabasis.fit`.
     target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
         How targets are transformed; predictions are in their own units: see
         :func:`adabasis.fit`.
@@ -269,7 +272,8 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         **AdaptiveEstimator._parameter_constraints,
         **LOSSES,
         **TRANSFORMED,
-        "method": [StrOptions({"auto", "frozen", "gd", "lsgd", "lsgn"}), AbstractTrainer],
+        "method": [StrOptions({"auto", "frozen", "gd", "lm", "lsgd", "lsgn"}), AbstractTrainer],
+        "effort": [StrOptions(set(EFFORTS))],
     }
     _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
     _members = MEMBERS
@@ -294,6 +298,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
         holdout: float | str | None = None,
+        effort: str = "auto",
         target_transform: Any = None,
         input_transform: str | Mapping[int | str, str | None] | None = "auto",
         periodic: Mapping[int | str, float] | None = None,

@@ -72,7 +72,7 @@ class Effort:
 
 #: By the name that the public functions take.
 EFFORTS = {
-    "fast": Effort(2e10, 0.03),
+    "fast": Effort(5e9, 0.03),
     "auto": Effort(1e12, 0.003),
     "thorough": Effort(2e13, 0.0),
 }
