@@ -216,7 +216,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         See :func:`adabasis.fit`: a few wild values do not matter to the last three.
     quantile : float
         Of ``loss="quantile"``.
-    method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or trainer
+    method : {"auto", "frozen", "gd", "lm", "lsgd", "lsgn"} or trainer
         See :func:`adabasis.fit`.
     learning_rate : float, optional
         For ``"gd"`` and ``"lsgd"`` only. ``None``: 1e-3 for ``"gd"``; ``"lsgd"`` adjusts its own.
@@ -269,7 +269,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         **AdaptiveEstimator._parameter_constraints,
         **LOSSES,
         **TRANSFORMED,
-        "method": [StrOptions({"auto", "frozen", "gd", "lsgd", "lsgn"}), AbstractTrainer],
+        "method": [StrOptions({"auto", "frozen", "gd", "lm", "lsgd", "lsgn"}), AbstractTrainer],
     }
     _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
     _members = MEMBERS
