@@ -292,9 +292,12 @@ def test_sizes_are_tried_while_they_help_by_a_fiftieth(share, tried):
 
 def test_of_sizes_that_do_about_alike_the_largest_is_taken():
     errors = dict.fromkeys(SIZES, 2.0) | {SIZES[0]: 1.0, SIZES[1]: 1.11, SIZES[2]: 1.13}
-    self, asked = erring(errors)
-    assert self._first_size() == SIZES[1]
+    few, asked = erring(errors, n_rows=2000)
+    assert few._first_size() == SIZES[1]
     assert [one for one in asked if one[1] == 2] == [(SIZES[0], 2, 0), (SIZES[1], 2, 0)]
+    many, asked = erring(errors)  # whose held-out rows are enough
+    assert many._first_size() == SIZES[1]
+    assert {folds for _, folds, _ in asked} == {1}
 
 
 def test_larger_ones_are_tried_again_with_more_rows():
@@ -447,7 +450,7 @@ def test_what_may_be_spent_is_the_users(monkeypatch):
     seen = []
 
     class Told(Growth):
-        def best_size(self):
+        def best_size(self, *_):
             seen.append(self.effort)
 
     monkeypatch.setattr(strategy, "Growth", Told)
