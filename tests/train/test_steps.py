@@ -221,7 +221,7 @@ def test_a_new_trainer_is_one_class():
             return moved, Evaluation(value, state, c, nothing, nothing, jnp.asarray(False))
 
     try:
-        assert list(named_trainers(Objective)) == ["gd", "lsgd", "lsgn", "sign"]
+        assert list(named_trainers(Objective)) == ["gd", "lm", "lsgd", "lsgn", "sign"]
         assert list(named_trainers(CrossEntropy)) == ["gd", "ngd"]
         found = run(named_trainers(Objective)["sign"](), max_steps=10)
     finally:

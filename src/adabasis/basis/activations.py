@@ -121,6 +121,11 @@ def _gelu_slope(z: np.ndarray, h: np.ndarray) -> np.ndarray:
     return 0.5 * special.erfc(-math.sqrt(0.5) * z) + z * density
 
 
+def _silu_slope(z: np.ndarray, h: np.ndarray) -> np.ndarray:
+    share = special.expit(z)
+    return share + h * (1 - share)  # share·(1 − h) + h would cancel where z is large
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "relu": _increasing(
         jax.nn.relu,
@@ -141,7 +146,7 @@ ACTIVATIONS: dict[str, Activation] = {
         jax.nn.silu,
         -1.2784645427610738,
         numpy=lambda z: z * special.expit(z),
-        slope=lambda z, h: special.expit(z) * (1 - h) + h,
+        slope=_silu_slope,
     ),
     "softplus": _increasing(
         jax.nn.softplus,

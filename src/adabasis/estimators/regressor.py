@@ -217,7 +217,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         See :func:`adabasis.fit`: a few wild values do not matter to the last three.
     quantile : float
         Of ``loss="quantile"``.
-    method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or trainer
+    method : {"auto", "frozen", "gd", "lm", "lsgd", "lsgn"} or trainer
         See :func:`adabasis.fit`.
     learning_rate : float, optional
         For ``"gd"`` and ``"lsgd"`` only. ``None``: 1e-3 for ``"gd"``; ``"lsgd"`` adjusts its own.

@@ -28,6 +28,7 @@ from ..selection.search import Candidate, Search, basis_last, named_bases, resol
 from ..train import AbstractTrainer, Callback, Objective
 from . import reweighted
 from .bases import Offered, default_bases
+from .growth import chooses_ridge
 from .outliers import noted
 from .robust import taking_losses
 from .solve import solve_rows
@@ -100,14 +101,14 @@ def fit(
         loss, outliers are listed in ``notes`` and in ``record.outliers``.
     quantile : float
         q between 0 and 1, of ``loss="quantile"``.
-    method : {"auto", "frozen", "gd", "lsgd", "lsgn"} or AbstractTrainer
+    method : {"auto", "frozen", "gd", "lm", "lsgd", "lsgn"} or AbstractTrainer
         ``"frozen"`` keeps ξ as drawn. ``"auto"`` does that first, with ridge and feature scale
-        chosen by leave-one-out error, and then takes Gauss–Newton steps on ξ (LSGN) while the
+        chosen by leave-one-out error, and then trains networks of growing size (LM) while the
         held-out error falls. With an ``ensemble`` of more than one, features of a few trained
         directions are tried where a network shows such, and networks are averaged where one is
         the best so far. A trainer, or its lower-case name, trains as told.
     max_steps : int, optional
-        Budget of steps for each training run: by default 200 for Gauss–Newton, 1000 else.
+        Budget of steps for each training run: by default 325 for LM, 200 for LSGN, 1000 else.
     max_seconds : float
         Budget of wall-clock time for the whole call, compilation included.
     tol : float
@@ -119,12 +120,12 @@ def fit(
         does best. ``"auto"``: 10 where no basis is named, 1 where one is.
     ridge : float or "auto"
         λ in ‖Φc − y‖² + λ‖c‖², summed over rows, in the model's units. ``"auto"`` chooses it by
-        leave-one-out error (on unit-norm columns) for frozen features, by the noise for networks
-        where ``method`` is ``"auto"``, and is 0 elsewhere.
+        leave-one-out error (on unit-norm columns) for frozen features, by the held-out error for
+        networks where ``method`` is ``"auto"`` or ``"lm"``, and is 0 elsewhere.
     validation : float, (X, y), "auto" or None
         The share of rows held out to stop training, or the held-out data themselves. ``"auto"``:
-        0.1 (and up to 0.2 to make it 20 rows) for ``method="auto"`` on 40 rows or more, none for
-        a trainer.
+        0.1 (and up to 0.2 to make it 20 rows) on 40 rows or more for ``method="auto"``, and for
+        ``"lm"`` with a ridge to choose; none for other trainers.
     random_state : int
         Seed of everything drawn.
     callbacks : iterable of callables
@@ -203,7 +204,7 @@ def fit(
         sample_weight,
         validation,
         random_state,
-        split_by_default=trainer is None,
+        split_by_default=trainer is None or chooses_ridge(trainer, asked),
         standardize=standardize,
         groups=groups,
     )

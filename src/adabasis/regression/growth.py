@@ -18,10 +18,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..basis import NeuralBasis
-from ..models.record import Ridge
+from ..models.record import Asked, Ridge
+from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import FEWEST_AGREEING, design
-from ..train import LM
+from ..train import LM, AbstractTrainer
 from ..train.levenberg_marquardt import drawn, widened
 from .task import RegressionTask
 
@@ -214,7 +215,7 @@ class Growth:
         given = task.asked.fixed_ridge
         found = task.trained(
             self.search,
-            trainer,
+            with_given_ridge(trainer, task.asked),
             basis,
             0.0 if given is None else given.value,
             restart=fold,
@@ -222,9 +223,8 @@ class Growth:
             initial=initial,
             most_rows=self.stages[stage],
         )
-        if given is None and found.run is not None:
-            own = _penalty(found) * float(np.mean(data.weight))
-            found = dataclasses.replace(found, ridge=Ridge(own, relative=False))
+        if given is None:
+            found = with_own_ridge(found, data)
         assert found.run is not None
         rows = min(len(data.fold(fold)[0]), self.stages[stage])
         self.work += float(len(found.run.history)) * rows * self._weights(basis) ** 2
@@ -279,6 +279,27 @@ def _penalty(candidate: Candidate) -> float:
     """Return the λ that a network was kept with."""
     assert candidate.run is not None
     return float(candidate.run.history.learning_rate[candidate.run.step])
+
+
+def chooses_ridge(trainer: object, asked: Asked) -> bool:
+    """Whether a trainer is to find the ridge by the error on rows held out."""
+    return isinstance(trainer, LM) and asked.fixed_ridge is None
+
+
+def with_given_ridge(trainer: AbstractTrainer, asked: Asked) -> AbstractTrainer:
+    """Return a trainer that adds no ridge of its own where the user wants none."""
+    given = asked.fixed_ridge
+    if not isinstance(trainer, LM) or given is None or given.value:
+        return trainer
+    return dataclasses.replace(trainer, most_ridge=0.0)
+
+
+def with_own_ridge(candidate: Candidate, data: Prepared) -> Candidate:
+    """Return a network with the λ that it was kept with, in the sum over all rows' weights."""
+    if candidate.run is None:
+        return candidate
+    own = _penalty(candidate) * float(np.mean(data.weight))
+    return dataclasses.replace(candidate, ridge=Ridge(own, relative=False))
 
 
 def number_of_weights(basis: NeuralBasis, n_inputs: int, n_outputs: int) -> int:

@@ -21,7 +21,15 @@ from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, placed
 from ..train import LSGD, LSGN, AbstractTrainer, levenberg_marquardt
 from . import bases as proposals
-from .growth import EFFORTS, MOST_ROWS, Effort, Growth
+from .growth import (
+    EFFORTS,
+    MOST_ROWS,
+    Effort,
+    Growth,
+    chooses_ridge,
+    with_given_ridge,
+    with_own_ridge,
+)
 from .task import GOOD_ENOUGH, ROUND_OFF, WORTH_AVERAGING, RegressionTask
 
 #: Networks averaged by default.
@@ -188,10 +196,11 @@ class RegressionStrategy:
             if trainer is None:
                 self.search.add(self._grown(basis, restart, 0))
             else:
-                ridge = self._fixed_ridge
-                self.search.add(
-                    self.task.trained(self.search, trainer, basis, ridge, restart=restart)
-                )
+                task, ridge = self.task, self._fixed_ridge
+                told = with_given_ridge(trainer, task.asked)
+                found = task.trained(self.search, told, basis, ridge, restart=restart)
+                own = chooses_ridge(trainer, task.asked)
+                self.search.add(with_own_ridge(found, task.data) if own else found)
             if self.search.late():
                 return
 

@@ -205,7 +205,7 @@ class Compiled:
 
 
 class InPython:
-    """A trainer whose steps are calls of LAPACK, :attr:`AbstractTrainer.interpreted`."""
+    """A trainer of plain rows in calls of LAPACK, :attr:`AbstractTrainer.interpreted`."""
 
     def __init__(self, trainer: AbstractTrainer, objective: AbstractObjective) -> None:
         self.trainer, self.objective = trainer, objective
@@ -213,7 +213,10 @@ class InPython:
     def begun(self, parameters: Parameters, key: RandomKey) -> tuple[Any, Evaluation]:
         """Return the first state, and an evaluation of infinite loss."""
         state = self.trainer.init(self.objective, parameters, key)
-        nothing = np.zeros((0, self.objective.targets.shape[1]))
+        term = self.objective.data  # the targets of the objective are JAX's, and compiled
+        assert term is not None
+        n_functions = self.objective.basis.size(np.shape(term.points.x)[1])
+        nothing = np.zeros((n_functions, np.shape(term.data)[1]))
         none = Evaluation(np.inf, parameters, nothing, 0, 0.0, False)  # type: ignore[arg-type]
         return state, none
 

@@ -94,8 +94,8 @@ class Rows:
         seen = weight > 0
         z, t, share = z[seen], t[seen], weight[seen] / weight[seen].sum()
         mean = share @ z
-        scale = np.sqrt(share @ (z - mean) ** 2)
-        scale = np.where(scale > 0, scale, 1.0)
+        # The spread of equal entries about their mean is round-off, and no scale.
+        scale = np.where(np.ptp(z, axis=0) > 0, np.sqrt(share @ (z - mean) ** 2), 1.0)
         spread = math.sqrt(float(share @ np.mean(t**2, axis=1)))
         return cls((z - mean) / scale, t, np.sqrt(share)[:, None], mean, scale, spread)
 
@@ -242,7 +242,7 @@ class State:
     ridges : tuple of float
         λ/N, one after another.
     given : bool
-        Whether the ridge is the objective's own.
+        Whether there is one ridge alone: steps go on until the loss falls no more.
     theta : array
     damping : float
     stage, steps : int
@@ -288,7 +288,7 @@ class LM(AbstractTrainer):
         Of the Jacobian. ``"auto"``: single while the relative residual is above 1e-3.
     most_ridge : float
         The largest λ to begin with: a run that goes on from good weights needs none larger than
-        the one that was kept.
+        the one that was kept. Below all of them, such as 0, the least of all is taken alone.
     max_steps : int, optional
         By default as many as all ridges take.
 
@@ -344,13 +344,18 @@ class LM(AbstractTrainer):
         gram, right = layout.last_layer(zero, rows)
         gram[np.diag_indices(n_functions)] += max(ridges[0], LEAST_DAMPING * np.trace(gram))
         theta = layout.packed(parameters, rows, np.linalg.solve(gram, right))
-        return State(rows, layout, ridges, bool(own), theta, double=self.precision == "double")
+        alone = len(ridges) == 1
+        return State(rows, layout, ridges, alone, theta, double=self.precision == "double")
 
     def step(self, objective: Objective, state: State) -> tuple[State, Evaluation]:
         """Evaluate the loss, and take a step that lowers it, if there is one."""
         rows, theta, layout = state.rows, state.theta, state.layout
         ridge, damping, n_outputs = state.ridges[state.stage], state.damping, layout.n_outputs
         gram, slope, squares = _normal(layout, theta, rows, state.double)
+        exact = squares / n_outputs < (DOUBLE_BELOW * rows.spread) ** 2
+        if self.precision == "auto" and exact and not state.double:
+            # At once: a step of rounding alone would be the last one.
+            return self.step(objective, dataclasses.replace(state, double=True))
         loss, moved, fallen = squares + ridge * float(theta @ theta), None, 0.0
         slope += ridge * theta
         mean = float(np.trace(gram)) / len(theta)
@@ -366,8 +371,6 @@ class LM(AbstractTrainer):
                     break
             damping *= FAILURE
         after, stuck = state.after(moved, damping, fallen)
-        if self.precision == "auto" and squares / n_outputs < (DOUBLE_BELOW * rows.spread) ** 2:
-            after = dataclasses.replace(after, double=True)
         network, c = layout.unpacked(theta, rows)
         rate = ridge * len(rows.x)
         return after, Evaluation(loss / n_outputs, network, c, len(c), rate, stuck)  # type: ignore[arg-type]
@@ -415,8 +418,8 @@ def drawn(basis: NeuralBasis, rows_x: np.ndarray, seed: Any) -> Network:
     Weights are N(0, 1/fan-in) [3]_, the first biases uniform in [−1, 1], the others 0.
     """
     rng, n_inputs = np.random.default_rng(seed), rows_x.shape[1]
-    mean, scale = rows_x.mean(axis=0), rows_x.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
+    mean = rows_x.mean(axis=0)
+    scale = np.where(np.ptp(rows_x, axis=0) > 0, rows_x.std(axis=0), 1.0)
     weight = rng.normal(size=(basis.width, n_inputs)) / math.sqrt(n_inputs) / scale
     first = Affine(weight, rng.uniform(-1, 1, basis.width) - weight @ mean)  # type: ignore[arg-type]
     if basis.depth == 1:
