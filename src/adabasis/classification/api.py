@@ -23,13 +23,12 @@ from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, CrossEntropy
+from .solve import solve_rows, status_of
 from .strategy import (
     MEMBERS,
     ClassificationStrategy,
     ClassificationTask,
     default_bases,
-    solve_rows,
-    status_of,
 )
 
 

@@ -12,16 +12,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from .. import rows
-from .._runtime.compute import quickly
 from .._runtime.errors import counted, listed
-from .._runtime.notation import AnyArray, Parameters
+from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from ..evidence.classes import ShareComparison
@@ -31,19 +28,11 @@ from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
 from ..models.record import Asked, Ridge
-from ..selection.prepared import FEWEST_PLACES_TO_SPLIT, Prepared, padded_term, some_rows
+from ..selection.prepared import FEWEST_PLACES_TO_SPLIT, Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, DataTask, describe
-from ..train import (
-    NGD,
-    AbstractTrainer,
-    CrossEntropy,
-    LastLayer,
-    average_layers,
-    held_out_error,
-    newton,
-)
-from ..train.last_layer import SEPARATED
+from ..train import NGD, AbstractTrainer, CrossEntropy
+from .solve import optimum, rough_path, scores, solve_rows, status_of, surprise
 
 #: Ridges λ tried, from the strongest; each starts where the last one ended.
 RIDGES = np.logspace(0, -6, 7)
@@ -61,10 +50,6 @@ MEMBERS = 5
 INDIFFERENCE = 0.01
 #: Held-out cross-entropy, relative to that of the frequencies, that calls for no network.
 GOOD_ENOUGH = 5e-3
-#: Accuracy of the Newton solves that ridges are compared by.
-ROUGH = 1e-3
-#: Entries of Φ in the last solve: more rows than fit are left out of it (a random choice).
-SOLVED_NUMBERS = 10**8
 #: Calibration looks between these.
 TEMPERATURES = (0.05, 20.0)
 #: Logarithms of probabilities are cut here: one impossible label would be all that is seen.
@@ -110,7 +95,8 @@ class ClassificationTask(DataTask):
 
     def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> CrossEntropy:
         """Return the mean cross-entropy and the ridge."""
-        return CrossEntropy(term, ridge / _total_weight(term), basis)
+        total = float(np.sum(np.asarray(term.points.weight)))
+        return CrossEntropy(term, ridge / total, basis)
 
     def validation(self, term: rows.Term, basis: AbstractBasis) -> CrossEntropy:
         """Return the mean cross-entropy alone."""
@@ -153,9 +139,8 @@ class ClassificationTask(DataTask):
             chosen = self.asked.fixed_ridge is None and held_out is not None
             ridges = RIDGES if chosen else [self.usual_ridge]
         tried: list[tuple[float, float]] = []
-        c = None
-        for ridge in ridges:
-            c = optimum(basis, parameters, term, ridge, c, tol=ROUGH).coefficients
+        path = rough_path(basis, parameters, term, ridges)
+        for ridge, c in zip(ridges, path, strict=True):
             tried.append((self._error(basis, parameters, c, held_out), float(ridge)))
             if tried[-1][0] > min(tried)[0] + INDIFFERENCE:
                 break
@@ -169,8 +154,7 @@ class ClassificationTask(DataTask):
     ) -> float:
         if held_out is None:
             return math.nan
-        validation = self.validation(held_out, basis.canonical())
-        return float(held_out_error(validation, parameters, c)) / self.unit()
+        return surprise(scores(basis.canonical(), parameters, c, held_out), held_out) / self.unit()
 
     def finished(self, search: Search[Candidate]) -> Classifier:
         """Solve the best candidate's coefficients on all rows and wrap it up.
@@ -228,7 +212,7 @@ class ClassificationTask(DataTask):
         parts = []
         for fold, (kept, _) in enumerate(data.folds if len(self.sampled) <= MOST_SOLVED else []):
             term, (part, inside) = self.some(kept), members[fold % len(members)]
-            c = optimum(part, inside, term, best.ridge.value, tol=ROUGH).coefficients
+            (c,) = rough_path(part, inside, term, [best.ridge.value])
             one = dataclasses.replace(best, basis=part, parameters=inside, fold=fold)
             found = self.unseen(one, c)
             parts.append(found) if found is not None else None
@@ -259,16 +243,14 @@ class ClassificationTask(DataTask):
         kept, held_out = self.data.fold(0)
         assert held_out is not None
         term = self.some(kept)
-        c = optimum(best.basis, best.parameters, term, best.ridge.value).coefficients
-        scores = logits(np.asarray(held_out.design(best.basis, best.parameters) @ c))
-        weight, targets = np.asarray(held_out.points.weight), np.asarray(held_out.data)
+        c = np.asarray(optimum(best.basis, best.parameters, term, best.ridge.value).coefficients)
+        values = scores(best.basis, best.parameters, c, held_out)
 
-        def surprise(log_temperature: float) -> float:
-            likely = log_softmax(scores * math.exp(-log_temperature), axis=1)
-            return float(-weight @ np.sum(targets * likely, axis=1))
+        def cooled(log_temperature: float) -> float:
+            return surprise(values * math.exp(-log_temperature), held_out)
 
         low, high = map(math.log, TEMPERATURES)
-        return math.exp(minimize_scalar(surprise, bounds=(low, high), method="bounded").x)
+        return math.exp(minimize_scalar(cooled, bounds=(low, high), method="bounded").x)
 
     def _untested(self) -> Iterator[str]:
         """Say that rows are too few to hold some out, where that is why nothing is known."""
@@ -357,67 +339,3 @@ class ClassificationStrategy:
 def _kind(folds: Sequence[Any], best: Candidate) -> str:
     trained = "" if best.run is None else ", of functions trained on some of these rows"
     return f"{len(folds)}-fold cross-validation of the last layer{trained}"
-
-
-def _total_weight(term: rows.Term) -> float:
-    return float(np.sum(np.asarray(term.points.weight)))
-
-
-@charged_to("solves")
-def solve_rows(
-    model: tuple[AbstractBasis, Parameters],
-    z: np.ndarray,
-    targets: np.ndarray,
-    weight: np.ndarray,
-    ridge: float,
-    seed: int,
-) -> tuple[np.ndarray, LastLayer]:
-    """Return the rows used, all that fit into memory, and the optimum there.
-
-    ``ridge`` is λ in the sum over all rows: it shrinks with the share of those used.
-    """
-    basis, parameters = model
-    most = max(64, SOLVED_NUMBERS // basis.size(z.shape[1]))
-    used = some_rows(np.arange(len(z)), most, seed)
-    term = padded_term(z[used], targets[used], weight[used])
-    share = weight[used].sum() / weight.sum()
-    return used, optimum(basis, parameters, term, ridge * share)
-
-
-def status_of(solved: LastLayer, ridge: float) -> Status:
-    """Return what a solve of the last layer has to say about itself."""
-    if not np.isfinite(solved.loss):
-        return Status.NON_FINITE
-    if ridge == 0 and float(solved.loss) < SEPARATED:
-        return Status.SEPARABLE
-    full = int(solved.rank) == len(solved.singular_values)
-    return Status.FULL_RANK if full else Status.RANK_DEFICIENT
-
-
-@quickly()
-def _last_layer(
-    objective: CrossEntropy, parameters: Parameters, start: AnyArray, tol: Array
-) -> LastLayer:
-    return newton(objective, objective.design(parameters), jnp.asarray(start), tol=tol)
-
-
-def optimum(
-    basis: AbstractBasis,
-    parameters: Parameters,
-    term: rows.Term,
-    ridge: float,
-    start: AnyArray | None = None,
-    tol: float = 0.0,
-) -> LastLayer:
-    """Return the optimum of the last layer with λ in the sum over rows.
-
-    Parts of a basis are solved apart, and the scores are their mean.
-    """
-    solved = []
-    for part, inside in basis.members(parameters):
-        part, share = part.canonical(), jnp.asarray(ridge / _total_weight(term))
-        objective = CrossEntropy(term, share, part)
-        if start is None:  # zeros of the same kind, so that both compile once
-            start = np.zeros((part.size(term.points.x.shape[1]), objective.n_outputs))
-        solved.append(_last_layer(objective, inside, jnp.asarray(start), jnp.asarray(tol)))
-    return solved[0] if len(solved) == 1 else average_layers(solved)
