@@ -148,8 +148,8 @@ class _AsGiven(_Rotated):
             gram = gram * ((w[:, None] * p * (1 - p)).sum() / p.shape[1])
         diagonal = np.diag_indices(len(gram))
         gram[diagonal] += self.objective.ridge + np.finfo(p.dtype).eps * np.trace(gram)
-        factor = cho_factor(gram, lower=True, overwrite_a=True)
-        return lambda g: cho_solve(factor, g)  # type: ignore[return-value]
+        factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+        return lambda g: cho_solve(factor, g, check_finite=False)  # type: ignore[return-value]
 
 
 def _roots(weight: Array, p: Array) -> Array:
