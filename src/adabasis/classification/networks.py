@@ -7,6 +7,7 @@ ridge for all members: the few rows of one fold choose badly, those of several d
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +18,8 @@ from ..selection.search import Candidate, Search
 from ..train.adam import EPOCHS, Adam, first_network
 from .task import RIDGES, ClassificationTask, strongest
 
-#: Folds that networks are compared on before one kind is chosen.
-COMPARED = 2
+#: Sizes are compared on folds with so many rows together, and so many folds at most.
+COMPARED_ROWS, COMPARED_FOLDS = 100, 3
 
 
 class Networks:
@@ -41,7 +42,7 @@ class Networks:
         """Train each size on the same folds; further restarts on the first."""
         for basis in self.bases:
             found = self.found.setdefault(basis, [])
-            for number in range(COMPARED):
+            for number in range(self._folds_compared()):
                 found.append(self.search.add(self._trained(basis, number)))
                 if self.search.late():
                     return
@@ -49,6 +50,11 @@ class Networks:
                 self.search.add(self._trained(basis, 0, restart))
                 if self.search.late():
                     return
+
+    def _folds_compared(self) -> int:
+        data = self.task.data
+        held_out = max(1, len(data.x) - len(data.fold(0)[0]))
+        return min(COMPARED_FOLDS, len(data.folds), math.ceil(COMPARED_ROWS / held_out))
 
     @property
     def error(self) -> float:

@@ -36,9 +36,9 @@ USUAL_RIDGE = 1e-2
 #: The strongest ridge is taken whose held-out cross-entropy, relative to that of the frequencies,
 #: is within this of the least: one row more or less in the held-out ones is worth more.
 INDIFFERENCE = 0.01
-#: A weaker ridge helps where it makes that error smaller by this share; so many that do not are
-#: the end.
-HELPS, IN_VAIN = 0.02, 2
+#: A weaker ridge helps where it makes that error smaller by this share; one that does not is the
+#: last to be tried.
+HELPS = 0.02
 #: Calibration looks between these.
 TEMPERATURES = (0.05, 20.0)
 #: Logarithms of probabilities are cut here: one impossible label would be all that is seen.
@@ -135,12 +135,9 @@ class ClassificationTask(DataTask):
             chosen = self.asked.fixed_ridge is None and bool(self.data.folds)
             ridges = RIDGES if chosen else [self.usual_ridge]
         tried: list[Last] = []
-        least, in_vain = math.inf, 0
         for last in self.path(basis, parameters, fold, ridges):
             tried.append(last)
-            in_vain = 0 if last.error < (1 - HELPS) * least else in_vain + 1
-            least = min(least, last.error)
-            if in_vain == IN_VAIN:
+            if len(tried) > 1 and last.error > (1 - HELPS) * tried[-2].error:
                 break
         _, ridge = strongest([(last.error, last.ridge) for last in tried])
         return next(last for last in tried if last.ridge == ridge)
