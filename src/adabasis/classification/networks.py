@@ -6,20 +6,17 @@ ridge for all members: the few rows of one fold choose badly, those of several d
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..basis import NeuralBasis
-from ..models.record import Ridge
 from ..selection.search import Candidate, Search
 from ..train.adam import EPOCHS, Adam, first_network
-from .task import RIDGES, ClassificationTask, strongest
+from .task import ClassificationTask
 
-#: Sizes are compared on folds with so many rows together, and so many folds at most.
-COMPARED_ROWS, COMPARED_FOLDS = 100, 3
+#: Folds that sizes are compared on where one does not tell.
+COMPARED = 3
 
 
 class Networks:
@@ -42,7 +39,7 @@ class Networks:
         """Train each size on the same folds; further restarts on the first."""
         for basis in self.bases:
             found = self.found.setdefault(basis, [])
-            for number in range(self._folds_compared()):
+            for number in range(1 if self.task.one_fold_tells else COMPARED):
                 found.append(self.search.add(self._trained(basis, number)))
                 if self.search.late():
                     return
@@ -50,11 +47,6 @@ class Networks:
                 self.search.add(self._trained(basis, 0, restart))
                 if self.search.late():
                     return
-
-    def _folds_compared(self) -> int:
-        data = self.task.data
-        held_out = max(1, len(data.x) - len(data.fold(0)[0]))
-        return min(COMPARED_FOLDS, len(data.folds), math.ceil(COMPARED_ROWS / held_out))
 
     @property
     def error(self) -> float:
@@ -68,8 +60,10 @@ class Networks:
         while len(group) < members and not self.search.late():
             group.append(self._trained(basis, len(group)))
         if len(group) > 1:
-            group = self._ridged(group)
-            self.task.average(self.search, group[0], len(group), group.__getitem__, _mean_error)
+            group = self.task.agreeing(group)
+            self.task.average(
+                self.search, group[0], len(group), group.__getitem__, lambda e: float(np.mean(e))
+            )
 
     def _trained(self, basis: NeuralBasis, number: int, restart: int = 0) -> Candidate:
         """Train a network without the rows of a fold, and solve its last layer."""
@@ -82,33 +76,8 @@ class Networks:
         found = task.trained(
             self.search, trainer, basis, 0.0, restart=number + restart, fold=fold, initial=initial
         )
-        return self._solved(found, None)
-
-    def _solved(self, found: Candidate, ridges: Sequence[float] | None) -> Candidate:
-        last = self.task.last_layer(found.basis, found.parameters, found.fold or 0, ridges)
-        run = found.run
-        assert run is not None
-        run = dataclasses.replace(
-            run, coefficients=last.coefficients, validation=last.error * self.task.unit()
-        )
-        ridge = Ridge(last.ridge, relative=False)
-        return dataclasses.replace(found, run=run, validation_error=last.error, ridge=ridge)
-
-    def _ridged(self, group: list[Candidate]) -> list[Candidate]:
-        """Solve the last layers of all members with the ridge that suits their folds together."""
-        if self.task.asked.fixed_ridge is not None:
-            return group
-        errors = [
-            [last.error for last in self.task.path(c.basis, c.parameters, c.fold or 0, RIDGES)]
-            for c in group
-        ]
-        _, ridge = strongest(list(zip(np.mean(errors, axis=0).tolist(), RIDGES, strict=True)))
-        return [self._solved(candidate, [ridge]) for candidate in group]
+        return task.ending_in(found, task.last_layer(basis, found.parameters, fold))
 
 
 def _mean(found: Sequence[Candidate]) -> float:
-    return _mean_error([candidate.validation_error for candidate in found])
-
-
-def _mean_error(errors: Sequence[float]) -> float:
-    return float(np.mean(errors))
+    return float(np.mean([candidate.validation_error for candidate in found]))

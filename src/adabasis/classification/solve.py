@@ -29,7 +29,7 @@ EXACT_NUMBERS = 4 * 10**6
 #: Shares of the loss that a step must promise to be taken: of solves that ridges are compared by
 #: (a tenth of it changed held-out cross-entropies by less than their fourth digit), and of the
 #: last solve in single precision.
-ROUGH, NEAR = 1e-2, 1e-4
+ROUGH, NEAR = 1e-2, 1e-3
 
 
 @charged_to("solves")

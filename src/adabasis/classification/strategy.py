@@ -29,8 +29,8 @@ SCALES = (1.0, 4.0, 16.0)
 MEMBERS = 5
 #: Held-out cross-entropy, relative to that of the frequencies, that calls for no network.
 GOOD_ENOUGH = 5e-3
-#: Frozen features that err by no more than this factor more than networks are averaged, too, and
-#: the other way round: the folds compared on are few.
+#: Where few rows are held out, frozen features that err by no more than this factor more than
+#: networks are averaged, too, and the other way round: the means know more folds.
 ALIKE = 2.0
 #: Features that slopes are compared with where there are more: the best slope of these is that of
 #: more in a tenth of the time.
@@ -120,10 +120,11 @@ class ClassificationStrategy:
         networks.compare(self.n_restarts)
         if members < 2 or search.cut_short is not None:
             return
-        least = min(networks.error, frozen.validation_error)
-        if networks.error <= min(ALIKE * least, NOTHING_LEARNT):
+        alike = 1.0 if self.task.one_fold_tells else ALIKE
+        least = alike * min(networks.error, frozen.validation_error)
+        if networks.error <= min(least, NOTHING_LEARNT):
             networks.average(members)
-        if frozen.validation_error <= ALIKE * least and search.cut_short is None:
+        if frozen.validation_error <= least and search.cut_short is None:
             self._average(frozen, members)
 
     def _average(self, best: Candidate, members: int) -> None:
@@ -134,13 +135,27 @@ class ClassificationStrategy:
         search, task = self.search, self.task
         if not best.validation_error <= NOTHING_LEARNT:
             return
-        ridge = best.ridge.value
+        ridge, first = best.ridge.value, self.n_restarts
+        if best.run is not None:
+            self.task.average(
+                search,
+                best,
+                members,
+                lambda number: task.trained(
+                    search, NGD(), best.basis, ridge, restart=first + number, fold=number
+                ),
+                _mean,
+            )
+            return
+        group = [best]
+        for number in range(1, members):
+            drawn = task.drawn(best.basis, first + number)
+            group.append(task.frozen(best.basis, drawn, number, [ridge]))
+            if search.late():
+                break
+        group = task.agreeing(group)
+        task.average(search, group[0], len(group), group.__getitem__, _mean)
 
-        def another(number: int) -> Candidate:
-            restart = self.n_restarts + number
-            if best.run is None:
-                drawn = task.drawn(best.basis, restart)
-                return task.frozen(best.basis, drawn, number, [ridge])
-            return task.trained(search, NGD(), best.basis, ridge, restart=restart, fold=number)
 
-        task.average(search, best, members, another, lambda errors: float(np.mean(errors)))
+def _mean(errors: Sequence[float]) -> float:
+    return float(np.mean(errors))

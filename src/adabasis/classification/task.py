@@ -27,7 +27,7 @@ from ..selection.prepared import FEWEST_PLACES_TO_SPLIT, Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import DataTask, describe
 from ..train import CrossEntropy
-from .solve import optimum, rough_path, scores, solve_rows, status_of, surprise
+from .solve import optimum, rough_path, scores, seen, solve_rows, status_of, surprise
 
 #: Ridges λ tried, from the strongest; each starts where the last one ended.
 RIDGES = np.logspace(1, -6, 8).tolist()
@@ -39,6 +39,8 @@ INDIFFERENCE = 0.01
 #: A weaker ridge helps where it makes that error smaller by this share; one that does not is the
 #: last to be tried.
 HELPS = 0.02
+#: Held-out rows of one fold that choose a ridge or a kind of functions; fewer do so by luck.
+TELLING = 100
 #: Calibration looks between these.
 TEMPERATURES = (0.05, 20.0)
 #: Logarithms of probabilities are cut here: one impossible label would be all that is seen.
@@ -114,10 +116,8 @@ class ClassificationTask(DataTask):
     ) -> Candidate:
         """Solve functions as they are, with the ridge of least held-out cross-entropy."""
         last = self.last_layer(basis, parameters, fold, ridges)
-        ridge = Ridge(last.ridge, relative=False)
-        found = Candidate(basis, parameters, parameters, describe(basis), last.error, ridge=ridge)
-        seen = self.unseen(dataclasses.replace(found, fold=fold), last.coefficients)
-        return dataclasses.replace(found, unseen=seen)
+        found = Candidate(basis, parameters, parameters, describe(basis), fold=fold)
+        return self.ending_in(found, last)
 
     @charged_to("solves")
     def last_layer(
@@ -141,6 +141,45 @@ class ClassificationTask(DataTask):
                 break
         _, ridge = strongest([(last.error, last.ridge) for last in tried])
         return next(last for last in tried if last.ridge == ridge)
+
+    @property
+    def one_fold_tells(self) -> bool:
+        """Whether the rows of one fold are enough to choose a ridge or a kind of functions by."""
+        held_out = self.data.fold(0)[1]
+        return held_out is not None and len(seen(held_out)[0]) >= TELLING
+
+    def agreeing(self, group: Sequence[Candidate]) -> list[Candidate]:
+        """Solve the last layers of candidates, each without its fold, with one ridge for all.
+
+        It is the one that suits their folds together: where these have few rows, each alone
+        chooses badly. Else it stays what it is.
+        """
+        if self.asked.fixed_ridge is not None or self.one_fold_tells:
+            return list(group)
+        paths = [self.path(c.basis, c.parameters, c.fold or 0, RIDGES) for c in group]
+        tried: list[tuple[float, float]] = []
+        found: list[tuple[Last, ...]] = []
+        for lasts in zip(*paths, strict=True):
+            found.append(lasts)
+            tried.append((float(np.mean([last.error for last in lasts])), lasts[0].ridge))
+            if len(tried) > 1 and tried[-1][0] > (1 - HELPS) * tried[-2][0]:
+                break
+        at = tried.index(strongest(tried))
+        return [self.ending_in(c, last) for c, last in zip(group, found[at], strict=True)]
+
+    def ending_in(self, candidate: Candidate, last: Last) -> Candidate:
+        """Return a candidate with another last layer."""
+        run, ridge = candidate.run, Ridge(last.ridge, relative=False)
+        if run is not None:
+            error = last.error * self.unit()
+            run = dataclasses.replace(run, coefficients=last.coefficients, validation=error)
+        return dataclasses.replace(
+            candidate,
+            run=run,
+            ridge=ridge,
+            validation_error=last.error,
+            unseen=self.unseen(candidate, last.coefficients) if run is None else None,
+        )
 
     def path(
         self, basis: AbstractBasis, parameters: Parameters, fold: int, ridges: Sequence[float]
@@ -204,12 +243,12 @@ class ClassificationTask(DataTask):
         data = self.data
         if not data.folds:
             return None
-        seen = best.unseen
-        if seen is None and best.run is not None:
-            seen = self.unseen(best, best.run.coefficients)
-        if self.joint or (seen is not None and len(seen.rows) > ENOUGH):
-            return seen
-        claims = [] if seen is None else [seen]
+        known = best.unseen
+        if known is None and best.run is not None:
+            known = self.unseen(best, best.run.coefficients)
+        if self.joint or (known is not None and len(known.rows) > ENOUGH):
+            return known
+        claims = [] if known is None else [known]
         members = best.basis.members(best.parameters)
         parts = []
         for fold, (kept, _) in enumerate(data.folds if len(self.sampled) <= MOST_SOLVED else []):
