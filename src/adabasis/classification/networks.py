@@ -72,11 +72,14 @@ class Networks:
         term = task.some(task.data.fold(fold)[0])
         seed = [task.data.seed, number, restart, basis.width, basis.depth]
         initial = first_network(task.objective(term, basis, 0.0), seed)
-        trainer = Adam(epochs=EPOCHS if asked is None else max(1, min(EPOCHS, asked)))
+        epochs = EPOCHS if asked is None else min(EPOCHS, asked)
+        trainer = Adam(epochs=epochs, seed=tuple(seed))
         found = task.trained(
             self.search, trainer, basis, 0.0, restart=number + restart, fold=fold, initial=initial
         )
-        return task.ending_in(found, task.last_layer(basis, found.parameters, fold))
+        known = self.found.get(basis)
+        ridges = [known[0].ridge.value] if known and task.one_fold_tells else None
+        return task.ending_in(found, task.last_layer(basis, found.parameters, fold, ridges))
 
 
 def _mean(found: Sequence[Candidate]) -> float:

@@ -21,7 +21,7 @@ from .networks import Networks
 from .task import ClassificationTask
 
 #: Width and depth of the networks that are trained by default.
-NETWORKS = ((64, 1), (64, 2))
+NETWORKS = ((64, 2),)
 WIDEST = 512
 #: Factors on the slopes of frozen features: classes meet along edges, so they may be steep.
 SCALES = (1.0, 4.0, 16.0)
@@ -32,8 +32,8 @@ GOOD_ENOUGH = 5e-3
 #: Where few rows are held out, frozen features that err by no more than this factor more than
 #: networks are averaged, too, and the other way round: the means know more folds.
 ALIKE = 2.0
-#: Features that slopes are compared with where there are more: the best slope of these is that of
-#: more in a tenth of the time.
+#: Features that slopes are compared with, in a tenth of the time of all; all are solved where few
+#: err less than networks.
 FEW_FEATURES = 128
 
 
@@ -63,40 +63,73 @@ class ClassificationStrategy:
 
     def automatic(self, bases: Sequence[AbstractBasis], members: int, grow: bool) -> None:
         """Try frozen functions, then networks, then the mean of several draws of the best."""
-        search, task = self.search, self.task
-        self.frozen([basis for basis in bases if not basis.trainable] or bases)
-        if not task.data.folds or task.asked.max_steps == 0:
+        search, asked = self.search, self.task.asked
+        frozen = [basis for basis in bases if not basis.trainable] or list(bases)
+        trainable = [basis for basis in bases if basis.trainable]
+        trains = bool(trainable and self.task.data.folds and asked.max_steps != 0)
+        if grow and trains and all(map(levenberg_marquardt.fits, trainable)):
+            self._grow(frozen, trainable, members)
+            return
+        self.frozen(frozen)
+        if not self.task.data.folds or asked.max_steps == 0:
             return
         if search.cut_short is None and not search.best.validation_error <= GOOD_ENOUGH:
-            trainable = [basis for basis in bases if basis.trainable]
-            networks = [basis for basis in trainable if levenberg_marquardt.fits(basis)]
-            if grow and networks == trainable:
-                self._networks(networks, members)
-                return
             self.descend(NGD(), trainable)
         if members > 1 and search.cut_short is None:
             self._average(search.best, members)
 
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
         """Solve each kind of basis as drawn, frozen features at each scale."""
-        for restart, basis in itertools.product(range(self.n_restarts), bases):
-            slopes = basis.with_slopes(SCALES)
-            if len(slopes) > 1 and isinstance(basis, FrozenFeatures) and basis.width > FEW_FEATURES:
-                tried = self._drawn(basis.replace(width=FEW_FEATURES), SCALES, restart)
-                if self.search.late():
-                    return
-                best = min(tried, key=lambda candidate: candidate.errors).basis
-                slopes = [basis.replace(scale=best.slope)]
-            self._drawn(basis, [one.slope for one in slopes], restart)
-            if self.search.late():
-                return
+        self._solve_all(self._with_slope(bases))
 
-    def _drawn(
-        self, basis: AbstractBasis, slopes: Sequence[float], restart: int
-    ) -> list[Candidate]:
+    def _with_slope(self, bases: Sequence[AbstractBasis]) -> list[AbstractBasis]:
+        """Compare slopes with few features, and return the bases that are left to solve."""
+        left = []
+        for basis in bases:
+            slopes = len(basis.with_slopes(SCALES))
+            if slopes > 1 and isinstance(basis, FrozenFeatures) and basis.width > FEW_FEATURES:
+                tried = self._drawn(basis.replace(width=FEW_FEATURES), 0)
+                best = min(tried, key=lambda candidate: candidate.errors).basis.slope
+                # More features resolve what steeper ones describe.
+                steeper = [slope for slope in SCALES if slope > best][:1]
+                left += [basis.replace(scale=slope) for slope in (best, *steeper)]
+            else:
+                left.append(basis)
+        return left
+
+    def _solve_all(self, bases: Sequence[AbstractBasis]) -> None:
+        for restart, basis in itertools.product(range(self.n_restarts), bases):
+            if self.search.late() and self.search.found:
+                return
+            self._drawn(basis, restart)
+
+    def _grow(self, frozen: Sequence[AbstractBasis], bases: Sequence[Any], members: int) -> None:
+        """Solve few frozen features, train networks, and go on with what errs least."""
+        search, networks = self.search, Networks(self.search, self.task, bases)
+        left = self._with_slope(frozen)
+        if not search.found:  # there are but few
+            self._solve_all(left)
+            left = []
+        if search.late():
+            return
+        if not search.best.validation_error <= GOOD_ENOUGH:
+            networks.compare(self.n_restarts)
+        if search.best.run is None:
+            self._solve_all(left)
+        if members < 2 or search.cut_short is not None:
+            return
+        drawn = min((one for one in search.found if one.run is None), key=lambda one: one.errors)
+        alike = 1.0 if self.task.one_fold_tells else ALIKE
+        least = alike * min(networks.error, drawn.validation_error)
+        if networks.error <= min(least, NOTHING_LEARNT):
+            networks.average(members)
+        if drawn.validation_error <= least and search.cut_short is None:
+            self._average(drawn, members)
+
+    def _drawn(self, basis: AbstractBasis, restart: int) -> list[Candidate]:
         """Solve a basis as drawn at each slope, and add it."""
         drawn, found = self.task.drawn(basis, restart), []
-        for scaled in basis.with_slopes(slopes):
+        for scaled in basis.with_slopes(SCALES):
             parameters = drawn if scaled is basis else scaled.sloped(drawn)
             found.append(self.search.add(self.task.frozen(scaled, parameters)))
             if self.search.late():
@@ -112,20 +145,6 @@ class ClassificationStrategy:
             self.search.add(trained)
             if self.search.late():
                 return
-
-    def _networks(self, bases: Sequence[NeuralBasis], members: int) -> None:
-        """Train networks, and average those, the frozen features, or both where they are alike."""
-        search, frozen = self.search, self.search.best
-        networks = Networks(search, self.task, bases)
-        networks.compare(self.n_restarts)
-        if members < 2 or search.cut_short is not None:
-            return
-        alike = 1.0 if self.task.one_fold_tells else ALIKE
-        least = alike * min(networks.error, frozen.validation_error)
-        if networks.error <= min(least, NOTHING_LEARNT):
-            networks.average(members)
-        if frozen.validation_error <= least and search.cut_short is None:
-            self._average(frozen, members)
 
     def _average(self, best: Candidate, members: int) -> None:
         """Draw more functions like the best ones, each without other rows, and average the scores.

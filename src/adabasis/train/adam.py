@@ -22,7 +22,6 @@ import math
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import numpy as np
 
 from .._runtime.backend import logsumexp, softmax
@@ -52,7 +51,6 @@ class State:
     layout : Layout
     theta, first, second : arrays of float32
         θ, and the moving means of its gradients and of their squares.
-    seed : tuple of int
     epochs : int
         Done so far.
     """
@@ -62,7 +60,6 @@ class State:
     theta: np.ndarray
     first: np.ndarray
     second: np.ndarray
-    seed: tuple[int, ...]
     epochs: int = 0
 
 
@@ -75,6 +72,8 @@ class Adam(AbstractTrainer):
         The largest.
     epochs : int
         After which the rate is 0.
+    seed : tuple of int
+        Of the order of the rows.
 
     Raises
     ------
@@ -90,6 +89,7 @@ class Adam(AbstractTrainer):
 
     learning_rate: float = eqx.field(static=True, default=RATE)
     epochs: int = eqx.field(static=True, default=EPOCHS)
+    seed: tuple[int, ...] = eqx.field(static=True, default=(0,))
 
     def __check_init__(self) -> None:
         check_positive("Adam", learning_rate=self.learning_rate, epochs=self.epochs)
@@ -100,7 +100,7 @@ class Adam(AbstractTrainer):
         return Budget(self.epochs, check_every=1, patience=PATIENCE)
 
     def init(self, objective: CrossEntropy, parameters: Parameters, key: RandomKey) -> State:
-        """Begin at ``parameters`` with coefficients 0; the key shuffles rows."""
+        """Begin at ``parameters`` with coefficients 0."""
         rows, basis = rows_of(objective), objective.basis
         if not fits(basis):
             raise TypeError(
@@ -111,8 +111,7 @@ class Adam(AbstractTrainer):
         layout = Layout(basis, rows.x.shape[1], objective.n_outputs)
         c = np.zeros((layout.shapes[-1][1], objective.n_outputs))
         theta = layout.packed(parameters, rows, c).astype(np.float32)
-        seed = tuple(int(word) for word in np.asarray(jax.random.key_data(key)).ravel())
-        return State(rows, layout, theta, np.zeros_like(theta), np.zeros_like(theta), seed)
+        return State(rows, layout, theta, np.zeros_like(theta), np.zeros_like(theta))
 
     def step(self, objective: CrossEntropy, state: State) -> tuple[State, Evaluation]:
         """Evaluate the loss, and go through all rows once."""
@@ -122,26 +121,23 @@ class Adam(AbstractTrainer):
         loss = float((rows.root[:, 0] ** 2) @ each.astype(float))
         network, c = layout.unpacked(state.theta.astype(float), rows)
         size = min(max(len(rows.x) // BATCHES, FEWEST_ROWS), MOST_ROWS, len(rows.x))
-        count = len(rows.x) // size
-        rate = self._rate(state.epochs)
+        count, epochs = len(rows.x) // size, self.epochs
+        rates = self.learning_rate * _shares(state.epochs + np.arange(count + 1) / count, epochs)
+        rate: Any = rates[0]
         now = Evaluation(loss, network, c, len(c), rate, not math.isfinite(loss))  # type: ignore[arg-type]
         theta, first, second = state.theta.copy(), state.first.copy(), state.second.copy()
         slope = np.empty_like(theta)
-        order = np.random.default_rng([*state.seed, state.epochs]).permutation(len(rows.x))
+        order = np.random.default_rng([*self.seed, state.epochs]).permutation(len(rows.x))
         share = (rows.root**2 * len(rows.x) / size).astype(np.float32)
         for batch in range(count):
             some = order[batch * size : (batch + 1) * size]
             _gradient(layout, theta, rows.x[some], rows.y[some], share[some], link, slope)
             done = state.epochs * count + batch + 1
-            _move(theta, first, second, slope, self._rate(done / count), done)
+            _move(theta, first, second, slope, rates[batch + 1], done)
         after = dataclasses.replace(
             state, theta=theta, first=first, second=second, epochs=state.epochs + 1
         )
         return after, now
-
-    def _rate(self, epochs: float) -> float:
-        over = min(epochs / self.epochs, 1.0)
-        return self.learning_rate * min(1.0, over / WARM_UP) * (1 + math.cos(math.pi * over)) / 2
 
     def goal(self, objective: CrossEntropy, tol: float) -> float:
         """Return ``tol`` times the entropy of the classes' frequencies."""
@@ -188,6 +184,12 @@ def first_network(objective: CrossEntropy, seed: Any) -> Network:
         if number == 0:
             layer[:, -1] = rng.uniform(-1, 1, len(layer))
     return layout.unpacked(theta, rows)[0]
+
+
+def _shares(done: np.ndarray, epochs: int) -> np.ndarray:
+    """Return the shares of the largest rate after so many epochs."""
+    over = np.minimum(done / epochs, 1.0)
+    return np.minimum(1.0, over / WARM_UP) * (1 + np.cos(np.pi * over)) / 2
 
 
 def _gradient(
