@@ -31,7 +31,8 @@ regression.kriging regression.bases regression.choice regression.decades regress
 regression.units regression.solve regression.task regression.growth regression.strategy
 regression.reweighted regression.outliers regression.robust regression.api
 regression.rungs regression.shortfall regression.tolerance regression
-classification.solve classification.task classification.networks classification.strategy classification.api classification
+classification.solve classification.task classification.networks
+classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou
 pde.probe pde.conditions pde.check pde.problem pde.catalog pde.system pde.newton

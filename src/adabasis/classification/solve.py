@@ -23,8 +23,8 @@ from ..train.last_layer import SEPARATED, nearly, ridge_path
 
 #: Entries of Φ in the last solve: more rows than fit are left out of it (a random choice).
 SOLVED_NUMBERS = 10**8
-#: Entries of Φ times scores up to which that solve is exact: a tenth of a second's work. Beyond, rows are so
-#: many that what single precision leaves of the gradient is far below their noise.
+#: Entries of Φ times scores up to which that solve is exact: a tenth of a second's work. Beyond,
+#: rows are so many that what single precision leaves of the gradient is far below their noise.
 EXACT_NUMBERS = 5 * 10**5
 #: Shares of the loss that a step must promise to be taken: of solves that ridges are compared by
 #: (a tenth of it changed held-out cross-entropies by less than their fourth digit), and of the

@@ -84,7 +84,7 @@ class ClassificationStrategy:
 
     def _with_slope(self, bases: Sequence[AbstractBasis]) -> list[AbstractBasis]:
         """Compare slopes with few features, and return the bases that are left to solve."""
-        left = []
+        left: list[AbstractBasis] = []
         for basis in bases:
             slopes = len(basis.with_slopes(SCALES))
             if slopes > 1 and isinstance(basis, FrozenFeatures) and basis.width > FEW_FEATURES:

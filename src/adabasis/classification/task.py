@@ -172,7 +172,8 @@ class ClassificationTask(DataTask):
         run, ridge = candidate.run, Ridge(last.ridge, relative=False)
         if run is not None:
             error = last.error * self.unit()
-            run = dataclasses.replace(run, coefficients=last.coefficients, validation=error)
+            c: Any = last.coefficients
+            run = dataclasses.replace(run, coefficients=c, validation=error)
         return dataclasses.replace(
             candidate,
             run=run,

@@ -192,7 +192,7 @@ class CrossEntropy(AbstractObjective):
         return self.term.data
 
     @property
-    def weight(self) -> Array:
+    def weight(self) -> Any:
         """The share of each row in the loss, (N,)."""
         w = self.term.points.weight
         return w / w.sum()

@@ -149,7 +149,7 @@ class _AsGiven(_Rotated):
         diagonal = np.diag_indices(len(gram))
         gram[diagonal] += self.objective.ridge + np.finfo(p.dtype).eps * np.trace(gram)
         factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-        return lambda g: cho_solve(factor, g, check_finite=False)  # type: ignore[return-value]
+        return lambda g: cho_solve(factor, g, check_finite=False)
 
 
 def _roots(weight: Array, p: Array) -> Array:
@@ -224,7 +224,7 @@ def ridge_path(
     u = np.zeros((phi.shape[1], objective.n_outputs)) if start is None else start
     gram, u = phi.T @ ((weight / weight.sum())[:, None] * phi), np.asarray(u, dtype)
     for ridge in ridges:
-        one = dataclasses.replace(objective, term=term, ridge=dtype.type(ridge))  # type: ignore[arg-type]
+        one = dataclasses.replace(objective, term=term, ridge=dtype.type(ridge))
         loss: Any = _AsGiven(one, phi, gram)  # type: ignore[arg-type]
         u = np.asarray(_descended(loss, u, tol, STEPS).u)  # type: ignore[arg-type]
         yield u
