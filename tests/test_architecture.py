@@ -19,7 +19,7 @@ basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
-train.gauss_newton train.levenberg_marquardt train.schedule train.last_layer train.ngd
+train.gauss_newton train.levenberg_marquardt train.schedule train.last_layer train.ngd train.adam
 train.record train.exact train.tape train.descent train.batches train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
 evidence.peers evidence.verdict
@@ -31,6 +31,7 @@ regression.kriging regression.bases regression.choice regression.decades regress
 regression.units regression.solve regression.task regression.growth regression.strategy
 regression.reweighted regression.outliers regression.robust regression.api
 regression.rungs regression.shortfall regression.tolerance regression
+classification.solve classification.task classification.networks
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
 pou.strategy pou.api pou

@@ -18,19 +18,15 @@ from ..models.classifier import Classifier, index_of, indicators, learn_classes
 from ..models.record import Asked
 from ..models.timings import with_timings
 from ..regression.api import solved_again
+from ..regression.bases import Offered
 from ..regression.decades import as_told
 from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, CrossEntropy
-from .strategy import (
-    MEMBERS,
-    ClassificationStrategy,
-    ClassificationTask,
-    default_bases,
-    solve_rows,
-    status_of,
-)
+from .solve import solve_rows, status_of
+from .strategy import MEMBERS, ClassificationStrategy, default_bases
+from .task import ClassificationTask
 
 
 @basis_last
@@ -177,12 +173,13 @@ def classify(
     strategy = ClassificationStrategy(search, task)
     if isinstance(trainer, AbstractTrainer):
         return search.run(task, lambda: strategy.descend(trainer, bases))
+    grow = not bases or isinstance(basis, Offered)
     usual = 1 if bases else MEMBERS
     bases = bases or default_bases(min(data.n_distinct, SEARCH_ROWS), data.z.shape[1])
     if trainer == "frozen":
         return search.run(task, lambda: strategy.frozen(bases))
     members = usual if isinstance(ensemble, str) else ensemble
-    return search.run(task, lambda: strategy.automatic(bases, members))
+    return search.run(task, lambda: strategy.automatic(bases, members, grow))
 
 
 def _classes(y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:

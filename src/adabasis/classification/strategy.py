@@ -6,73 +6,35 @@ the winner are chosen by cross-entropy on held-out rows.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
-from .. import rows
-from .._runtime.compute import quickly
-from .._runtime.errors import counted, listed
-from .._runtime.notation import AnyArray, Parameters
-from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
-from ..evidence.classes import ShareComparison
-from ..evidence.errors import Unseen
-from ..evidence.verdict import OURS, Judged, Predictions, Verdict
-from ..geometry.boxes import AffineMap
-from ..lstsq import Status
-from ..models.classifier import Classifier, logits
-from ..models.record import Asked, Ridge
-from ..selection.prepared import FEWEST_PLACES_TO_SPLIT, Prepared, padded_term, some_rows
+from ..regression.bases import Offered
 from ..selection.search import Candidate, Search
-from ..selection.task import NOTHING_LEARNT, DataTask, describe
-from ..train import (
-    NGD,
-    AbstractTrainer,
-    CrossEntropy,
-    LastLayer,
-    average_layers,
-    held_out_error,
-    newton,
-)
-from ..train.last_layer import SEPARATED
+from ..selection.task import NOTHING_LEARNT
+from ..train import NGD, AbstractTrainer, levenberg_marquardt
+from .networks import Networks
+from .task import ClassificationTask
 
-#: Ridges λ tried, from the strongest; each starts where the last one ended.
-RIDGES = np.logspace(0, -6, 7)
-#: λ where no rows are held out to choose it by.
-USUAL_RIDGE = 1e-2
 #: Width and depth of the networks that are trained by default.
-NETWORKS = ((32, 1), (32, 2))
+NETWORKS = ((64, 2),)
 WIDEST = 512
 #: Factors on the slopes of frozen features: classes meet along edges, so they may be steep.
 SCALES = (1.0, 4.0, 16.0)
 #: Draws averaged by default.
 MEMBERS = 5
-#: The strongest ridge is taken whose held-out cross-entropy, relative to that of the frequencies,
-#: is within this of the least: one row more or less in the held-out ones is worth more.
-INDIFFERENCE = 0.01
 #: Held-out cross-entropy, relative to that of the frequencies, that calls for no network.
 GOOD_ENOUGH = 5e-3
-#: Accuracy of the Newton solves that ridges are compared by.
-ROUGH = 1e-3
-#: Entries of Φ in the last solve: more rows than fit are left out of it (a random choice).
-SOLVED_NUMBERS = 10**8
-#: Calibration looks between these.
-TEMPERATURES = (0.05, 20.0)
-#: Logarithms of probabilities are cut here: one impossible label would be all that is seen.
-LEAST_LIKELY = -34.5
-#: Held-out rows that tell enough by themselves, and rows up to which each fold is solved apart.
-ENOUGH, MOST_SOLVED = 1000, 5000
-#: A class of fewer rows cannot be learnt and checked.
-FEW = 2
+#: Where few rows are held out, frozen features that err by no more than this factor more than
+#: networks are averaged, too, and the other way round: the means know more folds.
+ALIKE = 2.0
+#: Features that slopes are compared with, in a tenth of the time of all; all are solved where few
+#: err less than networks.
+FEW_FEATURES = 128
 
 
 def default_bases(
@@ -82,218 +44,14 @@ def default_bases(
     activation: Any = "tanh",
     residual: bool = False,
     init: Any = "box",
-) -> list[AbstractBasis]:
+) -> Offered:
     """Return the bases that are compared when none is named: frozen features, then networks."""
     widest = max(1, min(WIDEST, n_rows // 2 - n_inputs - 1))
     networks = [
         NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
         for width, depth in NETWORKS
     ]
-    return [FrozenFeatures(widest, activation=activation), *networks]
-
-
-class ClassificationTask(DataTask):
-    """Cross-entropy: p(y | x) = softmax(Φ(x; ξ) c) for rows whose values are class indicators.
-
-    Attributes
-    ----------
-    classes : array, shape (K,)
-    """
-
-    _probed = _squared = False
-
-    def __init__(
-        self, asked: Asked, data: Prepared, classes: np.ndarray, joint: bool = False
-    ) -> None:
-        super().__init__(asked, data, joint)
-        self.classes = classes
-
-    def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> CrossEntropy:
-        """Return the mean cross-entropy and the ridge."""
-        return CrossEntropy(term, ridge / _total_weight(term), basis)
-
-    def validation(self, term: rows.Term, basis: AbstractBasis) -> CrossEntropy:
-        """Return the mean cross-entropy alone."""
-        return CrossEntropy(term, 0.0, basis)
-
-    def unit(self) -> float:
-        """Return the cross-entropy of the class frequencies over all rows."""
-        share = self.data.weight @ self.data.t / self.data.weight.sum()
-        return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
-
-    def losses(self, values: np.ndarray, targets: np.ndarray, scatter: Any = None) -> np.ndarray:
-        """Return the cross-entropies over that of the frequencies."""
-        likely = log_softmax(logits(values), axis=1)
-        return -np.sum(targets * np.maximum(likely, LEAST_LIKELY), axis=1) / self.unit()
-
-    def surprise(self, values: np.ndarray, targets: np.ndarray) -> float:
-        """Return the mean loss had each row been of the likeliest class that it is not of."""
-        likely = np.where(targets > 0, -np.inf, log_softmax(logits(values), axis=1))
-        others = np.eye(targets.shape[1])[likely.argmax(axis=1)]
-        return float(self.losses(values, others).mean())
-
-    @property
-    def usual_ridge(self) -> float:
-        """The user's λ, or the usual one."""
-        ridge = self.asked.fixed_ridge
-        return USUAL_RIDGE if ridge is None else ridge.value
-
-    @charged_to("solves")
-    def frozen(
-        self, basis: AbstractBasis, parameters: Parameters, fold: int = 0, ridges: Any = None
-    ) -> Candidate:
-        """Solve functions as they are, with the ridge of least held-out cross-entropy.
-
-        Of ridges that do about as well the strongest is taken: one row more or less in the
-        held-out ones is worth more.
-        """
-        kept, held_out = self.data.fold(fold)
-        term = self.some(kept)
-        if ridges is None:
-            chosen = self.asked.fixed_ridge is None and held_out is not None
-            ridges = RIDGES if chosen else [self.usual_ridge]
-        tried: list[tuple[float, float]] = []
-        c = None
-        for ridge in ridges:
-            c = optimum(basis, parameters, term, ridge, c, tol=ROUGH).coefficients
-            tried.append((self._error(basis, parameters, c, held_out), float(ridge)))
-            if tried[-1][0] > min(tried)[0] + INDIFFERENCE:
-                break
-        least = min(tried)[0]
-        error, ridge = next((pair for pair in tried if pair[0] <= least + INDIFFERENCE), tried[0])
-        label, ridge_taken = describe(basis), Ridge(ridge, relative=False)
-        return Candidate(basis, parameters, parameters, label, error, ridge=ridge_taken)
-
-    def _error(
-        self, basis: AbstractBasis, parameters: Parameters, c: Any, held_out: rows.Term | None
-    ) -> float:
-        if held_out is None:
-            return math.nan
-        validation = self.validation(held_out, basis.canonical())
-        return float(held_out_error(validation, parameters, c)) / self.unit()
-
-    def finished(self, search: Search[Candidate]) -> Classifier:
-        """Solve the best candidate's coefficients on all rows and wrap it up.
-
-        Joint training has coefficients of its own: those are the result there.
-        """
-        data, best, ridge = self.data, search.best, search.best.ridge.value
-        model = best.basis, best.parameters
-        used, solved = solve_rows(model, data.z, data.t, data.weight, ridge, data.seed)
-        temperature = self._temperature(best) if self.asked.calibrate else 1.0
-        n_scores, status = solved.coefficients.shape[1], status_of(solved, ridge)
-        seen = self.evidence(best)
-        verdict = None if seen is None else self._verdict(seen, search)
-        own = best.run if best.run and self.joint else solved
-        return Classifier(
-            **search.described(float(solved.loss), int(solved.rank)),
-            coefficients=np.asarray(own.coefficients),
-            input_map=data.input_map,
-            output_map=AffineMap(np.zeros(n_scores), np.full(n_scores, 1 / temperature)),
-            box=data.box,
-            rank=int(solved.rank),
-            singular_values=np.asarray(solved.singular_values),
-            status=status,
-            validation_error=math.nan if seen is None else seen.claim,
-            validation_range=(math.nan, math.nan) if seen is None else seen.range,
-            validation_kind="none" if seen is None else seen.kind,
-            record=search.record(data.n_rows, best.ridge, verdict=verdict and verdict.to_json()),
-            notes=(
-                *self._notes(status, len(used)),
-                *(self._untested() if seen is None else ()),
-                *data.gaps(),
-            ),
-            places=data.kept_places,
-            flat_output=n_scores == 1,
-            classes=self.classes,
-            temperature=temperature,
-        )
-
-    def evidence(self, best: Candidate) -> Unseen | None:
-        """Return what the claim rests on: the worst of what is known of rows not seen.
-
-        That is the fold held out of training; and, where it has few rows, all folds, the last layer
-        solved without each.
-        """
-        data = self.data
-        if not data.folds:
-            return None
-        seen = best.unseen
-        if seen is None and best.run is not None:
-            seen = self.unseen(best, best.run.coefficients)
-        if self.joint or (seen is not None and best.mean_of == 0 and len(seen.rows) > ENOUGH):
-            return seen
-        claims = [] if seen is None else [seen]
-        members = best.basis.members(best.parameters)
-        parts = []
-        for fold, (kept, _) in enumerate(data.folds if len(self.sampled) <= MOST_SOLVED else []):
-            term, (part, inside) = self.some(kept), members[fold % len(members)]
-            c = optimum(part, inside, term, best.ridge.value, tol=ROUGH).coefficients
-            one = dataclasses.replace(best, basis=part, parameters=inside, fold=fold)
-            found = self.unseen(one, c)
-            parts.append(found) if found is not None else None
-        if parts:
-            claims.append(Unseen.joined(parts, _kind(data.folds, best)))
-        return Unseen.worst(claims) if claims else None
-
-    def _verdict(self, seen: Unseen, search: Search[Candidate]) -> Verdict:
-        """Compare with the frequencies of the classes, whose loss is the unit, on rows not seen."""
-        data, plain = self.data, seen.rows >= 0
-        x = data.x[seen.rows] if plain.all() else np.zeros((len(seen.rows), 1))
-        unit = np.log(np.maximum(data.weight @ data.t / data.weight.sum(), 1e-300))
-        frequent = -(data.t[seen.rows] @ unit) / self.unit() if plain.all() else np.ones(len(x))
-        judged = Judged(
-            x, seen.weight, seen.group, data.n_rows, seen.kind, self.asked.method, search.cut_short
-        )
-        found = {OURS: seen.losses, "classes' frequencies": frequent}
-        return ShareComparison(
-            judged, {name: Predictions(losses, ()) for name, losses in found.items()}
-        ).verdict()
-
-    def _temperature(self, best: Candidate) -> float:
-        """Return the temperature of least cross-entropy on the held-out rows.
-
-        ξ and c do not know those. It is that of the kept rows' coefficients; those of all rows
-        differ little.
-        """
-        kept, held_out = self.data.fold(0)
-        assert held_out is not None
-        term = self.some(kept)
-        c = optimum(best.basis, best.parameters, term, best.ridge.value).coefficients
-        scores = logits(np.asarray(held_out.design(best.basis, best.parameters) @ c))
-        weight, targets = np.asarray(held_out.points.weight), np.asarray(held_out.data)
-
-        def surprise(log_temperature: float) -> float:
-            likely = log_softmax(scores * math.exp(-log_temperature), axis=1)
-            return float(-weight @ np.sum(targets * likely, axis=1))
-
-        low, high = map(math.log, TEMPERATURES)
-        return math.exp(minimize_scalar(surprise, bounds=(low, high), method="bounded").x)
-
-    def _untested(self) -> Iterator[str]:
-        """Say that rows are too few to hold some out, where that is why nothing is known."""
-        n = self.data.n_distinct
-        if self.asked.validation == "auto" and n < FEWEST_PLACES_TO_SPLIT:
-            yield (
-                f"Nothing is known of labels not seen: {counted(n, 'distinct row')} of fewer than "
-                f"{FEWEST_PLACES_TO_SPLIT}, so none was held out. validation=0.2 holds some out."
-            )
-
-    def _notes(self, status: Status, n_used: int) -> Iterator[str]:
-        rare = self.classes[(self.data.t > 0).sum(axis=0) < FEW].tolist()
-        if rare:
-            yield (
-                f"Too few rows to learn and to check: {listed(rare)} "
-                f"({'has' if len(rare) == 1 else 'have'} fewer than {FEW}). Collect more, or merge "
-                "classes."
-            )
-        if status in (Status.SEPARABLE, Status.NON_FINITE):
-            yield status.advice
-        if n_used < len(self.data.x):
-            yield (
-                f"The coefficients were solved on {counted(n_used, 'row')} drawn from "
-                f"{len(self.data.x):,}: all would not fit into memory."
-            )
+    return Offered([FrozenFeatures(widest, activation=activation), *networks])
 
 
 class ClassificationStrategy:
@@ -303,26 +61,80 @@ class ClassificationStrategy:
         self.search, self.task = search, task
         self.n_restarts = task.asked.restarts(1)
 
-    def automatic(self, bases: Sequence[AbstractBasis], members: int) -> None:
-        """Try frozen functions, then descent, then the mean of several draws of the best."""
-        search, task = self.search, self.task
-        self.frozen([basis for basis in bases if not basis.trainable] or bases)
-        if not task.data.folds or task.asked.max_steps == 0:
+    def automatic(self, bases: Sequence[AbstractBasis], members: int, grow: bool) -> None:
+        """Try frozen functions, then networks, then the mean of several draws of the best."""
+        search, asked = self.search, self.task.asked
+        frozen = [basis for basis in bases if not basis.trainable] or list(bases)
+        trainable = [basis for basis in bases if basis.trainable]
+        trains = bool(trainable and self.task.data.folds and asked.max_steps != 0)
+        if grow and trains and all(map(levenberg_marquardt.fits, trainable)):
+            self._grow(frozen, trainable, members)
+            return
+        self.frozen(frozen)
+        if not self.task.data.folds or asked.max_steps == 0:
             return
         if search.cut_short is None and not search.best.validation_error <= GOOD_ENOUGH:
-            self.descend(NGD(), [basis for basis in bases if basis.trainable])
+            self.descend(NGD(), trainable)
         if members > 1 and search.cut_short is None:
-            self._average(members)
+            self._average(search.best, members)
 
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
         """Solve each kind of basis as drawn, frozen features at each scale."""
+        self._solve_all(self._with_slope(bases))
+
+    def _with_slope(self, bases: Sequence[AbstractBasis]) -> list[AbstractBasis]:
+        """Compare slopes with few features, and return the bases that are left to solve."""
+        left: list[AbstractBasis] = []
+        for basis in bases:
+            slopes = len(basis.with_slopes(SCALES))
+            if slopes > 1 and isinstance(basis, FrozenFeatures) and basis.width > FEW_FEATURES:
+                tried = self._drawn(basis.replace(width=FEW_FEATURES), 0)
+                best = min(tried, key=lambda candidate: candidate.errors).basis.slope
+                # More features resolve what steeper ones describe.
+                steeper = [slope for slope in SCALES if slope > best][:1]
+                left += [basis.replace(scale=slope) for slope in (best, *steeper)]
+            else:
+                left.append(basis)
+        return left
+
+    def _solve_all(self, bases: Sequence[AbstractBasis]) -> None:
         for restart, basis in itertools.product(range(self.n_restarts), bases):
-            drawn = self.task.drawn(basis, restart)
-            for scaled in basis.with_slopes(SCALES):
-                parameters = drawn if scaled is basis else scaled.sloped(drawn)
-                self.search.add(self.task.frozen(scaled, parameters))
-                if self.search.late():
-                    return
+            if self.search.late() and self.search.found:
+                return
+            self._drawn(basis, restart)
+
+    def _grow(self, frozen: Sequence[AbstractBasis], bases: Sequence[Any], members: int) -> None:
+        """Solve few frozen features, train networks, and go on with what errs least."""
+        search, networks = self.search, Networks(self.search, self.task, bases)
+        left = self._with_slope(frozen)
+        if not search.found:  # there are but few
+            self._solve_all(left)
+            left = []
+        if search.late():
+            return
+        if not search.best.validation_error <= GOOD_ENOUGH:
+            networks.compare(self.n_restarts)
+        if search.best.run is None:
+            self._solve_all(left)
+        if members < 2 or search.cut_short is not None:
+            return
+        drawn = min((one for one in search.found if one.run is None), key=lambda one: one.errors)
+        alike = 1.0 if self.task.one_fold_tells else ALIKE
+        least = alike * min(networks.error, drawn.validation_error)
+        if networks.error <= min(least, NOTHING_LEARNT):
+            networks.average(members)
+        if drawn.validation_error <= least and search.cut_short is None:
+            self._average(drawn, members)
+
+    def _drawn(self, basis: AbstractBasis, restart: int) -> list[Candidate]:
+        """Solve a basis as drawn at each slope, and add it."""
+        drawn, found = self.task.drawn(basis, restart), []
+        for scaled in basis.with_slopes(SCALES):
+            parameters = drawn if scaled is basis else scaled.sloped(drawn)
+            found.append(self.search.add(self.task.frozen(scaled, parameters)))
+            if self.search.late():
+                break
+        return found
 
     def descend(self, trainer: AbstractTrainer, bases: Sequence[AbstractBasis]) -> None:
         """Train each basis from each restart, with the ridge that suited frozen functions."""
@@ -334,90 +146,35 @@ class ClassificationStrategy:
             if self.search.late():
                 return
 
-    def _average(self, members: int) -> None:
+    def _average(self, best: Candidate, members: int) -> None:
         """Draw more functions like the best ones, each without other rows, and average the scores.
 
         Cross-entropy is convex in the scores, so that the mean of the members' bounds their own.
         """
-        search, task, best = self.search, self.task, self.search.best
+        search, task = self.search, self.task
         if not best.validation_error <= NOTHING_LEARNT:
             return
-        ridge = best.ridge.value
-
-        def another(number: int) -> Candidate:
-            restart = self.n_restarts + number
-            if best.run is None:
-                drawn = task.drawn(best.basis, restart)
-                return task.frozen(best.basis, drawn, number, [ridge])
-            return task.trained(search, NGD(), best.basis, ridge, restart=restart, fold=number)
-
-        task.average(search, best, members, another, lambda errors: float(np.mean(errors)))
-
-
-def _kind(folds: Sequence[Any], best: Candidate) -> str:
-    trained = "" if best.run is None else ", of functions trained on some of these rows"
-    return f"{len(folds)}-fold cross-validation of the last layer{trained}"
-
-
-def _total_weight(term: rows.Term) -> float:
-    return float(np.sum(np.asarray(term.points.weight)))
-
-
-@charged_to("solves")
-def solve_rows(
-    model: tuple[AbstractBasis, Parameters],
-    z: np.ndarray,
-    targets: np.ndarray,
-    weight: np.ndarray,
-    ridge: float,
-    seed: int,
-) -> tuple[np.ndarray, LastLayer]:
-    """Return the rows used, all that fit into memory, and the optimum there.
-
-    ``ridge`` is λ in the sum over all rows: it shrinks with the share of those used.
-    """
-    basis, parameters = model
-    most = max(64, SOLVED_NUMBERS // basis.size(z.shape[1]))
-    used = some_rows(np.arange(len(z)), most, seed)
-    term = padded_term(z[used], targets[used], weight[used])
-    share = weight[used].sum() / weight.sum()
-    return used, optimum(basis, parameters, term, ridge * share)
+        ridge, first = best.ridge.value, self.n_restarts
+        if best.run is not None:
+            self.task.average(
+                search,
+                best,
+                members,
+                lambda number: task.trained(
+                    search, NGD(), best.basis, ridge, restart=first + number, fold=number
+                ),
+                _mean,
+            )
+            return
+        group = [best]
+        for number in range(1, members):
+            drawn = task.drawn(best.basis, first + number)
+            group.append(task.frozen(best.basis, drawn, number, [ridge]))
+            if search.late():
+                break
+        group = task.agreeing(group)
+        task.average(search, group[0], len(group), group.__getitem__, _mean)
 
 
-def status_of(solved: LastLayer, ridge: float) -> Status:
-    """Return what a solve of the last layer has to say about itself."""
-    if not np.isfinite(solved.loss):
-        return Status.NON_FINITE
-    if ridge == 0 and float(solved.loss) < SEPARATED:
-        return Status.SEPARABLE
-    full = int(solved.rank) == len(solved.singular_values)
-    return Status.FULL_RANK if full else Status.RANK_DEFICIENT
-
-
-@quickly()
-def _last_layer(
-    objective: CrossEntropy, parameters: Parameters, start: AnyArray, tol: Array
-) -> LastLayer:
-    return newton(objective, objective.design(parameters), jnp.asarray(start), tol=tol)
-
-
-def optimum(
-    basis: AbstractBasis,
-    parameters: Parameters,
-    term: rows.Term,
-    ridge: float,
-    start: AnyArray | None = None,
-    tol: float = 0.0,
-) -> LastLayer:
-    """Return the optimum of the last layer with λ in the sum over rows.
-
-    Parts of a basis are solved apart, and the scores are their mean.
-    """
-    solved = []
-    for part, inside in basis.members(parameters):
-        part, share = part.canonical(), jnp.asarray(ridge / _total_weight(term))
-        objective = CrossEntropy(term, share, part)
-        if start is None:  # zeros of the same kind, so that both compile once
-            start = np.zeros((part.size(term.points.x.shape[1]), objective.n_outputs))
-        solved.append(_last_layer(objective, inside, jnp.asarray(start), jnp.asarray(tol)))
-    return solved[0] if len(solved) == 1 else average_layers(solved)
+def _mean(errors: Sequence[float]) -> float:
+    return float(np.mean(errors))

@@ -17,9 +17,11 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from .. import lstsq, rows
+from .._runtime.backend import logsumexp, softmax
 from .._runtime.notation import AnyArray, Coefficients, Parameters, RandomKey, Scalar
 from ..basis.base import AbstractBasis
 from ..operators import Identity
@@ -185,21 +187,21 @@ class CrossEntropy(AbstractObjective):
         return self.term.design(self.basis, parameters)
 
     @property
-    def targets(self) -> Array:
+    def targets(self) -> Any:
         """The probabilities to be met, (N, K)."""
-        return self.term.targets
+        return self.term.data
 
     @property
-    def weight(self) -> Array:
+    def weight(self) -> Any:
         """The share of each row in the loss, (N,)."""
-        w = jnp.asarray(self.term.points.weight)
-        return w / jnp.sum(w)
+        w = self.term.points.weight
+        return w / w.sum()
 
     @property
-    def link(self) -> Array:
+    def link(self) -> np.ndarray:
         """E, (Q, K)."""
-        one, n_classes = jnp.array([[0.0, 1.0]]), self.targets.shape[1]
-        return (one if n_classes == 2 else jnp.eye(n_classes)).astype(self.targets.dtype)
+        one, n_classes = np.array([[0.0, 1.0]]), self.targets.shape[1]
+        return (one if n_classes == 2 else np.eye(n_classes)).astype(self.targets.dtype)
 
     @property
     def n_outputs(self) -> int:
@@ -208,17 +210,17 @@ class CrossEntropy(AbstractObjective):
 
     def value(self, predicted: Array, c: Coefficients) -> Scalar:
         """Return the loss for scores Φ c, (N, Q)."""
-        return self.surprise(predicted) + 0.5 * self.ridge * jnp.sum(c**2)
+        return self.surprise(predicted) + 0.5 * self.ridge * (c**2).sum()
 
     def surprise(self, scores: Array) -> Scalar:
         """Return the mean cross-entropy for scores (N, Q), in nats."""
         logits = scores @ self.link
-        each = jax.nn.logsumexp(logits, axis=1) - jnp.sum(logits * self.targets, axis=1)
-        return jnp.sum(self.weight * each)
+        each = logsumexp(logits) - (logits * self.targets).sum(axis=1)
+        return (self.weight * each).sum()
 
     def slope(self, scores: Array) -> Array:
         """Return the derivative of :meth:`surprise` with respect to the scores, (N, Q)."""
-        p = jax.nn.softmax(scores @ self.link, axis=1)
+        p = softmax(scores @ self.link)
         return (self.weight[:, None] * (p - self.targets)) @ self.link.T
 
     def error(self, parameters: Parameters, c: AnyArray) -> Scalar:

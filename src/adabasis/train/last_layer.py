@@ -17,14 +17,16 @@ References
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from scipy.linalg import cho_factor, cho_solve
 
 from .. import lstsq
+from .._runtime.backend import namespace, softmax, while_loop
 from .base import CrossEntropy
 
 #: Most Newton steps, and most products with the Hessian in one of them.
@@ -87,6 +89,15 @@ class _Rotated:
     functions: Array
     s: Array
 
+    @classmethod
+    def of(cls, objective: CrossEntropy, phi: Array) -> tuple[_Rotated, lstsq.Factorization]:
+        xp = namespace(phi)
+        triangle = lstsq.triangularize(xp.sqrt(objective.weight)[:, None] * phi)
+        factors = lstsq.factorize(triangle, lstsq.RCOND, unit=False)
+        kept = factors.kept
+        functions = xp.where(kept, phi @ factors.vt.T, 0.0)
+        return cls(objective, functions, xp.where(kept, factors.s, 0.0)), factors
+
     def loss(self, u: Array) -> Array:
         return self.objective.value(self.functions @ u, u)
 
@@ -100,23 +111,23 @@ class _Rotated:
 
         def product(t: Array) -> Array:
             z = self.functions @ t @ e
-            z = w * p * (z - jnp.sum(p * z, axis=1, keepdims=True))
+            z = w * p * (z - (p * z).sum(axis=1, keepdims=True))
             return self.functions.T @ (z @ e.T) + self.objective.ridge * t
 
         return product
 
     def inverse(self, p: Array) -> Callable[[Array], Array]:
         # Return an approximate H⁻¹: by the reduction of its rows, or its mean diagonal.
-        w = self.objective.weight
-        mean = jnp.sum(w[:, None] * p * (1 - p)) / p.shape[1]
-        least = jnp.finfo(p.dtype).eps * (mean * self.s[0] ** 2 + self.objective.ridge)
+        w, xp = self.objective.weight, namespace(p)
+        mean = (w[:, None] * p * (1 - p)).sum() / p.shape[1]
+        least = np.finfo(p.dtype).eps * (mean * self.s[0] ** 2 + self.objective.ridge)
         if not self._direct(p.shape):
             diagonal = (mean * self.s**2 + self.objective.ridge + least)[:, None]
             return lambda g: g / diagonal
-        rows = jnp.einsum("np,nqk->nkpq", self.functions, _roots(jnp.sqrt(w), p))
+        rows = xp.einsum("np,nqk->nkpq", self.functions, _roots(xp.sqrt(w), p))
         rows = rows.reshape(-1, self.functions.shape[1] * self.objective.n_outputs)
-        ridge = jnp.sqrt(self.objective.ridge + least) * jnp.eye(rows.shape[1], dtype=p.dtype)
-        triangle = lstsq.triangularize(jnp.concatenate([rows, ridge]))
+        ridge = xp.sqrt(self.objective.ridge + least) * xp.eye(rows.shape[1], dtype=p.dtype)
+        triangle = lstsq.triangularize(xp.concatenate([rows, ridge]))
         return lambda g: lstsq.solve_normal(triangle, g.reshape(-1)).reshape(g.shape)
 
     def _direct(self, shape: tuple[int, ...]) -> bool:
@@ -125,12 +136,29 @@ class _Rotated:
         return 1.0 * rows * columns**2 <= DIRECT_WORK
 
 
+@dataclasses.dataclass(frozen=True)
+class _AsGiven(_Rotated):
+    # The loss as a function of c; ``s`` is the Gram matrix of the weighted functions.
+    def inverse(self, p: Array) -> Callable[[Array], Array]:
+        # Return H⁻¹ for two classes; for more, that of its mean over classes and rows.
+        w, phi, gram = self.objective.weight, self.functions, self.s
+        if p.shape[1] == 2:
+            gram = phi.T @ ((w * p[:, 0] * p[:, 1])[:, None] * phi)
+        else:
+            gram = gram * ((w[:, None] * p * (1 - p)).sum() / p.shape[1])
+        diagonal = np.diag_indices(len(gram))
+        gram[diagonal] += self.objective.ridge + np.finfo(p.dtype).eps * np.trace(gram)
+        factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+        return lambda g: cho_solve(factor, g, check_finite=False)
+
+
 def _roots(weight: Array, p: Array) -> Array:
     # Return √w E D (N, Q, K), or (N, 1, 1) for two classes, where it is √(w p q).
-    root = jnp.sqrt(p)
+    xp = namespace(p)
+    root = xp.sqrt(p)
     if p.shape[1] == 2:
         return (weight * root[:, 0] * root[:, 1])[:, None, None]
-    d = jnp.eye(p.shape[1], dtype=p.dtype) - root[:, :, None] * root[:, None, :]
+    d = xp.eye(p.shape[1], dtype=p.dtype) - root[:, :, None] * root[:, None, :]
     return weight[:, None, None] * root[:, :, None] * d
 
 
@@ -160,19 +188,77 @@ def newton(
     -------
     LastLayer
     """
-    triangle = lstsq.triangularize(jnp.sqrt(objective.weight)[:, None] * phi)
-    factors = lstsq.factorize(triangle, lstsq.RCOND, unit=False)
-    s, vt, kept = factors.s, factors.vt, factors.kept
-    rotated = _Rotated(objective, jnp.where(kept, phi @ vt.T, 0.0), jnp.where(kept, s, 0.0))
-    u = jnp.where(kept[:, None], vt @ start, 0.0)
-    zero = jnp.asarray(0)
-    first = _Iterate(u, rotated.loss(u), rotated.gradient(u), zero, zero, jnp.asarray(False))
-    last = jax.lax.while_loop(
-        lambda now: (now.steps < steps) & ~now.stalled, lambda now: _step(rotated, now, tol), first
+    xp = namespace(phi)
+    rotated, factors = _Rotated.of(objective, phi)
+    u = xp.where(factors.kept[:, None], factors.vt @ start, 0.0)
+    last = _descended(rotated, u, tol, steps)
+    c, gradient = factors.vt.T @ last.u, xp.linalg.norm(last.gradient)
+    return LastLayer(c, last.loss, gradient, factors.rank, factors.s, last.steps, last.products)
+
+
+def ridge_path(
+    objective: CrossEntropy, phi: np.ndarray, ridges: Iterable[float], start: Any, tol: float
+) -> Iterator[np.ndarray]:
+    """Yield coefficients (P, Q) that minimise the loss for one ridge after another, in NumPy.
+
+    Functions are left as they are and their Gram matrix is taken once, in the precision of
+    ``phi``: to choose a ridge a few digits do, which single precision has within a quarter of the
+    time of :func:`newton`. Rank and singular values are not known.
+
+    Parameters
+    ----------
+    objective : CrossEntropy
+        Of any ridge.
+    phi : array, shape (N, P)
+    ridges : iterable of float
+        In the units of that of the objective. Each begins where the last one ended.
+    start : array, shape (P, Q), or None
+        Where to begin; by default at 0.
+    tol : float
+        As for :func:`newton`; above round-off.
+    """
+    term, dtype = objective.term, phi.dtype
+    weight, data = np.asarray(term.points.weight, dtype), np.asarray(term.data, dtype)
+    points = dataclasses.replace(term.points, weight=weight)
+    term = dataclasses.replace(term, points=points, data=data)
+    u = np.zeros((phi.shape[1], objective.n_outputs)) if start is None else start
+    gram, u = phi.T @ ((weight / weight.sum())[:, None] * phi), np.asarray(u, dtype)
+    for ridge in ridges:
+        one = dataclasses.replace(objective, term=term, ridge=dtype.type(ridge))
+        loss: Any = _AsGiven(one, phi, gram)  # type: ignore[arg-type]
+        u = np.asarray(_descended(loss, u, tol, STEPS).u)  # type: ignore[arg-type]
+        yield u
+
+
+def nearly(objective: CrossEntropy, phi: np.ndarray, tol: float) -> LastLayer:
+    """Return about the optimum: coefficients to single precision, the rest computed in double.
+
+    Parameters
+    ----------
+    objective : CrossEntropy
+        With a ridge.
+    phi : array, shape (N, P)
+    tol : float
+        As for :func:`newton`; above round-off of single precision.
+    """
+    ridges = [float(objective.ridge)]
+    (c,) = ridge_path(objective, phi.astype(np.float32), ridges, None, tol)
+    c = c.astype(float)
+    root = np.sqrt(objective.weight)[:, None]
+    s = np.linalg.svd(lstsq.triangularize(root * phi), compute_uv=False)
+    loss: Any = _AsGiven(objective, phi, s)  # type: ignore[arg-type]
+    gradient, rank = np.linalg.norm(loss.gradient(c)), np.sum(s > lstsq.RCOND * s[0])
+    nothing: Any = np.asarray(0)
+    return LastLayer(c, loss.loss(c), gradient, rank, s, nothing, nothing)  # type: ignore[arg-type]
+
+
+def _descended(loss: _Rotated, u: Array, tol: float | Array, steps: int) -> _Iterate:
+    xp = namespace(u)
+    zero = xp.asarray(0)
+    first = _Iterate(u, loss.loss(u), loss.gradient(u), zero, zero, xp.asarray(False))
+    return while_loop(
+        lambda now: (now.steps < steps) & ~now.stalled, lambda now: _step(loss, now, tol), first
     )
-    gradient = jnp.linalg.norm(last.gradient)
-    c = vt.T @ last.u
-    return LastLayer(c, last.loss, gradient, factors.rank, s, last.steps, last.products)
 
 
 def average_layers(layers: Sequence[LastLayer]) -> LastLayer:
@@ -180,27 +266,28 @@ def average_layers(layers: Sequence[LastLayer]) -> LastLayer:
 
     Losses and gradients are averaged, which bounds those of the mean's loss.
     """
+    xp = namespace(layers[0].coefficients)
 
     def mean(name: str) -> Array:
-        return jnp.mean(jnp.stack([getattr(layer, name) for layer in layers]))
+        return xp.mean(xp.stack([getattr(layer, name) for layer in layers]))
 
     return LastLayer(
-        jnp.concatenate([layer.coefficients for layer in layers]) / len(layers),
+        xp.concatenate([layer.coefficients for layer in layers]) / len(layers),
         mean("loss"),
         mean("gradient"),
-        jnp.sum(jnp.stack([layer.rank for layer in layers])),
-        -jnp.sort(-jnp.concatenate([layer.singular_values for layer in layers])),
-        jnp.max(jnp.stack([layer.steps for layer in layers])),
-        jnp.sum(jnp.stack([layer.products for layer in layers])),
+        xp.sum(xp.stack([layer.rank for layer in layers])),
+        -xp.sort(-xp.concatenate([layer.singular_values for layer in layers])),
+        xp.max(xp.stack([layer.steps for layer in layers])),
+        xp.sum(xp.stack([layer.products for layer in layers])),
     )
 
 
 def _step(rotated: _Rotated, now: _Iterate, tol: float | Array) -> _Iterate:
     # Take one damped step; stalled is a point where none would tell.
-    objective = rotated.objective
-    p = jax.nn.softmax(rotated.functions @ now.u @ objective.link, axis=1)
+    objective, xp = rotated.objective, namespace(now.u)
+    p = softmax(rotated.functions @ now.u @ objective.link)
     step, products = _solved(rotated.hessian(p), rotated.inverse(p), now)
-    decrement = -jnp.sum(now.gradient * step)
+    decrement = -(now.gradient * step).sum()
     hidden = decrement <= ROUND_OFF * now.loss
 
     def unfinished(carry: Any) -> Array:
@@ -213,17 +300,17 @@ def _step(rotated: _Rotated, now: _Iterate, tol: float | Array) -> _Iterate:
         length = length / 2
         return length, rotated.loss(now.u + length * step), halvings + 1
 
-    whole = (jnp.ones_like(decrement), rotated.loss(now.u + step), jnp.asarray(0))
-    length, loss, halvings = jax.lax.while_loop(unfinished, halve, whole)
+    whole = (xp.ones_like(decrement), rotated.loss(now.u + step), xp.asarray(0))
+    length, loss, halvings = while_loop(unfinished, halve, whole)
     u = now.u + length * step
     gradient = rotated.gradient(u)
-    falls = jnp.linalg.norm(gradient) < jnp.linalg.norm(now.gradient)
-    good = jnp.isfinite(loss) & (decrement > 0) & jnp.where(hidden, falls, halvings < HALVINGS)
-    slow = jnp.linalg.norm(gradient) > 0.5 * jnp.linalg.norm(now.gradient)
+    falls = xp.linalg.norm(gradient) < xp.linalg.norm(now.gradient)
+    good = xp.isfinite(loss) & (decrement > 0) & xp.where(hidden, falls, halvings < HALVINGS)
+    slow = xp.linalg.norm(gradient) > 0.5 * xp.linalg.norm(now.gradient)
     separated = (objective.ridge == 0) & (loss < SEPARATED)
     stalled = ~good | (hidden & slow) | (decrement <= tol * now.loss) | separated
     u, loss, gradient = (
-        jnp.where(good, new, old)
+        xp.where(good, new, old)
         for new, old in ((u, now.u), (loss, now.loss), (gradient, now.gradient))
     )
     return _Iterate(u, loss, gradient, now.steps + 1, now.products + products, stalled)
@@ -233,9 +320,10 @@ def _solved(
     hessian: Callable[[Array], Array], inverse: Callable[[Array], Array], now: _Iterate
 ) -> tuple[Array, Array]:
     # Return a step H t ≈ −gradient by preconditioned conjugate gradients, and the products.
+    xp = namespace(now.u)
     z = inverse(-now.gradient)
-    first = jnp.sum(-now.gradient * z)
-    accuracy = jnp.clip(jnp.sqrt(first / now.loss), 1e-10, FORCING)
+    first = (-now.gradient * z).sum()
+    accuracy = xp.clip(xp.sqrt(first / now.loss), 1e-10, FORCING)
 
     def unfinished(carry: Any) -> Array:
         i, _, _, _, size = carry
@@ -244,13 +332,13 @@ def _solved(
     def iterate(carry: Any) -> Any:
         i, t, residual, direction, size = carry
         image = hessian(direction)
-        curvature = jnp.sum(direction * image)
-        length = jnp.where(curvature > 0, size / jnp.where(curvature > 0, curvature, 1.0), 0.0)
+        curvature = (direction * image).sum()
+        length = xp.where(curvature > 0, size / xp.where(curvature > 0, curvature, 1.0), 0.0)
         t, residual = t + length * direction, residual - length * image
         z = inverse(residual)
-        now = jnp.where(curvature > 0, jnp.sum(residual * z), 0.0)
+        now = xp.where(curvature > 0, (residual * z).sum(), 0.0)
         return i + 1, t, residual, z + now / size * direction, now
 
-    start = (jnp.asarray(0), jnp.zeros_like(z), -now.gradient, z, first)
-    products, t, *_ = jax.lax.while_loop(unfinished, iterate, start)
+    start = (xp.asarray(0), xp.zeros_like(z), -now.gradient, z, first)
+    products, t, *_ = while_loop(unfinished, iterate, start)
     return t, products

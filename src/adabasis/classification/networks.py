@@ -1,0 +1,86 @@
+"""Networks for classes: trained by Adam in NumPy, each without other rows, and averaged.
+
+Adam moves all weights together; what it leaves is a basis. The last layer is solved anew, with one
+ridge for all members: the few rows of one fold choose badly, those of several do well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..basis import NeuralBasis
+from ..selection.search import Candidate, Search
+from ..train.adam import EPOCHS, Adam, first_network
+from .task import ClassificationTask
+
+#: Folds that sizes are compared on where one does not tell.
+COMPARED = 3
+
+
+class Networks:
+    """Networks of a few sizes, and more of the size that errs least.
+
+    Parameters
+    ----------
+    search : Search
+    task : ClassificationTask
+    bases : sequence of NeuralBasis
+    """
+
+    def __init__(
+        self, search: Search[Candidate], task: ClassificationTask, bases: Sequence[NeuralBasis]
+    ) -> None:
+        self.search, self.task, self.bases = search, task, bases
+        self.found: dict[NeuralBasis, list[Candidate]] = {}
+
+    def compare(self, restarts: int) -> None:
+        """Train each size on the same folds; further restarts on the first."""
+        for basis in self.bases:
+            found = self.found.setdefault(basis, [])
+            for number in range(1 if self.task.one_fold_tells else COMPARED):
+                found.append(self.search.add(self._trained(basis, number)))
+                if self.search.late():
+                    return
+            for restart in range(1, restarts):
+                self.search.add(self._trained(basis, 0, restart))
+                if self.search.late():
+                    return
+
+    @property
+    def error(self) -> float:
+        """The least mean error of a size over the folds compared."""
+        return min((_mean(found) for found in self.found.values() if found), default=np.inf)
+
+    def average(self, members: int) -> None:
+        """Train more networks of the best size, each without other rows, and add their mean."""
+        basis = min(self.found, key=lambda basis: _mean(self.found[basis]))
+        group = self.found[basis][:members]
+        while len(group) < members and not self.search.late():
+            group.append(self._trained(basis, len(group)))
+        if len(group) > 1:
+            group = self.task.agreeing(group)
+            self.task.average(
+                self.search, group[0], len(group), group.__getitem__, lambda e: float(np.mean(e))
+            )
+
+    def _trained(self, basis: NeuralBasis, number: int, restart: int = 0) -> Candidate:
+        """Train a network without the rows of a fold, and solve its last layer."""
+        task, asked = self.task, self.task.asked.max_steps
+        fold = number % len(task.data.folds)
+        term = task.some(task.data.fold(fold)[0])
+        seed = [task.data.seed, number, restart, basis.width, basis.depth]
+        initial = first_network(task.objective(term, basis, 0.0), seed)
+        epochs = EPOCHS if asked is None else min(EPOCHS, asked)
+        trainer = Adam(epochs=epochs, seed=tuple(seed))
+        found = task.trained(
+            self.search, trainer, basis, 0.0, restart=number + restart, fold=fold, initial=initial
+        )
+        known = self.found.get(basis)
+        ridges = [known[0].ridge.value] if known and task.one_fold_tells else None
+        return task.ending_in(found, task.last_layer(basis, found.parameters, fold, ridges))
+
+
+def _mean(found: Sequence[Candidate]) -> float:
+    return float(np.mean([candidate.validation_error for candidate in found]))
