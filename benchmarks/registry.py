@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from .records import Bar, Measurement
+from .records import Bar, BestOf, Measurement
 
 
 class SkippedError(Exception):
@@ -51,7 +51,7 @@ class Case:
         Unless the command line says otherwise.
     reference : str
         The method that ratios are taken to.
-    bars : tuple of Bar
+    bars : tuple of Bar or BestOf
         What the project has promised.
     """
 
@@ -61,10 +61,12 @@ class Case:
     error: str
     repeats: int
     reference: str
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[Bar | BestOf, ...] = ()
 
 
 CASES: dict[str, Case] = {}
+#: Names for several cases.
+SUITES: dict[str, tuple[str, ...]] = {}
 
 
 def case(
@@ -74,7 +76,7 @@ def case(
     error: str,
     repeats: int,
     reference: str,
-    bars: tuple[Bar, ...] = (),
+    bars: tuple[Bar | BestOf, ...] = (),
 ) -> Callable[[Callable[[Settings], Iterator[Measurement]]], Case]:
     """Register the decorated generator of measurements as a case."""
 
