@@ -109,6 +109,8 @@ class Bar:
         A method of the same group: medians are divided by its median.
     enough : float
         An error at or below this keeps the promise whatever the quantity is.
+
+    A method that failed in any of its runs keeps none.
     """
 
     group: str
@@ -133,7 +135,8 @@ class Bar:
         value = row.median(self.quantity)
         if self.to:
             value = _ratio(value, found[self.to].median(self.quantity))
-        return value, value <= self.limit or row.median_error <= self.enough
+        met = value <= self.limit or row.median_error <= self.enough
+        return value, met and "failed" not in row.status
 
 
 @dataclasses.dataclass(frozen=True)
