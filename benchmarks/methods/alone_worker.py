@@ -47,8 +47,12 @@ def plain(x, y, job):
 
 def _found(fitted):
     timings = getattr(fitted, "timings", None)  # earlier builds have none
-    about = {"steps": max(0, len(fitted.history) - 1), "status": fitted.stop_reason.name.lower()}
-    return getattr(fitted, "predict", fitted), about | {"compile_seconds": timings.compile.wall if timings else 0.0}
+    about = {
+        "steps": max(0, len(fitted.history) - 1),
+        "status": fitted.stop_reason.name.lower(),
+        "compile_seconds": timings.compile.wall if timings else 0.0,
+    }
+    return getattr(fitted, "predict", fitted), about
 
 
 def _mlp(kind, x, y, job):
