@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -93,6 +94,22 @@ class Row:
         """Return the median of a quantity by its name, "error" among them."""
         value: float = self.median_error if quantity == "error" else getattr(self, quantity)
         return value
+
+
+class Promise(Protocol):
+    """Something that is measured, and may be at most so large: :class:`Bar`, :class:`BestOf`."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def limit(self) -> float: ...
+
+    def judge(self, rows: Sequence[Row]) -> tuple[float, bool] | None:
+        """Return the measured value and whether it keeps the promise; None if not measured."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import gpu
-from benchmarks.cases import prediction
+from benchmarks import gpu, growth_figure
+from benchmarks.cases import growth_curves, prediction
 from benchmarks.fitting import Method, Outcome, Problem, compare
 from benchmarks.measure import covered
 from benchmarks.methods.alone import Alone, checkout
@@ -112,6 +112,31 @@ def test_a_suite_runs_its_cases(monkeypatch, capsys, tmp_path):
     assert command.main(["all-of-it", "--json", str(path)]) == 0
     assert [case["case"] for case in json.loads(path.read_text())["cases"]] == ["tiny"]
     assert all(name in CASES for name in SUITES["growth"])
+
+
+def test_the_lower_left_hull_has_the_corners_that_no_mixture_of_others_beats():
+    corners = [(1.0, 1.0), (10.0, 0.01), (1000.0, 0.001)]
+    others = [(1.0, 2.0), (3.0, 0.5), (100.0, 0.009), (2000.0, 0.001), (5.0, float("nan"))]
+    assert growth_curves.on_the_hull(others + corners) == corners
+
+
+def test_tables_without_a_corner_of_the_hull_are_counted_and_drawn(tmp_path):
+    found = [("a", "adabasis: 1 s", 0.1, 1.0), ("a", "MLP", 0.2, 5.0)]
+    found += [("b", "adabasis: 1 s", 0.3, 6.0), ("b", "MLP", 0.2, 5.0)]
+    bar = growth_curves.OnHull(("a", "b"), "adabasis", 1.0)
+    assert bar.judge(rows(*found)) == (1.0, True)
+    assert bar.judge(rows(*found[:1])) is None
+    measured = [
+        {"group": g, "problem": "p", "method": m, "repeat": 0, "error": e, "seconds": 1.0,
+         "compile_seconds": 0.0, "cpu_seconds": c, "steps": None, "status": ""}
+        for g, m, e, c in found
+    ]  # fmt: skip
+    stored, out = tmp_path / "r.json", tmp_path / "out.svg"
+    case = {"case": "growth-curves", "reference": "adabasis", "measurements": measured}
+    stored.write_text(json.dumps({"cases": [case]}))
+    assert growth_figure.main([str(stored), str(out)]) == 0
+    assert out.read_text().count("<svg") == 1
+    assert "MLP" in out.read_text()
 
 
 def test_fits_in_their_own_process_count_imports():

@@ -207,7 +207,7 @@ def clean(settings: Settings) -> Iterator[Measurement]:
         yield from compare(problems, methods, once(settings))
 
 
-PLAIN, FROZEN = "best plain candidate", "with frozen features"
+PLAIN = "best plain candidate"
 FIRST, COLD, WARM = "max_seconds=.01, cold", "max_seconds=2, cold", "max_seconds=2, warm"
 ANYTIME = ("1,000 rows", "10,000 rows")
 
@@ -232,7 +232,6 @@ def anytime(settings: Settings) -> Iterator[Measurement]:
     """
     methods = [
         alone(PLAIN, "plain"),
-        alone(FROZEN, "adabasis", options={"max_steps": 0}),
         alone(FIRST, "adabasis", options={"max_seconds": 0.01}),
         alone(COLD, "adabasis", options={"max_seconds": 2.0}),
         alone(WARM, "adabasis", options={"max_seconds": 2.0}, before=1),
@@ -311,5 +310,6 @@ SUITES["growth"] = (
     "growth-anytime",
     "growth-memory",
     "growth-digits",
+    "growth-curves",
     "prediction",
 )
