@@ -43,7 +43,7 @@ bench-peers: .venv-bench/.setup-stamp ## Build .venv-bench, which holds the heav
 .venv-bench/.setup-stamp: | $(STAMP)
 	$(PY) -m venv --clear .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 \
-		lightgbm scikit-learn numpy pandas pykan pyyaml matplotlib tqdm \
+		lightgbm catboost pytabkit scikit-learn numpy pandas pykan pyyaml matplotlib tqdm \
 		deepxde jinns
 	touch $@
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import cases, machine, store
-from .registry import CASES, Case
+from .registry import CASES, SUITES, Case
 from .session import Session
 from .show import show
 
@@ -58,14 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         for case in CASES.values():
             console.print(f"{case.name:12} {case.summary}", highlight=False, soft_wrap=True)
+        for suite, names in SUITES.items():
+            console.print(f"{suite:12} {', '.join(names)}", highlight=False, soft_wrap=True)
         return 0
-    unknown = [name for name in options.names if name not in CASES]
+    unknown = [name for name in options.names if name not in CASES and name not in SUITES]
     if unknown:
-        known = ", ".join(CASES)
+        known = ", ".join([*CASES, *SUITES])
         console.print(f"No case {', '.join(map(repr, unknown))}; the cases are {known}.")
         return 2
     with threadpoolctl.threadpool_limits(1):
-        return _run_all(console, [CASES[n] for n in options.names or CASES], options)
+        names = [n for name in options.names or CASES for n in SUITES.get(name, (name,))]
+        return _run_all(console, [CASES[n] for n in names], options)
 
 
 def _console() -> Console:

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -89,28 +90,108 @@ class Row:
         """The median of the error; NaN where the case measures time alone."""
         return self.error.median if self.error else math.nan
 
+    def median(self, quantity: str) -> float:
+        """Return the median of a quantity by its name, "error" among them."""
+        value: float = self.median_error if quantity == "error" else getattr(self, quantity)
+        return value
+
+
+class Promise(Protocol):
+    """Something that is measured, and may be at most so large: :class:`Bar`, :class:`BestOf`."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def limit(self) -> float: ...
+
+    def judge(self, rows: Sequence[Row]) -> tuple[float, bool] | None:
+        """Return the measured value and whether it keeps the promise; None if not measured."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
     """A promise: some quantity of a row stays at or below a limit.
 
-    ``quantity`` is "error" (its median) or the name of a ratio.
+    Attributes
+    ----------
+    group, method : str
+    quantity : str
+        "error" (its median), or the name of a row's field.
+    limit : float
+    to : str
+        A method of the same group: medians are divided by its median.
+    enough : float
+        An error at or below this keeps the promise whatever the quantity is.
+
+    A method that failed in any of its runs keeps none.
     """
 
     group: str
     method: str
     quantity: str
     limit: float
+    to: str = ""
+    enough: float = -math.inf
+
+    @property
+    def label(self) -> str:
+        """The quantity in words."""
+        words = self.quantity.replace("_", " ")
+        return f"{words} to {self.to}" if self.to else words
 
     def judge(self, rows: Sequence[Row]) -> tuple[float, bool] | None:
         """Return the measured value and whether it keeps the promise; None if not measured."""
-        for row in rows:
-            if (row.group, row.method) == (self.group, self.method):
-                value = (
-                    row.median_error if self.quantity == "error" else getattr(row, self.quantity)
-                )
-                return value, value <= self.limit
-        return None
+        found = {row.method: row for row in rows if row.group == self.group}
+        if self.method not in found or (self.to and self.to not in found):
+            return None
+        row = found[self.method]
+        value = row.median(self.quantity)
+        if self.to:
+            value = _ratio(value, found[self.to].median(self.quantity))
+        met = value <= self.limit or row.median_error <= self.enough
+        return value, met and "failed" not in row.status
+
+
+@dataclasses.dataclass(frozen=True)
+class BestOf:
+    """A promise: in so many groups a method errs no more than the best of some others.
+
+    What is judged is the ratio of the group where so many keep it, just or not: with 3 of 4 groups
+    the third in order. Others that were not measured are left aside.
+    """
+
+    groups: tuple[str, ...]
+    method: str
+    others: tuple[str, ...]
+    least: int
+    limit: float = 1.0
+    quantity: str = "error"
+
+    @property
+    def group(self) -> str:
+        """The groups in words."""
+        return f"{self.least} of {', '.join(self.groups)}"
+
+    @property
+    def label(self) -> str:
+        """The quantity in words."""
+        return f"{self.quantity} to the best of {', '.join(self.others)}"
+
+    def judge(self, rows: Sequence[Row]) -> tuple[float, bool] | None:
+        """Return the ratio and whether it keeps the promise; None if not measured."""
+        ratios = []
+        for group in self.groups:
+            found = {r.method: r.median(self.quantity) for r in rows if r.group == group}
+            others = [found[name] for name in self.others if name in found]
+            if self.method not in found or not others:
+                return None
+            ratios.append(found[self.method] / min(others))
+        value = sorted(ratios)[self.least - 1]
+        return value, value <= self.limit
 
 
 def summarise(measurements: Sequence[Measurement], reference: str) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from .records import Bar, Measurement
+from .records import Measurement, Promise
 
 
 class SkippedError(Exception):
@@ -51,7 +51,7 @@ class Case:
         Unless the command line says otherwise.
     reference : str
         The method that ratios are taken to.
-    bars : tuple of Bar
+    bars : tuple of Promise
         What the project has promised.
     """
 
@@ -61,10 +61,12 @@ class Case:
     error: str
     repeats: int
     reference: str
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[Promise, ...] = ()
 
 
 CASES: dict[str, Case] = {}
+#: Names for several cases.
+SUITES: dict[str, tuple[str, ...]] = {}
 
 
 def case(
@@ -74,7 +76,7 @@ def case(
     error: str,
     repeats: int,
     reference: str,
-    bars: tuple[Bar, ...] = (),
+    bars: tuple[Promise, ...] = (),
 ) -> Callable[[Callable[[Settings], Iterator[Measurement]]], Case]:
     """Register the decorated generator of measurements as a case."""
 

@@ -74,7 +74,7 @@ class Session:
             return []
         judged = [(bar, bar.judge(self.rows)) for bar in self.case.bars]
         return [
-            Verdict(bar.group, bar.method, bar.quantity, bar.limit, *found)
+            Verdict(bar.group, bar.method, bar.label, bar.limit, *found)
             for bar, found in judged
             if found is not None
         ]

@@ -23,7 +23,7 @@ def show(console: Console, session: Session) -> None:
         console.print(table(session))
     for v in session.verdicts:
         word = "met" if v.met else "MISSED"
-        what = f"{v.group}, {v.method}, {v.quantity.replace('_', ' ')}"
+        what = f"{v.group}, {v.method}, {v.quantity}"
         console.print(f"bar: {what} {v.value:.3g} ≤ {v.limit:.3g}: {word}", highlight=False)
     cut = ", interrupted: the rows are what was measured until then" if session.interrupted else ""
     console.print(f"{session.seconds:.0f} s in all{cut}", highlight=False)

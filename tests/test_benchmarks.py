@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import gpu
-from benchmarks.cases import prediction
+from benchmarks import gpu, growth_figure
+from benchmarks.cases import growth_curves, prediction
 from benchmarks.fitting import Method, Outcome, Problem, compare
 from benchmarks.measure import covered
-from benchmarks.records import Bar
-from benchmarks.registry import CASES, Case
+from benchmarks.methods.alone import Alone, checkout
+from benchmarks.records import Bar, BestOf, Measurement, summarise
+from benchmarks.registry import CASES, SUITES, Case
 
 pytestmark = pytest.mark.plain_scope
 X = np.linspace(0, 1, 20)[:, None]
@@ -69,6 +70,92 @@ def test_a_method_that_fails_has_a_row_and_the_run_an_exit_code(monkeypatch, cap
     assert code == 1
     assert "failed: RuntimeError: out of luck" in out
     assert stored["cases"][0]["measurements"][1]["error"] is None
+
+
+def rows(*found):
+    """Return rows of (group, method, error, CPU seconds[, status])."""
+    measured = [
+        Measurement(group, "p", name, 0, error, 1.0, 0.0, cpu, None, *status)
+        for group, name, error, cpu, *status in found
+    ]
+    return summarise(measured, "old")
+
+
+def test_bars_compare_medians_with_a_named_method():
+    found = rows(("a", "ours", 0.3, 2.0), ("a", "old", 0.2, 8.0))
+    assert Bar("a", "ours", "cpu_seconds", 0.25, "old").judge(found) == (0.25, True)
+    assert Bar("a", "ours", "error", 1.03, "old").judge(found) == (pytest.approx(1.5), False)
+    assert Bar("a", "ours", "error", 1.03, "old", enough=0.4).judge(found)[1]
+    assert Bar("a", "ours", "error", 1.03, "theirs").judge(found) is None
+    assert Bar("a", "ours", "cpu_seconds", 0.25, "old").label == "cpu seconds to old"
+
+
+def test_a_method_that_failed_keeps_no_promise():
+    found = rows(("a", "ours", float("nan"), 0.1, "failed: RuntimeError"))
+    assert Bar("a", "ours", "cpu_seconds", 5.0).judge(found) == (0.1, False)
+
+
+@pytest.mark.parametrize(("least", "met"), [(1, True), (2, True), (3, False)])
+def test_the_best_of_others_is_met_in_so_many_groups(least, met):
+    ours = [("a", "ours", 0.1, 1.0), ("b", "ours", 0.2, 1.0), ("c", "ours", 0.3, 1.0)]
+    theirs = [("a", "x", 0.2, 1.0), ("b", "x", 0.1, 1.0), ("b", "y", 0.25, 1.0)]
+    theirs += [("c", "x", 0.4, 1.0), ("c", "y", 0.5, 1.0)]
+    found = rows(*ours, *theirs)
+    assert BestOf(("a", "b", "c"), "ours", ("x", "y"), least).judge(found)[1] is met
+    assert BestOf(("a", "d"), "ours", ("x", "y"), least).judge(found) is None
+
+
+def test_a_suite_runs_its_cases(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(SUITES, "all-of-it", ("tiny",))
+    run(monkeypatch, capsys, tmp_path, tiny(method("ours", 0.1)))
+    path = tmp_path / "suite.json"
+    assert command.main(["all-of-it", "--json", str(path)]) == 0
+    assert [case["case"] for case in json.loads(path.read_text())["cases"]] == ["tiny"]
+    assert all(name in CASES for name in SUITES["growth"])
+
+
+def test_the_lower_left_hull_has_the_corners_that_no_mixture_of_others_beats():
+    corners = [(1.0, 1.0), (10.0, 0.01), (1000.0, 0.001)]
+    others = [(1.0, 2.0), (3.0, 0.5), (100.0, 0.009), (2000.0, 0.001), (5.0, float("nan"))]
+    assert growth_curves.on_the_hull(others + corners) == corners
+
+
+def test_tables_without_a_corner_of_the_hull_are_counted_and_drawn(tmp_path):
+    found = [("a", "adabasis: 1 s", 0.1, 1.0), ("a", "MLP", 0.2, 5.0)]
+    found += [("b", "adabasis: 1 s", 0.3, 6.0), ("b", "MLP", 0.2, 5.0)]
+    bar = growth_curves.OnHull(("a", "b"), "adabasis", 1.0)
+    assert bar.judge(rows(*found)) == (1.0, True)
+    assert bar.judge(rows(*found[:1])) is None
+    measured = [
+        {"group": g, "problem": "p", "method": m, "repeat": 0, "error": e, "seconds": 1.0,
+         "compile_seconds": 0.0, "cpu_seconds": c, "steps": None, "status": ""}
+        for g, m, e, c in found
+    ]  # fmt: skip
+    stored, out = tmp_path / "r.json", tmp_path / "out.svg"
+    case = {"case": "growth-curves", "reference": "adabasis", "measurements": measured}
+    stored.write_text(json.dumps({"cases": [case]}))
+    assert growth_figure.main([str(stored), str(out)]) == 0
+    assert out.read_text().count("<svg") == 1
+    assert "MLP" in out.read_text()
+
+
+def test_fits_in_their_own_process_count_imports():
+    predicted, record = Alone("mlp", options={"max_iter": 2}).run(PROBLEM, 0)
+    assert predicted.shape == PROBLEM.y_test.shape
+    assert record["steps"] == 2
+    assert record["cpu_seconds"] > 0.1  # scikit-learn alone takes longer to import
+    assert record["memory"] > 2**24
+
+
+def test_an_adabasis_from_elsewhere_is_refused(tmp_path):
+    with pytest.raises(RuntimeError, match="was to come from the folder"):
+        Alone("adabasis", source=tmp_path).run(PROBLEM, 0)
+
+
+def test_a_commit_that_is_not_there_is_said():
+    source, why = checkout("0" * 40)
+    assert source is None
+    assert why == f"this copy of the repository has no commit {'0' * 40}"
 
 
 def test_external_tables_are_skipped_in_one_line(monkeypatch, capsys, tmp_path):

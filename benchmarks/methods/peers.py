@@ -51,7 +51,7 @@ def available() -> dict[str, tuple[str, str]]:
         done = _run(worker, "--list")
         if done.returncode:
             raise RuntimeError(
-                f"the peers' environment does not work ({_last_line(done)}); {ADVICE}."
+                f"the peers' environment does not work ({last_line(done)}); {ADVICE}."
             )
         versions = json.loads(done.stdout)
         found |= {name: (worker, version) for name, version in versions.items() if version}
@@ -70,7 +70,7 @@ def _fit(name: str, problem: Problem, seed: int) -> Outcome:
         worker, _ = available()[name]
         done = _run(worker, name, str(job), str(result), cwd=folder)
         if done.returncode or not result.exists():
-            raise RuntimeError(_last_line(done))
+            raise RuntimeError(last_line(done))
         with np.load(result) as stored:
             predicted, record = stored["predicted"], json.loads(str(stored["record"]))
     timing = Timing(record["seconds"], 0.0, record["cpu_seconds"])
@@ -90,6 +90,7 @@ def _run(worker: str, *arguments: str, **options: Any) -> subprocess.CompletedPr
     )
 
 
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line of what a process said on standard error, or its exit code."""
     lines = done.stderr.strip().splitlines()
     return lines[-1] if lines else f"exit {done.returncode}"

@@ -23,6 +23,8 @@ PEERS = {}
 MODULES = {
     "torch": "torch",
     "lightgbm": "lightgbm",
+    "catboost": "catboost",
+    "pytabkit": "pytabkit",
     "pykan": "kan",
     "DeepXDE": "deepxde",
     "jinns": "jinns",
@@ -271,6 +273,39 @@ def light_gbm(x, y, seed):
     model.fit(z, t[:, 0], eval_set=[(z_out, t_out[:, 0])], callbacks=[stopping])
     found = int(model.best_iteration_ or 5000)
     return lambda points: data.unmap(model.predict(data.map(points))), found, "validation"
+
+
+@peer("CatBoost", "catboost")
+def cat_boost(x, y, seed):
+    """Ordered boosting of symmetric trees at rate 0.05, early stopping."""
+    import catboost
+
+    data = Scaled(x, y, seed)
+    model = catboost.CatBoostRegressor(
+        iterations=5000,
+        learning_rate=0.05,
+        early_stopping_rounds=100,
+        thread_count=1,
+        random_seed=seed,
+        allow_writing_files=False,
+        verbose=False,
+    )
+    (z, t), (z_out, t_out) = data.train, data.held_out
+    model.fit(z, t[:, 0], eval_set=(z_out, t_out[:, 0]))
+    found = int(model.tree_count_)
+    return lambda points: data.unmap(model.predict(data.map(points))), found, "validation"
+
+
+@peer("RealMLP", "pytabkit")
+def real_mlp(x, y, seed):
+    """RealMLP with its tuned defaults, one network, its own early stopping."""
+    import pytabkit
+
+    model = pytabkit.RealMLP_TD_Regressor(
+        device="cpu", random_state=seed, n_cv=1, n_threads=1, val_fraction=HELD_OUT, verbosity=0
+    )
+    model.fit(x, y)
+    return lambda points: model.predict(points).reshape(-1), None, "validation"
 
 
 @peer("pykan", "pykan")
