@@ -102,7 +102,7 @@ class Growth:
         self.stages = [FIRST_ROWS]
         while MORE_ROWS * self.stages[-1] < min(n_rows, MOST_ROWS):
             self.stages.append(MORE_ROWS * self.stages[-1])
-        if n_rows > 1.25 * self.stages[-1]:
+        if min(n_rows, MOST_ROWS) > 1.25 * self.stages[-1]:
             self.stages.append(min(n_rows, MOST_ROWS))
         self.stages[-1] = max(self.stages[-1], min(n_rows, MOST_ROWS))
 

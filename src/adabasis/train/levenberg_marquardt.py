@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -38,12 +37,13 @@ from scipy.linalg import blas, lapack
 
 from .._runtime.notation import Parameters, RandomKey
 from ..basis import NeuralBasis
-from ..basis.activations import Activation, activation_named
+from ..basis.activations import activation_named
 from ..basis.layers import Affine
 from ..basis.networks import Network
 from ..operators import Identity
 from ..rows import Term
 from .base import AbstractTrainer, Budget, Evaluation, Objective
+from .weights import CHUNK_NUMBERS, Layout, Rows
 
 #: Ridges λ on all weights, in the sum over rows of standardised values, one after another. On four
 #: tables and a noisy function of five inputs the kept ones were spread over all of these.
@@ -60,175 +60,6 @@ FIRST_DAMPING, SUCCESS, FAILURE, LEAST_DAMPING, TRIALS = 1e-2, 0.25, 6.0, 1e-9, 
 #: Root mean square residual, relative, from which on single precision is no longer enough: rounding
 #: of the values is a few 1e-7.
 DOUBLE_BELOW = 1e-3
-#: Entries of J formed at once: few enough to stay in the cache of a processor.
-CHUNK_NUMBERS = 2**20
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows of an objective in NumPy, inputs standardised, those of weight 0 left out.
-
-    Attributes
-    ----------
-    x, y, root : arrays, shapes (N, D), (N, Q), (N, 1)
-        Inputs, targets, and √(w/Σw).
-    mean, scale : arrays, shape (D,)
-        x = (inputs − mean)/scale.
-    spread : float
-        Root mean square of the targets.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    root: np.ndarray
-    mean: np.ndarray
-    scale: np.ndarray
-    spread: float
-
-    @classmethod
-    def of(cls, objective: Objective) -> Rows:
-        """Return the rows of an objective of one term."""
-        (term,) = objective.terms
-        weight = np.asarray(term.points.weight)
-        z, t = np.asarray(term.points.x), np.asarray(term.data)  # type: ignore[attr-defined]
-        seen = weight > 0
-        z, t, share = z[seen], t[seen], weight[seen] / weight[seen].sum()
-        mean = share @ z
-        # The spread of equal entries about their mean is round-off, and no scale.
-        scale = np.where(np.ptp(z, axis=0) > 0, np.sqrt(share @ (z - mean) ** 2), 1.0)
-        spread = math.sqrt(float(share @ np.mean(t**2, axis=1)))
-        return cls((z - mean) / scale, t, np.sqrt(share)[:, None], mean, scale, spread)
-
-    def chunks(self, most: int, dtype: Any) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield inputs, targets and roots of so many rows at a time."""
-        for start in range(0, len(self.x), most):
-            part = slice(start, start + most)
-            yield tuple(a[part].astype(dtype) for a in (self.x, self.y, self.root))
-
-
-class Layout:
-    """Where the weights of a network stand in θ: a layer after another, then each output.
-
-    A row of a layer's matrix holds a unit's weights and its bias, the last.
-
-    Attributes
-    ----------
-    shapes : list of (int, int)
-        The shape of each layer's matrix, the last for the outputs.
-    starts : list of int
-        Where each layer starts, and the end.
-    """
-
-    def __init__(self, basis: NeuralBasis, n_inputs: int, n_outputs: int) -> None:
-        # Attributes of modules of Equinox take microseconds each, steps of small networks few more.
-        self.width, self.depth, self.n_outputs = basis.width, basis.depth, n_outputs
-        self.residual, self.constant = basis.residual, basis.constant
-        self.sigma: Activation = activation_named(basis.activation)
-        w, last = self.width, self.width + self.constant
-        self.shapes = [(w, n_inputs + 1), *[(w, w + 1)] * (self.depth - 1), (n_outputs, last)]
-        self.starts = [0, *np.cumsum([rows * columns for rows, columns in self.shapes]).tolist()]
-
-    @property
-    def size(self) -> int:
-        """How many weights there are."""
-        return int(self.starts[-1])
-
-    def layers(self, theta: np.ndarray) -> list[np.ndarray]:
-        """Return views of the layers' matrices."""
-        starts = self.starts
-        return [
-            theta[starts[k] : starts[k + 1]].reshape(shape) for k, shape in enumerate(self.shapes)
-        ]
-
-    def packed(self, network: Network, rows: Rows, c: np.ndarray) -> np.ndarray:
-        """Return θ for parameters in the units of the rows' inputs and coefficients (P, Q)."""
-        weight, bias = (np.asarray(a, float) for a in network.first)
-        first = np.column_stack([weight * rows.scale, bias + weight @ rows.mean])
-        hidden = [np.asarray(a, float) for a in network.hidden or ()]
-        rest = [np.column_stack(layer) for layer in zip(*hidden, strict=True)]
-        return np.concatenate([np.ravel(layer) for layer in (first, *rest, c.T)])
-
-    def unpacked(self, theta: np.ndarray, rows: Rows) -> tuple[Network, np.ndarray]:
-        """Return the parameters and the coefficients (P, Q)."""
-        first, *rest, c = self.layers(theta)
-        weight = first[:, :-1] / rows.scale
-        hidden = None
-        if rest:
-            stacked = np.stack(rest)
-            hidden = Affine(stacked[..., :-1].copy(), stacked[..., -1].copy())  # type: ignore[arg-type]
-        affine = Affine(weight, first[:, -1] - weight @ rows.mean)
-        return Network(affine, hidden), c.T.copy()
-
-    def values(
-        self, layers: list[np.ndarray], x: np.ndarray
-    ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
-        """Return each layer's input, its slopes σ′, and the outputs (n, Q)."""
-        sigma = self.sigma
-        assert sigma.slope is not None
-        inputs, slopes = [x], []
-        for number, matrix in enumerate(layers[:-1]):
-            h = inputs[-1]
-            z = h @ matrix[:, :-1].T
-            z += matrix[:, -1]
-            out = sigma.values(z)
-            slopes.append(sigma.slope(z, out))
-            inputs.append(h + out if number and self.residual else out)
-        return inputs, slopes, self._outputs(layers[-1], inputs[-1])
-
-    def outputs(self, layers: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-        """Return the outputs (n, Q) alone."""
-        sigma, h = self.sigma, x
-        for number, matrix in enumerate(layers[:-1]):
-            z = h @ matrix[:, :-1].T
-            z += matrix[:, -1]
-            out = sigma.values(z)
-            h = h + out if number and self.residual else out
-        return self._outputs(layers[-1], h)
-
-    def _outputs(self, c: np.ndarray, h: np.ndarray) -> np.ndarray:
-        width = self.width
-        out = h @ c[:, :width].T
-        return out + c[:, width] if self.constant else out
-
-    def last_layer(self, theta: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        """Return the Gram matrix of the functions, and their products with the targets."""
-        layers, size = self.layers(theta), self.shapes[-1][1]
-        gram, right = np.zeros((size, size)), np.zeros((size, self.n_outputs))
-        for x, y, root in rows.chunks(max(64, CHUNK_NUMBERS // self.width), float):
-            h = self.values(layers, x)[0][-1]
-            h = root * (np.append(h, np.ones((len(h), 1)), axis=1) if self.constant else h)
-            gram += h.T @ h
-            right += h.T @ (root * y)
-        return gram, right
-
-    def jacobian(
-        self,
-        layers: list[np.ndarray],
-        inputs: list[np.ndarray],
-        slopes: list[np.ndarray],
-        root: np.ndarray,
-        output: int,
-    ) -> np.ndarray:
-        """Return the derivatives of one output in ξ and its own coefficients, times the roots."""
-        n, starts = len(root), self.starts
-        hidden, width = starts[-2], self.width
-        jacobian = np.empty((n, hidden + self.shapes[-1][1]), root.dtype)
-        np.multiply(inputs[-1], root, out=jacobian[:, hidden : hidden + width])
-        if self.constant:
-            jacobian[:, -1:] = root
-        back = root * layers[-1][output, :width]
-        for number in range(self.depth - 1, -1, -1):
-            slope = back * slopes[number]
-            columns = jacobian[:, starts[number] : starts[number + 1]]
-            rows, size = self.shapes[number]
-            block = columns.reshape(n, rows, size)
-            assert np.shares_memory(block, jacobian)
-            np.multiply(slope[:, :, None], inputs[number][:, None, :], out=block[:, :, :-1])
-            block[:, :, -1] = slope
-            if number:
-                through = slope @ layers[number][:, :-1]
-                back = back + through if self.residual else through
-        return jacobian
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
