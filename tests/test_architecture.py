@@ -20,7 +20,8 @@ operators.base operators.derivatives operators rows.sources rows.terms rows
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer
-train.ngd train.adam train.record train.exact train.tape train.descent train.batches train.loop train
+train.ngd train.adam train.record train.exact train.tape train.descent train.batches
+train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
 evidence.peers evidence.verdict
 evidence.judge evidence.classes evidence
