@@ -273,7 +273,7 @@ def test_a_search_trains_within_the_limits_of_a_stage():
         again = task.trained(search, SOAP, NET, 0.0, initial=found.parameters, max_steps=40)
         timed = task.trained(search, SOAP, NET, 0.0, max_steps=10**6, max_seconds=0.5)
     assert [len(one.run.history) for one in (found, again)] == [61, 41]
-    assert again.validation_error < found.validation_error < 0.5
+    assert again.validation_error <= found.validation_error < 0.5
     # Functions that were trained begin with their coefficients, those just drawn with 0.
     losses = [one.run.history.loss for one in (found, again)]
     assert losses[0][1] > 0.5
