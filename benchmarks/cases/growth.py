@@ -310,6 +310,7 @@ SUITES["growth"] = (
     "growth-anytime",
     "growth-memory",
     "growth-digits",
+    "growth-tolerance",
     "growth-curves",
     "prediction",
 )

@@ -29,7 +29,7 @@ class Alone:
 
     Attributes
     ----------
-    fit : {"adabasis", "plain", "mlp", "boosting"}
+    fit : {"adabasis", "plain", "tolerance", "mlp", "boosting"}
         "plain" chooses among the plain bases of adabasis.
     options : mapping
         Of the estimator.

@@ -45,6 +45,16 @@ def plain(x, y, job):
     return _found(ab.fit(x, y, bases, method="frozen", random_state=job["seed"], **job["options"]))
 
 
+def tolerance(x, y, job):
+    """Fit to a tolerance; the status is the reason of the end."""
+    import adabasis as ab
+
+    fitted = ab.fit_to_tolerance(x, y, random_state=job["seed"], **job["options"])
+    predict, about = _found(fitted)
+    reason = fitted.record.tolerance.reason
+    return predict, about | {"status": str(getattr(reason, "name", reason)).lower()}
+
+
 def _found(fitted):
     timings = getattr(fitted, "timings", None)  # earlier builds have none
     about = {
@@ -85,7 +95,13 @@ def boosting(x, y, job):
     return model.predict, {"steps": model.n_iter_}
 
 
-FITS = {"adabasis": adabasis, "plain": plain, "mlp": mlp, "boosting": boosting}
+FITS = {
+    "adabasis": adabasis,
+    "plain": plain,
+    "tolerance": tolerance,
+    "mlp": mlp,
+    "boosting": boosting,
+}
 
 
 def peak_memory():
