@@ -1,8 +1,8 @@
 """Networks that grow while the error on unseen rows falls.
 
 Each network is trained by Levenberg–Marquardt steps (:class:`adabasis.train.LM`), in NumPy: of a
-thousand rows within tenths of a second. Sizes are tried from the smallest, all on the same two
-folds, until larger ones no longer help. Of many rows some are taken first, and then more, each
+thousand rows within tenths of a second. Sizes are tried from the smallest, all on the same
+rows, until larger ones no longer help. Of many rows some are taken first, and then more, each
 stage beginning where the last one ended; with more rows larger networks are tried again. More
 networks of the size that did best are trained, each with other rows held out, and averaged.
 
@@ -38,8 +38,6 @@ LATER_STEPS = {12_000: 30, MOST_ROWS: 12}
 MOST_WEIGHTS = 0.7
 #: A size helps where it makes the error smaller by this share; so many that do not are the end.
 HELPS, IN_VAIN = 0.02, 2
-#: Folds that the best sizes are compared on.
-COMPARED = 2
 #: Of sizes whose single networks err by no more than this factor more, the largest is taken: more
 #: of its error is chance, which a mean takes away. Of 85 to 560 weights on four tables and a noisy
 #: function of five inputs, one or the other of the largest made the best mean in 7 of 8.
@@ -128,26 +126,22 @@ class Growth:
         errors: dict[Size, float] = {}
         least, in_vain = math.inf, 0
         for size in self._affordable(0):
-            error = errors[size] = self._error(size, 1, 0)
+            error = errors[size] = self._error(size, 0)
             in_vain = 0 if error < (1 - HELPS) * least else in_vain + 1
             least = min(least, error)
             if in_vain == IN_VAIN or self._over():
                 break
-        for size in _alike(errors) if len(self.stages) == 1 else ():
-            if self._over():
-                break
-            errors[size] = self._error(size, COMPARED, 0)
         alike = _alike(errors)
         return alike[-1] if alike else None
 
     def _larger(self, size: Size, stage: int) -> Size:
         """Train a size on the rows of a stage, and larger ones while they help there."""
         sizes = list(self._affordable(stage))
-        least, in_vain = self._error(size, 1, stage), 0
+        least, in_vain = self._error(size, stage), 0
         for other in sizes[sizes.index(size) + 1 :] if size in sizes else []:
             if self._over() or self._cost(other, stage) > self.effort.work - self.work:
                 break
-            error = self._error(other, 1, stage)
+            error = self._error(other, stage)
             if error < (1 - HELPS) * least:
                 size, least, in_vain = other, error, 0
             else:
@@ -185,14 +179,9 @@ class Growth:
             for k in range(stage + 1)
         )
 
-    def _error(self, size: Size, folds: int, stage: int) -> float:
-        """Train networks of a size without each of some folds, and return their error."""
-        squares = []
-        for fold in range(folds):
-            squares.append(self.trained(size, fold, stage).validation_error ** 2)
-            if self.search.late():
-                break
-        return math.sqrt(np.mean(squares))
+    def _error(self, size: Size, stage: int) -> float:
+        """Train a network of a size without the first fold, and return its error there."""
+        return self.trained(size, 0, stage).validation_error
 
     def trained(self, size: Size, fold: int, stage: int) -> Candidate:
         """Train one network without the rows of a fold, through all stages to the given one."""

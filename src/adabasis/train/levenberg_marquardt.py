@@ -279,7 +279,8 @@ def _normal(
     """Return JᵀJ (its lower triangle), Jᵀρ and ‖ρ‖², rows weighted by √(w/Σw)."""
     dtype, syrk = (np.float64, blas.dsyrk) if double else (np.float32, blas.ssyrk)
     size, n_hidden = len(theta), layout.starts[-2]
-    gram, slope, squares = np.zeros((size, size), order="F"), np.zeros(size), 0.0
+    gram: np.ndarray | None = None
+    slope, squares = np.zeros(size), 0.0
     layers = layout.layers(theta.astype(dtype))
     width = layout.shapes[-1][1]
     for x, y, root in rows.chunks(max(64, CHUNK_NUMBERS // size), dtype):
@@ -288,6 +289,12 @@ def _normal(
         squares += float(np.sum(residual**2, dtype=np.float64))
         for output in range(layout.n_outputs):
             jacobian = layout.jacobian(layers, inputs, slopes, root, output)
+            if layout.n_outputs == 1:  # all columns at once, without a sum where one chunk is all
+                part = syrk(1.0, jacobian.T, lower=1)
+                gram = part.astype(float) if gram is None else np.add(gram, part, out=gram)
+                slope += jacobian.T @ residual[:, 0]
+                continue
+            gram = np.zeros((size, size), order="F") if gram is None else gram
             own = n_hidden + output * width
             part = syrk(1.0, jacobian.T, lower=1)
             inner = jacobian.T @ residual[:, output]
@@ -296,6 +303,7 @@ def _normal(
             gram[own : own + width, own : own + width] += part[n_hidden:, n_hidden:]
             slope[:n_hidden] += inner[:n_hidden]
             slope[own : own + width] += inner[n_hidden:]
+    assert gram is not None  # there are rows
     return gram, slope, squares
 
 

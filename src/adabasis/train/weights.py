@@ -80,6 +80,7 @@ class Layout:
         self.residual, self.constant = basis.residual, basis.constant
         self.sigma: Activation = activation_named(basis.activation)
         w, last = self.width, self.width + self.constant
+        self._kept: np.ndarray | None = None
         self.shapes = [(w, n_inputs + 1), *[(w, w + 1)] * (self.depth - 1), (n_outputs, last)]
         self.starts = [0, *np.cumsum([rows * columns for rows, columns in self.shapes]).tolist()]
 
@@ -145,6 +146,12 @@ class Layout:
         out = h @ c[:, :width].T
         return out + c[:, width] if self.constant else out
 
+    def _buffer(self, rows: int, columns: int, dtype: Any) -> np.ndarray:
+        """Return an array to write into, the same one as before: new memory costs as much time."""
+        if self._kept is None or self._kept.shape != (rows, columns) or self._kept.dtype != dtype:
+            self._kept = np.empty((rows, columns), dtype)
+        return self._kept
+
     def last_layer(self, theta: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Return the Gram matrix of the functions, and their products with the targets."""
         layers, size = self.layers(theta), self.shapes[-1][1]
@@ -167,7 +174,7 @@ class Layout:
         """Return the derivatives of one output in ξ and its own coefficients, times the roots."""
         n, starts = len(root), self.starts
         hidden, width = starts[-2], self.width
-        jacobian = np.empty((n, hidden + self.shapes[-1][1]), root.dtype)
+        jacobian = self._buffer(n, hidden + self.shapes[-1][1], root.dtype)
         np.multiply(inputs[-1], root, out=jacobian[:, hidden : hidden + width])
         if self.constant:
             jacobian[:, -1:] = root
