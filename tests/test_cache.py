@@ -25,6 +25,7 @@ def user(monkeypatch, tmp_path):
     jax.config.update(_FOLDER, None)
     jax.config.update(_LEAST, 1.0)
     cache._opened.cache_clear()
+    monkeypatch.setattr(cache, "_depth", 0)  # whatever interrupted calls of other tests left
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "kept"))
     yield tmp_path / "kept"
     for name, value in before.items():

@@ -18,7 +18,7 @@ from adabasis.basis import NeuralBasis
 
 from .laws import assert_close, assert_same_bits
 
-QUICK = {"width": 8, "depth": 1, "method": "frozen"}
+QUICK = {"width": 16, "depth": 1, "method": "frozen"}
 
 
 @parametrize_with_checks([
@@ -49,7 +49,7 @@ def model(data):
 
 
 def test_it_is_the_front_door_in_other_clothes(data, model):
-    same = fit(*data, NeuralBasis(8, 1), method="frozen")
+    same = fit(*data, NeuralBasis(16, 1), method="frozen")
     assert isinstance(model.fitted_, Fitted)
     assert_same_bits(model.predict(data[0]), same(data[0]))
     assert model.rank_ == same.rank

@@ -14,16 +14,10 @@ from adabasis.basis import (
     MappedBasis,
     NeuralBasis,
     PolynomialPartition,
-    layers,
+    activations,
 )
-from adabasis.basis.layers import (
-    Affine,
-    Architecture,
-    BoxInit,
-    activation_named,
-    layer_image,
-    stratified,
-)
+from adabasis.basis.activations import activation_named
+from adabasis.basis.layers import Affine, Architecture, BoxInit, layer_image, stratified
 from adabasis.basis.networks import Network
 
 from ..laws import assert_close
@@ -42,7 +36,7 @@ def without_jax(monkeypatch):
     def refuse():
         raise AssertionError("JAX was called")
 
-    monkeypatch.setattr(layers, "double_precision", refuse)
+    monkeypatch.setattr(activations, "double_precision", refuse)
 
 
 @each_function

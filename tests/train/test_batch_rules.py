@@ -67,7 +67,9 @@ def test_time_is_kept_back_for_the_last_solve(monkeypatch):
         return known(*about)
 
     monkeypatch.setattr(exact, "solved", slow)
-    late = run(LSGD(1e-2, batch_size=SIZE), steps=10**5, budget={"max_seconds": 0.75})
+    late = run(
+        LSGD(1e-2, batch_size=SIZE), steps=10**5, budget={"max_seconds": 0.75, "patience": 10**9}
+    )
     steps_until = late.history.seconds[-1]
     assert late.stop_reason is StopReason.MAX_SECONDS
     assert steps_until < 0.75 - 0.2

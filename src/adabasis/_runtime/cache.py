@@ -174,16 +174,17 @@ _depth, _use = 0, None
 def keeping() -> Iterator[None]:
     """Keep what is compiled inside the block, and take from there what was compiled before."""
     global _depth, _use
-    with _lock:
-        _depth += 1
-        if _depth == 1 and getattr(jax.config, _ENABLED) and not given_to_jax():
-            found = folder()
-            _use = _Use(found) if found.path else None
-    try:
+    entered = 0
+    try:  # Ctrl-C may come at any line: what was counted is taken back
+        with _lock:
+            entered, _depth = 1, _depth + 1
+            if _depth == 1 and getattr(jax.config, _ENABLED) and not given_to_jax():
+                found = folder()
+                _use = _Use(found) if found.path else None
         yield
     finally:
         with _lock:
-            _depth -= 1
+            _depth -= entered
             if _depth == 0 and _use is not None:
                 _use.end()
                 _use = None
