@@ -456,3 +456,31 @@ def test_what_may_be_spent_is_the_users(monkeypatch):
         self = some(search=None, task=some(asked=asked, data=grower().task.data))
         strategy.RegressionStrategy._grow(self, LIKE, 1)
     assert seen == list(EFFORTS.values())
+
+
+# --- Mini-batches --------------------------------------------------------------------------------
+
+
+@pytest.mark.plain_scope
+def test_many_rows_are_trained_on_in_batches(monkeypatch):
+    """The first width is always tried, a larger one only where that did better than others."""
+    assert strategy.MANY_ROWS == 20_000
+    assert [width for width, _ in strategy.BATCHES[EFFORTS["auto"]]] == [64, 128]
+    monkeypatch.setattr(strategy, "MANY_ROWS", 200)
+    monkeypatch.setattr(strategy, "BATCH", 64)
+    sizes = dict.fromkeys(EFFORTS.values(), ((8, 60), (12, 60)))
+    monkeypatch.setattr(strategy, "BATCHES", sizes)
+    monkeypatch.setattr(strategy.RegressionStrategy, "_project", lambda self: None)
+    tried = [one.what for one in ab.fit(*data(), effort="fast", ensemble=1).record.tried]
+    assert any("width 8, depth 3" in what for what in tried)
+    monkeypatch.setattr(strategy, "MANY_ROWS", 10_000)
+    tried = [one.what for one in ab.fit(*data(), effort="fast", ensemble=1).record.tried]
+    assert not any("width 8, depth 3" in what for what in tried)
+
+
+@pytest.mark.parametrize("effort", ["fast", "auto"])
+def test_fit_takes_an_effort(effort):
+    model = ab.fit(*data(n=60), effort=effort, max_steps=2)
+    assert model.record.asked.effort == effort
+    with pytest.raises(ValueError, match=r"fit\(effort='quick'\): expected 'fast', 'auto' or"):
+        ab.fit(*data(n=60), effort="quick")

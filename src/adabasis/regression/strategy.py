@@ -31,7 +31,6 @@ from ..train import LSGD, LSGN, AbstractTrainer, levenberg_marquardt
 from . import bases as proposals
 from .growth import (
     EFFORTS,
-    MOST_ROWS,
     Effort,
     Growth,
     chooses_ridge,
@@ -58,8 +57,8 @@ PLAIN = (Polynomial, AdditiveSplines)
 #: are compared with.
 MANY_ROWS, ENOUGH_TO_COMPARE = 20_000, 12_000
 #: Rows of a batch; width and steps of the networks, one after another while they get better. On
-#: kin40k 64 reach .024 in 2,500 steps and 128 reach .017; on a noisy function of five inputs and 1e5
-#: rows 128 reach .0059, where 14 × 3 by Levenberg–Marquardt on 90,000 of them reach .0076.
+#: kin40k 64 reach .024 in 2,500 steps and 128 reach .017; on a noisy function of five inputs with
+#: 1e5 rows 128 reach .0059, where 14 x 3 by Levenberg-Marquardt on 90,000 of them reach .0076.
 BATCH = 512
 BATCHES = {
     EFFORTS["fast"]: ((64, 1000),),
