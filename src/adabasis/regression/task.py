@@ -24,7 +24,7 @@ from ..models.fitted import Fitted
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, SEARCH_ROWS, some_rows
 from ..selection.search import Candidate, Search
-from ..selection.task import DataTask, describe, design
+from ..selection.task import ALIKE, DataTask, describe, design
 from ..train import Objective
 from . import bases as proposals
 from .choice import Choice, in_words
@@ -331,7 +331,8 @@ class RegressionTask(DataTask):
         """Return a ridge and the leave-one-out losses with it: for a mean a bound, their mean."""
         fits = self._member_fits(best, ridge)
         losses = np.mean([fit.unseen.losses for fit in fits], axis=0)
-        if max(fit.overshoot for fit in fits) > FARTHEST:
+        # How far functions go where no row is, training has decided: a ridge may not go farther.
+        if max(fit.overshoot for fit in fits) > max(FARTHEST, ALIKE * best.overshoot):
             losses = np.full_like(losses, np.inf)
         kind = f"{fits[0].unseen.kind}, of functions trained on these rows"
         known = [fit.unseen.residuals for fit in fits if fit.unseen.residuals is not None]
