@@ -484,3 +484,33 @@ def test_fit_takes_an_effort(effort):
     assert model.record.asked.effort == effort
     with pytest.raises(ValueError, match=r"fit\(effort='quick'\): expected 'fast', 'auto' or"):
         ab.fit(*data(n=60), effort="quick")
+
+
+# --- Clean data ----------------------------------------------------------------------------------
+
+
+@pytest.mark.plain_scope
+@pytest.mark.parametrize("level", [0.0, np.inf])
+def test_clean_data_take_steps_by_qr_as_well(monkeypatch, level):
+    assert strategy.CLEAN == 3e-3
+    asked = []
+    for name in ("descend", "_project", "_average"):
+        monkeypatch.setattr(strategy.RegressionStrategy, name, lambda *_: asked.append(1))
+    monkeypatch.setattr(strategy.RegressionStrategy, "_grow", lambda *_: None)
+    monkeypatch.setattr(strategy, "CLEAN", level)
+    ab.fit(*data(n=60))
+    assert bool(asked) == (level > 0)
+
+
+@pytest.mark.plain_scope
+def test_the_last_ridge_does_not_spoil_networks_that_go_far_where_no_row_is(monkeypatch):
+    """Half of the square has no rows, and there the function of the others would be large."""
+    monkeypatch.setattr(strategy, "CLEAN", 0.0)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 1, (2000, 2))
+    x = x[x[:, 1] < x[:, 0]]
+    y = 1 / (0.15 + x[:, 0] - x[:, 1])
+    model = ab.fit(x[:240], y[:240], effort="fast", ensemble=3)
+    members = [one for one in model.record.tried if one.what.startswith("mean of")]
+    assert members
+    assert relative_error(model(x[240:]), y[240:]) < 10 * members[0].validation_error

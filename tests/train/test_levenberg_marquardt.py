@@ -17,11 +17,12 @@ from adabasis.basis import (
     RBFPartition,
     activations,
 )
+from adabasis.basis.networks import widened
 from adabasis.geometry.boxes import Points
 from adabasis.train import LM, Budget, Objective, StopReason, train
 from adabasis.train import levenberg_marquardt as lm
 from adabasis.train.blocks import InPython
-from adabasis.train.levenberg_marquardt import Layout, Rows, State, drawn, widened
+from adabasis.train.levenberg_marquardt import Layout, Rows, State, drawn
 
 from ..laws import assert_close, assert_same_bits, relative_error
 

@@ -57,6 +57,25 @@ class Network(NamedTuple):
     hidden: Affine | None
 
 
+def widened(wide: Network, narrower: Network) -> Network:
+    """Return a network with a narrower one's units first, which see none of the others."""
+    n, xp = narrower.first.bias.shape[0], namespace(wide.first.bias)
+    first = jax.tree.map(
+        lambda new, old: xp.concatenate([old, new[n:]]), wide.first, narrower.first
+    )
+    if wide.hidden is None or narrower.hidden is None:
+        return Network(first, None)
+    (weight, bias), (old, old_bias) = wide.hidden, narrower.hidden
+    blind = xp.concatenate([old, xp.zeros_like(weight[:, :n, n:])], axis=2)
+    return Network(
+        first,
+        Affine(
+            xp.concatenate([blind, weight[:, n:]], axis=1),
+            xp.concatenate([old_bias, bias[:, n:]], axis=1),
+        ),
+    )
+
+
 @in_model_files
 class NeuralBasis(AbstractActivated):
     r"""The last hidden layer of a network, seen as ``width`` basis functions.
@@ -158,21 +177,7 @@ class NeuralBasis(AbstractActivated):
                 f"NeuralBasis({self.width}, {self.depth}).widened: expected a network of depth "
                 f"{self.depth} and at most as wide; got width {n} and depth {depth}."
             )
-        xp = namespace(drawn.first.bias)
-        first = jax.tree.map(
-            lambda new, old: xp.concatenate([old, new[n:]]), drawn.first, narrower.first
-        )
-        if drawn.hidden is None or narrower.hidden is None:
-            return Network(first, None)
-        (weight, bias), (old, old_bias) = drawn.hidden, narrower.hidden
-        blind = xp.concatenate([old, xp.zeros_like(weight[:, :n, n:])], axis=2)
-        return Network(
-            first,
-            Affine(
-                xp.concatenate([blind, weight[:, n:]], axis=1),
-                xp.concatenate([old_bias, bias[:, n:]], axis=1),
-            ),
-        )
+        return widened(drawn, narrower)
 
     def after(self, parameters: Network, points: AffineMap) -> Network:
         """Return parameters of the same functions of mapped points: the first layer's."""

@@ -18,12 +18,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..basis import NeuralBasis
+from ..basis.networks import widened
 from ..models.record import Asked, Ridge
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import FEWEST_AGREEING, design
 from ..train import LM, AbstractTrainer
-from ..train.levenberg_marquardt import drawn, widened
+from ..train.levenberg_marquardt import drawn
 from .task import RegressionTask
 
 #: Widths and depths tried, one after another, each with about twice the weights of the last.

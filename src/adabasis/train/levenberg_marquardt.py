@@ -260,19 +260,6 @@ def drawn(basis: NeuralBasis, rows_x: np.ndarray, seed: Any) -> Network:
     return Network(first, Affine(hidden, np.zeros(shape[:2])))  # type: ignore[arg-type]
 
 
-def widened(wide: Network, narrow: Network) -> Network:
-    """Return a network with a narrower one's units first, which see none of the others."""
-    n = len(narrow.first.bias)
-    pairs = zip(narrow.first, wide.first, strict=True)
-    first = Affine(*(np.concatenate([a, b[n:]]) for a, b in pairs))  # type: ignore[arg-type]
-    if wide.hidden is None or narrow.hidden is None:
-        return Network(first, None)
-    weight, bias = (np.array(array) for array in wide.hidden)
-    weight[:, :n, n:], weight[:, :n, :n] = 0.0, narrow.hidden.weight
-    bias[:, :n] = narrow.hidden.bias
-    return Network(first, Affine(weight, bias))  # type: ignore[arg-type]
-
-
 def _normal(
     layout: Layout, theta: np.ndarray, rows: Rows, double: bool
 ) -> tuple[np.ndarray, np.ndarray, float]:
