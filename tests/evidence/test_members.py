@@ -10,6 +10,7 @@ import pytest
 
 import adabasis as ab
 from adabasis import FrozenFeatures
+from adabasis.basis import Ensemble
 from adabasis.evidence.errors import Unseen
 from adabasis.models.record import Asked, Ridge
 from adabasis.regression.task import RegressionTask
@@ -81,6 +82,26 @@ def test_the_ridge_is_the_one_that_suits_all_members(task, monkeypatch, overshoo
     found, claim = task.evidence(best, [])
     assert found.ridge == Ridge(chosen)
     assert claim.error == pytest.approx(max(0.15, errors[chosen]))
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_a_network_claims_no_less_than_those_like_it_on_other_rows(task, monkeypatch, averaged):
+    """However many rows its own fold has: those at the edges, with most of the error, may miss."""
+    left = fit_of(Ridge(), 0.01)
+    monkeypatch.setattr(RegressionTask, "_member_fits", lambda self, best, ridge: [left])
+    best, *others = (dataclasses.replace(c, fold=k) for k, c in enumerate(members(task, [0] * 3)))
+    best = dataclasses.replace(best, unseen=fit_of(Ridge(), 0.02).unseen)
+    assert task.evidence(best, [best])[1].error == pytest.approx(0.02)
+    if averaged:
+        unseen = fit_of(Ridge(), 0.3).unseen
+        mean = dataclasses.replace(best, basis=Ensemble(BASIS, 3), mean_of=3, unseen=unseen)
+        assert task.evidence(best, [best, *others, mean])[1].error == pytest.approx(0.3)
+    else:
+        claim = task.evidence(best, [best, *others])[1]
+        seen = np.concatenate([task.unseen(c, c.run.coefficients).losses for c in others])
+        assert claim.error == pytest.approx(math.sqrt(seen.mean()))
+        assert len(claim.losses) == len(seen)
+        assert "like it" in claim.kind
 
 
 def test_values_far_off_between_rows_are_seen(task):

@@ -136,8 +136,11 @@ class Unseen:
 
     @classmethod
     def worst(cls, claims: Sequence[Unseen]) -> Unseen:
-        """Return the evidence that claims least."""
-        return max(claims, key=lambda claim: claim.error)
+        """Return the evidence of the largest error.
+
+        Not that of the largest claim: the margin of a few rows is no evidence of an error.
+        """
+        return max(claims, key=lambda evidence: evidence.error)
 
 
 def spread(t: np.ndarray, weight: Any = None, scatter: float | np.ndarray = 0.0) -> float:
