@@ -35,7 +35,7 @@ regression.rungs regression.shortfall regression.tolerance regression
 classification.solve classification.task classification.networks
 classification.strategy classification.api classification
 pou.segmentation pou.starts pou.borders pou.candidates
-pou.strategy pou.api pou
+pou.variants pou.strategy pou.api pou
 pde.probe pde.conditions pde.check pde.problem pde.catalog pde.system pde.newton
 pde.enlarged pde.certificate pde.meshes pde.solution pde.strategy pde.adapt pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators

@@ -12,6 +12,40 @@ from .notation import Parameters
 
 
 @dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage of a search: what is tried, what it may gain, and what it costs.
+
+    Attributes
+    ----------
+    number, most : int
+        Stage ``number`` of at most ``most``: what gains nothing is left out.
+    what : str
+    seconds : float
+        That it takes, about; NaN where nothing is known of it.
+    error, least : float
+        The relative error of the best so far, NaN at first; and the least that any model may have,
+        where replicates tell that.
+    """
+
+    number: int
+    most: int
+    what: str
+    seconds: float = math.nan
+    error: float = math.nan
+    least: float = 0.0
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        said = f"stage {self.number} of at most {self.most}: {self.what}"
+        if self.seconds >= 1:
+            said += f", about {self.seconds:,.0f} s"
+        if not math.isfinite(self.error):
+            return said
+        least = f", at best {self.least:.2g} (replicates differ by that)" if self.least else ""
+        return f"{said}; relative error so far {self.error:.2g}{least}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Progress:
     """What callbacks see: a callback that returns true stops the run."""
 
@@ -22,6 +56,7 @@ class Progress:
     seconds: float
     parameters: Parameters
     coefficients: Any
+    stage: Stage | None = None
 
 
 Callback = Callable[[Progress], Any]
@@ -62,7 +97,8 @@ class ProgressLine:
         )
         self.task = self.bars.add_task(what, total=max_steps, now="")
         self.run, self.step, self.unsaid = 0, -1, ""
-        self.began = time.monotonic()
+        self.stage: Stage | None = None
+        self.began = self.since = time.monotonic()
         self.pause, self.next_line = FIRST_PAUSE, self.began + FIRST_PAUSE
 
     def __enter__(self) -> ProgressLine:
@@ -71,7 +107,7 @@ class ProgressLine:
 
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
-        if self.run:
+        if self.run or self.stage is not None:
             self._say(self.unsaid)
 
     def show(self, what: str, now: str = "", completed: int | None = None) -> None:
@@ -86,18 +122,33 @@ class ProgressLine:
             self.next_line = time.monotonic() + self.pause
             self.pause *= 1.5
 
+    def begins(self, stage: Stage) -> None:
+        """Announce a stage: a line of its own, and the beginning of those that follow."""
+        self._say(self.unsaid)
+        self._say(str(stage))
+        self.stage, self.run, self.step = stage, 0, -1
+        self.pause, self.since = FIRST_PAUSE, time.monotonic()
+        self.next_line = self.since + FIRST_PAUSE
+        if self.live:
+            self.show(f"stage {stage.number} of at most {stage.most}")
+
     def __call__(self, progress: Progress) -> None:
         """Show one check."""
         if progress.step <= self.step or not self.run:
-            if self.run:
-                self._say(self.unsaid)  # the last check of the run before
             self.run += 1
-            self.next_line = min(self.next_line, time.monotonic())
+            if self.stage is None:  # the last check of the run before, and the first of this one
+                self._say(self.unsaid)
+                self.next_line = min(self.next_line, time.monotonic())
         self.step = progress.step
         now = f"rms {math.sqrt(max(progress.loss, 0.0)):.2e}"
         if progress.validation is not None:
             now += f"  held out {progress.validation:.2e}"
-        self.show(f"training run {self.run}, step {progress.step}", now, progress.step)
+        what = f"training run {self.run}, step {progress.step}"
+        if self.stage is not None:
+            what = f"stage {self.stage.number}, {what}"
+            left = self.stage.seconds - (time.monotonic() - self.since)
+            now += f"  about {left:,.0f} s left" if left >= 1 else ""
+        self.show(what, now, progress.step)
 
     def _say(self, text: str) -> None:
         if text:

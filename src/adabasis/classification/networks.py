@@ -6,6 +6,7 @@ ridge for all members: the few rows of one fold choose badly, those of several d
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,6 +35,7 @@ class Networks:
     ) -> None:
         self.search, self.task, self.bases = search, task, bases
         self.found: dict[NeuralBasis, list[Candidate]] = {}
+        self.seconds: list[float] = []
 
     def compare(self, restarts: int) -> None:
         """Train each size on the same folds; further restarts on the first."""
@@ -53,6 +55,11 @@ class Networks:
         """The least mean error of a size over the folds compared."""
         return min((_mean(found) for found in self.found.values() if found), default=np.inf)
 
+    def seconds_of_members(self, members: int) -> float:
+        """About what more networks take: as long as those so far, each."""
+        known = max(map(len, self.found.values()), default=0)
+        return max(members - known, 0) * float(np.mean(self.seconds)) if self.seconds else 0.0
+
     def average(self, members: int) -> None:
         """Train more networks of the best size, each without other rows, and add their mean."""
         basis = min(self.found, key=lambda basis: _mean(self.found[basis]))
@@ -67,7 +74,7 @@ class Networks:
 
     def _trained(self, basis: NeuralBasis, number: int, restart: int = 0) -> Candidate:
         """Train a network without the rows of a fold, and solve its last layer."""
-        task, asked = self.task, self.task.asked.max_steps
+        task, asked, began = self.task, self.task.asked.max_steps, time.perf_counter()
         fold = number % len(task.data.folds)
         term = task.some(task.data.fold(fold)[0])
         seed = [task.data.seed, number, restart, basis.width, basis.depth]
@@ -79,7 +86,9 @@ class Networks:
         )
         known = self.found.get(basis)
         ridges = [known[0].ridge.value] if known and task.one_fold_tells else None
-        return task.ending_in(found, task.last_layer(basis, found.parameters, fold, ridges))
+        ended = task.ending_in(found, task.last_layer(basis, found.parameters, fold, ridges))
+        self.seconds.append(time.perf_counter() - began)
+        return ended
 
 
 def _mean(found: Sequence[Candidate]) -> float:

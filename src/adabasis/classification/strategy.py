@@ -54,6 +54,11 @@ def default_bases(
     return Offered([FrozenFeatures(widest, activation=activation), *networks])
 
 
+#: Stages, in their order.
+AS_DRAWN, TRAINED = "frozen features", "networks"
+MEAN = "more like the best, averaged"
+
+
 class ClassificationStrategy:
     """Ways to look for functions that Newton's method fits to classes."""
 
@@ -67,6 +72,9 @@ class ClassificationStrategy:
         frozen = [basis for basis in bases if not basis.trainable] or list(bases)
         trainable = [basis for basis in bases if basis.trainable]
         trains = bool(trainable and self.task.data.folds and asked.max_steps != 0)
+        several = (MEAN,) if members > 1 else ()
+        search.stages = (AS_DRAWN, TRAINED, *several) if trains else (AS_DRAWN,)
+        search.begin(AS_DRAWN)
         if grow and trains and all(map(levenberg_marquardt.fits, trainable)):
             self._grow(frozen, trainable, members)
             return
@@ -74,8 +82,10 @@ class ClassificationStrategy:
         if not self.task.data.folds or asked.max_steps == 0:
             return
         if search.cut_short is None and not search.best.validation_error <= GOOD_ENOUGH:
+            search.begin(TRAINED)
             self.descend(NGD(), trainable)
         if members > 1 and search.cut_short is None:
+            search.begin(MEAN)
             self._average(search.best, members)
 
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
@@ -113,11 +123,13 @@ class ClassificationStrategy:
         if search.late():
             return
         if not search.best.validation_error <= GOOD_ENOUGH:
+            search.begin(TRAINED)
             networks.compare(self.n_restarts)
         if search.best.run is None:
             self._solve_all(left)
         if members < 2 or search.cut_short is not None:
             return
+        search.begin(MEAN, networks.seconds_of_members(members))
         drawn = min((one for one in search.found if one.run is None), key=lambda one: one.errors)
         alike = 1.0 if self.task.one_fold_tells else ALIKE
         least = alike * min(networks.error, drawn.validation_error)

@@ -28,7 +28,7 @@ from ..train.gauss_newton import FIRST_DAMPING
 from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
 from .problem import LinearProblem
-from .strategy import EquationCandidate, EquationStrategy, EquationTask
+from .strategy import MOVED_FUNCTIONS, EquationCandidate, EquationStrategy, EquationTask
 from .system import CollocationSystem, collocate
 
 #: Score after the first width above which moved functions are tried before wider frozen ones, if
@@ -76,6 +76,7 @@ class AdaptiveStrategy(EquationStrategy):
     def descend(self, trainer: AbstractTrainer, basis: AbstractBasis) -> None:
         """Train a basis from several draws until one solves the problem, then solve once more."""
         task, search = self.task, self.search
+        search.begin(MOVED_FUNCTIONS)
         functions, rows = task.on_domain(basis), task.rows(TRAINING_WIDTH)
         objective = Objective(rows.weighted(1.0, functions), task.ridge.value, functions)
         rounds = not (task.problem.linear or trainer.joint)

@@ -58,6 +58,8 @@ BETTER = 0.7
 ALIKE, DIFFERENT = 100.0, 1e-2
 #: Sizes of bumps to start from, the first at which the equation is not linear; steps to tell.
 SIZES, STEP = tuple(4.0**k for k in range(-10, 16)), 1e-4
+#: The stage between the second number of frozen functions and the third.
+MOVED_FUNCTIONS = "moved functions"
 #: A runner-up whose score is within this factor of the best one's says how far both are off.
 SIMILAR = 1e3
 
@@ -279,6 +281,8 @@ class EquationStrategy:
         search.task = task
         widths, widest = WIDTHS[min(task.n_inputs, 3)], task.widest or math.inf
         self.widths = sorted({int(min(width, widest)) for width in widths})
+        first, *more = map(_frozen, self.widths)
+        search.stages = (first, *more[:1], MOVED_FUNCTIONS, *more[1:])
 
     def good(self, goal: float) -> bool:
         """Whether the best candidate is good enough: for the user, or else for the goal."""
@@ -292,6 +296,7 @@ class EquationStrategy:
 
     def start(self) -> None:
         """Try activations and slopes at the first width, and weights on the best of them."""
+        self.search.begin(_frozen(self.widths[0]))
         for activation, slopes in FIRST.items():
             features = FrozenFeatures(self.widths[0], activation=activation)
             self._each([features.replace(scale=slope) for slope in slopes], 1.0)
@@ -303,6 +308,7 @@ class EquationStrategy:
             if self.good(GOALS[level - 1]) or self.search.late():
                 return
             self.level = level + 1
+            self.search.begin(_frozen(self.widths[level]))
             best = next(c for c in self.search.ranked if isinstance(c.basis, FrozenFeatures))
             wider, steeper = best.basis.replace(width=self.widths[level]), STEEPER[level - 1]
             slopes = [best.basis.slope * share for share in steeper]
@@ -332,6 +338,10 @@ class EquationStrategy:
             changed = self.task.judged(best.basis, system, label, began)
             if changed.validation_error < BETTER * self.search.best.validation_error:
                 self.search.add(changed)
+
+
+def _frozen(width: int) -> str:
+    return f"{width:,} frozen functions"
 
 
 def _described(basis: AbstractBasis) -> str:

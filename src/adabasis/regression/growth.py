@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -47,6 +48,8 @@ ALIKE = 1.12
 #: smaller ridge: on concrete .217 instead of .234 (medians of three splits), on a noisy function of
 #: five inputs .030 instead of .034, in less time.
 NARROWEST, FIRST_RIDGE_OF_WIDENED = 5, 0.1
+#: Multiplications a second, about, of steps on one core: for what is said of the time they take.
+WORK_A_SECOND = 3e10
 #: Steps that a network is expected to take on the rows of the first stage.
 USUAL_STEPS = 60
 
@@ -60,7 +63,7 @@ class Effort:
     Attributes
     ----------
     work : float
-        Multiplications of all steps, about 3e10 a second on one core.
+        Multiplications of all steps.
     worth : float
         One more member of a mean is worth its time where the square of its error falls by this
         share.
@@ -95,6 +98,7 @@ class Growth:
     ) -> None:
         self.search, self.task, self.like, self.effort = search, task, like, effort
         self.found: dict[tuple[Size, int, int], Candidate] = {}
+        self.seconds: dict[tuple[Size, int], float] = {}
         self.work, self.stage = 0.0, -1
         self.best: Size | None = None
         n_rows = len(task.data.fold(0)[0])
@@ -122,6 +126,19 @@ class Growth:
     def last(self) -> int:
         """The last stage that any network has been through."""
         return max((stage for _, _, stage in self.found), default=0)
+
+    @property
+    def seconds_of_sizes(self) -> float:
+        """About what the sizes take, were none in vain."""
+        work, effort = 0.0, self.effort.work
+        for size in self._affordable(0):
+            work += self._cost(size, 0)
+        return min(work, effort) / WORK_A_SECOND
+
+    def seconds_of_members(self, size: Size, members: int) -> float:
+        """About what more networks of a size take: as long as the first, each."""
+        known = sum((size, fold, self.last) in self.found for fold in range(members))
+        return (members - known) * sum(self.seconds[size, stage] for stage in range(self.last + 1))
 
     def _first_size(self) -> Size | None:
         errors: dict[Size, float] = {}
@@ -188,6 +205,7 @@ class Growth:
         """Train one network without the rows of a fold, through all stages to the given one."""
         if (size, fold, stage) in self.found:
             return self.found[size, fold, stage]
+        began = time.perf_counter()
         task, data = self.task, self.task.data
         basis = self.like.replace(width=size[0], depth=size[1])
         if stage == 0:
@@ -217,6 +235,7 @@ class Growth:
             found = with_own_ridge(found, data)
         assert found.run is not None
         rows = min(len(data.fold(fold)[0]), self.stages[stage])
+        self.seconds.setdefault((size, stage), time.perf_counter() - began)
         self.work += float(len(found.run.history)) * rows * self._weights(basis) ** 2
         self.found[size, fold, stage] = self.search.add(found)
         return found

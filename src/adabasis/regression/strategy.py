@@ -71,6 +71,14 @@ BATCHES = {
 #: are tried only where the last four times as many made the error half as large: networks of a few
 #: hundred weights do more for noisy rows in that time.
 DEAR, FAR_BELOW = 5e8, 0.5
+#: Stages, in their order; without growth directions come before the mean.
+AS_DRAWN = "plain functions and frozen features"
+SIZES = "networks of growing size"
+ON_BATCHES = "wide networks on mini-batches"
+DESCENT = "descent"
+MEAN = "more networks, averaged"
+DIRECTIONS = "features of few directions"
+BY_QR = "Gauss-Newton steps by QR, for clean data"
 
 
 class RegressionStrategy:
@@ -90,40 +98,67 @@ class RegressionStrategy:
         search, task = self.search, self.task
         trainable = [basis for basis in bases if basis.trainable]
         fixed = [basis for basis in bases if not basis.trainable]
+        trains = bool(trainable and task.data.folds and task.asked.max_steps != 0)
+        grows = trains and grow and levenberg_marquardt.fits(trainable[0])
+        search.stages = self._stages(trains, grows, members)
+        search.begin(AS_DRAWN)
         self.frozen(fixed or bases, thrifty=grow and bool(trainable))
-        steps = task.asked.max_steps
-        if not (trainable and task.data.folds and steps != 0 and self._unfinished()):
+        if not (trains and self._unfinished()):
             return
         search.replace(search.best, **task.held_out(search.best))
         like = trainable[0]
-        if grow and isinstance(like, NeuralBasis) and levenberg_marquardt.fits(like):
+        if grows and isinstance(like, NeuralBasis):
             self._grow(like, members)
             # Of clean data Gauss-Newton steps by QR get more out of the same weights: the square of
             # the condition number, in a Gram matrix, stops the others at about 1e-4.
             clean = self.search.best.error < CLEAN and task.asked.effort != "fast"
             if not (clean and members > 1 and self._unfinished()):
                 return
+            search.begin(BY_QR)
+        else:
+            search.begin(DESCENT, least=task.least_error)
         self.descend(None, trainable)
         if members > 1 and search.cut_short is None:
             self._project()
         if members > 1 and self._unfinished():
             self._average(members)
 
+    def _stages(self, trains: bool, grows: bool, members: int) -> tuple[str, ...]:
+        """Return the stages that the strategy may go through."""
+        if not trains:
+            return (AS_DRAWN,)
+        several = (DIRECTIONS, MEAN) if members > 1 else ()
+        if not grows:
+            return (AS_DRAWN, DESCENT, *several)
+        many = (ON_BATCHES,) if self._many_rows else ()
+        clean = (BY_QR,) if members > 1 and self.task.asked.effort != "fast" else ()
+        return (AS_DRAWN, SIZES, *many, *several[::-1], *clean)
+
+    @property
+    def _many_rows(self) -> bool:
+        return len(self.task.data.fold(0)[0]) >= MANY_ROWS
+
     def _grow(self, like: NeuralBasis, members: int) -> None:
         """Train networks of growing size, and average some of the best."""
         search, task = self.search, self.task
         effort = EFFORTS[task.asked.effort or "auto"]
         growth = Growth(search, task, like, effort)
-        many = len(task.data.fold(0)[0]) >= MANY_ROWS
+        many = self._many_rows
+        if not growth.seconds_of_sizes:
+            return  # the rows are too few for any
+        search.begin(SIZES, growth.seconds_of_sizes, task.least_error)
         size = growth.best_size(ENOUGH_TO_COMPARE if many else math.inf)
         if size is None or search.cut_short is not None:
             return
+        if many:
+            search.begin(ON_BATCHES, least=task.least_error)
         if many and self._on_batches(like, growth.trained(size, 0, growth.last), effort):
             return
         size = growth.best_size() if many else size
         if size is None or members == 1 or search.cut_short is not None:
             return
         if growth.trained(size, 0, growth.last).validation_error <= NOTHING_LEARNT:
+            search.begin(MEAN, growth.seconds_of_members(size, members), task.least_error)
             growth.average(size, members)
         if search.cut_short is None and self._unfinished():
             self._project()
@@ -150,9 +185,13 @@ class RegressionStrategy:
     def _unfinished(self) -> bool:
         """Whether there is time, and no error over all rows that is small enough.
 
-        That of a network over one fold may be luck: the rows at the edges of the data decide.
+        That of a network over one fold may be luck: the rows at the edges of the data decide. What
+        replicates differ by is the least error of any model, and its square is known to within a
+        share of √(2/f) of it, by f degrees of freedom: there is no gain beyond that to see.
         """
-        return self.search.cut_short is None and not self.search.best.loo_error <= GOOD_ENOUGH
+        freedom = max(self.task.data.places.noise[1], 1)
+        enough = max(GOOD_ENOUGH, self.task.least_error * (1 + math.sqrt(2 / freedom)) ** 0.5)
+        return self.search.cut_short is None and not self.search.best.loo_error <= enough
 
     def frozen(self, bases: Sequence[AbstractBasis], thrifty: bool = False) -> None:
         """Fit each basis as drawn, in every restart, by leave-one-out error on all rows.
@@ -244,6 +283,7 @@ class RegressionStrategy:
         seen = min((c for c in search.found if c.run), key=lambda c: c.errors, default=None)
         if seen is None or not seen.validation_error < CLEAR:
             return
+        search.begin(DIRECTIONS, least=task.least_error)
         term = task.some(task.data.fold(0)[0])
         z = np.asarray(term.points.x)[: np.count_nonzero(term.points.weight)]
         rank = z.shape[1]
@@ -299,6 +339,7 @@ class RegressionStrategy:
         if not good:
             return
         first = max(good, key=lambda c: (_size(c.parameters), -c.validation_error))
+        self.search.begin(MEAN, least=self.task.least_error)
 
         def another(number: int) -> Candidate:
             return self._grown(first.basis, self.n_restarts + number, number)

@@ -43,6 +43,8 @@ NEARLY_EXACT = 1e-3
 #: Leave-one-out errors within this factor are about the same: the simplest functions are taken. Of
 #: 1.05, 1.1, 1.15 and 1.2 the first two did best on 60 designed experiments.
 SIMPLER = 1.07
+#: Degrees of freedom from which the spread of replicates is known to within a tenth: 1/√(2 · 50).
+FEWEST_REPLICATES = 50
 #: Relative error below which none is less.
 EXACT = 1e-13
 #: Relative error below which residuals are those of arithmetic.
@@ -76,6 +78,14 @@ class RegressionTask(DataTask):
     def validation(self, term: rows.Term, basis: AbstractBasis) -> Objective:
         """Return the mean square of the residual alone."""
         return Objective([term], 0.0, basis)
+
+    @functools.cached_property
+    def least_error(self) -> float:
+        """The relative error of a model that knows all means: replicates differ by that. Else 0."""
+        variance, freedom = self.data.places.noise
+        if freedom < FEWEST_REPLICATES:
+            return 0.0
+        return math.sqrt(float(np.mean(variance))) / self.data.places.spread
 
     def unit(self) -> float:
         """Return the spread of the values."""

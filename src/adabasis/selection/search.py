@@ -22,7 +22,7 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from .._runtime.notation import Parameters
-from .._runtime.progress import Callback, ProgressLine
+from .._runtime.progress import Callback, ProgressLine, Stage
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
 from ..evidence.errors import Unseen
@@ -146,6 +146,10 @@ class Search(Generic[AnyCandidate]):
         Whatever is in it when the search ends is used.
     cut_short : StopReason or None
         Why the strategy was not followed to its end.
+    stage : Stage or None
+        Where the strategy is, if it says.
+    stages : tuple of str
+        Those that a strategy may go through, in its order.
     """
 
     def __init__(
@@ -155,6 +159,8 @@ class Search(Generic[AnyCandidate]):
         self.deadline = time.perf_counter() + asked.max_seconds
         self.found: list[AnyCandidate] = []
         self.cut_short: StopReason | None = None
+        self.stage: Stage | None = None
+        self.stages: tuple[str, ...] = ()
 
     def run(self, task: AbstractTask[AnyCandidate], strategy: Callable[[], object]) -> Any:
         """Follow a strategy as far as budgets allow and return what the best candidate becomes.
@@ -183,6 +189,29 @@ class Search(Generic[AnyCandidate]):
         with ProgressLine(self.asked.max_steps) as line:
             self.callbacks = (*self.callbacks, line)
             yield
+
+    def begin(self, what: str, seconds: float = math.nan, least: float = 0.0) -> None:
+        """Announce one of :attr:`stages`, where anybody listens; parts of a later one are not.
+
+        Parameters
+        ----------
+        what : str
+        seconds, least : float
+            See :class:`Stage`; no more time is expected than is left.
+        """
+        number, most = self.stages.index(what) + 1, len(self.stages)
+        if self.stage is not None and number <= self.stage.number:
+            return
+        left = max(self.deadline - time.perf_counter(), 0.0)
+        error = self.best.error if self.found else math.nan
+        self.stage = Stage(number, most, what, min(seconds, left), error, least)
+        for callback in self.callbacks:
+            if isinstance(callback, ProgressLine):
+                callback.begins(self.stage)
+
+    def _told(self, callback: Callback) -> Callback:
+        """Return a callback that sees the stage, too."""
+        return lambda progress: callback(dataclasses.replace(progress, stage=self.stage))
 
     @property
     def best(self) -> AnyCandidate:
@@ -255,7 +284,7 @@ class Search(Generic[AnyCandidate]):
             key=key,
             budget=dataclasses.replace(budget, max_seconds=left),
             validation=validation,
-            callbacks=self.callbacks,
+            callbacks=tuple(map(self._told, self.callbacks)),
             **({"warm": True} if warm else {}),
         )
         if done.stop_reason is StopReason.INTERRUPTED:
