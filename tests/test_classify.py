@@ -340,3 +340,22 @@ def test_spirals_by_default():
     x, y = spirals(1000, 3, 0.02, 3)
     x_out, y_out = spirals(2000, 3, 0.02, 1003)
     assert AdaptiveBasisClassifier(random_state=3).fit(x, y).score(x_out, y_out) >= 0.99
+
+
+def test_effort_says_how_many_networks_are_trained(data):
+    """One for fast; five for auto; of thorough fifteen, two widths compared."""
+    x, y = data
+    rough = np.random.default_rng(0).permutation(y)  # that features as drawn do not explain
+
+    def trained(effort):
+        model = classify(x, np.where(x[:, 0] > 0, y, rough), max_steps=1, effort=effort)
+        return [tried["what"] for tried in model.candidates if "trained" in tried["what"]]
+
+    fast, usual, thorough = map(trained, ("fast", "auto", "thorough"))
+    assert len(fast) == 1
+    assert 1 < len(usual) < len(thorough)
+    assert not any("width 128" in what for what in usual)
+    assert any("width 128" in what for what in thorough)
+    with pytest.raises(ValueError, match=r"classify\(effort='hasty'\).*'thorough'"):
+        classify(x, y, effort="hasty")
+    assert AdaptiveBasisClassifier(effort="fast")._members == 1 < AdaptiveBasisClassifier()._members

@@ -452,9 +452,11 @@ def test_what_may_be_spent_is_the_users(monkeypatch):
 
     monkeypatch.setattr(strategy, "Growth", Told)
     for effort in ("fast", "auto", "thorough"):
-        asked = dataclasses.replace(Asked("fit"), effort=effort)
-        self = some(search=None, task=some(asked=asked, data=grower().task.data))
-        strategy.RegressionStrategy._grow(self, LIKE, 1)
+        about = grower()
+        about.task.asked = dataclasses.replace(Asked("fit"), effort=effort)
+        self = strategy.RegressionStrategy(about.search, about.task)
+        about.search.stages = self._stages(True, True, 1)
+        self._grow(LIKE, 1)
     assert seen == list(EFFORTS.values())
 
 

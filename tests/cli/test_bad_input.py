@@ -70,7 +70,7 @@ BAD_CALLS = {
     "no table": (["fit"], "TABLE"),
     "the model last": (["predict", "t.csv", "m.adabasis"], "The model comes first"),
     "no such option": (["fit", "t.csv", "--target", "y", "--faster"], "--faster"),
-    "fast pieces": (["fit", "t.csv", "--target", "y", "--fast", "--model", "pounet"], "--fast"),
+    "fast frozen": (["fit", "t.csv", "--target", "y", "--fast", "--model", "frozen"], "--fast"),
     "no such command": (["train", "t.csv"], "train"),
     "no such model": (["fit", "t.csv", "--target", "y", "--model", "svm"], "--model svm"),
     "a share of two": (["fit", "t.csv", "--target", "y", "--holdout", "2"], "--holdout 2"),

@@ -302,3 +302,4 @@ def test_pieces_that_do_not_help_are_not_trained():
     found = [made(2, 2, 1e-3), made(2, 3, 1.01e-3), made(2, 4, 2e-3), made(1, 8, 2.5e-3)]
     tried = [(d.fits.degree, d.count) for d in different(ranked(found))]
     assert tried == [(2, 2), (2, 4)]
+    assert len(different(ranked(found), "fast")) == 1

@@ -52,6 +52,7 @@ def classify(
     random_state: int = 0,
     callbacks: Iterable[Callback] = (),
     verbose: bool = False,
+    effort: str = "auto",
     input_transform: str | Mapping[int | str, str | None] | None = None,
     periodic: Mapping[int | str, float] | None = None,
 ) -> Classifier:
@@ -94,6 +95,9 @@ def classify(
     random_state : int
     callbacks : iterable of callables
     verbose : bool
+    effort : {"fast", "auto", "thorough"}
+        How much the search may spend where no basis is named: ``"fast"`` trains one network,
+        ``"thorough"`` compares two widths and averages three times as many as ``"auto"``.
     input_transform : "log", mapping of column to "log", or None
         Inputs to take in logarithms, all or those named: ``{"dose": "log"}``.
     periodic : mapping of column to period, optional
@@ -129,6 +133,7 @@ def classify(
         "given" if isinstance(validation, tuple) else validation,
         random_state,
         calibrate=calibrate,
+        effort=effort,
         input_transform=input_transforms("classify", X, input_transform),
         periodic=periodic_columns("classify", X, periodic),
     )
@@ -174,8 +179,9 @@ def classify(
     if isinstance(trainer, AbstractTrainer):
         return search.run(task, lambda: strategy.descend(trainer, bases))
     grow = not bases or isinstance(basis, Offered)
-    usual = 1 if bases else MEMBERS
-    bases = bases or default_bases(min(data.n_distinct, SEARCH_ROWS), data.z.shape[1])
+    usual = 1 if bases else MEMBERS[effort]
+    rows, inputs = min(data.n_distinct, SEARCH_ROWS), data.z.shape[1]
+    bases = bases or default_bases(rows, inputs, effort=effort)
     if trainer == "frozen":
         return search.run(task, lambda: strategy.frozen(bases))
     members = usual if isinstance(ensemble, str) else ensemble

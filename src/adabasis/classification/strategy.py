@@ -20,13 +20,13 @@ from ..train import NGD, AbstractTrainer, levenberg_marquardt
 from .networks import Networks
 from .task import ClassificationTask
 
-#: Width and depth of the networks that are trained by default.
-NETWORKS = ((64, 2),)
+#: Width and depth of the networks that are trained by default, by effort.
+NETWORKS = {"fast": ((64, 2),), "auto": ((64, 2),), "thorough": ((64, 2), (128, 2))}
 WIDEST = 512
 #: Factors on the slopes of frozen features: classes meet along edges, so they may be steep.
 SCALES = (1.0, 4.0, 16.0)
-#: Draws averaged by default.
-MEMBERS = 5
+#: Draws averaged by default, by effort.
+MEMBERS = {"fast": 1, "auto": 5, "thorough": 15}
 #: Held-out cross-entropy, relative to that of the frequencies, that calls for no network.
 GOOD_ENOUGH = 5e-3
 #: Where few rows are held out, frozen features that err by no more than this factor more than
@@ -44,12 +44,13 @@ def default_bases(
     activation: Any = "tanh",
     residual: bool = False,
     init: Any = "box",
+    effort: str = "auto",
 ) -> Offered:
     """Return the bases that are compared when none is named: frozen features, then networks."""
     widest = max(1, min(WIDEST, n_rows // 2 - n_inputs - 1))
     networks = [
         NeuralBasis(width, depth, activation=activation, residual=residual, init=init)
-        for width, depth in NETWORKS
+        for width, depth in NETWORKS[effort]
     ]
     return Offered([FrozenFeatures(widest, activation=activation), *networks])
 

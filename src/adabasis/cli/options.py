@@ -203,10 +203,10 @@ class FitOptions(SearchOptions):
         if self.validation != "auto" and not 0 < self.validation < 1:
             raise BadInput(f"--validation {self.validation:g}: expected a share between 0 and 1.")
         super().check()
-        if self.fast and (self.model != "auto" or self.tol is not None):
+        if self.fast and (self.model == "frozen" or self.tol is not None):
             raise BadInput(
-                "--fast: only with --model auto and without --tol, where a search decides how much "
-                "to try. Leave it out, or say --max-seconds."
+                "--fast: not with --model frozen, where there is little to leave out, nor with "
+                "--tol. Leave it out, or say --max-seconds."
             )
         if self.model == "auto" and self.tol is not None:
             self._check_tolerance(self.tol)
@@ -240,3 +240,8 @@ class FitOptions(SearchOptions):
         """What to lower, where that was asked for."""
         asked = {"loss": "huber" if self.robust else self.loss, "quantile": self.quantile}
         return {name: value for name, value in asked.items() if value is not None}
+
+    @property
+    def effort(self) -> dict[str, Any]:
+        """How much to spend, where that was asked for."""
+        return {"effort": "fast"} if self.fast else {}

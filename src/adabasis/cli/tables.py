@@ -254,13 +254,11 @@ def _fitted(
     transformed: dict[str, Any],
     view: Screen,
 ) -> Fitted:
-    asked = options.asked("validation") | options.losses | transformed
-    if options.fast:
-        asked["effort"] = "fast"
+    asked = options.asked("validation") | options.losses | transformed | options.effort
     if options.model != "pounet":
         with view.working("choosing among functions as drawn") as line:
             return fitted(data, kept, options.model, {**asked, "callbacks": [line] if line else []})
-    asked = options.asked("validation", "n_partitions", "degree") | options.losses | transformed
+    asked |= options.asked("n_partitions", "degree")
     with view.working("looking for pieces") as line:
         try:
             return fit_pounet(**rows_of(data, kept), **asked, callbacks=[line] if line else [])

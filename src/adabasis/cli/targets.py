@@ -145,8 +145,6 @@ def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[st
         bases = type(offered)(basis for basis in offered if basis.trainable != frozen)
     method = "frozen" if frozen else "auto"
     front_door = fit if data.labels is None else classify
-    if data.labels is not None and "effort" in options:  # one network instead of a mean of some
-        options = {k: v for k, v in options.items() if k != "effort"} | {"ensemble": 1}
     return front_door(basis=bases, method=method, **rows_of(data, kept), **options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -15,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ..classification.api import classify
 from ..classification.strategy import MEMBERS, default_bases
 from ..models.classifier import checked_labels
+from ..models.record import EFFORTS
 from ..train import GD, NGD, AbstractTrainer
 from .regressor import AdaptiveEstimator, Trainers, keep
 
@@ -57,6 +59,8 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         Weights of classes, which multiply those of the rows.
     holdout : float, "last" or None
         Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
+    effort : {"fast", "auto", "thorough"}
+        How much the search may spend, see :func:`adabasis.classify`.
     input_transform : "log", mapping of column to "log", or None
         Inputs to take in logarithms, all or those named: ``{"dose": "log"}``.
     periodic : mapping of column to period, optional
@@ -91,10 +95,10 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         **AdaptiveEstimator._parameter_constraints,
         "method": [StrOptions({"auto", "frozen", "gd", "ngd"}), AbstractTrainer],
         "calibrate": ["boolean"],
+        "effort": [StrOptions(set(EFFORTS))],
         "class_weight": [None, StrOptions({"balanced"}), dict],
     }
     _with_rate: ClassVar[Trainers] = {"gd": GD, "ngd": NGD}
-    _members = MEMBERS
 
     def __init__(
         self,
@@ -116,6 +120,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         holdout: float | str | None = None,
         calibrate: bool = False,
         class_weight: Any = None,
+        effort: str = "auto",
         input_transform: str | Mapping[int | str, str | None] | None = None,
         periodic: Mapping[int | str, float] | None = None,
         random_state: Any = 0,
@@ -151,10 +156,15 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         settings = self._settings()
         by_class = compute_sample_weight(settings.pop("class_weight"), y)
         weight = by_class if weight is None else weight * by_class
-        bases = self._bases(X, weight, default_bases)
+        choices = functools.partial(default_bases, effort=self.effort)
+        bases = self._bases(X, weight, choices)
         self._remember(classify(X, y, bases, sample_weight=weight, groups=groups, **settings))
         self.classes_ = self.fitted_.classes
         return self
+
+    @property
+    def _members(self) -> int:
+        return MEMBERS[self.effort]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the log odds of the second of two classes, (N,), or K scores, (N, K)."""

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..basis import PARTITIONS, AbstractPartition, PartitionBasis
 from ..basis.pou.polynomial import INDEX_SETS
+from ..models.record import EFFORTS
 from ..pou.api import fit_pounet
 from ..pou.starts import STARTS
 from .regressor import BUDGETS, LOSSES, TRANSFORMED, AbstractRegressor, keep
@@ -51,6 +52,8 @@ class POUNetRegressor(AbstractRegressor):
         Share of the rows held out to choose by.
     holdout : float, "last" or None
         Rows that the whole fit never sees, to judge the model by: see :func:`adabasis.fit`.
+    effort : {"fast", "auto", "thorough"}
+        How much the search may spend, see :func:`adabasis.fit_pounet`.
     target_transform : {"log", "yeo-johnson", "auto"}, sequence of them, or None
         How targets are transformed; predictions are in their own units: see
         :func:`adabasis.fit`.
@@ -92,6 +95,7 @@ class POUNetRegressor(AbstractRegressor):
         "partition": [StrOptions({"auto", *PARTITIONS}), AbstractPartition],
         "index_set": [StrOptions(set(INDEX_SETS))],
         "start": [StrOptions({"auto", *STARTS})],
+        "effort": [StrOptions(set(EFFORTS))],
         **LOSSES,
         **BUDGETS,
         **TRANSFORMED,
@@ -113,6 +117,7 @@ class POUNetRegressor(AbstractRegressor):
         ridge: float | str = "auto",
         validation: float | str | None = "auto",
         holdout: float | str | None = None,
+        effort: str = "auto",
         target_transform: Any = None,
         input_transform: str | Mapping[int | str, str | None] | None = None,
         periodic: Mapping[int | str, float] | None = None,

@@ -154,8 +154,11 @@ class AdaptiveEstimator(AbstractEstimator):
         "ensemble": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     }
     _with_rate: ClassVar[Trainers] = {}
-    #: How many are averaged where the basis is left open.
-    _members: ClassVar[int]
+
+    @property
+    def _members(self) -> int:
+        # How many are averaged where the basis is left open.
+        return MEMBERS
 
     @property
     def _chooses(self) -> bool:
@@ -276,7 +279,6 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         "effort": [StrOptions(set(EFFORTS))],
     }
     _with_rate: ClassVar[Trainers] = {"gd": GD, "lsgd": LSGD}
-    _members = MEMBERS
 
     def __init__(
         self,

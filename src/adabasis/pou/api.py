@@ -62,6 +62,7 @@ def fit_pounet(
     random_state: int = 0,
     callbacks: Iterable[Callback] = (),
     verbose: bool = False,
+    effort: str = "auto",
     target_transform: str | Sequence[str | None] | None = None,
     input_transform: str | Mapping[int | str, str | None] | None = None,
     periodic: Mapping[int | str, float] | None = None,
@@ -94,6 +95,8 @@ def fit_pounet(
     random_state, callbacks, verbose, target_transform, input_transform, periodic
         As there. Pieces are polynomials of what these make of inputs and targets; by default they
         are of the inputs as they are.
+    effort : {"fast", "auto", "thorough"}
+        How much training may take: of the best one, two or eight choices of pieces.
     n_restarts : int or "auto"
         Nothing is drawn at random where pieces come from the data: one start serves (``"auto"``).
         More are draws of a partition of a kind of your own.
@@ -137,6 +140,7 @@ def fit_pounet(
         target_transform=target_transform,
         input_transform=input_transforms("fit_pounet", X, input_transform),
         periodic=periodic_columns("fit_pounet", X, periodic),
+        effort=effort,
     )
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     wanted = SegmentationOptions(

@@ -23,7 +23,7 @@ MOST_INTERVALS = 64
 #: Scores within this factor count as equal, and the smaller segmentation goes first.
 ALIKE = 1.15
 #: Segmentations that are trained where numbers are to be chosen.
-TRIED = 2
+TRIED = {"fast": 1, "auto": 2, "thorough": 8}
 #: A segmentation whose score is this many times the best one's is not trained.
 WORSE = 3.0
 #: Relative error of segments that need no higher degree, each point left out in turn.
@@ -124,7 +124,7 @@ def ranked(found: Iterable[Segmentation]) -> list[Segmentation]:
     return [fewest, *(each for each in in_order if each is not fewest)]
 
 
-def different(in_order: list[Segmentation]) -> list[Segmentation]:
+def different(in_order: list[Segmentation], effort: str = "auto") -> list[Segmentation]:
     """Return the best segmentations that differ in degree or number.
 
     One with more segments than another of its degree that is as good is left out, or than the first
@@ -141,7 +141,7 @@ def different(in_order: list[Segmentation]) -> list[Segmentation]:
         needed = each.count <= least or each.start == "cuts"
         if needed and each.score <= WORSE * first.score:
             kinds.setdefault((each.fits.degree, each.count), each)
-    return list(kinds.values())[:TRIED]
+    return list(kinds.values())[: TRIED[effort]]
 
 
 def whole(

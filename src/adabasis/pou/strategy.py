@@ -182,7 +182,7 @@ class POUNetStrategy(RegressionStrategy):
         search.stages = (SEGMENTED, "training")
         search.begin(SEGMENTED)
         segmented = self._segmented(points)
-        tried = different(segmented)
+        tried = different(segmented, self.task.asked.effort or "auto")
         search.stages = (SEGMENTED, *map(_titled, tried))
         for segmentation in tried:
             search.begin(_titled(segmentation))
