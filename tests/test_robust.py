@@ -335,3 +335,20 @@ def test_a_transform_that_the_outliers_have_not_is_none():
     assert model.record.transforms["targets"] == ["yeo-johnson"]
     assert error(model, lambda x: np.exp(3 * sine(x))) < 1.0
     assert rows_of(model) == WILD
+
+
+def test_outliers_of_many_rows_are_those_that_all_neighbours_tell(monkeypatch):
+    """Neighbours are looked for of few rows, and a random choice tells the tail: the same rows."""
+    r = np.random.default_rng(0)
+    z = r.uniform(size=(6000, 2))
+    t = np.sin(5 * z[:, 0]) + 0.1 * r.standard_t(5, size=6000)
+    wild = r.choice(6000, 300, replace=False)
+    t[wild] += 3 * np.sign(r.normal(size=300))
+    assert len(t) > 2 * outliers.TAIL_ROWS
+    some = outliers.expected(z, t, np.ones(6000))
+    monkeypatch.setattr(outliers, "TAIL_ROWS", 3000)
+    every = outliers.expected(z, t, np.ones(6000))
+    assert (some.far == every.far).all()
+    assert (some.outlying != every.outlying).sum() <= 5
+    assert some.outlying[wild].mean() > 0.95
+    assert np.delete(some.outlying, wild).sum() < 10

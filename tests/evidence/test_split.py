@@ -1,9 +1,12 @@
 """Rows that belong together are held out together, and others are not."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from adabasis.evidence import split as s
+from adabasis.selection.prepared import Prepared, distinct
 
 RNG = np.random.default_rng(0)
 
@@ -111,3 +114,29 @@ def test_errors_of_neighbours_in_the_table_that_are_alike_are_told():
     assert list(s.told_by_order(x, steps)) == []
     assert list(s.told_by_order(x[:39], np.cumsum(steps)[:39])) == []
     assert list(s.told_by_order(x, np.zeros(200))) == []
+
+
+@pytest.mark.parametrize("n_inputs", [1, 2, 3])
+def test_distinct_rows_are_those_that_numpy_finds(n_inputs):
+    r = np.random.default_rng(n_inputs)
+    for x in (r.normal(size=(50, n_inputs)), r.integers(-1, 2, (50, n_inputs)) * -1.0):
+        first, at = distinct([*x.T])
+        _, numpy_first, numpy_at = np.unique(x, axis=0, return_index=True, return_inverse=True)
+        np.testing.assert_array_equal(first, numpy_first)
+        np.testing.assert_array_equal(at, numpy_at.ravel())
+
+
+def test_rows_are_prepared_in_little_memory():
+    """Inputs in order and in the unit box are two copies of the data; none for each fold."""
+    x = np.random.default_rng(0).uniform(size=(40_000, 10))
+    y = x.sum(axis=1)
+    tracemalloc.start()
+    data = Prepared("fit", x, y, None, "auto", 0, split_by_default=True)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(data.folds) == 10
+    assert held < 3.2 * (x.nbytes + y.nbytes)
+    assert peak < 4 * (x.nbytes + y.nbytes)
+    kept, out = data.folds[3]
+    assert len(kept) + np.count_nonzero(out.points.weight) == len(x)
+    assert data.fold(13)[0] is kept

@@ -54,6 +54,9 @@ BETWEEN = 0.45
 NEIGHBOURS_TELL = 50
 #: Neighbours that a quantile is that of.
 FEWEST_BESIDE, MOST_BESIDE = 30, 100
+#: Rows that tell the tail of the residuals, where there are twice as many or more: its upper tenth
+#: is known to a few per cent by 200 of them.
+TAIL_ROWS = 2000
 #: Residuals beyond so many scales are worth a look.
 SUSPICIOUS = 4.0
 
@@ -237,31 +240,64 @@ def _outlying(
     size = np.abs(off)
     same = (np.sign(alike) == np.sign(off)).all(axis=0)
     least = np.where(same, np.abs(alike).min(axis=0), 0.0)
-    k = min(max(FEWEST, round(SHARE * n)), LARGEST, n - 1)
-    near = cKDTree(z).query(z, k + 1)[1][:, 1:]
     whole = max(NORMAL * median(size, weight), LEAST_SCALE)
+    # No scale is below whole/√3, see below: few rows can be far. Of very many, neighbours are
+    # looked for of those, and of some that tell the tail.
+    may_be = np.flatnonzero(least > LEAST * (1 + FEW / n) * max(whole / math.sqrt(3), LEAST_SCALE))
+    if not len(may_be):
+        return np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    some = drawn = np.arange(n)
+    if n > 2 * TAIL_ROWS:
+        drawn = np.random.default_rng(0).choice(n, TAIL_ROWS, replace=False)
+        some = np.union1d(may_be, drawn)
+    tail = np.isin(some, drawn)
+    k = min(max(FEWEST, round(SHARE * n)), LARGEST, n - 1)
+    near = cKDTree(z).query(z[some], k + 1)[1][:, 1:]
+    far, outlying = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    far[some], outlying[some] = _among_neighbours(
+        n, t, fit, size, least, off, whole, near, some, tail
+    )
+    return far, outlying
+
+
+def _among_neighbours(
+    n: int,
+    t: np.ndarray,
+    fit: np.ndarray,
+    size: np.ndarray,
+    least: np.ndarray,
+    off: np.ndarray,
+    whole: float,
+    near: np.ndarray,
+    some: np.ndarray,
+    tail: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    # Say which of some rows are far off, and which are outliers; `near` (len(some), k) are their
+    # neighbours among all. Those in `tail` are a random choice, which the others are not.
+    mine, own = t[some], size[some]
     local = NORMAL * np.median(size[near], axis=1)
     smaller = np.sqrt(whole * np.maximum(local, whole / 3))
     scale = np.maximum(np.where(local > whole, local, smaller), LEAST_SCALE)
-    slack, around = size / 2, t[near[:, :AMONG]]
-    above = (around >= (t - slack)[:, None]).mean(axis=1)
-    below = (around <= (t + slack)[:, None]).mean(axis=1)
+    slack, around = own / 2, t[near[:, :AMONG]]
+    above = (around >= (mine - slack)[:, None]).mean(axis=1)
+    below = (around <= (mine + slack)[:, None]).mean(axis=1)
     poor = np.median(size[near[:, :NEAR]], axis=1) > POOR * whole
     between = (np.minimum(above, below) >= BETWEEN) & poor
-    apart = np.abs(t[near[:, :NEAR]] - fit[:, None])
+    apart = np.abs(t[near[:, :NEAR]] - fit[some, None])
     differ = np.sort(apart, axis=1)[:, (apart.shape[1] - 1) // 2]  # a mean of two may be wild
-    alone = ~between & (least > differ * min(1.0, NEIGHBOURS_TELL / n))
-    far = alone & (least / scale > LEAST * (1 + FEW / n))
-    return far, far & (least / scale > _tails(off / scale))
+    mine = least[some]
+    alone = ~between & (mine > differ * min(1.0, NEIGHBOURS_TELL / n))
+    far = alone & (mine / scale > LEAST * (1 + FEW / n))
+    return far, far & (mine / scale > _tails(off[some] / scale, n, tail))
 
 
-def _tails(off: np.ndarray) -> np.ndarray:
+def _tails(off: np.ndarray, n: int, tail: np.ndarray) -> np.ndarray:
     # How far residuals on the side of each may be, (N,). The tail of a side is taken to be
-    # exp(−(r/b)^a), through its median and its upper tenth, and extended to one row in all.
-    most, n = np.full(len(off), MOST), len(off)
+    # exp(−(r/b)^a), through its median and its upper tenth, and extended to one row in all n.
+    most = np.full(len(off), MOST)
     least = LEAST * (1 + FEW / n)
     for side in (off > 0, off < 0):
-        ordered = np.sort(np.abs(off[side]))
+        ordered = np.sort(np.abs(off[side & tail]))
         if len(ordered) < 4:
             continue
         half, tenth = ordered[len(ordered) // 2], ordered[int(0.9 * (len(ordered) - 1))]

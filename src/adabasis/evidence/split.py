@@ -145,9 +145,11 @@ def kept_together(
     n_places = int(at.max()) + 1
     first = np.empty(n_places, dtype=int)
     first[at] = np.arange(len(x))
-    places = x[first]
-    reach = np.ptp(places, axis=0)
-    label = near_duplicates((places - places.min(axis=0)) / np.where(reach > 0, reach, 1.0))
+    label = np.arange(n_places)
+    if n_places <= MOST_LINKED:
+        places = x[first]
+        reach = np.ptp(places, axis=0)
+        label = near_duplicates((places - places.min(axis=0)) / np.where(reach > 0, reach, 1.0))
     why = "near-duplicates kept together" if label.max() + 1 < n_places else ""
     if groups is not None:
         label, why = joined(at, groups, n_places), "groups kept together"

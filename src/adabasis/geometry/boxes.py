@@ -53,7 +53,10 @@ class AffineMap:
 
     def __call__(self, x: Any) -> Any:
         """Map user units to the model's."""
-        return (x - self.shift) / self.scale
+        moved = x - self.shift
+        if isinstance(moved, np.ndarray) and moved.dtype == float:
+            return np.divide(moved, self.scale, out=moved)  # millions of rows are copied once
+        return moved / self.scale
 
     def inverse(self, z: Any) -> Any:
         """Map the model's units to the user's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -104,15 +104,17 @@ class Prepared:
             self.inner_box = self.input_map.box(self.x)
         self.units = in_units = self.output_map
         self.t, scatter_t = in_units(self.y), scatter / in_units.scale / in_units.scale
-        self.each, self.row_weight = values[weight > 0], weight[weight > 0]
+        if not (weight > 0).all():
+            seen = weight > 0
+            values, x, weight = values[seen], x[seen], weight[seen]
+            given_groups = None if given_groups is None else given_groups[seen]
+        self.each, self.row_weight = values, weight
         if transforms:
             self.output_map, self.t, scatter_t = self.transformed(transforms, standardize)
         self.z = self.input_map(self.x)
         self.source = rows.ArraySource(self.z, self.t, self.weight)
-        if given_groups is not None:
-            given_groups = given_groups[weight > 0]
         near = x if coordinates is None else self.input_map(x)
-        group, self.together = kept_together(near[weight > 0], at, given_groups)
+        group, self.together = kept_together(near, at, given_groups)
         # A row of a whole weight k is k rows.
         whole = np.array_equal(self.weight, np.round(self.weight))
         self.n_distinct = len(self.x) if groups is not None else int(group.max()) + 1
@@ -155,7 +157,7 @@ class Prepared:
         map_ = dataclasses.replace(plain, shift=affine.shift, scale=affine.scale)
         return map_, affine(mean), scatter / affine.scale / affine.scale
 
-    def _folds(self, validation: Any) -> list[tuple[np.ndarray, rows.Term]]:
+    def _folds(self, validation: Any) -> Sequence[tuple[np.ndarray, rows.Term]]:
         """Return the ways of holding rows out: the indices trained on, the term of the others.
 
         A share s gives up to 1/s folds, no row being held out twice; given data are one fold.
@@ -184,12 +186,7 @@ class Prepared:
         self.out = [np.flatnonzero(np.isin(group, labels)) for labels in chosen]
         kind = f", {self.together}" if self.together else ""
         self.held_out_kind = f"{len(self.out[0])} of {len(self.x)} distinct rows held out{kind}"
-        return [(self._without(out), self.term(out)) for out in self.out]
-
-    def _without(self, out: np.ndarray) -> np.ndarray:
-        kept = np.ones(len(self.x), bool)
-        kept[out] = False
-        return np.flatnonzero(kept)
+        return Folds(self)
 
     @property
     def kept_places(self) -> np.ndarray:
@@ -200,7 +197,7 @@ class Prepared:
         """Say whether much of the box lies far from all rows."""
         if len(self.z) < fewest_places(self.z.shape[1]):
             return
-        share = share_of_gaps(self.z, self.probes[:PROBES])
+        share = share_of_gaps(self.z[self._sampled], self.probes[:PROBES])
         if share > MUCH:
             yield (
                 f"{100 * share:.0f} % of the box of the inputs lies farther from every row than "
@@ -232,6 +229,11 @@ class Prepared:
         """Indices of all places, or of a random choice, :data:`PROBES` at most."""
         return some_rows(self.all_rows, PROBES, self.seed)
 
+    @property
+    def _sampled(self) -> np.ndarray:
+        """Indices of all places, or of so many of very many, :attr:`some_places` among them."""
+        return np.union1d(some_rows(self.all_rows, SEARCH_ROWS, self.seed), self.some_places)
+
     @functools.cached_property
     def beside(self) -> np.ndarray:
         """Points beside some rows, half as far as the nearest other row, (PROBES, D) at most.
@@ -241,7 +243,8 @@ class Prepared:
         """
         rng = np.random.default_rng(self.seed)
         at = self.z[self.some_places]
-        distance = cKDTree(self.z).query(at, 2)[0][:, 1] if len(self.z) > 1 else np.ones(1)
+        others = self.z[self._sampled]
+        distance = cKDTree(others).query(at, 2)[0][:, 1] if len(others) > 1 else np.ones(1)
         step = rng.normal(size=at.shape)
         step /= np.linalg.norm(step, axis=1, keepdims=True)
         beside = at + 0.5 * distance[:, None] * step
@@ -310,6 +313,29 @@ class Prepared:
         return self.key(restart)
 
 
+class Folds(Sequence[tuple[np.ndarray, rows.Term]]):
+    """Ways of holding rows out; the last one asked for is kept, since all have all rows.
+
+    Parameters
+    ----------
+    data : Prepared
+    """
+
+    def __init__(self, data: Prepared) -> None:
+        self.data, self.last = data, -1
+
+    def __len__(self) -> int:
+        return len(self.data.out)
+
+    def __getitem__(self, number: Any) -> Any:
+        number = range(len(self))[number]
+        if number != self.last:
+            kept, out = np.ones(len(self.data.x), bool), self.data.out[number]
+            kept[out] = False
+            self.pair, self.last = (np.flatnonzero(kept), self.data.term(out)), number
+        return self.pair
+
+
 def padded_term(z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> rows.Term:
     """Return rows in the model's units as a term, padded to a bucket's length."""
     return rows.Term(padded(z, weight), pad_rows(t, bucket(len(z))))
@@ -323,10 +349,11 @@ def merged(
     Rows of weight zero are dropped. The scatter is the mean square about a place's mean, which no
     function can fit. Rows of several groups stay apart: complete blocks have all places in common.
     """
-    seen = weight > 0
-    labelled = x if groups is None else np.column_stack([x, groups])
-    first_of, at = np.unique(labelled[seen], axis=0, return_index=True, return_inverse=True)[1:]
-    x, y, weight, at = x[seen], y[seen], weight[seen], at.ravel()
+    if not (weight > 0).all():
+        seen = weight > 0
+        x, y, weight = x[seen], y[seen], weight[seen]
+        groups = None if groups is None else groups[seen]
+    first_of, at = distinct([*x.T] if groups is None else [*x.T, groups])
     places = x[first_of]
     total = np.bincount(at, weight)[:, None]
 
@@ -338,6 +365,25 @@ def merged(
     # Means of differences from one of the values: exact where all agree, and no cancellation.
     mean = first + mean_of(y - first[at])
     return places, mean, total[:, 0], mean_of((y - mean[at]) ** 2), at
+
+
+def distinct(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first of the rows at each distinct place, (P,), and the place of each, (N,).
+
+    Places are in order by column, as by ``numpy.unique(axis=0)``, without its copies of all rows.
+    """
+    first, *others = columns
+    order = np.argsort(first, kind="stable")
+    if np.any(np.diff(first[order]) == 0):  # other columns decide
+        order = np.lexsort([*others[::-1], first])
+    new = np.zeros(len(order), bool)
+    new[:1] = True
+    for column in columns:
+        column = column[order]
+        new[1:] |= column[1:] != column[:-1]
+    at = np.empty(len(order), dtype=int)
+    at[order] = np.cumsum(new) - 1
+    return order[new], at
 
 
 def checked_data(
@@ -373,5 +419,6 @@ def some_rows(indices: np.ndarray, most: int, seed: int) -> np.ndarray:
 
 def kept_places(z: np.ndarray, seed: int) -> np.ndarray:
     """Return the rows that a model keeps to know where the data lie, (M, D)."""
-    places = np.unique(z, axis=0)
+    some = some_rows(np.arange(len(z)), SEARCH_ROWS, seed)  # groups may have places in common
+    places = np.unique(z[some], axis=0)
     return places[some_rows(np.arange(len(places)), KEPT_PLACES, seed)].astype(np.float32)
