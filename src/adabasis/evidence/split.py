@@ -164,6 +164,12 @@ def folds(n_labels: int, share: float, seed: int) -> Iterator[np.ndarray]:
         yield order[start : start + n_out]
 
 
+def _is_monotone(column: np.ndarray) -> bool:
+    """Whether numbers never fall, or never rise, and are not all the same."""
+    steps = np.diff(column)
+    return bool(((steps >= 0).all() or (steps <= 0).all()) and (steps != 0).any())
+
+
 def told_by_order(x: np.ndarray, residual: np.ndarray) -> Iterator[str]:
     """Say where the order of rows tells something that rows held out at random hide.
 
@@ -174,10 +180,10 @@ def told_by_order(x: np.ndarray, residual: np.ndarray) -> Iterator[str]:
     ----------
     x : array, shape (N, D)
         Rows as they were given.
-    residual : array, shape (N,)
+    residual : array, shape (n,)
+        Of the first n of them.
     """
-    steps = np.diff(x, axis=0)
-    monotone = ((steps >= 0).all(axis=0) | (steps <= 0).all(axis=0)) & (np.ptp(x, axis=0) > 0)
+    monotone = np.array([_is_monotone(column) for column in x.T])
     if len(x) < FEWEST_IN_ORDER or (monotone.any() and x.shape[1] == 1):
         return
     judge = "Judge the model by holdout='last' (--holdout last)"
@@ -191,7 +197,7 @@ def told_by_order(x: np.ndarray, residual: np.ndarray) -> Iterator[str]:
     centred = residual - residual.mean()
     square = float(centred @ centred)
     alike = float(centred[1:] @ centred[:-1]) / square if square else 0.0
-    if alike * math.sqrt(len(x)) > CLEARLY_ALIKE:
+    if alike * math.sqrt(len(residual)) > CLEARLY_ALIKE:
         yield (
             f"Errors of rows next to each other in the table are alike (correlation {alike:.2f}): "
             f"they are a series, or in groups. {judge}, or name the groups (groups=, --group)."

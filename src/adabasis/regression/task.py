@@ -250,8 +250,9 @@ class RegressionTask(DataTask):
         )
         if data.grouped or not error > ROUND_OFF:
             return model
-        residual = (data.y - model(data.x).reshape(data.y.shape))[:, 0]
-        notes = told_by_order(data.x[data.at], residual[data.at])
+        first = data.at[:SEARCH_ROWS]
+        values = model(data.x[first]).reshape(len(first), -1)
+        notes = told_by_order(data.x[data.at], (data.y[first] - values)[:, 0])
         return dataclasses.replace(model, notes=(*model.notes, *notes))
 
     def evidence(
