@@ -23,10 +23,10 @@ train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.
 train.ngd train.adam train.record train.exact train.tape train.descent train.batches
 train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
-evidence.peers evidence.verdict
+evidence.peers evidence.verdict evidence.paired
 evidence.judge evidence.classes evidence
  models.timings models.tolerance models.record models.files models.evaluation models.fitted
- models.classifier models
+ models.classifier models.predictions models.comparison models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
 regression.units regression.solve regression.task regression.growth regression.strategy
@@ -55,7 +55,7 @@ experiments.pounets experiments.phases experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
 experiments.cross_sine experiments.error_estimate experiments.steam_phases experiments.demo
 experiments
-cli.options cli.doctor cli.targets cli.tables cli.equations cli.reproduce cli.app cli
+cli.options cli.doctor cli.targets cli.tables cli.compare cli.equations cli.reproduce cli.app cli
 __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]

@@ -37,6 +37,7 @@ _NAMES = {
     "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
     "models.fitted": ["Fitted", "load"],
     "models.classifier": ["Classifier"],
+    "models.comparison": ["compare"],
     "regression.api": ["fit", "refit"],
     "regression.tolerance": ["fit_to_tolerance"],
     "classification.api": ["classify", "refit_classes"],

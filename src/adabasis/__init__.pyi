@@ -18,6 +18,7 @@ from .estimators.pounet import POUNetRegressor as POUNetRegressor
 from .estimators.regressor import AdaptiveBasisRegressor as AdaptiveBasisRegressor
 from .geometry.boxes import Box as Box
 from .models.classifier import Classifier as Classifier
+from .models.comparison import compare as compare
 from .models.fitted import Fitted as Fitted
 from .models.fitted import load as load
 from .pde.api import solve as solve

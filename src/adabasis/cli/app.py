@@ -100,6 +100,58 @@ def predict(
 
 
 @app.command
+def compare(
+    model_a: Path,
+    model_b: Path,
+    table: str,
+    /,
+    *,
+    level: float = 0.05,
+    weight: str | None = None,
+    group: str | None = None,
+    decimal: Sign = None,
+    quiet: Flag = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say which of two models errs less on a table, by how much, with what certainty.
+
+    Parameters
+    ----------
+    model_a
+        A file written by adabasis fit.
+    model_b
+        Another one, of the same target.
+    table
+        Rows that neither was fitted to, with the columns of both and the target.
+    level
+        Chance of calling one of two models better that err alike.
+    weight
+        Column of non-negative row weights.
+    group
+        Column of labels (a patient, a run): rows of one belong together.
+    decimal
+        Decimal sign, point or comma, where the table does not tell [default: as fitted].
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import compare as comparing
+
+    found = comparing.compare_models(
+        (model_a, model_b),
+        table,
+        _console(),
+        level=level,
+        weight=weight,
+        group=group,
+        decimal=decimal,
+        quiet=quiet or as_json,
+    )
+    return _told(found, as_json)
+
+
+@app.command
 def show(model: Path, /, *, as_json: AsJson = False) -> int:
     """Say what a model file is and how it was made.
 
@@ -215,6 +267,7 @@ def demo(*, out: Path = Path("adabasis-demo")) -> int:
 _given: Sequence[str] = ()
 #: The module that does the work of each command.
 _WORK = {
+    "compare": ".compare",
     "demo": "..experiments.demo",
     "doctor": ".doctor",
     "fit": ".tables",
