@@ -23,7 +23,7 @@ train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.
 train.ngd train.adam train.record train.exact train.tape train.descent train.batches
 train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
-evidence.peers evidence.verdict evidence.paired
+evidence.peers evidence.verdict evidence.paired evidence.label_sets
 evidence.judge evidence.classes evidence
  models.timings models.tolerance models.record models.files models.evaluation models.fitted
  models.classifier models.predictions models.comparison models

@@ -32,7 +32,11 @@ from .task import ClassificationTask
 @basis_last
 @told_arguments
 @with_timings
-@holding_out(judge_classes, lambda *rows, **named: _refitted(*rows, **named))
+@holding_out(
+    judge_classes,
+    lambda *rows, **named: _refitted(*rows, **named),
+    lambda again, *rows: again.knowing_labels(*rows),
+)
 def classify(
     X: Any,
     y: Any,

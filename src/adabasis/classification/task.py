@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from .. import rows
 from .._runtime.errors import counted, listed
@@ -18,6 +17,7 @@ from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
 from ..evidence.classes import ShareComparison
 from ..evidence.errors import Unseen
+from ..evidence.label_sets import HeldOutLabels
 from ..evidence.verdict import OURS, Judged, Predictions, Verdict
 from ..geometry.boxes import AffineMap
 from ..lstsq import Status
@@ -27,7 +27,7 @@ from ..selection.prepared import FEWEST_PLACES_TO_SPLIT, Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import DataTask, describe
 from ..train import CrossEntropy
-from .solve import optimum, rough_path, scores, seen, solve_rows, status_of, surprise
+from .solve import rough_path, scores, seen, solve_rows, status_of, surprise
 
 #: Ridges λ tried, from the strongest; each starts where the last one ended.
 RIDGES = np.logspace(1, -6, 8).tolist()
@@ -206,9 +206,14 @@ class ClassificationTask(DataTask):
         data, best, ridge = self.data, search.best, search.best.ridge.value
         model = best.basis, best.parameters
         used, solved = solve_rows(model, data.z, data.t, data.weight, ridge, data.seed)
-        temperature = self._temperature(best) if self.asked.calibrate else 1.0
         n_scores, status = solved.coefficients.shape[1], status_of(solved, ridge)
-        seen = self.evidence(best)
+        claims = self.claims(best)
+        seen = Unseen.worst(claims) if claims else None
+        labels = self._labels(claims, best)
+        temperature = 1.0
+        if self.asked.calibrate and labels is not None:
+            temperature = labels.temperature(TEMPERATURES)
+            labels = labels.cooled(temperature)
         verdict = None if seen is None else self._verdict(seen, search)
         own = best.run if best.run and self.joint else solved
         return Classifier(
@@ -233,22 +238,47 @@ class ClassificationTask(DataTask):
             flat_output=n_scores == 1,
             classes=self.classes,
             temperature=temperature,
+            held_out_labels=labels,
         )
 
-    def evidence(self, best: Candidate) -> Unseen | None:
-        """Return what the claim rests on: the worst of what is known of rows not seen.
+    def _labels(self, claims: Sequence[Unseen], best: Candidate) -> HeldOutLabels | None:
+        """Return labels not seen, with the probabilities there.
+
+        Of functions as drawn, as many as there are; of trained ones, which may have seen some of
+        them, those that the claim rests on.
+        """
+        if not claims or any(claim.residuals is None for claim in claims):
+            return None
+        drawn = best.run is None
+        seen = max(claims, key=lambda claim: len(claim.rows)) if drawn else Unseen.worst(claims)
+        assert seen.residuals is not None
+        plain = (seen.rows >= 0).all()
+        targets = self.data.t[seen.rows] if plain else self.data.given_y[-1 - seen.rows]
+        values = (targets - seen.residuals)[:, : 1 if targets.shape[1] == 2 else None]
+        # Of several labels at one place each is a row.
+        row, index = np.nonzero(targets > 0)
+        return HeldOutLabels.of(
+            softmax(logits(values), axis=1)[row],
+            index,
+            (seen.weight[:, None] * targets)[row, index],
+            seen.group[row],
+            seen.kind,
+        )
+
+    def claims(self, best: Candidate) -> list[Unseen]:
+        """Return what is known of rows not seen, of which the claim is the worst.
 
         That is the folds held out of training; and, where they have few rows, all folds, the last
         layer solved without each.
         """
         data = self.data
         if not data.folds:
-            return None
+            return []
         known = best.unseen
         if known is None and best.run is not None:
             known = self.unseen(best, best.run.coefficients)
         if self.joint or (known is not None and len(known.rows) > ENOUGH):
-            return known
+            return [] if known is None else [known]
         claims = [] if known is None else [known]
         members = best.basis.members(best.parameters)
         parts = []
@@ -260,7 +290,7 @@ class ClassificationTask(DataTask):
             parts.append(found) if found is not None else None
         if parts:
             claims.append(Unseen.joined(parts, _kind(data.folds, best)))
-        return Unseen.worst(claims) if claims else None
+        return claims
 
     def _verdict(self, seen: Unseen, search: Search[Candidate]) -> Verdict:
         """Compare with the frequencies of the classes, whose loss is the unit, on rows not seen."""
@@ -275,24 +305,6 @@ class ClassificationTask(DataTask):
         return ShareComparison(
             judged, {name: Predictions(losses, ()) for name, losses in found.items()}
         ).verdict()
-
-    def _temperature(self, best: Candidate) -> float:
-        """Return the temperature of least cross-entropy on the held-out rows.
-
-        ξ and c do not know those. It is that of the kept rows' coefficients; those of all rows
-        differ little.
-        """
-        kept, held_out = self.data.fold(0)
-        assert held_out is not None
-        term = self.some(kept)
-        c = np.asarray(optimum(best.basis, best.parameters, term, best.ridge.value).coefficients)
-        values = scores(best.basis, best.parameters, c, held_out)
-
-        def cooled(log_temperature: float) -> float:
-            return surprise(values * math.exp(-log_temperature), held_out)
-
-        low, high = map(math.log, TEMPERATURES)
-        return math.exp(minimize_scalar(cooled, bounds=(low, high), method="bounded").x)
 
     def _untested(self) -> Iterator[str]:
         """Say that rows are too few to hold some out, where that is why nothing is known."""

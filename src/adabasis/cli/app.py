@@ -66,6 +66,7 @@ def predict(
     /,
     *,
     out: Path | None = None,
+    interval: float | None = None,
     decimal: Sign = None,
     force: Flag = False,
     quiet: Flag = False,
@@ -81,6 +82,8 @@ def predict(
         As for fit, with the columns the model was fitted to, in any order.
     out
         CSV or Parquet [default: TABLE-predictions.csv here].
+    interval
+        Per cent, such as 90: add columns that hold the true value, or label, with that chance.
     decimal
         Decimal sign, point or comma, where the table does not tell [default: as fitted].
     force
@@ -94,7 +97,7 @@ def predict(
 
     silent = quiet or as_json
     found = tables.predict_table(
-        model, table, out, force, _console(), quiet=silent, decimal=decimal
+        model, table, out, force, _console(), quiet=silent, decimal=decimal, interval=interval
     )
     return _told(found, as_json)
 

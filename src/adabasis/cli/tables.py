@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,8 @@ from ..tables.numerals import Strays
 from ..train import StopReason
 from .options import FitOptions
 from .targets import (
+    calibrated,
+    check_interval,
     descended,
     fitted,
     in_table_rows,
@@ -154,7 +157,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
                 joint = descended(model, data, rows[0])
         if not interrupted:
             with view.working("solving again with all rows"):
-                model = refitted(model, data)
+                model = calibrated(refitted(model, data), model, data, rows[1])
             if verdict is not None and model.record.outliers:
                 verdict = verdict.blaming_outliers()
             model = claimed(model, verdict) if verdict and len(rows[1]) else model
@@ -280,12 +283,18 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "inputs": list(record.input_names),
         "targets": list(record.output_names),
         "classes": model.classes.tolist() if isinstance(model, Classifier) else None,
+        "reliability": _reliability(model),
         "verdict": record.verdict,
         "reading": record.reading,
         "provenance": record.provenance,
         "timings": record.timings and record.timings.to_json(),
         "tolerance": record.tolerance and record.tolerance.to_json(),
     }
+
+
+def _reliability(model: Fitted) -> dict[str, Any] | None:
+    found = model.reliability if isinstance(model, Classifier) else None
+    return None if found is None else dataclasses.asdict(found)
 
 
 def read_model(path: Path) -> Fitted:
@@ -314,6 +323,7 @@ def predict_table(
     *,
     quiet: bool,
     decimal: str | None = None,
+    interval: float | None = None,
 ) -> Outcome:
     """Predict every row of a table, batch by batch.
 
@@ -337,6 +347,8 @@ def predict_table(
     fitted_to = model.record.reading or {}
     source.decide(SIGNS[decimal], fitted_to)
     columns = [column.name for column in preparation.columns_]
+    check_interval(model, model_path, interval)
+    columns_out = predicted_columns(model, preparation.targets, interval)
     view, counts = Screen(console, quiet), dict.fromkeys(COUNTED, 0)
 
     def count_strays(batch: pa.RecordBatch) -> None:
@@ -362,15 +374,18 @@ def predict_table(
                 counts["outside"] += int(outside.sum())
                 support = np.full(len(x), np.nan) if model.places is None else model.support(x)
                 counts["unsupported"] += int(((support < LOW) & ~outside).sum())
-                yield predicted(model, x), outside, support
+                yield predicted(model, x, interval), outside, support
                 if line:
                     line.show(f"predicting: {counted(counts['rows'], 'row')}")
 
-    with view.working("predicting") as line:
-        write_predictions(out, predicted_columns(model, preparation.targets), blocks(line))
+    with view.working("predicting") as line, warnings.catch_warnings(record=True) as told:
+        write_predictions(out, columns_out, blocks(line))
     view.line(f"{counted(counts['rows'], 'row')} predicted, in the order of {source.title}")
     for note in (*source.notes, *_other_units(source.units, fitted_to.get("units", {}))):
         view.line(f"  {note}", hang=2)
+    for note in dict.fromkeys(str(warning.message) for warning in told):
+        said = f"--interval {interval:g}: {note.partition('): ')[2]}" if interval else note
+        view.line(f"  Careful: {said}", hang=2)
     if counts["strays"]:
         entries = counted(
             counts["strays"], "entry that is no number", "entries that are no numbers"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,9 @@ from ..report.joint import joint_descent
 from ..tables import TrainingData
 from ..train import History
 from .options import FitOptions
+
+#: Stands between the labels of a set.
+SEPARATOR = " | "
 
 
 def truth(data: TrainingData) -> np.ndarray:
@@ -188,17 +193,60 @@ def in_table_rows(model: Fitted, data: TrainingData) -> Fitted:
     return dataclasses.replace(model, notes=retold(model.notes, said))
 
 
-def predicted_columns(model: Fitted, targets: Sequence[str]) -> dict[str, pa.DataType]:
-    """Return the columns of predictions: of classes, the label and the probability of each."""
+def calibrated(again: Fitted, model: Fitted, data: TrainingData, out: np.ndarray) -> Fitted:
+    """Return a refitted model that knows the labels of rows held out of the search before."""
+    if not isinstance(again, Classifier) or not isinstance(model, Classifier) or not len(out):
+        return again
+    weight, groups = (None if v is None else v[out] for v in (data.weight, data.groups))
+    return again.knowing_labels(model, data.x[out], truth(data)[out], weight, groups)
+
+
+def check_interval(model: Fitted, path: Path, interval: float | None) -> None:
+    """Refuse a chance that is none, and models that know no labels to make sets of.
+
+    Raises
+    ------
+    BadInput
+    """
+    if interval is None:
+        return
+    if not 1 <= interval < 100:
+        raise BadInput(
+            f"--interval {interval:g}: expected per cent, at least 1 and below 100, such as 90."
+        )
+    if not isinstance(model, Classifier):
+        raise BadInput(f"--interval {interval:g}: {path} predicts numbers; sets are of classes.")
+    if model.held_out_labels is None:
+        raise BadInput(
+            f"--interval {interval:g}: {path} holds no labels that the model did not see, from "
+            "which sets of labels are made: no rows were held out, or the file is of an earlier "
+            "version. Fit again."
+        )
+
+
+def predicted_columns(
+    model: Fitted, targets: Sequence[str], interval: float | None = None
+) -> dict[str, pa.DataType]:
+    """Return the columns of predictions: of classes, the label and the probability of each.
+
+    With an interval, in per cent, the labels of the set that holds the true one with that chance.
+    """
     if not isinstance(model, Classifier):
         return dict.fromkeys(targets, pa.float64())
     chances = dict.fromkeys((f"{targets[0]} = {name}" for name in model.classes), pa.float64())
-    return {targets[0]: pa.array(model.classes).type, **chances}
+    sets = {} if interval is None else {f"{targets[0]} ({interval:g} %)": pa.string()}
+    return {targets[0]: pa.array(model.classes).type, **chances, **sets}
 
 
-def predicted(model: Fitted, x: np.ndarray) -> list[np.ndarray]:
+def predicted(model: Fitted, x: np.ndarray, interval: float | None = None) -> list[np.ndarray]:
     """Return the predictions for some rows, an array for each column."""
     if not isinstance(model, Classifier):
         return list(model(x).reshape(len(x), -1).T)
     p = model.probabilities(x)
-    return [model.classes[p.argmax(axis=1)], *p.T]
+    columns = [model.classes[p.argmax(axis=1)], *p.T]
+    if interval is not None:
+        names = [str(name) for name in model.classes.tolist()]
+        inside = model.predict_set(x, interval / 100)
+        sets = [SEPARATOR.join(itertools.compress(names, row)) for row in inside]
+        columns.append(np.array(sets, dtype=object))
+    return columns

@@ -176,6 +176,14 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         x = self._inputs(X)
         return self.fitted_.probabilities(x)
 
+    def predict_set(self, X: Any, coverage: float = 0.9, *, by_class: bool = False) -> np.ndarray:
+        """Return sets of labels that hold the true one with a chance: bools (N, K).
+
+        See :meth:`adabasis.Classifier.predict_set`.
+        """
+        x = self._inputs(X)
+        return self.fitted_.predict_set(x, coverage, by_class=by_class)
+
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest label for X (N, D): (N,)."""
         x = self._inputs(X)

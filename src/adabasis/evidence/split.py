@@ -156,6 +156,20 @@ def kept_together(
     return label, why
 
 
+def rows_together(x: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Return labels of rows (N,), equal for those of one group.
+
+    Without groups: for rows at one place and near-duplicates, where there are enough places to tell
+    anything of others.
+    """
+    if groups is not None:
+        return np.unique(groups, return_inverse=True)[1].ravel()
+    at = np.unique(x, axis=0, return_inverse=True)[1].ravel()
+    if at.max(initial=-1) + 1 < fewest_places(x.shape[1]):
+        return np.arange(len(x))
+    return kept_together(x, at, None)[0][at]
+
+
 def folds(n_labels: int, share: float, seed: int) -> Iterator[np.ndarray]:
     """Yield labels to hold out, none of them twice: 1/share times so many."""
     order = np.random.default_rng(seed).permutation(n_labels)

@@ -27,6 +27,7 @@ import safetensors.numpy
 from .record import Asked, Record, Ridge, Tried
 
 FORMAT = 2
+Tensors = Mapping[str, np.ndarray]
 _KEY = "adabasis"
 _BLANK = "0" * 64
 

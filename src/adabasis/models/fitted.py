@@ -23,7 +23,7 @@ from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
 from .evaluation import Parts, by_rows, in_jax, in_single_precision, probe_points
-from .files import ModelFileError, flat_output, read_model, upgraded, write_model
+from .files import ModelFileError, Tensors, flat_output, read_model, upgraded, write_model
 from .record import Asked, Record
 from .timings import Timings
 
@@ -321,7 +321,7 @@ class Fitted:
         }
 
     @classmethod
-    def _restored(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+    def _restored(cls, document: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
         """Return the attributes that this kind of model has besides those of every one."""
         return {}
 
@@ -422,7 +422,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
             Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
             for k, step in enumerate(document.get("snapshots", ()))
         ),
-        **kind._restored(document),
+        **kind._restored(document, tensors),
     )
     places, then = probe_points(model.box), tensors["probe"]
     now = model(places).reshape(then.shape)

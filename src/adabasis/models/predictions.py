@@ -11,7 +11,7 @@ import numpy as np
 from .._runtime.arrays import check_finite, column_names, floats
 from .._runtime.errors import counted, listed
 from ..evidence.paired import Units
-from ..evidence.split import fewest_places, kept_together
+from ..evidence.split import rows_together
 from .classifier import Classifier, checked_labels
 from .fitted import Fitted
 
@@ -44,15 +44,10 @@ def units_of(X: Any, weight: np.ndarray, groups: np.ndarray | None, call: str) -
         For fewer than two units.
     """
     inside = weight > 0
-    label = np.arange(int(inside.sum()))
-    if groups is not None:
-        label = np.unique(groups[inside], return_inverse=True)[1].ravel()
-    else:
-        x = as_floats(X)
-        if x is not None and np.isfinite(x[inside]).all():
-            at = np.unique(x[inside], axis=0, return_inverse=True)[1].ravel()
-            if at.max() + 1 >= fewest_places(x.shape[1]):
-                label = kept_together(x[inside], at, None)[0][at]
+    x = as_floats(X)
+    if x is None or not np.isfinite(x).all():  # of such rows nothing tells which are alike
+        x = np.arange(len(weight), dtype=float)[:, None]
+    label = rows_together(x[inside], None if groups is None else groups[inside])
     if len(np.unique(label)) < 2:
         raise ValueError(
             f"{call}: fewer than two rows, or groups of them, have a weight: there is nothing to "

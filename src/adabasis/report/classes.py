@@ -47,6 +47,9 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         yield Text(model.verdict, loud=True)
     else:
         yield Text("No rows were held out: how good the model is elsewhere is not known.", True)
+    if model.reliability:
+        said = str(model.reliability)
+        yield Text(f"{said[0].upper()}{said[1:]}.")
     for note in model.notes:
         yield Text(note)
     yield _facts(model)

@@ -190,6 +190,8 @@ def model_shown(screen: Screen, name: str, model: Fitted) -> None:
     if math.isfinite(model.validation_error):
         of = "of the frequencies' cross-entropy" if isinstance(model, Classifier) else "relative"
         screen.line(f"Error:    {model.validation_error:.2g} {of} ({model.validation_kind})")
+    if isinstance(model, Classifier) and model.reliability:
+        screen.line(f"Labels:   {model.reliability}", hang=2)
     if verdict is not None:
         screen.line()
         judged(screen, verdict, record.output_names)

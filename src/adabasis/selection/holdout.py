@@ -28,7 +28,11 @@ def kind_of(holdout: float | str | None, groups: Any = None) -> str:
     return "held out" if groups is None else "held out (groups kept together)"
 
 
-def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunction], AnyFunction]:
+def holding_out(
+    judge: Judge,
+    refit: Callable[..., Fitted],
+    calibrated: Callable[..., Fitted] = lambda model, *others: model,
+) -> Callable[[AnyFunction], AnyFunction]:
     """Give a public function the argument ``holdout``, and its models the names of columns.
 
     Parameters
@@ -37,6 +41,9 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
         As :func:`adabasis.evidence.judge.judge`.
     refit : callable
         As :func:`adabasis.refit`.
+    calibrated : callable
+        From the refitted model, the one before, and the rows held out (X, y, weights, groups) to a
+        model that knows its errors there.
     """
 
     def decorate(function: AnyFunction) -> AnyFunction:
@@ -82,7 +89,9 @@ def holding_out(judge: Judge, refit: Callable[..., Fitted]) -> Callable[[AnyFunc
             verdict = judge(
                 model, x, truth, weight, rows, groups=groups, kind=kind_of(holdout, groups)
             )
-            return claimed(refit(model, x, y, sample_weight=weight), verdict)
+            again = claimed(refit(model, x, y, sample_weight=weight), verdict)
+            apart = (v if v is None else v[rows[1]] for v in (x, truth, weight, groups))
+            return calibrated(again, model, *apart)
 
         hidden = inspect.Parameter("holdout", inspect.Parameter.KEYWORD_ONLY, default=None)
         shown = [*signature.parameters.values(), hidden]
