@@ -23,10 +23,11 @@ train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.
 train.ngd train.adam train.record train.exact train.tape train.descent train.batches
 train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
-evidence.peers evidence.verdict evidence.paired evidence.label_sets
+evidence.peers evidence.verdict evidence.paired evidence.label_sets evidence.sobol
 evidence.judge evidence.classes evidence
  models.timings models.tolerance models.record models.files models.evaluation models.fitted
- models.classifier models.predictions models.comparison models
+ models.classifier models.predictions models.comparison
+ models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
 regression.units regression.solve regression.task regression.growth regression.strategy
@@ -40,12 +41,12 @@ pde.probe pde.conditions pde.check pde.problem pde.catalog pde.system pde.newton
 pde.enlarged pde.certificate pde.meshes pde.solution pde.strategy pde.adapt pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
-plots.partitions plots.classes plots
+plots.partitions plots.classes plots.importance plots
 tables.numerals tables.columns tables.targets tables.dialect tables.summaries tables.source
 tables.files tables.records tables.opening tables.frames tables.dates tables.calendars tables.levels
 tables.encoding tables.prepare tables.training tables.write tables
-report.origin report.joint report.sections report.equations report.classes report.page
-report.terminal report
+report.origin report.joint report.sections report.equations report.classes report.importance
+report.page report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
 experiments.published experiments.rates experiments.curves experiments.sine experiments.lsgd_vs_gd

@@ -109,6 +109,7 @@ def test_the_verdict_comes_first_and_provenance_last(page):
     assert titles(page) == [
         "Verdict",
         "The fitted function",
+        "What each input does",
         "Measured and predicted",
         "Error while training",
         "Basis functions",
@@ -250,8 +251,12 @@ def test_a_model_that_knows_little_of_itself_still_has_a_page(tmp_path, model):
     page = page_of(tmp_path, bare)
     assert "how good the model is elsewhere is not known" in page.text
     assert titles(page) == [
-        "Verdict", "The fitted function", "Error while training", "How it was made",
-    ]  # fmt: skip
+        "Verdict",
+        "The fitted function",
+        "What each input does",
+        "Error while training",
+        "How it was made",
+    ]
 
 
 def test_many_outputs_are_cut_and_said_to_be(tmp_path):

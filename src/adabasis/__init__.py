@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 declare(
     {
         "plot": "adabasis.plots:fitted",
+        "plot importance": "adabasis.plots:importance",
         "plot convergence": "adabasis.plots:convergence",
         "report": "adabasis.report:of_model",
         "check of a claimed solution": "adabasis.pde.check:checked",
@@ -38,6 +39,7 @@ _NAMES = {
     "models.fitted": ["Fitted", "load"],
     "models.classifier": ["Classifier"],
     "models.comparison": ["compare"],
+    "models.importance": ["importance"],
     "regression.api": ["fit", "refit"],
     "regression.tolerance": ["fit_to_tolerance"],
     "classification.api": ["classify", "refit_classes"],

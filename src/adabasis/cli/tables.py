@@ -32,6 +32,7 @@ from ..models.fitted import Fitted, load
 from ..pou.api import fit_pounet
 from ..regression.tolerance import settled
 from ..report import terminal as screen
+from ..report.importance import found_for
 from ..report.origin import verdict_of, with_origin
 from ..report.terminal import Screen
 from ..selection.holdout import claimed, kind_of
@@ -418,5 +419,6 @@ def _other_units(found: Mapping[str, str], fitted_to: Mapping[str, str]) -> Iter
 def show_model(path: Path, console: Console, *, quiet: bool = False) -> Outcome:
     """Say what a model file is and how it was made."""
     model = read_model(path)
-    screen.model_shown(Screen(console, quiet), path.name, model)
-    return Outcome(_summary(model))
+    found = found_for(model)
+    screen.model_shown(Screen(console, quiet), path.name, model, found)
+    return Outcome(_summary(model) | {"importance": found and found.to_json()})

@@ -8,6 +8,7 @@ from .bases import basis_functions, singular_values
 from .classes import calibration, confusion, cross_entropies, regions
 from .equations import convergence, residual_map
 from .functions import error_map, fitted
+from .importance import importance
 from .partitions import partitions
 from .records import candidates, histories, history, parity, residuals
 from .style import names_of
@@ -23,6 +24,7 @@ __all__ = [
     "fitted",
     "histories",
     "history",
+    "importance",
     "names_of",
     "parity",
     "partitions",

@@ -136,14 +136,16 @@ Section = Callable[[Subject], Iterator[Block]]
 _SECTIONS: list[tuple[type, str, Section]] = []
 
 
-def section(kind: type, title: str) -> Callable[[Section], Section]:
-    """Register a section of the pages about results of some kind, after those there are.
+def section(kind: type, title: str, before: str = "") -> Callable[[Section], Section]:
+    """Register a section of the pages about results of some kind, before another or last.
 
     The function yields blocks; a section without any is left out.
     """
 
     def register(write: Section) -> Section:
-        _SECTIONS.append((kind, title, write))
+        titles = [other for _, other, _ in _SECTIONS]
+        at = titles.index(before) if before else len(titles)
+        _SECTIONS.insert(at, (kind, title, write))
         return write
 
     return register

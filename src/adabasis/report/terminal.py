@@ -20,8 +20,10 @@ from ..evidence.verdict import Verdict
 from ..lstsq import Status
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
+from ..models.importance import Importance
 from ..selection.task import describe
 from ..tables import TrainingData
+from .importance import lines_of
 from .origin import verdict_of
 
 MOST_INPUTS = 30
@@ -168,8 +170,8 @@ def fit_written(screen: Screen, out: Path, page: Path | None = None) -> None:
     screen.command(f"Next:    adabasis predict {shlex.quote(str(out))} NEW_TABLE")
 
 
-def model_shown(screen: Screen, name: str, model: Fitted) -> None:
-    """Say what a model is and how it was made."""
+def model_shown(screen: Screen, name: str, model: Fitted, found: Importance | None = None) -> None:
+    """Say what a model is, how it was made, and what its columns do."""
     record, verdict = model.record, verdict_of(model)
     screen.line(f"{name}: {describe(model.basis)}")
     screen.line(f"  {counted(len(model.coefficients), 'function')}, rank {model.rank}")
@@ -192,6 +194,12 @@ def model_shown(screen: Screen, name: str, model: Fitted) -> None:
         screen.line(f"Error:    {model.validation_error:.2g} {of} ({model.validation_kind})")
     if isinstance(model, Classifier) and model.reliability:
         screen.line(f"Labels:   {model.reliability}", hang=2)
+    if found is not None:
+        screen.line()
+        screen.line(lines_of(found))
+        screen.line(f"Shares over {found.over}; {found.how}.")
+        for doubt in found.notes:
+            screen.line(f"  {doubt}", hang=2)
     if verdict is not None:
         screen.line()
         judged(screen, verdict, record.output_names)
