@@ -16,6 +16,7 @@ from . import (
     step_ratio,
     tables,
     training,
+    uncertainty_compare,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "step_ratio",
     "tables",
     "training",
+    "uncertainty_compare",
 ]
