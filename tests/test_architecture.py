@@ -26,7 +26,7 @@ evidence.split evidence.errors evidence.replicates evidence.support evidence.out
 evidence.peers evidence.verdict evidence.paired evidence.label_sets evidence.sobol
 evidence.judge evidence.classes evidence
  models.timings models.tolerance models.record models.files models.evaluation models.fitted
- models.classifier models.predictions models.comparison
+ models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms

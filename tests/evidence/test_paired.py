@@ -9,7 +9,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import adabasis as ab
-from adabasis.evidence.paired import PairedDifference, Units, few_rows_decide
+from adabasis.evidence.paired import PairedDifference, PairedTest, Units, few_rows_decide
 from adabasis.models import comparison, predictions
 
 rng = np.random.default_rng(0)
@@ -24,11 +24,8 @@ def rows(n):
 
 def alarms(draw, n, draws=200, seed=1):
     rng = np.random.default_rng(seed)
-    found = [
-        PairedDifference.of(rows(n), (a**2, b**2), 0.05, "RMSE")
-        for a, b in (draw(rng, n) for _ in range(draws))
-    ]
-    return sum(one.better is not None for one in found)
+    test = PairedTest(rows(n), 0.05)
+    return sum(test.sign(a**2 - b**2) != 0 for a, b in (draw(rng, n) for _ in range(draws)))
 
 
 def scaled_alike(rng, n):
@@ -61,6 +58,16 @@ def test_a_tenth_less_error_is_found_in_four_fifths_of_draws_of_1000_rows():
     assert alarms(lambda rng, n: (rng.normal(size=n), 1.1 * rng.normal(size=n)), 1000) >= 160
 
 
+def test_a_few_large_differences_that_say_what_most_others_say_hide_nothing():
+    def draw(rng, n):
+        return 0.3 * rng.normal(size=n), rng.standard_t(2, size=n) ** 2 - 1
+
+    assert alarms(draw, 30) >= 190  # Student's test alone: 21
+    against = rng.normal(size=100)  # others that say the contrary count in full
+    against[:5] = -30
+    assert PairedTest(rows(100), 0.05).sign(against**2 - 1.0) >= 0
+
+
 def test_ten_rows_of_large_errors_in_one_model_raise_few_alarms():
     def draw(rng, n):
         size = np.where(rng.random(n) < 0.01, 10.0, 1.0) / np.sqrt(0.99 + 0.01 * 100)
@@ -69,12 +76,14 @@ def test_ten_rows_of_large_errors_in_one_model_raise_few_alarms():
     assert alarms(draw, 1000) <= 24  # Student's test alone: 38
 
 
-def test_the_test_is_students_and_the_range_ends_where_it_does():
+def test_the_test_is_students_and_ranges_end_where_it_does():
     a, b = rng.normal(size=(2, 200)) ** 2
     found = PairedDifference.of(rows(200), (a, b), 0.05, "RMSE")
-    assert found.p_value == pytest.approx(ttest_1samp(a - b, 0).pvalue, rel=0.05)
-    for end in found.ratio_range:
-        assert ttest_1samp(a - end**2 * b, 0).pvalue == pytest.approx(0.05)
+    assert 0.9 * found.p_value == pytest.approx(ttest_1samp(a - b, 0).pvalue, rel=0.05)
+    test = PairedTest(rows(200), 0.05)
+    for ratio, difference in zip(found.ratio_range, found.difference_range, strict=True):
+        assert test.p_value(a - ratio**2 * b) == pytest.approx(0.05, rel=0.01)
+        assert test.p_value(a - b - difference) == pytest.approx(0.05, rel=0.01)
     assert found.a**2 - found.b**2 == pytest.approx(found.difference)
     back = PairedDifference.of(rows(200), (b, a), 0.05, "RMSE").swapped()
     assert back.ratio_range == pytest.approx(found.ratio_range)
@@ -147,7 +156,9 @@ def test_classes_are_compared_by_probabilities_and_by_labels():
     by_label = ab.compare(lambda X: np.where(X[:, 0] > 0, "up", "down"), sure, X, LABELS)
     assert (by_label.main.measure, by_label.better) == ("wrong labels", None)
     unknown = np.where(X[:, 1] > 1, "aside", LABELS)  # a label that neither knows
-    assert np.isfinite(ab.compare(flat, sure, X, unknown).main.a)
+    told = ab.compare(flat, sure, X, unknown)
+    assert np.isfinite(told.main.a)
+    assert "B does not know the labels 'aside'" in str(told)
 
 
 def test_equal_models_err_alike_and_perfect_ones_not_at_all():
@@ -208,7 +219,7 @@ def test_inputs_that_occur_often_are_no_sign_of_a_leak():
         ((LinearRegression(), np.sum, X, Y), {}, "model_a.*not fitted"),
         ((lambda X: X[:, 0],) * 2 + (X, Y[:9]), {}, "as many values"),
         ((lambda X: X[:, 0],) * 2 + (X, Y), {"groups": np.zeros(300)}, "one group"),
-        ((lambda X: X[:, 0],) * 2 + (X, Y), {"measure": "accuracy"}, "'auto' or 'RMSE'"),
+        ((lambda X: X[:, 0],) * 2 + (X, Y), {"measure": "accuracy"}, "'auto' or 'RMSE' or 'MAE'"),
         ((lambda X: X[:, 0],) * 2 + (X, Y), {"sample_weight": np.zeros(300)}, "not all zero"),
         ((lambda X: X[:, 0],) * 2 + (X, Y), {"names": "ab"}, "two names"),
     ],
@@ -217,3 +228,9 @@ def test_inputs_that_occur_often_are_no_sign_of_a_leak():
 def test_what_cannot_be_compared_is_told(arguments, options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         ab.compare(*arguments, **options)
+
+
+def test_absolute_errors_may_decide():
+    found = ab.compare(lambda X: X[:, 0], lambda X: 0 * X[:, 0], X, Y, measure="MAE")
+    assert found.main.a == pytest.approx(np.mean(np.abs(X[:, 0] - Y)))
+    assert (found.better, found.main.measure) == ("a", "MAE")

@@ -13,9 +13,10 @@ from rich.console import Console
 from .._runtime.errors import BadInput, counted, listed
 from ..evidence.split import checked_groups
 from ..models.classifier import Classifier
-from ..models.comparison import ModelComparison, compared
+from ..models.comparison import compared
 from ..models.fitted import Fitted
 from ..models.predictions import of_fitted, share_fitted_to, units_of
+from ..models.verdicts import ModelComparison
 from ..report.terminal import Screen
 from ..tables import AbstractSource, Preparation, check_names, open_table
 from ..tables.columns import kind_of, missing, numbers, texts

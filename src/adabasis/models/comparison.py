@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 
 from .._runtime.arguments import told_arguments
 from .._runtime.arrays import column_names
-from .._runtime.errors import counted, significant
+from .._runtime.errors import counted, listed
 from ..evidence.paired import FEW_UNITS, PairedDifference, Units, few_rows_decide
 from ..evidence.split import checked_groups
 from .classifier import checked_labels, index_of
@@ -26,163 +25,10 @@ from .predictions import (
     share_fitted_to,
     units_of,
 )
+from .verdicts import FITTED_TO, OF_NUMBERS, ModelComparison
 
-#: Share of the rows that may have been fitted to before nothing is claimed any more: of models that
-#: err half as much on rows they know, so many shift the error by less than rows drawn anew do.
-FITTED_TO = 0.05
 #: As of verdicts: one impossible label would be all that is seen.
 LEAST_PROBABILITY = 1e-15
-#: Ratio of errors that is given as such; smaller ones in per cent.
-TIMES = 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelComparison:
-    """Which of two models errs less on the same rows, by how much, with what certainty.
-
-    Its text is a sentence; :meth:`to_json` gives all fields.
-
-    Attributes
-    ----------
-    names : (str, str)
-        Of the two models.
-    n_rows, n_units : int
-        Rows of positive weight; and how many groups of rows that belong together.
-    level : float
-        Probability of calling one of two models better that err alike.
-    main : PairedDifference
-        Of the measure that decides: for numbers the RMSE (of several targets the root mean square
-        over them of RMSE over standard deviation), for classes the cross-entropy, or the share of
-        wrong labels.
-    others : tuple of PairedDifference
-        Of each target, at level/Q; of classes the share of wrong labels. They do not decide.
-    fitted_to : (float, float)
-        Share of the rows that each model was fitted to, as far as it can be known; NaN where not.
-    better : {"a", "b"} or None
-        ``None``: no clear difference, or rows that a model was fitted to.
-    notes : tuple of str
-        What makes the comparison weaker than it looks.
-    """
-
-    names: tuple[str, str]
-    n_rows: int
-    n_units: int
-    level: float
-    main: PairedDifference
-    others: tuple[PairedDifference, ...] = ()
-    fitted_to: tuple[float, float] = (math.nan, math.nan)
-    better: str | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        """Which errs less, by how much, how sure that is."""
-        rows = counted(self.n_rows, "row")
-        if self.n_units < self.n_rows:
-            rows += f" ({self.n_units:,} groups of them)"
-        used = [n for n, s in zip(self.names, self.fitted_to, strict=True) if s > FITTED_TO]
-        if used:
-            share = max(s for s in self.fitted_to if s > FITTED_TO)
-            about = "all" if share > 1 - FITTED_TO else f"about {100 * share:.0f} % of"
-            return (
-                f"Nothing is told of new rows: {about} these {rows} are among those that "
-                f"{' and '.join(used)} {'were' if len(used) > 1 else 'was'} fitted to "
-                f"({self._errors()}). Compare on others."
-            )
-        return self._said(self.main, self.better, rows)
-
-    def _said(self, found: PairedDifference, better: str | None, rows: str) -> str:
-        first, second = self.names
-        sure = f"{100 * (1 - self.level):g} % certainty"
-        if found.a == found.b and found.p_value == 1:
-            return f"{first} and {second} err alike on {rows}: {self._errors()}."
-        if better is None:
-            span = _span(found, sure, first, second)
-            return f"No clear difference on {rows}: {self._errors()}; {span}."
-        one = found.swapped() if better == "a" else found  # how much more the worse one errs
-        good, bad = (first, second) if better == "a" else (second, first)
-        return f"{good} errs less than {bad} on {rows}: {self._errors()}, {_less(one, bad, sure)}."
-
-    def _errors(self) -> str:
-        found, (first, second) = self.main, self.names
-        words = {"RMSE": "RMSE", "cross-entropy": "cross-entropy", "wrong labels": "wrong labels"}
-        if found.measure == "wrong labels":
-            a, b = (f"{significant(100 * one)} %" for one in (found.a, found.b))
-        else:
-            a, b = map(significant, (found.a, found.b))
-        what = words[found.measure]
-        if found.measure == "RMSE" and self.others:
-            what += f" over the standard deviation, all {len(self.others)} targets,"
-        return f"{what} {a} of {first}, {b} of {second}"
-
-    def __str__(self) -> str:
-        """Return the sentence, that of each other measure, and the notes."""
-        lines = [self.sentence]
-        for one in self.others:
-            about = f"{one.target}: " if one.target else ""
-            lines.append(f"  {about}{_one_line(one, self.names)}")
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON holds them: what is not finite becomes ``None``."""
-        return {
-            "names": list(self.names),
-            "n_rows": self.n_rows,
-            "n_units": self.n_units,
-            "level": self.level,
-            "better": {"a": self.names[0], "b": self.names[1], None: None}[self.better],
-            "sentence": self.sentence,
-            "main": self.main.to_json(),
-            "others": [one.to_json() for one in self.others],
-            "fitted_to": [None if math.isnan(one) else one for one in self.fitted_to],
-            "notes": list(self.notes),
-        }
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g}" if abs(share) < 0.995 else f"{100 * share:,.0f}"
-
-
-def _less(found: PairedDifference, bad: str, sure: str) -> str:
-    """Say how much less the better model errs; ``found.ratio`` is the other's error over its."""
-    low, high = found.ratio_range
-    if found.measure == "cross-entropy":
-        a, b = found.difference_range
-        return f"{found.difference:.2g} nats less ({a:.2g} to {b:.2g} at {sure})"
-    if found.measure == "wrong labels":
-        a, b = (max(0.0, 100 * end) for end in found.difference_range)
-        return f"{100 * found.difference:.2g} % of all rows less ({a:.2g} to {b:.2g} at {sure})"
-    if math.isinf(found.ratio):
-        return "which makes none"
-    if not found.ratio < TIMES:
-        ends = f"{low:.3g} to {high:.3g} times" if math.isfinite(high) else f"at least {low:.3g}"
-        return f"that of {bad} {found.ratio:.3g} times as large ({ends} at {sure})"
-    said, least, most = (_percent(1 - 1 / ratio) for ratio in (found.ratio, low, high))
-    return f"{said} % less ({least} to {most} % at {sure})"
-
-
-def _span(found: PairedDifference, sure: str, first: str, second: str) -> str:
-    """Say how far apart the models may be."""
-    low, high = found.ratio_range
-    if found.measure == "RMSE":
-        if math.isnan(low):
-            return "there is no error to compare"
-        most = f"{_percent(high - 1)} % larger" if math.isfinite(high) else "many times larger"
-        return (
-            f"that of {first} may be from {_percent(1 - low)} % smaller to {most} than that of "
-            f"{second} ({sure})"
-        )
-    unit, of = (100, "% of all rows") if found.measure == "wrong labels" else (1, "nats")
-    low, high = (unit * end for end in found.difference_range)
-    return f"the difference may be from {low:+.2g} to {high:+.2g} {of} ({sure})"
-
-
-def _one_line(found: PairedDifference, names: tuple[str, str]) -> str:
-    unit = 100 if found.measure == "wrong labels" else 1
-    a, b = (significant(unit * one) + " %" * (unit > 1) for one in (found.a, found.b))
-    best = {"a": f"{names[0]} errs less", "b": f"{names[1]} errs less"}
-    said = best.get(found.better or "", "no clear difference")
-    return f"{found.measure} {a} of {names[0]}, {b} of {names[1]}: {said} (p = {found.p_value:.2g})"
 
 
 @told_arguments
@@ -201,10 +47,10 @@ def compare(
     r"""Compare two models on the same rows, which neither was fitted to.
 
     For numbers the mean of the differences of squared errors, d = Σ w (ρ_a² − ρ_b²)/Σ w, is divided
-    by its standard error over rows (or groups of them): Student's test, which keeps its level with
-    heavy tails where both errors have the same distribution. The range is that of RMSE_a/RMSE_b at
-    the same level, by Fieller's method. For classes the losses are cross-entropies; wrong labels
-    are compared by McNemar's exact test.
+    by its standard error over rows (or groups of them): Student's test, made robust to heavy tails
+    (:class:`~adabasis.evidence.paired.PairedTest`). The range is that of the ratios of RMSE that it
+    does not reject. For classes the losses are cross-entropies; wrong labels are compared by
+    McNemar's exact test.
 
     What is compared are these two functions, not the methods that made them: fitted to other rows
     they would be others.
@@ -223,9 +69,10 @@ def compare(
         Rows of one label are drawn together. Without, rows at one place and near-duplicates are.
     level : float
         Probability in (0, 1) of calling one of two models better that err alike.
-    measure : {"auto", "RMSE", "cross-entropy", "wrong labels"}
-        What decides. ``"auto"``: the RMSE of numbers, the cross-entropy of classes, or wrong labels
-        where a model gives no probabilities.
+    measure : {"auto", "RMSE", "MAE", "cross-entropy", "wrong labels"}
+        What decides. ``"auto"``: the root mean square error of numbers (``"MAE"`` is the mean
+        absolute one), the cross-entropy of classes, or wrong labels where a model gives no
+        probabilities.
     names : pair of str, optional
         What to call the models: "A" and "B".
 
@@ -257,7 +104,7 @@ def compare(
     >>> found.better
     'a'
     >>> print(found)  # doctest: +NORMALIZE_WHITESPACE
-    A errs less than B on 1,000 rows: RMSE 1.02 of A, 1.16 of B, 12 % less (9.4 to 14 % at
+    A errs less than B on 1,000 rows: RMSE 1.02 of A, 1.16 of B, 12 % less (9.3 to 14 % at
     95 % certainty).
     """
     call = "compare(model_a, model_b, X, y)"
@@ -267,10 +114,10 @@ def compare(
         raise ValueError(f"compare(names={names!r}): expected two names, such as ('new', 'old').")
     X = X if hasattr(X, "shape") or column_names(X) else np.asarray(X)
     n_rows = len(X) if np.ndim(X) or column_names(X) else 0
-    if n_rows < 2 or len(y) != n_rows:
+    if n_rows < 2 or np.ndim(y) == 0 or len(y) != n_rows:
         raise ValueError(
             f"{call}: expected at least two rows and as many values, got {n_rows} rows and "
-            f"{len(y)} values."
+            f"{len(y) if np.ndim(y) else 'no'} values."
         )
     models = [(model_a, "model_a"), (model_b, "model_b")]
     for model, argument in models:
@@ -328,8 +175,8 @@ def compared(
     if of_classes:
         main, others, losses = _classes_compared(found, truth, units, level, decides)
     else:
-        main, others, losses = _numbers_compared(found, truth, units, level, targets)
-    notes = [*_doubts(units, losses)]
+        main, others, losses = _numbers_compared(found, truth, units, level, targets, decides)
+    notes = [*_doubts(units, losses), *(_unknown(found, truth, names) if of_classes else ())]
     leaked = any(share > FITTED_TO for share in fitted_to)
     for name, share in zip(names, fitted_to, strict=True):
         if 0 < share <= FITTED_TO:
@@ -344,7 +191,7 @@ def compared(
 
 
 def _checked_measure(measure: str, found: tuple[Predicted, Predicted], of_classes: bool) -> str:
-    known = ["cross-entropy", "wrong labels"] if of_classes else ["RMSE"]
+    known = ["cross-entropy", "wrong labels"] if of_classes else OF_NUMBERS
     without = any(one.chances is None for one in found)
     if measure == "auto":
         return known[-1] if of_classes and without else known[0]
@@ -366,33 +213,34 @@ def _numbers_compared(
     units: Units,
     level: float,
     targets: Sequence[str],
+    measure: str,
 ) -> tuple[PairedDifference, tuple[PairedDifference, ...], tuple[np.ndarray, np.ndarray]]:
-    errors = [one.values - truth for one in found]
+    errors, power = [one.values - truth for one in found], 2 if measure == "RMSE" else 1
     names = targets or [f"y{q + 1}" for q in range(truth.shape[1])]
     with np.errstate(over="ignore", under="ignore"):
         unit = np.abs(errors).max(axis=(0, 1))
         scaled = [error / np.where(unit > 0, unit, 1.0) for error in errors]
         if truth.shape[1] == 1:
-            a, b = (one[:, 0] ** 2 for one in scaled)
-            main = PairedDifference.of(units, (a, b), level, "RMSE", scale=float(unit[0]) or 1.0)
+            a, b = (np.abs(one[:, 0]) ** power for one in scaled)
+            main = PairedDifference.of(units, (a, b), level, measure, scale=float(unit[0]) or 1.0)
             return main, (), (a, b)
         spread = _spread(truth, units.weight)
         varies = spread > 0
         if not varies.any():
             spread, varies = np.where(unit > 0, unit, 1.0), np.full(len(unit), True)
-        a, b = (np.mean((one[:, varies] / spread[varies]) ** 2, axis=1) for one in errors)
+        a, b = (np.mean(np.abs(e[:, varies] / spread[varies]) ** power, axis=1) for e in errors)
     each = tuple(
         PairedDifference.of(
             units,
-            (scaled[0][:, q] ** 2, scaled[1][:, q] ** 2),
+            (np.abs(scaled[0][:, q]) ** power, np.abs(scaled[1][:, q]) ** power),
             level / len(names),
-            "RMSE",
+            measure,
             str(name),
             float(unit[q]) or 1.0,
         )
         for q, name in enumerate(names)
     )
-    return PairedDifference.of(units, (a, b), level, "RMSE"), each, (a, b)
+    return PairedDifference.of(units, (a, b), level, measure), each, (a, b)
 
 
 def _spread(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -418,6 +266,19 @@ def _classes_compared(
     if decides == "wrong labels":
         return labels, (chances,), (wrong[0], wrong[1])
     return chances, (labels,), (a, b)
+
+
+def _unknown(
+    found: tuple[Predicted, Predicted], truth: np.ndarray, names: tuple[str, str]
+) -> Iterator[str]:
+    """Say which labels a model cannot predict."""
+    for one, name in zip(found, names, strict=True):
+        if one.chances is None or one.classes is None:
+            continue
+        unknown = np.unique(truth[index_of(truth, one.classes, "compare") < 0])
+        if len(unknown):
+            shown = listed(unknown.tolist())
+            yield f"{name} does not know the labels {shown}: they count as wrong."
 
 
 def _surprise(found: Predicted, truth: np.ndarray) -> np.ndarray:
