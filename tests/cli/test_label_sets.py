@@ -32,19 +32,19 @@ def test_a_column_holds_the_labels_of_the_set(capsys, classes):
     code, _, err = run(capsys, "predict", classes, "new.csv", "--interval", "90")
     assert (code, err) == (0, "")
     found = pd.read_csv("new-predictions.csv")
-    assert set(found["kind (90 %)"]) == {"cold", "hot", "cold | hot"}
+    assert set(found["kind set 90 %"]) == {"cold", "hot", "cold | hot"}
     sure = found[["kind = cold", "kind = hot"]].max(axis=1)
-    several = found["kind (90 %)"] == "cold | hot"
+    several = found["kind set 90 %"] == "cold | hot"
     assert sure[several].max() < sure[~several].min() + 0.2
     run(capsys, "predict", classes, "new.csv", "--force")
-    assert "kind (90 %)" not in pd.read_csv("new-predictions.csv")
+    assert "kind set 90 %" not in pd.read_csv("new-predictions.csv")
 
 
 def test_too_few_rows_are_told(capsys, classes):
     out = " ".join(run(capsys, "predict", classes, "new.csv", "--interval", "99.9")[1].split())
     assert "--interval 99.9: every label in every set" in out
     assert "at least 999 rows" in out
-    assert (pd.read_csv("new-predictions.csv")["kind (99.9 %)"] == "cold | hot").all()
+    assert (pd.read_csv("new-predictions.csv")["kind set 99.9 %"] == "cold | hot").all()
 
 
 @pytest.mark.parametrize("percent", ["0.9", "100", "-5"])

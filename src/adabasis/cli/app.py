@@ -83,7 +83,8 @@ def predict(
     out
         CSV or Parquet [default: TABLE-predictions.csv here].
     interval
-        Per cent, such as 90: add columns that hold the true value, or label, with that chance.
+        Add columns of bounds that hold a new value with a chance of so many per cent, such as 90.
+        Of classes: the set of labels that holds the new one.
     decimal
         Decimal sign, point or comma, where the table does not tell [default: as fitted].
     force
@@ -97,7 +98,14 @@ def predict(
 
     silent = quiet or as_json
     found = tables.predict_table(
-        model, table, out, force, _console(), quiet=silent, decimal=decimal, interval=interval
+        model,
+        table,
+        out,
+        force,
+        _console(),
+        quiet=silent,
+        decimal=decimal,
+        interval=interval,
     )
     return _told(found, as_json)
 

@@ -50,14 +50,14 @@ from ..tables.numerals import Strays
 from ..train import StopReason
 from .options import FitOptions
 from .targets import (
-    calibrated,
-    check_interval,
+    checked_interval,
     descended,
     fitted,
     in_table_rows,
     judged,
     predicted,
     predicted_columns,
+    recalibrated,
     refitted,
     rows_of,
     transforms,
@@ -157,11 +157,13 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
             with view.working("training by joint descent, to compare"):
                 joint = descended(model, data, rows[0])
         if not interrupted:
+            before = model
             with view.working("solving again with all rows"):
-                model = calibrated(refitted(model, data), model, data, rows[1])
+                model = refitted(model, data)
             if verdict is not None and model.record.outliers:
                 verdict = verdict.blaming_outliers()
-            model = claimed(model, verdict) if verdict and len(rows[1]) else model
+            if verdict and len(rows[1]):
+                model = recalibrated(claimed(model, verdict), before, data, rows[1])
     except KeyboardInterrupt:
         interrupted = True
     provenance = {
@@ -337,6 +339,7 @@ def predict_table(
     if path.suffix == ".adabasis" and model_path.suffix != path.suffix:
         raise BadInput(f"The model comes first: adabasis predict {table} {model_path}")
     model = read_model(model_path)
+    coverage = checked_interval(model, interval)
     if model.record.preparation is None:
         raise BadInput(
             f"{model_path} was fitted from arrays, not from a table: use adabasis.load in Python."
@@ -348,8 +351,6 @@ def predict_table(
     fitted_to = model.record.reading or {}
     source.decide(SIGNS[decimal], fitted_to)
     columns = [column.name for column in preparation.columns_]
-    check_interval(model, model_path, interval)
-    columns_out = predicted_columns(model, preparation.targets, interval)
     view, counts = Screen(console, quiet), dict.fromkeys(COUNTED, 0)
 
     def count_strays(batch: pa.RecordBatch) -> None:
@@ -375,12 +376,13 @@ def predict_table(
                 counts["outside"] += int(outside.sum())
                 support = np.full(len(x), np.nan) if model.places is None else model.support(x)
                 counts["unsupported"] += int(((support < LOW) & ~outside).sum())
-                yield predicted(model, x, interval), outside, support
+                yield predicted(model, x, coverage), outside, support
                 if line:
                     line.show(f"predicting: {counted(counts['rows'], 'row')}")
 
     with view.working("predicting") as line, warnings.catch_warnings(record=True) as told:
-        write_predictions(out, columns_out, blocks(line))
+        columns_of = predicted_columns(model, preparation.targets, coverage)
+        write_predictions(out, columns_of, blocks(line))
     view.line(f"{counted(counts['rows'], 'row')} predicted, in the order of {source.title}")
     for note in (*source.notes, *_other_units(source.units, fitted_to.get("units", {}))):
         view.line(f"  {note}", hang=2)

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,60 +192,63 @@ def in_table_rows(model: Fitted, data: TrainingData) -> Fitted:
     return dataclasses.replace(model, notes=retold(model.notes, said))
 
 
-def calibrated(again: Fitted, model: Fitted, data: TrainingData, out: np.ndarray) -> Fitted:
-    """Return a refitted model that knows the labels of rows held out of the search before."""
-    if not isinstance(again, Classifier) or not isinstance(model, Classifier) or not len(out):
-        return again
-    weight, groups = (None if v is None else v[out] for v in (data.weight, data.groups))
-    return again.knowing_labels(model, data.x[out], truth(data)[out], weight, groups)
+def recalibrated(model: Fitted, before: Fitted, data: TrainingData, out: np.ndarray) -> Fitted:
+    """Return a model whose sets of labels come from the rows that were held out of it."""
+    weight = None if data.weight is None else data.weight[out]
+    groups = None if data.groups is None else data.groups[out]
+    if isinstance(model, Classifier) and isinstance(before, Classifier):
+        return model.knowing_labels(before, data.x[out], truth(data)[out], weight, groups)
+    return model
 
 
-def check_interval(model: Fitted, path: Path, interval: float | None) -> None:
-    """Refuse a chance that is none, and models that know no labels to make sets of.
+def checked_interval(model: Fitted, per_cent: float | None) -> float | None:
+    """Return the coverage that was asked for, or say why there is none.
 
     Raises
     ------
     BadInput
     """
-    if interval is None:
-        return
-    if not 1 <= interval < 100:
+    if per_cent is None:
+        return None
+    if not 1 <= per_cent < 100:
+        hint = f" For {100 * per_cent:g} % write {100 * per_cent:g}." if 0 < per_cent < 1 else ""
         raise BadInput(
-            f"--interval {interval:g}: expected per cent, at least 1 and below 100, such as 90."
+            f"--interval {per_cent:g}: expected per cent from 1 to below 100, such as 90 for "
+            f"intervals that hold nine new values in ten.{hint}"
         )
     if not isinstance(model, Classifier):
-        raise BadInput(f"--interval {interval:g}: {path} predicts numbers; sets are of classes.")
+        raise BadInput("--interval: this model predicts numbers, and sets are of classes.")
     if model.held_out_labels is None:
         raise BadInput(
-            f"--interval {interval:g}: {path} holds no labels that the model did not see, from "
-            "which sets of labels are made: no rows were held out, or the file is of an earlier "
-            "version. Fit again."
+            "--interval: this model has no labels that it did not see, from which sets of labels "
+            "are made: no rows were held out, or its file is of an earlier version. Fit again."
         )
+    return per_cent / 100
 
 
 def predicted_columns(
-    model: Fitted, targets: Sequence[str], interval: float | None = None
+    model: Fitted, targets: Sequence[str], coverage: float | None = None
 ) -> dict[str, pa.DataType]:
     """Return the columns of predictions: of classes, the label and the probability of each.
 
-    With an interval, in per cent, the labels of the set that holds the true one with that chance.
+    With a coverage, classes are followed by the labels of their sets.
     """
     if not isinstance(model, Classifier):
         return dict.fromkeys(targets, pa.float64())
     chances = dict.fromkeys((f"{targets[0]} = {name}" for name in model.classes), pa.float64())
-    sets = {} if interval is None else {f"{targets[0]} ({interval:g} %)": pa.string()}
+    sets = {} if coverage is None else {f"{targets[0]} set {100 * coverage:g} %": pa.string()}
     return {targets[0]: pa.array(model.classes).type, **chances, **sets}
 
 
-def predicted(model: Fitted, x: np.ndarray, interval: float | None = None) -> list[np.ndarray]:
+def predicted(model: Fitted, x: np.ndarray, coverage: float | None = None) -> list[np.ndarray]:
     """Return the predictions for some rows, an array for each column."""
     if not isinstance(model, Classifier):
         return list(model(x).reshape(len(x), -1).T)
     p = model.probabilities(x)
     columns = [model.classes[p.argmax(axis=1)], *p.T]
-    if interval is not None:
+    if coverage is not None:
         names = [str(name) for name in model.classes.tolist()]
-        inside = model.predict_set(x, interval / 100)
+        inside = model.predict_set(x, coverage)
         sets = [SEPARATOR.join(itertools.compress(names, row)) for row in inside]
         columns.append(np.array(sets, dtype=object))
     return columns

@@ -19,7 +19,6 @@ from ..evidence.label_sets import (
     fewest_units,
 )
 from ..evidence.split import rows_together
-from .files import Tensors
 from .fitted import Fitted
 
 #: Rows held out of a search that make sets by themselves: of so many, sets of coverage .9 cover .87
@@ -326,7 +325,9 @@ class Classifier(Fitted):
         return None if known is None or not len(known.index) else known.reliability
 
     @classmethod
-    def _restored(cls, document: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
+    def _restored(
+        cls, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
         about = document["labels"]
         found: dict[str, Any] = {
             "classes": _restored_labels(dict(about["classes"])),

@@ -27,7 +27,6 @@ import safetensors.numpy
 from .record import Asked, Record, Ridge, Tried
 
 FORMAT = 2
-Tensors = Mapping[str, np.ndarray]
 _KEY = "adabasis"
 _BLANK = "0" * 64
 

@@ -23,7 +23,7 @@ from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
 from .evaluation import Parts, by_rows, in_jax, in_single_precision, probe_points
-from .files import ModelFileError, Tensors, flat_output, read_model, upgraded, write_model
+from .files import ModelFileError, flat_output, read_model, upgraded, write_model
 from .record import Asked, Record
 from .timings import Timings
 
@@ -321,7 +321,9 @@ class Fitted:
         }
 
     @classmethod
-    def _restored(cls, document: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
+    def _restored(
+        cls, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
         """Return the attributes that this kind of model has besides those of every one."""
         return {}
 

@@ -22,7 +22,6 @@ from ..basis import FrozenFeatures
 from ..geometry import Box
 from ..geometry.boxes import Sobol
 from ..geometry.fields import evaluate
-from ..models.files import Tensors
 from ..models.fitted import Fitted
 from ..operators import AbstractOperator
 from .certificate import Certificate, Stability, certified, settled
@@ -397,7 +396,9 @@ class Solution(Fitted):
         return {**super()._document(), "solution": about}
 
     @classmethod
-    def _restored(cls, document: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
+    def _restored(
+        cls, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
         about = document["solution"]
         certificate = json.loads(about["certificate"])
         examined = Stability(**certificate.pop("stability"))

@@ -42,8 +42,7 @@ def holding_out(
     refit : callable
         As :func:`adabasis.refit`.
     calibrated : callable
-        From the refitted model, the one before, and the rows held out (X, y, weights, groups) to a
-        model that knows its errors there.
+        As :func:`adabasis.regression.uncertainty.calibrated`.
     """
 
     def decorate(function: AnyFunction) -> AnyFunction:
