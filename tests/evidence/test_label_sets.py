@@ -1,5 +1,7 @@
 """Sets of labels hold the true one as often as asked; probabilities are shares, or that is told."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -186,6 +188,12 @@ def test_without_labels_held_out_there_are_no_sets(iris):
     assert blind.reliability is None
     with pytest.raises(ValueError, match="earlier version"):
         blind.predict_set(X)
+
+
+def test_older_files_hold_no_labels():
+    old = ab.load(pathlib.Path(__file__).parents[1] / "data" / "0.1-classifier.adabasis")
+    with pytest.raises(ValueError, match="earlier version"):
+        old.predict_set(old.box.mean(axis=1)[None])
 
 
 def test_rows_given_for_validation_make_sets_too(iris):
