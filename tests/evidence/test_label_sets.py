@@ -137,6 +137,8 @@ def test_sets_survive_a_file_and_hold_the_likeliest_label(model, iris, tmp_path)
     assert inside.dtype == bool
     assert inside[np.arange(150), model.probabilities(X).argmax(axis=1)].all()
     assert inside[y[:, None] == model.classes].mean() >= 0.9
+    assert model.predict_set(X[:0]).shape == (0, 3)
+    assert model.predict_set(X[:1] * np.nan).all()
     assert (model.predict_set(X, 0.99).sum(axis=1) >= inside.sum(axis=1)).all()
     model.save(tmp_path / "m.adabasis")
     again = ab.load(tmp_path / "m.adabasis")
@@ -182,12 +184,16 @@ def test_too_few_rows_give_every_label_and_say_how_many_are_needed(model, iris):
         model.predict_set(iris[0][:5], 0.99, by_class=True)
 
 
-def test_without_labels_held_out_there_are_no_sets(iris):
+def test_without_labels_held_out_every_label_is_in_every_set(iris, tmp_path):
     X, y = iris
     blind = ab.classify(X[::5], y[::5], BASIS, validation=None, **OPTIONS)
     assert blind.reliability is None
-    with pytest.raises(ValueError, match="earlier version"):
-        blind.predict_set(X)
+    with pytest.warns(UserWarning, match=r"0 rows held out.*at least 9 rows.*or hold some out"):
+        assert blind.predict_set(X).all()
+    few = ab.classify(X[45:60], y[45:60], BASIS, **OPTIONS)  # too few to hold some out
+    few.save(tmp_path / "few.adabasis")
+    with pytest.warns(UserWarning, match="0 rows held out"):
+        assert ab.load(tmp_path / "few.adabasis").predict_set(X).all()
 
 
 def test_older_files_hold_no_labels():

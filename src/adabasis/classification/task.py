@@ -211,7 +211,7 @@ class ClassificationTask(DataTask):
         seen = Unseen.worst(claims) if claims else None
         labels = self._labels(claims, best)
         temperature = 1.0
-        if self.asked.calibrate and labels is not None:
+        if self.asked.calibrate and len(labels.index):
             temperature = labels.temperature(TEMPERATURES)
             labels = labels.cooled(temperature)
         verdict = None if seen is None else self._verdict(seen, search)
@@ -241,14 +241,14 @@ class ClassificationTask(DataTask):
             held_out_labels=labels,
         )
 
-    def _labels(self, claims: Sequence[Unseen], best: Candidate) -> HeldOutLabels | None:
+    def _labels(self, claims: Sequence[Unseen], best: Candidate) -> HeldOutLabels:
         """Return labels not seen, with the probabilities there.
 
         Of functions as drawn, as many as there are; of trained ones, which may have seen some of
         them, those that the claim rests on.
         """
         if not claims or any(claim.residuals is None for claim in claims):
-            return None
+            return HeldOutLabels.none(len(self.classes))
         drawn = best.run is None
         seen = max(claims, key=lambda claim: len(claim.rows)) if drawn else Unseen.worst(claims)
         assert seen.residuals is not None

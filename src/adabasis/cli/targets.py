@@ -220,8 +220,8 @@ def checked_interval(model: Fitted, per_cent: float | None) -> float | None:
         raise BadInput("--interval: this model predicts numbers, and sets are of classes.")
     if model.held_out_labels is None:
         raise BadInput(
-            "--interval: this model has no labels that it did not see, from which sets of labels "
-            "are made: no rows were held out, or its file is of an earlier version. Fit again."
+            "--interval: this model holds no labels that it did not see, from which sets of labels "
+            "are made: its file was written by an earlier version. Fit again."
         )
     return per_cent / 100
 

@@ -112,6 +112,11 @@ class HeldOutLabels:
         return cls(*arrays, weight[some].astype(float), group, kind)
 
     @classmethod
+    def none(cls, n_classes: int) -> Self:
+        """Return no rows: none were held out."""
+        return cls.of(np.zeros((0, n_classes)), np.zeros(0, int), None, None, "none")
+
+    @classmethod
     def joined(cls, parts: list[HeldOutLabels], kind: str) -> HeldOutLabels:
         """Return all rows of several; groups of one have nothing to do with those of another."""
         first = np.cumsum([0, *(part.group.max(initial=-1) + 1 for part in parts)])
@@ -216,7 +221,7 @@ class HeldOutLabels:
         else:
             least = np.full(n_classes, self.threshold(coverage))
         # As they are held here: equal probabilities stay equal.
-        inside = chances.astype(np.float32) >= least
+        inside = ~(chances.astype(np.float32) < least)  # nothing is known of NaN: all are inside
         inside[np.arange(len(chances)), chances.argmax(axis=1)] = True
         return inside, np.isneginf(least)
 
@@ -267,7 +272,7 @@ def checked_coverage(call: str, coverage: Any) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not 0 < value < 1:
-        meant = f": for {value:g} % say {value / 100:g}" if 1 < value < 100 else ""
+        meant = f": for {value:g} % say {value / 100:g}" if 2 <= value < 100 else ""
         raise ValueError(
             f"{call}, coverage={coverage!r}): expected a number between 0 and 1{meant}."
         )

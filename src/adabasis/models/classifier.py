@@ -179,7 +179,7 @@ class Classifier(Fitted):
         What calibration divided the scores by; 1 without.
     held_out_labels : HeldOutLabels, optional
         Labels that no coefficient was fitted to, with the probabilities there: what sets of labels
-        are made of. ``None`` where no rows were held out, and in older files.
+        are made of. ``None`` in older files.
 
     See Also
     --------
@@ -207,11 +207,11 @@ class Classifier(Fitted):
     def predict(self, X: Any, *, dtype: str = "float64") -> np.ndarray:
         """Return the likeliest label at N points, (N,), by scores in either precision."""
         scores = super().predict(X, dtype=dtype)
-        return self.classes[logits(scores.reshape(len(scores), -1)).argmax(axis=1)]
+        return self.classes[logits(scores.reshape(-1, self.n_outputs)).argmax(axis=1)]
 
     def _logits(self, X: Any, call: str) -> np.ndarray:
         x = self._inputs(X, call)
-        return logits(self(x).reshape(len(x), -1))
+        return logits(self(x).reshape(-1, self.n_outputs))
 
     def predict_set(self, X: Any, coverage: float = 0.9, *, by_class: bool = False) -> np.ndarray:
         """Return sets of labels that hold the true one with a chance of ``coverage``.
@@ -238,8 +238,8 @@ class Classifier(Fitted):
         Raises
         ------
         ValueError
-            For a coverage that is none, or if the model has no labels that it did not see: none
-            were held out, or the file was written by an earlier version.
+            For a coverage that is none, or if the file was written by an earlier version: it
+            holds no labels that the model did not see.
 
         Warns
         -----
@@ -259,11 +259,11 @@ class Classifier(Fitted):
         call = f"{type(self).__name__}.predict_set(X"
         coverage = checked_coverage(call, coverage)
         known = self.held_out_labels
-        if known is None or not len(known.index):
+        if known is None:
             raise ValueError(
-                f"{call}): this model has no labels that it did not see, from which sets are made: "
-                "no rows were held out, or its file is of an earlier version. Fit again, with "
-                "validation='auto' or holdout=0.2."
+                f"{call}): this model holds no labels that it did not see, from which sets are "
+                "made: its file was written by an earlier version, or it was made by hand. Fit "
+                "again."
             )
         scores = self._logits(X, f"{call})")
         inside, lacking = known.sets(softmax(scores, axis=1), coverage, by_class)
@@ -309,6 +309,8 @@ class Classifier(Fitted):
         else:
             which = f"every label in every set ({counted(known.n_units, noun)} held out)"
             fewer = f"ask for a coverage of at most {math.floor(1e3 * known.enough_for) / 1e3:g}"
+            if not known.n_units:
+                fewer = "hold some out (validation='auto', holdout=0.2)"
         at_least = f"at least {counted(needed, noun)}" + " of each class" * by_class
         if not by_class and known.n_units >= needed:  # weights differ, or labels are not known
             at_least = f"more {noun}s, of labels that the model knows and like weights"

@@ -139,7 +139,7 @@ def compare(
     known = [share for share in result.fitted_to if share > 0]
     if known:
         warnings.warn(
-            f"{call}: about {100 * max(known):.2g} % of these rows are among those a model was "
+            f"{call}: about {100 * max(known):.0f} % of these rows are among those a model was "
             "fitted to, where its error is too small. Compare on rows that neither has seen.",
             stacklevel=3,
         )
