@@ -118,6 +118,10 @@ def test_columns_of_several_outputs_and_of_classes_are_summed():
     assert found.ranked[0].permutation_range[0] > max(one.permutation for one in found.ranked[1:])
 
 
+def test_rows_that_the_model_was_fitted_to_are_told(cubic):
+    assert ab.importance(cubic, X, Y, n_repeats=1).notes == (importance.KNOWN_ROWS,)
+
+
 def test_groups_and_weights_count(cubic):
     weight = (np.arange(300) < 100).astype(float)
     groups = np.arange(300) // 30

@@ -42,6 +42,10 @@ EVALUATIONS, POINTS, STEP = 2**17, 2000, 1e-4
 DEPENDENT = 0.5
 #: Rows that dependence is looked at on.
 LOOKED_AT = 1000
+KNOWN_ROWS = (
+    "Some of these rows are among those that the model was fitted to: permutation tells what it "
+    "makes of the columns, not what they are worth on new rows."
+)
 Range = tuple[float, float]
 NOTHING: Range = (math.nan, math.nan)
 
@@ -275,10 +279,7 @@ def importance(
         if note.startswith("Columns"):
             warnings.warn(f"{call}): {note}", stacklevel=3)
     if y is not None and share_fitted_to(fitted, x, weight > 0) > 0:
-        notes.append(
-            "Some of these rows are among those that the model was fitted to: permutation tells "
-            "what it makes of the columns, not what they are worth on new rows."
-        )
+        notes.append(KNOWN_ROWS)
     where = {
         "box": "the box of the training rows, evenly, each column by itself",
         "data": "the rows given, each column by itself",

@@ -13,7 +13,7 @@ from .._runtime.errors import counted
 from ..models.classifier import Classifier
 from ..models.columns import columns_of
 from ..models.fitted import Fitted
-from ..models.importance import Importance, importance
+from ..models.importance import KNOWN_ROWS, Importance, importance
 from .sections import Block, Evidence, Picture, Subject, Text, section
 
 #: Evaluations of the function for a page or a terminal: shares of variance to about a hundredth.
@@ -60,7 +60,9 @@ def _importance(subject: Subject) -> Iterator[Block]:
         )
     caption += f" Lines: {100 * found.coverage:.0f} % ranges."
     yield Picture(plots.importance(found), caption, f"Shares of the variance: {alt}.")
-    for note in found.notes:
+    # The rows of a verdict were not seen, though the coefficients are solved again with them.
+    told = [note for note in found.notes if note != KNOWN_ROWS or subject.verdict is None]
+    for note in told:
         yield Text(note)
 
 
