@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -145,10 +146,15 @@ class Adam(AbstractTrainer):
         seen = frequency[frequency > 0]
         return -tol * float(seen @ np.log(seen))
 
-    def held_out(self, objective: CrossEntropy, now: Evaluation) -> float:
-        """Return the mean cross-entropy on rows held out."""
-        values = objective.basis.values(np.asarray(objective.term.points.x), now.parameters)
-        return float(objective.surprise(values @ np.asarray(now.coefficients)))
+    def judge(self, objective: CrossEntropy) -> Callable[[Evaluation], float]:
+        """Return what measures the mean cross-entropy on rows held out."""
+        x, values = np.asarray(objective.term.points.x), objective.basis.values
+
+        def surprise(now: Evaluation) -> float:
+            functions = values(x, now.parameters)
+            return float(objective.surprise(functions @ np.asarray(now.coefficients)))
+
+        return surprise
 
 
 def rows_of(objective: CrossEntropy) -> Rows:

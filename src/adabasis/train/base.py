@@ -416,9 +416,9 @@ class AbstractTrainer(eqx.Module):
         """Return the loss at which training may stop."""
         return float(objective.goal(tol))
 
-    def held_out(self, objective: Any, now: Evaluation) -> float:
-        """Return the error of an evaluation on rows held out."""
-        return float(objective.error(now.parameters, now.coefficients))
+    def judge(self, objective: Any) -> Callable[[Evaluation], float]:
+        """Return what measures the error of an evaluation on rows held out, for every step."""
+        return lambda now: float(objective.error(now.parameters, now.coefficients))
 
 
 def named_trainers(objective: type[AbstractObjective]) -> dict[str, Callable[[], AbstractTrainer]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -209,6 +210,9 @@ class InPython:
 
     def __init__(self, trainer: AbstractTrainer, objective: AbstractObjective) -> None:
         self.trainer, self.objective = trainer, objective
+        # Bound methods of modules of Equinox take as long as a step of a small network.
+        self.step = functools.partial(type(trainer).step, trainer)
+        self.judge: tuple[AbstractObjective, Callable[[Evaluation], float]] | None = None
 
     def begun(self, parameters: Parameters, key: RandomKey) -> tuple[Any, Evaluation]:
         """Return the first state, and an evaluation of infinite loss."""
@@ -226,10 +230,10 @@ class InPython:
 
     def run(self, state: Any, best: Evaluation, steps: int, tol: float) -> Block:
         """Take so many steps, or fewer where the run ends."""
-        goal, records, now, reached = self.trainer.goal(self.objective, tol), [], best, False
-        step, objective = self.trainer.step, self.objective
+        goal = self.trainer.goal(self.objective, tol) if tol else 0.0
+        records, now, reached, objective = [], best, False, self.objective
         for _ in range(steps):
-            state, now = step(objective, state)
+            state, now = self.step(objective, state)
             best = now if now.loss < best.loss else best
             records.append((now.loss, now.rank, now.rate))
             reached = bool(best.loss <= goal)
@@ -242,4 +246,6 @@ class InPython:
 
     def held_out(self, objective: AbstractObjective, now: Evaluation) -> float:
         """Return the error on rows held out."""
-        return self.trainer.held_out(objective, now)
+        if self.judge is None or self.judge[0] is not objective:
+            self.judge = objective, self.trainer.judge(objective)
+        return self.judge[1](now)

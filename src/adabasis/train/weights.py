@@ -118,13 +118,17 @@ class Layout:
     def values(
         self, layers: list[np.ndarray], x: np.ndarray
     ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
-        """Return each layer's input, its slopes σ′, and the outputs (n, Q)."""
+        """Return each layer's input, its slopes σ′, and the outputs (n, Q).
+
+        Columns lie one after another in memory, (n, w) in the order of Fortran: what follows works
+        along rows of data, which are many, and not along units, which are few.
+        """
         sigma = self.sigma
         assert sigma.slope is not None
-        inputs, slopes = [x], []
+        inputs, slopes = [np.asfortranarray(x)], []
         for number, matrix in enumerate(layers[:-1]):
             h = inputs[-1]
-            z = h @ matrix[:, :-1].T
+            z = (matrix[:, :-1] @ h.T).T
             z += matrix[:, -1]
             out = sigma.values(z)
             slopes.append(sigma.slope(z, out))
@@ -135,7 +139,7 @@ class Layout:
         """Return the outputs (n, Q) alone."""
         sigma, h = self.sigma, x
         for number, matrix in enumerate(layers[:-1]):
-            z = h @ matrix[:, :-1].T
+            z = (matrix[:, :-1] @ h.T).T
             z += matrix[:, -1]
             out = sigma.values(z)
             h = h + out if number and self.residual else out
@@ -171,23 +175,25 @@ class Layout:
         root: np.ndarray,
         output: int,
     ) -> np.ndarray:
-        """Return the derivatives of one output in ξ and its own coefficients, times the roots."""
+        """Return the derivatives of one output in ξ and its own coefficients, times the roots.
+
+        Its columns lie one after another in memory, (n, P) in the order of Fortran.
+        """
         n, starts = len(root), self.starts
         hidden, width = starts[-2], self.width
-        jacobian = self._buffer(n, hidden + self.shapes[-1][1], root.dtype)
-        np.multiply(inputs[-1], root, out=jacobian[:, hidden : hidden + width])
+        across = self._buffer(hidden + self.shapes[-1][1], n, root.dtype)
+        share = root[:, 0]
+        np.multiply(inputs[-1].T, share, out=across[hidden : hidden + width])
         if self.constant:
-            jacobian[:, -1:] = root
-        back = root * layers[-1][output, :width]
+            across[-1] = share
+        back = np.multiply.outer(layers[-1][output, :width], share)
         for number in range(self.depth - 1, -1, -1):
-            slope = back * slopes[number]
-            columns = jacobian[:, starts[number] : starts[number + 1]]
+            slope = back * slopes[number].T
             rows, size = self.shapes[number]
-            block = columns.reshape(n, rows, size)
-            assert np.shares_memory(block, jacobian)
-            np.multiply(slope[:, :, None], inputs[number][:, None, :], out=block[:, :, :-1])
-            block[:, :, -1] = slope
+            block = across[starts[number] : starts[number + 1]].reshape(rows, size, n)
+            np.multiply(slope[:, None, :], inputs[number].T[None, :, :], out=block[:, :-1])
+            block[:, -1] = slope
             if number:
-                through = slope @ layers[number][:, :-1]
+                through = layers[number][:, :-1].T @ slope
                 back = back + through if self.residual else through
-        return jacobian
+        return across.T
