@@ -65,6 +65,7 @@ FUNCTIONS = {
     "products": Polynomial(2, highest=1),
     "splines": AdditiveSplines(3),
     "kriging": GaussianKernels(4),
+    "anova": GaussianKernels(4, anova=True),
     "three nets": Ensemble(NeuralBasis(WIDTH, DEPTH), 3),
     "two frozen": Ensemble(FrozenFeatures(WIDTH, activation="relu"), 2),
     "round bumps": RBFPartition(3),

@@ -9,6 +9,7 @@ import pytest
 import adabasis as ab
 from adabasis.basis import AdditiveSplines, GaussianKernels, Polynomial
 from adabasis.regression import kriging
+from adabasis.regression.bases import plain_bases
 from adabasis.selection.prepared import Prepared
 
 from .evidence import tables
@@ -94,13 +95,14 @@ def test_a_line_is_found_at_a_few_places_with_noise(slope):
     assert np.abs(ab.fit(x[:, None], y)(at[:, None]) - line(at)).max() < scale
 
 
-def test_gaussians_are_kriging():
+@pytest.mark.parametrize("anova", [False, True])
+def test_gaussians_are_kriging(anova):
     """The mean of a Gaussian process about a line, as its textbook formula has it."""
     rng = np.random.default_rng(3)
     x = rng.uniform(size=(15, 2))
     y = np.sin(4 * x[:, 0]) + x[:, 1]
     data = Prepared("fit", x, y, None, None, 0, split_by_default=False)
-    basis, parameters, ridge = kriging.kriged(data.places)
+    basis, parameters, ridge, _ = kriging.kriged(data.places, anova=anova)
     z = data.places.z
     at = rng.uniform(size=(5, 2))
 
@@ -109,9 +111,11 @@ def test_gaussians_are_kriging():
             return np.asarray(jax.vmap(basis, (0, None))(points, parameters))
 
     def kernel(a, b):
-        gap = (a[:, None] - b[None]) * parameters.slopes
+        near = np.exp(-0.5 * ((a[:, None] - b[None]) * parameters.slopes) ** 2)
+        if anova:
+            return np.prod(1 - parameters.shares + parameters.shares * near, axis=2)
         second = [functions(p)[:, len(z) : -3] for p in (a, b)]
-        return np.exp(-0.5 * np.sum(gap**2, axis=2)) + second[0] @ second[1].T
+        return np.prod(near, axis=2) + second[0] @ second[1].T
 
     line = [np.hstack([np.ones((len(p), 1)), p]) for p in (z, at)]
     c = kernel(z, z) + ridge.value * np.eye(len(z))
@@ -128,16 +132,46 @@ def test_gaussians_are_kriging():
     assert_close(functions(at) @ coefficients, mean, 1e-4)
 
 
-def test_the_likelihood_has_its_gradient():
+@pytest.mark.parametrize(
+    ("anova", "at"), [(False, [0.3, -0.4, -1.0, -3.0]), (True, [0.3, -0.4, -1.0, 0.5, -3.0])]
+)
+def test_the_likelihood_has_its_gradient(anova, at):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(size=(12, 2)), rng.normal(size=(15, 2))
     x, weight = np.concatenate([x, x[:3]]), rng.integers(1, 4, 15).astype(float)
     data = Prepared("fit", x, y, weight, None, 0, split_by_default=False)
-    likelihood = kriging._Likelihood(data.places, kriging.second_order(data.places.z))
-    at = np.array([0.3, -0.4, -1.0, -3.0])
-    steps = 1e-5 * np.eye(4)
+    likelihood = kriging._Likelihood(data.places, kriging.second_order(data.places.z), anova)
+    at, steps = np.array(at), 1e-5 * np.eye(len(at))
     slopes = [(likelihood(at + h)[0] - likelihood(at - h)[0]) / 2e-5 for h in steps]
     assert_close(likelihood(at)[1], np.array(slopes), 1e-7)
+
+
+def sum_of_two(n, seed=0):
+    x = np.random.default_rng(seed).uniform(-1, 1, (n, 5))
+    return x, np.sin(3 * x[:, 0] * x[:, 1]) + np.cos(4 * x[:, 4])
+
+
+def test_sums_of_functions_of_few_inputs_are_told_by_few_rows():
+    x, y = sum_of_two(120)
+    at, truth = sum_of_two(1000, 1)
+    errors = [
+        spread(ab.fit(x, y, GaussianKernels(120, anova=anova), method="frozen")(at) - truth)
+        for anova in (False, True)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 0.2 * np.std(truth)
+
+
+def test_the_default_has_shares_from_a_hundred_rows_of_several_inputs_on():
+    offered = [plain_bases(n, d)[-1] for n, d in ((99, 2), (100, 2), (100, 1), (5000, 3))]
+    assert [basis.anova for basis in offered] == [False, True, False, True]
+    assert offered[-1].n_centers == kriging.MOST_OF_ANOVA
+
+
+def test_centers_are_no_more_than_the_noise_lets_tell():
+    x, y = sum_of_two(200)
+    noisy = ab.fit(x, y + 0.5 * normal(200), GaussianKernels(200, anova=True), method="frozen")
+    assert noisy.basis.n_centers < 100
 
 
 @pytest.mark.parametrize(

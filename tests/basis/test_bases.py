@@ -106,7 +106,7 @@ def test_size_is_the_number_of_functions(name):
         elif isinstance(basis, AdditiveSplines):
             assert basis.size(n_inputs) == n_inputs * (basis.n_knots + 1) + 1
         elif isinstance(basis, GaussianKernels):
-            second = n_inputs * (n_inputs + 1) // 2
+            second = 0 if basis.anova else n_inputs * (n_inputs + 1) // 2
             assert basis.size(n_inputs) == basis.n_centers + second + 1 + n_inputs
         elif isinstance(basis, PartitionBasis):
             assert basis.size(n_inputs) == basis.n_partitions * len(

@@ -184,13 +184,31 @@ class AdditiveSplines(AbstractBasis):
 
 
 class KernelParams(NamedTuple):
-    """Centres (M, D), 1/lengths (D,), mixing (M, M), the weight of quadratics, and the box."""
+    """Centres (M, D), 1/lengths (D,), mixing (M, M), the weight of quadratics, box, shares (D,)."""
 
     centers: AnyArray
     slopes: AnyArray
     mixing: AnyArray
-    quadratic: AnyArray
+    quadratic: Any
     box: BoxParams
+    shares: Any = None
+
+
+def gaussians(x: np.ndarray, centers: Any, slopes: Any, shares: Any = None) -> np.ndarray:
+    """Return the Gaussians k_j at N points, (N, M), in NumPy; see :class:`GaussianKernels`."""
+    if shares is None:
+        return np.exp(-0.5 * cdist(x * slopes, centers * slopes, "sqeuclidean"))
+    found = np.ones((len(x), len(centers)), x.dtype)
+    for own, at, slope, share in zip(x.T, centers.T, slopes, shares, strict=True):
+        one = own[:, None] - at
+        one *= slope
+        np.square(one, out=one)
+        one *= -0.5
+        np.expm1(one, out=one)
+        one *= share
+        one += 1
+        found *= one
+    return found
 
 
 @in_model_files
@@ -203,10 +221,18 @@ class GaussianKernels(AbstractBasis):
     [1]_. A bare :meth:`init` draws centres and mixes nothing; ``fit`` chooses s, τ and the ridge by
     their marginal likelihood.
 
+    With ``anova`` there is a share h_i of each input, and k_j(x) = ∏_i [1 − h_i + h_i g_i] with the
+    Gaussians g_i of single inputs [2]_. Multiplied out, it has a term for each set of inputs: where
+    shares are small, few inputs act together, and a sum of functions of one or two of them is told
+    by far fewer rows than a function of all. There are no quadratics then, Φ = [k M, 1, x]: where
+    inputs nearly depend on each other, they go far off between the rows.
+
     Parameters
     ----------
     n_centers : int
-        M; P = M + D (D + 1)/2 + 1 + D.
+        M; P = M + D (D + 1)/2 + 1 + D, with ``anova`` M + 1 + D.
+    anova : bool
+        Whether Gaussians have shares.
 
     Raises
     ------
@@ -216,9 +242,12 @@ class GaussianKernels(AbstractBasis):
     References
     ----------
     .. [1] Rasmussen, Williams, "Gaussian processes for machine learning", MIT Press 2006, §2.7.
+    .. [2] Durrande, Ginsbourger, Roustant, Carraro, "ANOVA kernels and RKHS of zero mean functions
+       for model-based sensitivity analysis", J. Multivariate Analysis 115 (2013).
     """
 
     n_centers: int = eqx.field(static=True, converter=int)
+    anova: bool = eqx.field(static=True, kw_only=True, default=False)
     smoothness = np.inf
     trainable = False
 
@@ -226,8 +255,8 @@ class GaussianKernels(AbstractBasis):
         require_positive(self, "n_centers")
 
     def size(self, n_inputs: int) -> int:
-        """Return M + D (D + 1)/2 + 1 + D."""
-        return self.n_centers + dimension(n_inputs, 2)
+        """Return M + D (D + 1)/2 + 1 + D, without quadratics M + 1 + D."""
+        return self.n_centers + dimension(n_inputs, 1 if self.anova else 2)
 
     def n_affine(self, n_inputs: int) -> int:
         """Return 1 + D."""
@@ -243,22 +272,28 @@ class GaussianKernels(AbstractBasis):
             box[:, 0] + share * sides,
             1 / at.half,
             xp.eye(self.n_centers, dtype=box.dtype),
-            xp.ones((), box.dtype),
+            None if self.anova else xp.ones((), box.dtype),
             at,
+            xp.full(len(box), 0.5, dtype=box.dtype) if self.anova else None,
         )
 
     def __call__(self, x: PointX, parameters: KernelParams) -> Functions:
         """Evaluate the P functions at one point."""
-        square = jnp.sum(((x - parameters.centers) * parameters.slopes) ** 2, axis=1)
+        squares = ((x - parameters.centers) * parameters.slopes) ** 2
         t, one = parameters.box(x), jnp.ones((1,), x.dtype)
-        second = products(t, beyond_affine(len(x), 2))
-        mixed = jnp.exp(-0.5 * square) @ parameters.mixing
-        return jnp.concatenate([mixed, parameters.quadratic * second, one, t])
+        if self.anova:
+            near = jnp.prod(1 + parameters.shares * jnp.expm1(-0.5 * squares), axis=1)
+            return jnp.concatenate([near @ parameters.mixing, one, t])
+        mixed = jnp.exp(-0.5 * jnp.sum(squares, axis=1)) @ parameters.mixing
+        second = parameters.quadratic * products(t, beyond_affine(len(x), 2))
+        return jnp.concatenate([mixed, second, one, t])
 
     def values(self, x: np.ndarray, parameters: KernelParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
-        square = cdist(x * parameters.slopes, parameters.centers * parameters.slopes, "sqeuclidean")
         t, one = parameters.box(x), np.ones((len(x), 1), x.dtype)
-        second = products(t, beyond_affine(x.shape[1], 2))
-        mixed = np.exp(-0.5 * square) @ parameters.mixing
-        return np.concatenate([mixed, parameters.quadratic * second, one, t], axis=1)
+        near = gaussians(x, parameters.centers, parameters.slopes, parameters.shares)
+        functions = [near @ parameters.mixing, one, t]
+        if not self.anova:
+            second = products(t, beyond_affine(x.shape[1], 2))
+            functions.insert(1, parameters.quadratic * second)
+        return np.concatenate(functions, axis=1)

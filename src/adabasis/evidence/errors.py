@@ -111,9 +111,7 @@ class Unseen:
         if sums.shape[1] > BLOCKS:
             block = np.random.default_rng(1).permutation(sums.shape[1]) % BLOCKS
             sums = np.stack([np.bincount(block, row) for row in sums])
-        share = np.full(sums.shape[1], 1 / sums.shape[1])
-        drawn = np.random.default_rng(0).multinomial(sums.shape[1], share, RESAMPLED)
-        weight, loss = sums @ drawn.T
+        weight, loss = sums @ _counts(sums.shape[1]).T
         return loss / weight
 
     def _grouped(self, losses: np.ndarray) -> np.ndarray:
@@ -141,6 +139,15 @@ class Unseen:
         Not that of the largest claim: the margin of a few rows is no evidence of an error.
         """
         return max(claims, key=lambda evidence: evidence.error)
+
+
+@functools.lru_cache(maxsize=2)
+def _counts(n: int) -> np.ndarray:
+    """Return how often each of n groups is among n drawn with replacement, many times over."""
+    share = np.full(n, 1 / n)
+    counts = np.random.default_rng(0).multinomial(n, share, RESAMPLED).astype(float)
+    counts.flags.writeable = False  # others get the same array
+    return counts
 
 
 def spread(t: np.ndarray, weight: Any = None, scatter: float | np.ndarray = 0.0) -> float:
@@ -227,7 +234,7 @@ class LeftOut:
         if self.ridge:
             below = math.sqrt(self.ridge) * np.eye(a.shape[1])
             penalized = a.shape[1] - self.n_free
-            return lstsq.factorize(np.concatenate([a, below[:penalized]]))
+            return lstsq.factorize_full_rank(np.concatenate([a, below[:penalized]]))
         return lstsq.factorize(a, n_free=self.n_free)
 
     @functools.cached_property

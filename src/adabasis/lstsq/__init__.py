@@ -6,6 +6,7 @@ from .factorize import (
     OrthonormalFactor,
     column_norms,
     factorize,
+    factorize_full_rank,
     orthonormalize,
 )
 from .reduce import (
@@ -36,6 +37,7 @@ __all__ = [
     "column_norms",
     "combine",
     "factorize",
+    "factorize_full_rank",
     "orthonormalize",
     "over_diagonal",
     "reduce",

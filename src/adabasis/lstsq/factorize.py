@@ -187,6 +187,24 @@ def factorize(
     return Factorization(joined, values, undone.T, norms, largest, cut_off, n_free=len(s))
 
 
+def factorize_full_rank(a: np.ndarray) -> Factorization:
+    """Factor A (N, P), for one solve and its leverages, by QR where the columns are independent.
+
+    Rows of a ridge below those of the data make them so. It takes a quarter of the time of a
+    singular value decomposition; U is Q then, all singular values are 1, and V holds R⁻¹.
+    """
+    norms, cut_off = column_norms(a), cut_off_for(None, a)
+    if a.shape[0] < a.shape[1]:
+        return factorize(a)
+    q, r = np.linalg.qr(a / norms)
+    diagonal = np.abs(np.diag(r))
+    if not diagonal.min() > cut_off * diagonal.max():
+        return factorize(a)
+    inverse = scipy.linalg.lapack.dtrtri(r)[0]
+    one: Any = np.ones(len(r))
+    return Factorization(q, one, inverse.T, norms, one[0], cut_off)  # type: ignore[arg-type]
+
+
 def _svd(xp: Any, a: Any) -> tuple[Any, Any, Any]:
     try:
         return xp.linalg.svd(a, full_matrices=False)

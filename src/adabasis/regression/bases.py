@@ -31,7 +31,7 @@ from ..evidence.errors import LeftOut, Places, Unseen, left_out_kind
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, Prepared
 from ..selection.task import design
-from .kriging import MOST_CENTERS
+from .kriging import FEWEST_OF_ANOVA, MOST_CENTERS, MOST_OF_ANOVA
 
 #: Ridges tried, relative to the largest singular value of the unit-norm columns, squared.
 RIDGES = np.array([0.0, *np.logspace(-12, 1, 14)])
@@ -89,15 +89,17 @@ def plain_bases(n_rows: int, n_inputs: int) -> list[AbstractBasis]:
     A constant, a line, products of inputs, quadratics, splines, polynomials, Gaussians; those with
     too many functions for the rows are left out.
     """
-    most = max(FUNCTIONS_A_ROW * n_rows, 2)
+    functions = max(FUNCTIONS_A_ROW * n_rows, 2)
     splines = AdditiveSplines(min(MOST_KNOTS, max(1, n_rows // (2 * n_inputs) - 1)))
     products = [Polynomial(2, highest=1)] if n_inputs > 1 else []
     plain = [Polynomial(0), Polynomial(1), *products, Polynomial(2), splines]
     higher = range(3, HIGHEST_DEGREE.get(n_inputs, 2) + 1) if n_rows <= FEW_ROWS else ()
     polynomials = [Polynomial(m) for m in higher if 2 * Polynomial(m).size(n_inputs) <= n_rows]
-    gaussians = GaussianKernels(min(n_rows, MOST_CENTERS))
+    anova = n_rows >= FEWEST_OF_ANOVA and n_inputs > 1
+    most = MOST_OF_ANOVA if anova else MOST_CENTERS
+    gaussians = GaussianKernels(min(n_rows, most), anova=anova)
     return [
-        *(basis for basis in plain if basis.size(n_inputs) <= most),
+        *(basis for basis in plain if basis.size(n_inputs) <= functions),
         *polynomials,
         *([gaussians] if n_rows >= FEWEST_CENTERS and n_inputs <= MOST_KRIGED else []),
     ]

@@ -214,7 +214,7 @@ class RegressionStrategy:
                     continue
                 if isinstance(basis, GaussianKernels):
                     if restart == 0:
-                        self.search.add(task.kriged(basis.n_centers))
+                        self.search.add(task.kriged(basis))
                     continue
                 drawn = placed(basis, task.drawn(basis, restart), task.everything.points)
                 tried = {}

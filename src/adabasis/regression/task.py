@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from .. import lstsq, rows
@@ -60,6 +61,8 @@ class RegressionTask(DataTask):
     ----------
     trials : list of array, shape (K, N)
         Leave-one-out losses of functions as drawn, with each ridge tried.
+    likeliest : array or None
+        Where the likelihood of Gaussians was greatest.
     choice : Choice or None
         How targets and inputs are transformed, where that was asked.
     """
@@ -69,6 +72,7 @@ class RegressionTask(DataTask):
     def __init__(self, *about: Any, choice: Choice | None = None, **named: Any) -> None:
         super().__init__(*about, **named)
         self.trials: list[np.ndarray] = []
+        self.likeliest: np.ndarray | None = None
         self.choice = choice
 
     def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
@@ -109,10 +113,12 @@ class RegressionTask(DataTask):
         )
 
     @charged_to("solves")
-    def kriged(self, most: int) -> Candidate:
+    def kriged(self, gaussians: GaussianKernels) -> Candidate:
         """Solve Gaussians at rows with the parameters and the ridge of greatest likelihood."""
-        some = some_rows(self.data.all_rows, most, self.data.seed)
-        basis, parameters, ridge = kriged(self.data.places[some])
+        data = self.data
+        basis, parameters, ridge, self.likeliest = kriged(
+            data.places[self.sampled], gaussians.n_centers, data.seed, anova=gaussians.anova
+        )
         ridge = dataclasses.replace(
             ridge, n_free=proposals.n_not_penalized(basis, self.data.places)
         )
@@ -124,7 +130,8 @@ class RegressionTask(DataTask):
         # comparable with those of functions that are given.
         places = self.data.places
         n = float(places.count.sum()) if places.within else len(places)
-        chosen = 2 * (len(parameters.slopes) + 1)
+        told = len(jax.tree.leaves((parameters.slopes, parameters.shares)))
+        chosen = 2 * (told * len(parameters.slopes) + 1)
         optimism = n / max(n - chosen, 1)
         unseen = dataclasses.replace(found.unseen, losses=found.unseen.losses * optimism**2)
         return dataclasses.replace(found, unseen=unseen, loo_error=unseen.error)
@@ -328,6 +335,8 @@ class RegressionTask(DataTask):
         most = MOST_CHOSEN_ANEW if best.loo_error <= NEARLY_EXACT else MOST_CENTERS
         if not isinstance(best.basis, GaussianKernels) or given or alone or n > most:
             return
+        anova = best.basis.anova
+        start = self.likeliest if anova else None
         group = np.unique(data.places.group, return_inverse=True)[1].ravel()
         part = np.random.default_rng(data.seed).permutation(group.max() + 1)[group] % PARTS
         losses = np.full(n, np.inf)
@@ -335,7 +344,9 @@ class RegressionTask(DataTask):
             out, kept = np.flatnonzero(part == number), np.flatnonzero(part != number)
             if len(kept) < proposals.FEWEST_CENTERS:
                 return
-            basis, parameters, ridge = kriged(data.places[some_rows(kept, MOST_CENTERS, data.seed)])
+            basis, parameters, ridge, _ = kriged(
+                data.places[kept], best.basis.n_centers, data.seed, anova=anova, start=start
+            )
             free = proposals.n_not_penalized(basis, data.places[kept])
             ridge = dataclasses.replace(ridge, n_free=free)
             fit = proposals.linear_fit(basis, parameters, data, kept, ridge)

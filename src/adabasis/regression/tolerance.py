@@ -326,7 +326,7 @@ class Climb:
         """Solve one basis, note it, and make a model of it if it meets the tolerance."""
         task, start = self.task, time.perf_counter()
         if isinstance(basis, GaussianKernels):
-            candidate = task.kriged(basis.n_centers)
+            candidate = task.kriged(basis)
         else:
             drawn = placed(basis.canonical(), task.drawn(basis.canonical()), task.everything.points)
             drawn = basis.sloped(drawn) if basis.slope != 1.0 else drawn
