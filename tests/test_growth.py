@@ -414,21 +414,51 @@ def test_a_mean_has_members_without_other_rows():
     assert len(alone.found) == 2
 
 
+def test_the_error_of_a_mean_is_that_of_its_members_less_what_they_differ_by(monkeypatch):
+    self = told(effort=EFFORTS["auto"])
+    values = np.random.default_rng(0).normal(size=(4, 500, 1))
+    group = alike(self, monkeypatch, values, 1.5)
+    variance = float(np.mean(values.var(axis=0, ddof=1)))
+    assert self._error_of_mean(group) == pytest.approx(np.sqrt(2.25 - 0.75 * variance))
+
+
+@pytest.mark.parametrize(("loss", "enough"), [(1.2, True), (1.35, False)])
+def test_members_end_where_very_many_would_err_more_than_functions_as_drawn(
+    monkeypatch, loss, enough
+):
+    """Judged at rows that were held out of the members, not at all."""
+    self = told(effort=EFFORTS["auto"])
+    values = np.random.default_rng(0).normal(size=(3, 500, 1))
+    variance = float(np.mean(values.var(axis=0, ddof=1)))
+    group = alike(self, monkeypatch, values, np.sqrt(1.3 + variance))
+    self.task.data.out = np.array_split(np.arange(30), 3)
+    seen = some(rows=np.arange(40), losses=np.repeat([loss, 0.0], [30, 10]))
+    self.search.found = [some(run=None, unseen=seen, loo_error=1.0)]
+    assert self._enough(group) is enough
+
+
+def alike(self, monkeypatch, values, error):
+    """Return members with values at 500 places, all with one error."""
+    about = {"z": np.zeros((500, 1)), "some_places": slice(None), "places": some(spread=1.0)}
+    self.task.data = some(**about, out=[])
+    monkeypatch.setattr(growth, "design", lambda basis, number, at: values[number])
+    run = some(coefficients=np.eye(1))
+    return [
+        some(basis=None, parameters=k, run=run, fold=k, validation_error=float(error))
+        for k in range(len(values))
+    ]
+
+
 @pytest.mark.parametrize(("effort", "enough"), [("fast", True), ("auto", False)])
 def test_members_are_as_many_as_are_worth_it(monkeypatch, effort, enough):
     """The fifth of equal members takes 1/20 of their variance away: here one per cent."""
     self = told(effort=EFFORTS[effort])
+    self.search.found = []
     values = np.random.default_rng(0).normal(size=(4, 500, 1))
     variance = float(np.mean(values.var(axis=0, ddof=1)))
     # v/(k (k + 1)) is to be one per cent of what a mean of four errs by, in squares.
     single = variance * (1 / 20 / 0.01 + 3 / 4)
-    about = {"z": np.zeros((500, 1)), "some_places": slice(None), "places": some(spread=1.0)}
-    self.task.data = some(**about)
-    monkeypatch.setattr(growth, "design", lambda basis, number, at: values[number])
-    run = some(coefficients=np.eye(1))
-    group = [
-        some(basis=None, parameters=k, run=run, validation_error=single**0.5) for k in range(4)
-    ]
+    group = alike(self, monkeypatch, values, single**0.5)
     assert self._enough(group) is enough
     assert not self._enough(group[:3])  # too few to tell
 

@@ -54,7 +54,7 @@ class Networks:
     @property
     def error(self) -> float:
         """The least mean error of a size over the folds compared."""
-        return min((_mean(found) for found in self.found.values() if found), default=np.inf)
+        return min((mean_error(found) for found in self.found.values() if found), default=np.inf)
 
     def seconds_of_members(self, members: int) -> float:
         """About what more networks take: as long as those so far, each."""
@@ -63,15 +63,13 @@ class Networks:
 
     def average(self, members: int) -> None:
         """Train more networks of the best size, each without other rows, and add their mean."""
-        basis = min(self.found, key=lambda basis: _mean(self.found[basis]))
+        basis = min(self.found, key=lambda basis: mean_error(self.found[basis]))
         group = self.found[basis][:members]
         while len(group) < members and not self.search.late():
             group.append(self._trained(basis, len(group)))
         if len(group) > 1:
             group = self.task.agreeing(group)
-            self.task.average(
-                self.search, group[0], len(group), group.__getitem__, lambda e: float(np.mean(e))
-            )
+            self.task.average(self.search, group[0], len(group), group.__getitem__, mean_error)
 
     def _trained(self, basis: NeuralBasis, number: int, restart: int = 0) -> Candidate:
         """Train a network without the rows of a fold, and solve its last layer."""
@@ -92,5 +90,6 @@ class Networks:
         return ended
 
 
-def _mean(found: Sequence[Candidate]) -> float:
+def mean_error(found: Sequence[Candidate]) -> float:
+    """Return the mean of candidates' validation errors."""
     return float(np.mean([candidate.validation_error for candidate in found]))

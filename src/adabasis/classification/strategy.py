@@ -10,14 +10,12 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from ..regression.bases import Offered
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT
 from ..train import NGD, AbstractTrainer, levenberg_marquardt
-from .networks import Networks
+from .networks import Networks, mean_error
 from .task import ClassificationTask
 
 #: Width and depth of the networks that are trained by default, by effort.
@@ -176,7 +174,7 @@ class ClassificationStrategy:
                 lambda number: task.trained(
                     search, NGD(), best.basis, ridge, restart=first + number, fold=number
                 ),
-                _mean,
+                mean_error,
             )
             return
         group = [best]
@@ -186,8 +184,4 @@ class ClassificationStrategy:
             if search.late():
                 break
         group = task.agreeing(group)
-        task.average(search, group[0], len(group), group.__getitem__, _mean)
-
-
-def _mean(errors: Sequence[float]) -> float:
-    return float(np.mean(errors))
+        task.average(search, group[0], len(group), group.__getitem__, mean_error)

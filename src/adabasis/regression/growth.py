@@ -50,6 +50,8 @@ ALIKE = 1.12
 NARROWEST, FIRST_RIDGE_OF_WIDENED = 5, 0.1
 #: Multiplications a second, about, of steps on one core: for what is said of the time they take.
 WORK_A_SECOND = 3e10
+#: Members from which on the error of a mean is foreseen.
+FEWEST_TO_JUDGE = 3
 #: Steps that a network is expected to take on the rows of the first stage.
 USUAL_STEPS = 60
 
@@ -245,25 +247,44 @@ class Growth:
         stage = self.last
         most = max(1, int((self.effort.work - self.work) / max(self._cost(size, stage), 1.0)))
         known = sum((size, fold, stage) in self.found for fold in range(members))
-        # The square of the error of a mean of networks is at most the mean of theirs.
         self.task.average(
             self.search,
             self.trained(size, 0, stage),
             min(members, known + most),
             lambda number: self.trained(size, number, stage),
-            lambda errors: math.sqrt(np.mean(np.square(errors))),
+            self._error_of_mean,
             self._enough,
         )
 
     def _enough(self, group: list[Candidate]) -> bool:
-        """Whether one more member would hardly make the mean better.
+        """Whether one more member would hardly make the mean better, or very many not enough.
 
         Members whose variance about their mean is v make a mean of k of them err by v/k more, in
         squares, than one of very many: one more takes v/(k (k + 1)) away.
         """
-        data, k = self.task.data, len(group)
-        if k < FEWEST_AGREEING:
+        k, square = len(group), self._error_of_mean(group) ** 2
+        if k < FEWEST_TO_JUDGE:
             return False
+        variance = self._variance(group)
+        rival = self._rival(group)
+        if square - variance / k > rival:
+            return True
+        return k >= FEWEST_AGREEING and variance / (k * (k + 1)) < self.effort.worth * square
+
+    def _error_of_mean(self, group: list[Candidate]) -> float:
+        """Return the error of the mean: the mean square of the members' less their variance.
+
+        By what they differ at rows that most of them were trained on: elsewhere it is more.
+        """
+        k = len(group)
+        single = root_mean_square(group)
+        return math.sqrt(max(single**2 - (1 - 1 / k) * self._variance(group), 0.0))
+
+    def _variance(self, group: list[Candidate]) -> float:
+        """Return the variance of the members' values about their mean, relative."""
+        data = self.task.data
+        if len(group) < 2:
+            return 0.0
         at = data.z[data.some_places]
         values = np.stack(
             [
@@ -272,10 +293,23 @@ class Growth:
                 if one.run
             ]
         )
-        variance = float(np.mean(values.var(axis=0, ddof=1))) / data.places.spread**2
-        single = float(np.mean([one.validation_error**2 for one in group]))
-        of_mean = max(single - (1 - 1 / k) * variance, 0.0)
-        return variance / (k * (k + 1)) < self.effort.worth * of_mean
+        return float(np.mean(values.var(axis=0, ddof=1))) / data.places.spread**2
+
+    def _rival(self, group: list[Candidate]) -> float:
+        """Return the mean loss of the best functions as drawn at rows held out of the members."""
+        drawn = [c for c in self.search.found if c.run is None and c.unseen is not None]
+        out = self.task.data.out
+        if not drawn or not out:
+            return math.inf
+        rows = np.concatenate([out[c.fold % len(out)] for c in group if c.fold is not None])
+        best = min(drawn, key=lambda c: c.loo_error).unseen
+        assert best is not None
+        return float(np.mean(best.losses[np.isin(best.rows, rows)]))
+
+
+def root_mean_square(group: list[Candidate]) -> float:
+    """Return the root mean square of the members' errors: that of their mean is no larger."""
+    return math.sqrt(np.mean(np.square([one.validation_error for one in group])))
 
 
 def _alike(errors: dict[Size, float]) -> list[Size]:

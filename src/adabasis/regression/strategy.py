@@ -34,10 +34,11 @@ from .growth import (
     Effort,
     Growth,
     chooses_ridge,
+    root_mean_square,
     with_given_ridge,
     with_own_ridge,
 )
-from .task import GOOD_ENOUGH, ROUND_OFF, WORTH_AVERAGING, RegressionTask
+from .task import GOOD_ENOUGH, NEARLY_EXACT, ROUND_OFF, WORTH_AVERAGING, RegressionTask
 
 #: Networks averaged by default.
 MEMBERS = 10
@@ -210,7 +211,8 @@ class RegressionStrategy:
                 features = isinstance(basis, FrozenFeatures)
                 if features and not of_features and self.search.found:
                     of_features.append(min(one.loo_error for one in self.search.found))
-                if features and thrifty and self._dear(basis) and not _falling(of_features):
+                dear = self._dear(basis) and not _falling(of_features)
+                if features and thrifty and (dear or self._told_by_gaussians()):
                     continue
                 if isinstance(basis, GaussianKernels):
                     if restart == 0:
@@ -231,6 +233,19 @@ class RegressionStrategy:
                 if len(tried) > 1:  # later bases try the best scale so far and its neighbours
                     middle = min(tried, key=lambda scale: tried[scale])
                     scales = [s for s in proposals.SCALES if middle / 2 <= s <= 2 * middle]
+
+    def _told_by_gaussians(self) -> bool:
+        """Whether Gaussians with shares are there, and rows not clean: features do not get near.
+
+        On four tables and a noisy function of five inputs the best features erred 1.5 to 9 times as
+        much. Of clean data they get more digits.
+        """
+        gaussians = [
+            one.loo_error
+            for one in self.search.found
+            if isinstance(one.basis, GaussianKernels) and one.basis.anova
+        ]
+        return bool(gaussians) and min(gaussians) > NEARLY_EXACT
 
     def _dear(self, basis: AbstractBasis) -> bool:
         size = basis.size(self.task.data.z.shape[1])
@@ -344,10 +359,7 @@ class RegressionStrategy:
         def another(number: int) -> Candidate:
             return self._grown(first.basis, self.n_restarts + number, number)
 
-        # The square of the error of a mean of networks is at most the mean of theirs.
-        self.task.average(
-            self.search, first, members, another, lambda e: math.sqrt(np.mean(np.square(e)))
-        )
+        self.task.average(self.search, first, members, another, root_mean_square)
 
     def _prior_ridge(self) -> float:
         """Return λ in the sum over rows: the user's, or what the noise met so far calls for."""

@@ -281,7 +281,7 @@ class DataTask(AbstractTask[Candidate]):
         first: Candidate,
         members: int,
         another: Callable[[int], Candidate],
-        mean: Callable[[list[float]], float],
+        mean: Callable[[list[Candidate]], float],
         enough: Callable[[list[Candidate]], bool] = lambda group: False,
     ) -> None:
         """Find more candidates like the first, each without other rows, and add their mean.
@@ -294,7 +294,7 @@ class DataTask(AbstractTask[Candidate]):
         another : callable
             From the number of a member, 1 and up, to a candidate of the same kind.
         mean : callable
-            From the validation errors of the members to the bound that they set to the mean's own.
+            From the members to the validation error of their mean, or a bound of it.
         enough : callable, optional
             Whether more members would change little.
         """
@@ -319,7 +319,7 @@ class DataTask(AbstractTask[Candidate]):
                 parameters=_stacked([candidate.parameters for candidate in group]),
                 initial=_stacked([candidate.initial for candidate in group]),
                 label=describe(basis) + (", trained" if first.run else ""),
-                validation_error=mean([candidate.validation_error for candidate in group]),
+                validation_error=mean(group),
                 loo_error=math.nan,
                 overshoot=max(candidate.overshoot for candidate in group),
                 run=first.run,
