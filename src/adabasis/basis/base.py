@@ -121,7 +121,7 @@ class AbstractBasis(eqx.Module):
         return type(self).placed is not AbstractBasis.placed
 
     def after(self, parameters: Parameters, points: AffineMap) -> Parameters:
-        """Return parameters ξ′ with Φ(x; ξ′) = Φ(``points``(x); ξ), where there are such.
+        """Return parameters ξ′ with Φ(x; ξ′) = Φ(m(x); ξ) for a map m of points, if there are such.
 
         Descent goes faster where inputs have mean 0 and variance 1; with these ξ′ it may go there.
         """
