@@ -34,7 +34,7 @@ SWITCHES = {
         "if first_order and not self.good(FRACTION_SOLVED) and not self.search.late():",
         "if False:",
     ),
-    "ties": ("pou/strategy.py", "((tied, HARD), (plain, HARD), ", "((plain, HARD), "),
+    "ties": ("pou/variants.py", "[(tied, HARD), (plain, HARD), ", "[(plain, HARD), "),
     "fewest pieces": ("pou/candidates.py", "self.loo_error < HIDDEN * self.beside", "False"),
     "single precision": (
         "regression/strategy.py",

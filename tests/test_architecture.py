@@ -35,10 +35,12 @@ regression.reweighted regression.outliers regression.robust regression.api
 regression.rungs regression.shortfall regression.tolerance regression
 classification.solve classification.task classification.networks
 classification.strategy classification.api classification
-pou.segmentation pou.starts pou.borders pou.candidates
-pou.variants pou.strategy pou.api pou
-pde.probe pde.conditions pde.check pde.problem pde.catalog pde.system pde.newton
-pde.enlarged pde.certificate pde.meshes pde.solution pde.strategy pde.adapt pde.api pde
+pou.segmentation pou.unequal pou.starts pou.borders pou.candidates pou.mixture pou.em
+pou.probabilistic
+pou.variants pou.strategy pou.noisy pou.api pou
+pde.probe pde.conditions pde.check pde.problem pde.catalog pde.system pde.posterior pde.newton
+pde.enlarged pde.certificate pde.meshes pde.resolving pde.solution pde.strategy pde.adapt
+pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots.importance plots

@@ -376,7 +376,7 @@ def test_degrees_that_are_compared_have_four_rows_a_polynomial():
 def test_numbers_of_segments_are_compared_where_there_are_rows(n_rows, counts):
     z = np.random.default_rng(0).random((n_rows, 2))
     options = SegmentationOptions(degree=1)
-    made = segmented.segmentations(z, np.sin(9 * z[:, :1]), np.ones(n_rows), None, options)
+    made = segmented.segmentations((z, np.sin(9 * z[:, :1]), np.ones(n_rows)), None, options)
     assert [each.count for each in made] == counts
 
 

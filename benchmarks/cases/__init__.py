@@ -17,6 +17,8 @@ from . import (
     tables,
     training,
     uncertainty_compare,
+    uncertainty_equations,
+    uncertainty_parts,
 )
 
 __all__ = [
@@ -36,4 +38,6 @@ __all__ = [
     "tables",
     "training",
     "uncertainty_compare",
+    "uncertainty_equations",
+    "uncertainty_parts",
 ]

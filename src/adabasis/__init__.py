@@ -24,8 +24,10 @@ declare(
         "report": "adabasis.report:of_model",
         "check of a claimed solution": "adabasis.pde.check:checked",
         "refit of classes": "adabasis.classification.api:refit_classes",
+        "refit of parts with noise": "adabasis.pou.noisy:refit_parts",
         "model Fitted": "adabasis.models.fitted:Fitted",
         "model Classifier": "adabasis.models.classifier:Classifier",
+        "model ProbabilisticPOUNet": "adabasis.pou.probabilistic:ProbabilisticPOUNet",
         "model Solution": "adabasis.pde.solution:Solution",
     }
 )

@@ -247,7 +247,7 @@ def test_segmentations_are_ranked_and_prefer_the_smaller_of_equals():
     held = tuple(a[::9] for a in (fits.x, fits.y, fits.weight))
     rest = np.arange(len(fits.x)) % 9 > 0
     kept = (fits.x[rest], fits.y[rest], fits.weight[rest])
-    found = ranked(segmentations(*kept, held, SegmentationOptions(degree=2)))
+    found = ranked(segmentations(kept, held, SegmentationOptions(degree=2)))
     assert found[0].count == 2
     assert same_pieces(found[0].labels, true[rest])
     assert found[0].score < 0.01 * found[-1].score
@@ -256,7 +256,7 @@ def test_segmentations_are_ranked_and_prefer_the_smaller_of_equals():
 def test_an_exact_fit_needs_no_higher_degree():
     fits = interval()
     (first, *_) = found = ranked(
-        segmentations(fits.x, fits.y, fits.weight, None, SegmentationOptions())
+        segmentations((fits.x, fits.y, fits.weight), None, SegmentationOptions())
     )
     assert first.fits.degree == 2
     assert max(each.fits.degree for each in found) == 2
@@ -267,7 +267,9 @@ def test_no_more_pieces_are_made_when_it_is_late(start):
     fits, _ = plane()
     assert list(STARTS[start](fits, 4, SegmentationOptions(deadline=0.0))) == [1]
     (only,) = segmentations(
-        fits.x, fits.y, fits.weight, None, SegmentationOptions(degree=2, start=start, deadline=0.0)
+        (fits.x, fits.y, fits.weight),
+        None,
+        SegmentationOptions(degree=2, start=start, deadline=0.0),
     )
     assert only.count == 1
 

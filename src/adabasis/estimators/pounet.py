@@ -13,7 +13,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..basis import PARTITIONS, AbstractPartition, PartitionBasis
 from ..basis.pou.polynomial import INDEX_SETS
 from ..models.record import EFFORTS
-from ..pou.api import fit_pounet
+from ..pou.api import KINDS, fit_pounet
+from ..pou.probabilistic import ProbabilisticPOUNet
 from ..pou.starts import STARTS
 from .regressor import BUDGETS, LOSSES, TRANSFORMED, AbstractRegressor, keep
 
@@ -38,6 +39,9 @@ class POUNetRegressor(AbstractRegressor):
         have a sum, a maximum or a product up to a number; the last are the fewest.
     start : {"auto", "segments", "merging", "insertion", "cuts", "tree"}
         Where the pieces come from.
+    noise : {"same", "parts"}
+        ``"parts"``: every part has a noise level of its own, and parts are told apart by their
+        noise, too; ``predict(X, return_std=True)`` knows it (see :func:`adabasis.fit_pounet`).
     loss : {"squared", "huber", "absolute", "quantile"}
         See :func:`adabasis.fit`: a few wild values do not matter to the last three.
     quantile : float
@@ -67,7 +71,7 @@ class POUNetRegressor(AbstractRegressor):
 
     Attributes
     ----------
-    fitted_ : Fitted
+    fitted_ : Fitted or ProbabilisticPOUNet
         The fitted function; its ``basis`` is a :class:`adabasis.PartitionBasis`, its ``notes`` say
         what the user should know. ``adabasis.plots.partitions`` draws the parts.
     n_partitions_, degree_ : int
@@ -95,6 +99,7 @@ class POUNetRegressor(AbstractRegressor):
         "partition": [StrOptions({"auto", *PARTITIONS}), AbstractPartition],
         "index_set": [StrOptions(set(INDEX_SETS))],
         "start": [StrOptions({"auto", *STARTS})],
+        "noise": [StrOptions(set(KINDS))],
         "effort": [StrOptions(set(EFFORTS))],
         **LOSSES,
         **BUDGETS,
@@ -109,6 +114,7 @@ class POUNetRegressor(AbstractRegressor):
         partition: Any = "auto",
         index_set: str = "total",
         start: str = "auto",
+        noise: str = "same",
         loss: str = "squared",
         quantile: float = 0.5,
         max_steps: int | None = None,
@@ -154,3 +160,27 @@ class POUNetRegressor(AbstractRegressor):
         if self.n_partitions != "auto" and self.n_partitions_ < self.n_partitions:
             warnings.warn("\n".join(self.fitted_.notes), stacklevel=2)
         return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y.
+
+        Parameters
+        ----------
+        X : array-like or data frame, shape (N, D)
+        return_std : bool
+            Return the standard deviation of a new value, too: of ``noise="parts"``.
+
+        Raises
+        ------
+        ValueError
+            For deviations that the model does not know.
+        """
+        if not return_std:
+            return super().predict(X)
+        x = self._inputs(X)
+        if not isinstance(self.fitted_, ProbabilisticPOUNet):
+            raise ValueError(
+                f"POUNetRegressor.predict(X, return_std=True): noise={self.noise!r} has no levels "
+                "of the parts. Fit with noise='parts'."
+            )
+        return self.fitted_.predict(x, return_std=True)

@@ -78,6 +78,7 @@ class Asked:
     partition: str | None = None
     index_set: str | None = None
     start: str | None = None
+    noise: str | None = None
     loss: str = "squared"
     quantile: float = 0.5
     target_transform: Any = None

@@ -50,10 +50,10 @@ class AdaptiveStrategy(EquationStrategy):
     def automatic(self) -> None:
         """Search among frozen functions, and moved ones where those do not get on."""
         self.start()
-        before = self.search.best.validation_error
+        before = self.search.best.shortfall
         if before > ROUGH:
             self.grow(1)
-            if self.search.best.validation_error > SMOOTH_FALL * before:
+            if self.search.best.shortfall > SMOOTH_FALL * before:
                 self.adapt()
         self.grow(len(self.widths))
 

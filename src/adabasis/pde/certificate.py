@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from .. import lstsq
+from .._runtime.errors import counted
 from ..train import History, StopReason
 from .enlarged import Directions, Enlarged, directions, enlarged, least
 from .problem import LinearProblem
@@ -25,6 +26,11 @@ INCOMPATIBLE = 1e-3
 SOLVED, FAILED = 1e-5, 1e-2
 #: What an enlarged basis sees of an error is right to such a factor.
 SAFETY = 2.0
+#: An error of at most so many of the standard deviations that noise leaves is due to noise.
+MOSTLY = 1.5
+#: Observations that lie farther away than so many deviations of their noise contradict the rest,
+#: and so many deviations of the mean of their squares, 1/√(2n), are no chance.
+DISCREPANT, SURE = 1.3, 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +147,7 @@ def settled(candidate: Any, fresh: CollocationRows) -> tuple[Any, Examination]:
     system, kept = candidate.system, vars(candidate.system)
     known = kept.setdefault("least_seen", None) or directions(system, candidate.coefficients, fresh)
     kept["least_seen"] = known
-    if known.free.shape[1] and fresh.problem.linear:
+    if known.free.shape[1] and fresh.problem.linear and not fresh.problem.observed:
         own = fresh.problem is system.rows.problem
         c = least(system, known, None if own else candidate.coefficients)
         found = misfit(fresh, system.basis, system.parameters, c)
@@ -210,9 +216,19 @@ def certified(
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
     terms = dict(zip([term.constraint.label for term in fresh.terms], norms, strict=True))
+    deviation = 0.0
+    if best.posterior is not None:
+        deviation = best.posterior.deviation(examination.least_seen.phi) / (level or 1.0)
+        # What the equation leaves free, new functions beside its own change at will: of those that
+        # the observations settle, the residual is what is known.
+        numbers = misfit.score if examined.undetermined else estimate
+        estimate = math.hypot(numbers, deviation)
     verdict = " ".join(
         [
-            _verdict(problem, misfit, examined, estimate, stays, terms, examination.constants_free),
+            _of_noise(problem, best.posterior, deviation, estimate, examined.undetermined)
+            or _verdict(
+                problem, misfit, examined, estimate, stays, terms, examination.constants_free
+            ),
             *problem.notes,
             *notes,
         ]
@@ -264,6 +280,37 @@ def _regions(fresh: CollocationRows, residuals: np.ndarray) -> dict[str, float]:
             )
             regions[where] = float(np.sqrt(np.mean(residuals[inside] ** 2) * len(x)))
     return regions
+
+
+def _of_noise(
+    problem: LinearProblem, posterior: Any, deviation: float, estimate: float, free: int
+) -> str:
+    """Say what noisy observations leave open, where that is most of the error.
+
+    Or where they alone settle functions, which the equation leaves ``free``.
+    """
+    if posterior is None:
+        return ""
+    count = sum(len(one.data) for one in problem.observed)
+    if posterior.discrepancy > DISCREPANT + SURE / math.sqrt(2 * count):
+        return (
+            f"Contradictory: observations lie {posterior.discrepancy:.2g} times their noise away "
+            "from all that the equation and the conditions allow: one of these does not hold, or "
+            "the noise is larger than given (noise='estimate' finds it)."
+        )
+    by_noise = estimate <= MOSTLY * deviation
+    if not by_noise and not free:
+        return ""
+    levels = ", ".join(f"{noise:.2g}" for noise in posterior.noise)
+    found = " (estimated)" if any(posterior.estimated) else ""
+    begins = "Approximate" if by_noise or estimate <= FAILED else "Not solved"
+    begins = "Solved" if estimate <= SOLVED else begins
+    begins = "Not determined" if deviation > 1 else begins
+    return (
+        f"{begins}: relative standard deviation about {deviation:.0e}, which is what the noise of "
+        f"{counted(count, 'observation')} leaves open: {levels}{found}."
+        + ("" if by_noise else f" Besides, residuals are about {estimate:.0e} of u.")
+    )
 
 
 def _verdict(

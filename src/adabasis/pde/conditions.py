@@ -47,6 +47,8 @@ class Constraint:
         Added to the seed of the points: constraints of one stream share their points.
     size : float
         Root mean square of the operator on waves of amplitude 1.
+    noise : float, array of shape (N,), "estimate" or None
+        The standard deviation of the data, if they are not exact.
     """
 
     label: str
@@ -59,6 +61,7 @@ class Constraint:
     dense: Dense | None = None
     stream: int = 0
     size: float = 1.0
+    noise: Any = None
 
     def points(
         self, domain: Box, sampler: AbstractSampler, n: int, n_face: int, seed: int
@@ -258,6 +261,12 @@ class Periodic(AbstractCondition):
             yield Constraint(label, operator, as_field(0.0), self.weight, (axis, lower))
 
 
+#: What ``Observe(noise=…)`` is where the noise is to be found.
+ESTIMATE = "estimate"
+#: Observations from which their noise is found: of fewer, one is all there is to tell it from.
+FEWEST_TO_ESTIMATE = 5
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Observe(AbstractCondition):
     """Measurements: L[u](X) = y (data fusion, slides eq. 5).
@@ -269,12 +278,25 @@ class Observe(AbstractCondition):
     operator : AbstractOperator
         What was measured; by default u itself.
     weight : float, optional
+        ε of their mean square, where they have no noise.
+    noise : float, array-like of shape (N,), "estimate" or None
+        The standard deviation of their errors, in the units of y: the equation and exact conditions
+        are kept then, what they leave free is weighed against the noise, and the solution knows its
+        standard deviation (``predict(X, return_std=True)``). ``"estimate"`` finds it, set by set.
+        ``None``: the values count as exact, like those of any condition.
+
+    Raises
+    ------
+    ValueError
+        When a problem is made of it: for other shapes, values that are not finite, points outside
+        the domain, or noise that is not positive.
     """
 
     X: Any
     y: Any
     operator: AbstractOperator = dataclasses.field(default_factory=Identity)
     weight: float | None = None
+    noise: Any = None
 
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield the one equation, at the points given."""
@@ -293,5 +315,45 @@ class Observe(AbstractCondition):
                 f"lie outside {problem.domain!r}."
             )
         operator = self.operator.bind(problem.domain.names)
-        points = Points(x, np.full(len(x), 1 / len(x)))
-        yield Constraint("Observed", operator, y, self.weight, at=points)
+        points, noise = Points(x, np.full(len(x), 1 / len(x))), self._noise(len(x))
+        yield Constraint("Observed", operator, y, self.weight, at=points, noise=noise)
+
+    def _noise(self, n_rows: int) -> Any:
+        """Return the noise, checked."""
+        found: Any
+        if self.noise is None or (isinstance(self.noise, str) and self.noise == ESTIMATE):
+            found = self.noise
+        else:
+            found = _deviations(self.noise, n_rows)
+        if isinstance(found, str) and n_rows < FEWEST_TO_ESTIMATE:
+            raise ValueError(
+                f"Observe(X, y, noise='estimate'): {n_rows} observations do not tell how far they "
+                f"are off; it takes {FEWEST_TO_ESTIMATE}. Give the noise as a number."
+            )
+        if found is not None and self.weight is not None:
+            raise ValueError(
+                f"Observe(weight={self.weight!r}, noise={self.noise!r}): the noise says how much "
+                "the values count. Leave the weight out."
+            )
+        return found
+
+
+def _deviations(noise: Any, n_rows: int) -> np.ndarray:
+    """Return standard deviations, one or one for each row."""
+    what = f"a positive number, {n_rows} of them (one for each row), 'estimate' or None"
+    try:
+        found = np.asarray(noise, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"Observe(noise={noise!r}): expected {what}.") from None
+    if isinstance(noise, bool | str) or found.shape not in ((), (n_rows,)):
+        raise ValueError(
+            f"Observe(noise): expected {what}, got "
+            + (f"shape {found.shape}." if found.ndim else f"{noise!r}.")
+        )
+    if not (np.isfinite(found).all() and (found > 0).all()):
+        worst = float(found[~(np.isfinite(found) & (found > 0))].flat[0])
+        raise ValueError(
+            f"Observe(noise): expected {what}, got {worst:g}. Values without errors are given "
+            "without noise."
+        )
+    return found

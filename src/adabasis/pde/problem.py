@@ -67,6 +67,8 @@ class LinearProblem:
         What a dense look at sources and coefficients shows, in words.
     constraints : list of Constraint
         The equation, then those of all conditions; points of no two conditions are alike.
+    observed : list of Constraint
+        Observations with noise.
 
     Raises
     ------
@@ -115,7 +117,16 @@ class LinearProblem:
         ]
         self.notes: list[str] = []
         sized = [dataclasses.replace(c, size=self._size(c)) for c in stated]
-        self.constraints = [dataclasses.replace(c, dense=self._dense(c)) for c in sized]
+        self.constraints = [
+            dataclasses.replace(c, dense=self._dense(c)) for c in sized if c.noise is None
+        ]
+        self.observed = [c for c in sized if c.noise is not None]
+        if self.observed and not all(c.operator.linear for c in sized):
+            raise ValueError(
+                "LinearProblem(data=[Observe(…, noise=…)]): what noisy values say of a solution is "
+                "known where the equation, the conditions and what is observed are linear. Leave "
+                "noise out, and give a weight."
+            )
         self.order = max(constraint.operator.order for constraint in stated)
 
     def faces(self, place: Place) -> list[tuple[int, float]]:

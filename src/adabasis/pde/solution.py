@@ -9,135 +9,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import FrozenFeatures
 from ..geometry import Box
-from ..geometry.boxes import Sobol
+from ..geometry.boxes import AffineMap
 from ..geometry.fields import evaluate
+from ..models.evaluation import by_rows, in_jax
 from ..models.fitted import Fitted
-from ..operators import AbstractOperator
-from .certificate import Certificate, Stability, certified, settled
+from ..operators import AbstractOperator, Identity
+from .certificate import Certificate, Stability
 from .meshes import CELLS, format_of, grid, write_grid
-from .problem import LinearProblem, on_waves
-from .system import CollocationRows, CollocationTerm, collocate
-
-#: Points at which problems are compared.
-PROBE = (Sobol(), 64, 64)
-#: Relative difference of two operators' images that round-off makes.
-SAME = 1e-12
-#: What the label of a candidate says of those solved again.
-OTHER = ", other data"
-
-
-def resolved(solution: Solution, wanted: Sequence[LinearProblem]) -> list[Solution]:
-    """Solve on the systems of both finalists, certify the better answer.
-
-    See :meth:`adabasis.pde.Solution.resolve`.
-
-    Raises
-    ------
-    ValueError
-        If domains, operators, places or weights differ, or the equation is not linear.
-    """
-    first = solution.finalists[0].system
-    with numerics():
-        _refuse_others(first.rows.problem, wanted)
-        if not wanted:
-            return []
-        unseen = _data(wanted, first.factor.fresh)
-        answers = [_answers(candidate, wanted, unseen) for candidate in solution.finalists]
-        return [
-            _certified(solution, problem, [one[k] for one in answers])
-            for k, problem in enumerate(wanted)
-        ]
-
-
-def _answers(
-    candidate: Any, wanted: Sequence[LinearProblem], unseen: list[np.ndarray]
-) -> list[Any]:
-    """Solve K problems on a candidate's system, each answer a candidate."""
-    system, label = candidate.system, candidate.label.removesuffix(OTHER)
-    c = system.factor.solve(_data(wanted, system.rows))
-    misfits = system.factor.misfits(c, unseen)
-    return [
-        dataclasses.replace(
-            candidate,
-            coefficients=c[:, [k]] / system.rows.unit,
-            misfit=misfit,
-            validation_error=misfit.score,
-            label=f"{label}{OTHER}",
-        )
-        for k, misfit in enumerate(misfits)
-    ]
-
-
-def _data(wanted: Sequence[LinearProblem], at: CollocationRows) -> list[np.ndarray]:
-    """Return the data of K problems at the points of rows, (N_k, K) for each term."""
-    each = [at.data(problem) for problem in wanted]
-    return [np.stack(columns, axis=1) for columns in zip(*each, strict=True)]
-
-
-def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> None:
-    if not first.linear:
-        raise ValueError(f"resolve: {first.operator!r} is not linear; use solve.")
-    known = collocate(first, *PROBE)
-    labels = [term.constraint.label for term in known]
-    for other in wanted:
-        if other.domain != first.domain:
-            raise ValueError(
-                f"resolve: expected the domain {first.domain!r}, got {other.domain!r}. "
-                "Another domain needs another solve."
-            )
-        terms = collocate(other, *PROBE)
-        for mine, theirs in zip(known, terms, strict=False):
-            same_name = mine.constraint.label == theirs.constraint.label
-            what = _difference(first, mine, theirs) if same_name else ""
-            if what:
-                raise ValueError(
-                    f"resolve: {theirs.constraint.label}: {what} than in the problem solved. Only "
-                    "the source and the values of conditions may be others; else solve again."
-                )
-        given = [term.constraint.label for term in terms]
-        if given != labels:
-            raise ValueError(f"resolve: expected conditions {labels}, got {given}.")
-
-
-def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: CollocationTerm) -> str:
-    """Say what is different, but for data; operators are compared by what they do to waves."""
-    first, second = mine.constraint, theirs.constraint
-    if not np.array_equal(mine.points.x, theirs.points.x):
-        return "it holds at other points"
-    if first.weight != second.weight:
-        return f"its weight is {second.weight!r} rather than {first.weight!r}, other"
-    same = eqx.tree_equal(first.operator, second.operator)
-    if not same and first.operator.order == second.operator.order and second.operator.linear:
-        bounds, x = problem.domain.bounds, jnp.asarray(mine.points.x)
-        u, v = (on_waves(one.operator, bounds, x)[:, :-2] for one in (first, second))
-        same = jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u))
-    return "" if same else f"it has another operator, {second.operator!r},"
-
-
-def _certified(solution: Solution, problem: LinearProblem, answers: list[Any]) -> Solution:
-    """Return the better one of two answers, with its certificate."""
-    finalists = sorted(answers, key=lambda candidate: candidate.errors)
-    system = finalists[0].system
-    fresh = dataclasses.replace(system.factor.fresh, problem=problem, unit=system.rows.unit)
-    finalists[0], examination = settled(finalists[0], fresh)
-    tried = tuple(candidate.tried for candidate in finalists)
-    return dataclasses.replace(
-        solution,
-        **certified(finalists, fresh, examination),
-        record=dataclasses.replace(solution.record, tried=tried),
-    )
-
+from .posterior import Posterior
+from .problem import LinearProblem
+from .resolving import resolved
 
 #: Points of the default measure of the error.
 SEEN = 4096
@@ -203,6 +93,8 @@ class Solution(Fitted):
         Files do not hold them.
     task : EquationTask or None
         What made the candidates.
+    posterior : Posterior or None
+        What observations with noise (``Observe(…, noise=…)``) leave open.
 
     See Also
     --------
@@ -217,6 +109,7 @@ class Solution(Fitted):
     problem: LinearProblem = None  # type: ignore[assignment]
     finalists: tuple[Any, ...] = ()
     task: Any = None
+    posterior: Posterior | None = None
 
     @property
     def verdict(self) -> str:
@@ -226,6 +119,70 @@ class Solution(Fitted):
     def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
         """Evaluate L[u] at N points, coordinates by name or number, in the user's units."""
         return super().apply(operator.bind(self.domain.names), X)
+
+    def predict(self, X: Any, return_std: bool = False, *, dtype: str = "float64") -> Any:
+        """Return u at N points, and its standard deviation given noisy observations if asked.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, D)
+        return_std : bool
+            Of the Gaussian posterior (:mod:`adabasis.pde.posterior`): 90 % of u lie within 1.645
+            of them, were all that it assumes so.
+        dtype : {"float64", "float32"}
+            As of :meth:`Fitted.predict`.
+
+        Returns
+        -------
+        array (N,), or two of them
+
+        Raises
+        ------
+        ValueError
+            If the problem has no observations with noise.
+        """
+        u = super().predict(X, dtype=dtype)
+        return (u, self.std(Identity(), X)) if return_std else u
+
+    def std(self, operator: AbstractOperator, X: Any) -> np.ndarray:
+        """Return the standard deviation of L[u] at N points, (N,), given noisy observations.
+
+        Parameters
+        ----------
+        operator : AbstractOperator
+            Linear; coordinates by name or number: ``Partial("x")`` for a flux.
+        X : array-like, shape (N, D)
+
+        Raises
+        ------
+        ValueError
+            If the problem has no observations with noise.
+        """
+        call = f"Solution.std({operator!r}, X)"
+        if self.posterior is None:
+            raise ValueError(
+                f"{call}: the problem has no observations with noise, of which a deviation could "
+                "come. Say how large it is: Observe(X, y, noise=0.1), or noise='estimate'. "
+                "solution.certificate.error_estimate says how far off the numbers are."
+            )
+        if not operator.linear:
+            raise ValueError(
+                f"{call}: the posterior is that of linear operators of u; {operator!r} is not."
+            )
+        x, root = self._inputs(X, call), self.posterior.root
+        units = AffineMap(np.zeros(root.shape[1]), np.full(root.shape[1], self.output_map.scale[0]))
+        parts = self._parts()._replace(coefficients=root, output_map=units)
+        bound = operator.bind(self.domain.names)
+        if isinstance(bound, Identity):
+            moved = by_rows(self.basis, parts, x)
+        else:
+            moved = in_jax(self.basis, parts, x, bound)
+        return np.asarray(np.linalg.norm(moved, axis=1))
+
+    def variances(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the variance of u and that of its noise, which is none, both (N, 1)."""
+        variance = self.std(Identity(), X)[:, None] ** 2
+        return variance, np.zeros_like(variance)
 
     def residual(self, X: Any) -> np.ndarray:
         """Evaluate L[u] − f at N points, in the user's units: (N,)."""
@@ -393,7 +350,15 @@ class Solution(Fitted):
             # As text: numbers that are none are no JSON.
             "certificate": json.dumps(dataclasses.asdict(self.certificate)),
         }
+        if self.posterior is not None:
+            about["posterior"] = json.dumps(self.posterior.to_json())
         return {**super()._document(), "solution": about}
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        found = super()._tensors()
+        if self.posterior is not None:
+            found["posterior"] = np.ascontiguousarray(self.posterior.root)
+        return found
 
     @classmethod
     def _restored(
@@ -402,7 +367,12 @@ class Solution(Fitted):
         about = document["solution"]
         certificate = json.loads(about["certificate"])
         examined = Stability(**certificate.pop("stability"))
+        weighed = None
+        if "posterior" in tensors:
+            known = json.loads(about["posterior"])
+            weighed = Posterior.restored(known, tensors["coefficients"], tensors["posterior"])
         return {
+            "posterior": weighed,
             "domain": Box(**about["domain"]),
             "equation": about["equation"],
             "certificate": Certificate(**certificate, stability=examined),

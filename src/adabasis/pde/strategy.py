@@ -29,6 +29,7 @@ from ..train import Objective, Run
 from .certificate import SOLVED, certified, settled
 from .enlarged import evaluated
 from .newton import newton
+from .posterior import Posterior, posterior
 from .problem import LinearProblem
 from .solution import Solution
 from .system import (
@@ -62,6 +63,8 @@ SIZES, STEP = tuple(4.0**k for k in range(-10, 16)), 1e-4
 MOVED_FUNCTIONS = "moved functions"
 #: A runner-up whose score is within this factor of the best one's says how far both are off.
 SIMILAR = 1e3
+#: Share of the error that noise leaves at which residuals no longer matter.
+OF_NOISE = 1e-2
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,12 +80,20 @@ class EquationCandidate(Candidate):
     misfit : Misfit
         On fresh points.
     seconds : float
+    posterior : Posterior or None
+        Where there are observations with noise.
     """
 
     system: CollocationSystem
     coefficients: np.ndarray
     misfit: Misfit
     seconds: float
+    posterior: Posterior | None = None
+
+    @property
+    def shortfall(self) -> float:
+        """What wider functions could do something about: noise is not of it."""
+        return self.misfit.score if self.posterior else self.validation_error
 
     @property
     def tried(self) -> Tried:
@@ -177,25 +188,42 @@ class EquationTask(AbstractTask[EquationCandidate]):
         functions, xi = system.basis, system.parameters
         if self.problem.linear:
             method = "svd" if run else "triangular"
-            c, reduction = solved(functions, xi, system.terms, system.ridge, method)
+            solution, reduction = solved(functions, xi, system.terms, system.ridge, method)
             system = dataclasses.replace(system, known=reduction)
         else:
             objective = Objective(system.terms, system.ridge, functions)
-            c = newton(objective, xi, run.coefficients if run else None)
-        found = misfit(self.fresh, functions, xi, c)
+            solution = newton(objective, xi, run.coefficients if run else None)
+        c = np.asarray(solution)
+        found, error, weighed = misfit(self.fresh, functions, xi, c), 0.0, None
+        if self.problem.observed:
+            weighed = self._weighed(system, c, found)
+            c, error = weighed.coefficients, weighed.error / self._level(system, weighed)
+            found = misfit(self.fresh, functions, xi, c)
         return EquationCandidate(
             basis=basis,
             parameters=xi,
             label=label,
-            validation_error=found.score,
+            validation_error=math.hypot(found.score, error),
             ridge=self.ridge,
             system=system,
-            coefficients=np.asarray(c),
+            posterior=weighed,
+            coefficients=c,
             misfit=found,
             seconds=time.perf_counter() - began,
             run=run,
             **{"initial": xi, **about},
         )
+
+    def _level(self, system: CollocationSystem, weighed: Posterior) -> float:
+        """Return the root mean square of u, in its unit."""
+        u = system.values(self.fresh.x, weighed.coefficients)
+        return float(np.sqrt(np.mean(u**2))) or 1.0
+
+    def _weighed(self, system: CollocationSystem, c: Any, found: Misfit) -> Posterior:
+        """Return the posterior; equation and conditions are held as well as these functions can."""
+        u = system.values(self.fresh.x, c)
+        tolerance = found.score * float(np.sqrt(np.mean(u**2)))
+        return posterior(system, self.problem.observed, tolerance)
 
     def finished(self, search: Search[EquationCandidate]) -> Solution:
         """Certify the best candidate, beside the best one on other functions."""
@@ -224,6 +252,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
                 output_names=("u",),
             ),
             flat_output=True,
+            posterior=best.posterior,
             domain=domain,
             equation=self.problem.equation,
             task=self,
@@ -286,8 +315,10 @@ class EquationStrategy:
 
     def good(self, goal: float) -> bool:
         """Whether the best candidate is good enough: for the user, or else for the goal."""
-        tol = self.search.asked.tol
-        return self.search.best.validation_error <= (goal if tol is None else tol)
+        tol, best = self.search.asked.tol, self.search.best
+        if best.posterior and tol is None:
+            goal = max(goal, OF_NOISE * best.validation_error)
+        return best.shortfall <= goal if tol is None else best.validation_error <= tol
 
     def frozen(self) -> None:
         """Search among frozen functions."""

@@ -135,7 +135,9 @@ def rows_for(
     n_face = max(2, int(3 * width ** ((d - 1) / d)))
     terms = collocate(problem, sampler, int(ROWS_PER_FUNCTION * width), n_face)
     if unit is None and problem.linear:
-        unit = max(float(np.sqrt(np.mean(t.data**2))) / t.constraint.size for t in terms)
+        given = [(term.constraint, term.data) for term in terms]
+        given += [(one, np.asarray(one.data)) for one in problem.observed]
+        unit = max(float(np.sqrt(np.mean(data**2))) / one.size for one, data in given)
     return CollocationRows(problem, terms, unit or 1.0)
 
 

@@ -29,6 +29,7 @@ from ..regression.transforms import with_transforms
 from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
+from .noisy import MixtureStrategy, MixtureTask
 from .starts import STARTS, SegmentationOptions
 from .strategy import POUNetStrategy, POUNetTask
 
@@ -49,6 +50,7 @@ def fit_pounet(
     partition: str | AbstractPartition = "auto",
     index_set: str = "total",
     start: str = "auto",
+    noise: str = "same",
     sample_weight: Any = None,
     groups: Any = None,
     loss: str = "squared",
@@ -90,6 +92,13 @@ def fit_pounet(
         pieces inserted where the residual is largest, oblique cuts from coarse to fine, a
         regression tree with polynomial leaves. ``"auto"``: the first in one input, merging in two
         and three, cuts in more.
+    noise : {"same", "parts"}
+        ``"parts"``: every part has a noise level of its own, found with it by
+        expectation–maximisation (a probabilistic POUnet, arXiv:2107.03066); parts are also told
+        apart by their noise alone. The result is a
+        :class:`~adabasis.pou.probabilistic.ProbabilisticPOUNet`, which knows the standard deviation
+        of a new value everywhere. Of exact data, levels end at a relative 1e-11, which is
+        round-off: a level of 0 would be infinitely likely.
     sample_weight, groups, loss, quantile, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
     random_state, callbacks, verbose, target_transform, input_transform, periodic
@@ -103,7 +112,7 @@ def fit_pounet(
 
     Returns
     -------
-    Fitted
+    Fitted or ProbabilisticPOUNet
         Its ``basis`` is a :class:`adabasis.PartitionBasis`.
 
     Raises
@@ -135,6 +144,7 @@ def fit_pounet(
         partition=partition if isinstance(partition, str) else repr(partition),
         index_set=index_set,
         start=start,
+        noise=noise,
         loss=loss,
         quantile=quantile,
         target_transform=target_transform,
@@ -150,7 +160,9 @@ def fit_pounet(
         start=start,
         seed=random_state,
         deadline=search.deadline,
+        noise=noise,
     )
+    _check_noise(asked)
     prepared = functools.partial(
         Prepared,
         "fit_pounet",
@@ -165,8 +177,34 @@ def fit_pounet(
     )
     data, choice = with_transforms(prepared, asked, ())
     _check(wanted, partition, data)
-    task = POUNetTask(asked, data, choice=choice)
-    return search.run(task, POUNetStrategy(search, task, wanted, partition).run)
+    of_task, strategy = KINDS[noise]
+    task = of_task(asked, data, choice=choice)
+    return search.run(task, strategy(search, task, wanted, partition).run)
+
+
+#: What ``noise`` may be, and who does it.
+KINDS: dict[str, tuple[type[POUNetTask], type[POUNetStrategy]]] = {
+    "same": (POUNetTask, POUNetStrategy),
+    "parts": (MixtureTask, MixtureStrategy),
+}
+
+
+def _check_noise(asked: Asked) -> None:
+    """Refuse kinds of noise that are not known, and what has no likelihood of Gaussians."""
+    if not isinstance(asked.noise, str) or asked.noise not in KINDS:
+        raise ValueError(f"fit_pounet(noise={asked.noise!r}): expected 'same' or 'parts'.")
+    if asked.noise == "same":
+        return
+    if asked.loss != "squared":
+        raise ValueError(
+            f"fit_pounet(noise='parts', loss={asked.loss!r}): noise levels are those of Gaussians, "
+            "whose loss is 'squared'. Leave loss out, or noise."
+        )
+    if asked.target_transform is not None:
+        raise ValueError(
+            f"fit_pounet(noise='parts', target_transform={asked.target_transform!r}): noise levels "
+            "are in the units of the target. Leave target_transform out, or transform y."
+        )
 
 
 def _number(name: str, value: Any, least: int) -> int | None:

@@ -36,8 +36,8 @@ HIDDEN, WITHIN = 0.01, 2.0
 FEWEST_ROWS, FEWEST_ALONG = 40, 8
 #: Points around one that has no label yet, whose segments are offered to it.
 NEARBY = 8
-#: Points, values and weights that are not fitted.
-HeldOut = tuple[np.ndarray, np.ndarray, np.ndarray]
+#: Points, values, weights and, where there are repeated measurements, their scatter.
+HeldOut = tuple[np.ndarray, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +69,15 @@ class Segmentation:
         """The number of segments."""
         return int(self.labels.max()) + 1
 
-    def extended(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Segmentation:
+    def extended(self, *more: np.ndarray) -> Segmentation:
         """Return one of more points, each in that segment nearby which fits it best."""
-        fits, nearby = self.fits, min(NEARBY, len(self.labels))
+        fits, nearby, x = self.fits, min(NEARBY, len(self.labels)), more[0]
         nearest = cKDTree(fits.x).query(x, nearby)[1].reshape(len(x), nearby)
-        errors = fits.at(x, y, weight).errors(fits.coefficients(self.labels))
+        errors = fits.losses(self.labels, fits.at(*more))
         labels = np.append(self.labels, best_of(self.labels[nearest], errors)[0])
-        both = ((fits.x, x), (fits.y, y), (fits.weight, weight))
-        extended = fits.at(*(np.concatenate(pair) for pair in both))
+        own = (fits.x, fits.y, fits.weight, fits.scatter)
+        both = zip(own, more, strict=False)
+        extended = fits.at(*(np.append(a, b, axis=0) for a, b in both if a is not None))
         return dataclasses.replace(self, fits=extended, labels=labels)
 
     @property
@@ -89,7 +90,7 @@ class Segmentation:
         """The root mean square error of points in the segment of their nearest neighbour."""
         fits = self.fits
         nearest = self.labels[fits.neighbours[:, min(1, len(self.labels) - 1)]]
-        return _error(fits, self.labels, fits, nearest)
+        return fits.error_on(self.labels, fits, nearest)
 
     @property
     def hidden(self) -> bool:
@@ -115,7 +116,7 @@ def ranked(found: Iterable[Segmentation]) -> list[Segmentation]:
     Where borders hide the errors of segments, more segments only mean more borders: the fewest go
     first of those whose borders do about as well.
     """
-    in_order = sorted(found, key=lambda each: (each.grade, each.count * each.fits.size))
+    in_order = sorted(found, key=lambda each: (each.grade, each.count * each.fits.n_parameters))
     if not in_order[0].hidden:
         return in_order
     hidden = [each for each in in_order if each.hidden]
@@ -144,30 +145,25 @@ def different(in_order: list[Segmentation], effort: str = "auto") -> list[Segmen
     return list(kinds.values())[: TRIED[effort]]
 
 
-def whole(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray, options: SegmentationOptions
-) -> Segmentation:
+def whole(points: HeldOut, options: SegmentationOptions) -> Segmentation:
     """Return what takes no time: one segment, its score that of the mean."""
-    fits = LocalFits(x, y, weight, options.degrees(*x.shape)[0], options.index_set)
-    return Segmentation(fits, np.zeros(len(x), dtype=int), 1.0, "one segment")
+    fits = options.fits(options.degrees(*points[0].shape)[0], *points)
+    return Segmentation(fits, np.zeros(len(points[0]), dtype=int), 1.0, "one segment")
 
 
 def segmentations(
-    x: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    held_out: HeldOut | None,
-    options: SegmentationOptions,
+    points: HeldOut, held_out: HeldOut | None, options: SegmentationOptions
 ) -> Iterator[Segmentation]:
     """Yield segmentations of all degrees and numbers of segments, until it is late."""
+    x = points[0]
     start = options.start_for(x.shape[1])
     nearest = None if held_out is None else cKDTree(x).query(held_out[0])[1]
     for degree in options.degrees(*x.shape):
-        fits = LocalFits(x, y, weight, degree, options.index_set)
+        fits = options.fits(degree, *points)
         for labels in _labels(fits, start, options):
             score = loo_error = fits.loo_error(labels) + FLOOR
             if held_out is not None:
-                unseen = _error(fits, labels, fits.at(*held_out), labels[nearest])
+                unseen = fits.error_on(labels, fits.at(*held_out), labels[nearest])
                 score = math.sqrt(loo_error * unseen)
             yield Segmentation(fits, labels, score + FLOOR, start, loo_error)
             if loo_error < EXACT or options.late():
@@ -195,8 +191,3 @@ def _labels(fits: LocalFits, start: str, options: SegmentationOptions) -> Iterat
     if start == "segments":  # the best of every number: one of them is settled
         reached = [min(reached, key=criterion)]
     yield min([*reached, *map(fits.settled, reached)], key=criterion)
-
-
-def _error(fits: LocalFits, labels: np.ndarray, unseen: LocalFits, there: np.ndarray) -> float:
-    # Root mean square error of other points, each in the segment that is named for it.
-    return math.sqrt(unseen.mean_square(fits.coefficients(labels), there) / fits.y.shape[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -21,6 +22,8 @@ SWEEPS = 30
 #: Squared error, in medians, of a point that no segment around it fits: every segment that touches
 #: its own is offered to it too, and taken where the error is so many times less.
 STRAY = 100.0
+#: Points of a cell for each polynomial.
+CELL = 2.0
 
 
 def features(x: np.ndarray, degree: int, index_set: str = "total") -> np.ndarray:
@@ -40,6 +43,8 @@ class LocalFits:
     weight : array, shape (N,)
     degree : int
     index_set : str
+    scatter : array, shape (N, Q), optional
+        Mean squares of repeated measurements about their mean, the value.
     """
 
     x: np.ndarray
@@ -47,10 +52,67 @@ class LocalFits:
     weight: np.ndarray
     degree: int
     index_set: str = "total"
+    scatter: np.ndarray | None = None
 
-    def at(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> LocalFits:
+    def at(
+        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray, scatter: np.ndarray | None = None
+    ) -> LocalFits:
         """Return other points with the same polynomials."""
-        return dataclasses.replace(self, x=x, y=y, weight=weight)
+        return dataclasses.replace(self, x=x, y=y, weight=weight, scatter=scatter)
+
+    def __getitem__(self, rows: np.ndarray) -> LocalFits:
+        """Return some of the points."""
+        scatter = None if self.scatter is None else self.scatter[rows]
+        return self.at(self.x[rows], self.y[rows], self.weight[rows], scatter)
+
+    @property
+    def cell(self) -> float:
+        """Points that the smallest cells should have, which are merged later."""
+        return CELL * self.size
+
+    @property
+    def least(self) -> float:
+        """The fewest rows that a segment of an interval may stand for."""
+        return 0.0
+
+    @property
+    def n_rows(self) -> float:
+        """How many rows the points stand for, where they are told apart by their number."""
+        return len(self.x)
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that each segment has of its own."""
+        return self.size * self.y.shape[1]
+
+    def price(self, squares: np.ndarray, rows: np.ndarray | float) -> np.ndarray:
+        """Return what segments cost, (…,), where starts choose among them.
+
+        Parameters
+        ----------
+        squares : array, shape (…, Q)
+            Their sums of squares.
+        rows : array, shape (…,)
+            Their total weights.
+        """
+        return squares.sum(axis=-1)
+
+    def rows_of(self, mine: np.ndarray) -> np.ndarray:
+        """Return rows [A | b] whose triangle knows all about some points."""
+        return self.rows[mine]
+
+    def losses(self, labels: np.ndarray, at: LocalFits, used: np.ndarray | None = None) -> Any:
+        """Return what every segment, fitted here, loses at other points, (N, M)."""
+        return at.errors(self.coefficients(labels, used))
+
+    def offers(self, labels: np.ndarray, used: np.ndarray) -> Any:
+        """Return the losses by which points are given to segments, fitted to those ``used``."""
+        return self.losses(labels, self, used)
+
+    def error_on(self, labels: np.ndarray, at: LocalFits, there: np.ndarray) -> float:
+        """Return the root mean square error at other points, each in the segment named for it."""
+        square = at.mean_square(self.coefficients(labels), there)
+        return float(np.sqrt(square / self.y.shape[1]))
 
     @functools.cached_property
     def features(self) -> np.ndarray:
@@ -115,13 +177,17 @@ class LocalFits:
 
         Labels count as known. Points that alone determine a coefficient count with their values.
         """
-        a, b = np.split(self.rows, [self.size], axis=1)
-        total = 0.0
-        for k in range(int(labels.max()) + 1):
-            factors = lstsq.factorize(a[labels == k], RCOND, unit=False)
-            out = factors.loo_residuals(b[labels == k], alone="itself", least=1e-9)
-            total += float(np.sum(out**2))
+        segments = range(int(labels.max()) + 1)
+        total = sum(float(np.sum(self._left_out(labels == k) ** 2)) for k in segments)
         return float(np.sqrt(total / self.weight.sum() / self.y.shape[1]))
+
+    def _left_out(self, mine: np.ndarray) -> np.ndarray:
+        # Weighted residuals of a segment's points, each predicted by the others, (n, Q).
+        a: Any
+        b: Any
+        a, b = np.split(self.rows[mine], [self.size], axis=1)
+        factors = lstsq.factorize(a, RCOND, unit=False)
+        return np.asarray(factors.loo_residuals(b, alone="itself", least=1e-9))
 
     def criterion(self, labels: np.ndarray, *, left_out: bool = False) -> float:
         """Return Schwarz's criterion for segments of an interval: their number against their fit.
@@ -129,8 +195,8 @@ class LocalFits:
         Of residuals, or of those where each point is left out: without noise, segments of hardly
         more points than coefficients win by fitting those.
         """
-        n, count = len(labels), int(labels.max()) + 1
-        parameters = count * self.size * self.y.shape[1] + count - 1
+        n, count = self.n_rows, int(labels.max()) + 1
+        parameters = count * self.n_parameters + count - 1
         square = self.loo_error(labels) ** 2 if left_out else self.loss(labels)
         return n * self.y.shape[1] * np.log(square + FLOOR**2) + parameters * np.log(n)
 
@@ -146,7 +212,7 @@ class LocalFits:
         for _ in range(SWEEPS):
             labels = seen[-1]
             inner = np.all(labels[self.neighbours] == labels[:, None], axis=1)
-            moved = move(labels, self.errors(self.coefficients(labels, inner)))
+            moved = move(labels, self.offers(labels, inner))
             if np.array_equal(moved, labels):
                 break
             seen.append(compact(moved))

@@ -23,14 +23,17 @@ import dataclasses
 import functools
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from ..basis.pou.polynomial import dimension
 from .segmentation import LocalFits, compact, picked
+from .unequal import UnequalFits
 
 DEGREES = {1: (0, 1, 2, 3, 5), 2: (1, 2, 4, 6, 8), 3: (1, 2, 3, 4, 6)}
 #: Degrees compared in more inputs than those listed.
@@ -41,8 +44,6 @@ MOST_POLYNOMIALS = 400
 BEST_STARTS = {1: "segments", 2: "merging", 3: "merging"}
 #: Places where a segment may end: every so many points where there are more.
 MOST_PLACES = 1200
-#: Points of a cell for each polynomial.
-CELL = 2.0
 #: Points of a patch for each polynomial.
 PATCH = 2
 #: Directions drawn for a cut, besides those of the inputs.
@@ -61,6 +62,7 @@ class SegmentationOptions:
     start: str = "auto"
     seed: int = 0
     deadline: float = float("inf")
+    noise: str = "same"
 
     def late(self) -> bool:
         """Whether time is over."""
@@ -73,6 +75,12 @@ class SegmentationOptions:
         sizes = {m: dimension(n_inputs, m, self.index_set) for m in DEGREES.get(n_inputs, HIGH)}
         most = min(MOST_POLYNOMIALS, max(n_rows // 4, min(n_rows, n_inputs + 1)))
         return [m for m, size in sizes.items() if size <= most] or [0]
+
+    def fits(self, degree: int, *points: Any) -> LocalFits:
+        """Return points (x, y, weight, and scatter where known) with polynomials of a degree."""
+        x, y, weight, *scatter = points
+        kind = UnequalFits if self.noise == "parts" else LocalFits
+        return kind(x, y, weight, degree, self.index_set, *scatter)
 
     def start_for(self, n_inputs: int) -> str:
         """Return the start asked for, or else the one that does best in so many inputs."""
@@ -87,8 +95,7 @@ def segments(
     fits: LocalFits, most: int, options: SegmentationOptions = DEFAULTS
 ) -> dict[int, np.ndarray]:
     """Cut an interval where the sum of squares is least, for every number of segments."""
-    x, y, weight = (values[fits.order] for values in (fits.x[:, 0], fits.y, fits.weight))
-    found = segment(x, y, fits.degree, most, weight=weight)
+    found = cheapest(fits, most)
     return {len(starts): fits.from_starts(starts) for starts in found}
 
 
@@ -118,11 +125,26 @@ def segment(
     >>> segment(x, np.abs(x - 0.42)[:, None], 1, 3)[1]
     array([0, 9])
     """
+    w = np.ones(len(x)) if weight is None else weight
+    return cheapest(LocalFits(x[:, None], y, w, degree), most)
+
+
+def cheapest(fits: LocalFits, most: int) -> list[np.ndarray]:
+    """Return, as :func:`segment`, the segmentations of an interval of the least price."""
+    x, y, w = (values[fits.order] for values in (fits.x[:, 0], fits.y, fits.weight))
+    within = np.zeros_like(y) if fits.scatter is None else fits.scatter[fits.order]
     step = -(-len(x) // MOST_PLACES)
     ends = np.append(np.arange(step, len(x), step), len(x))
     starts = np.concatenate([[0], ends[:-1]])
-    w = np.ones(len(x)) if weight is None else weight
-    costs = np.stack([_costs(x[a:], y[a:], w[a:], degree, ends - a) for a in starts])
+
+    def costs_from(a: int) -> np.ndarray:
+        possible, squares = _squares(x[a:], y[a:], w[a:], fits.degree, ends - a)
+        last = np.clip(ends - a, 1, len(x) - a) - 1
+        rows = np.cumsum(w[a:])[last]
+        squares += np.cumsum(w[a:, None] * within[a:], axis=0)[last]
+        return np.where(possible & (rows >= fits.least), fits.price(squares, rows), np.inf)
+
+    costs = np.stack([costs_from(a) for a in starts])
     best, places = costs[0], np.zeros((len(ends), 1), dtype=int)  # of segments up to each end
     found: list[np.ndarray] = []
     while len(found) < most and np.isfinite(best[-1]):
@@ -135,12 +157,12 @@ def segment(
     return found
 
 
-def _costs(
+def _squares(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray, degree: int, ends: np.ndarray
-) -> np.ndarray:
-    # The sum of squares about polynomials fitted to the first ``ends`` points, (E,). Moments are
-    # taken about the first point and rescaled to the length of each segment, which keeps the normal
-    # equations of low degrees well conditioned. Too short ones cost infinity.
+) -> tuple[np.ndarray, np.ndarray]:
+    # Whether the first ``ends`` points are enough for a polynomial, (E,), and the sums of squares
+    # about it, (E, Q). Moments are taken about the first point and rescaled to the length of each
+    # segment, which keeps the normal equations of low degrees well conditioned.
     possible = ends > degree
     last = np.clip(ends, 1, len(x)) - 1
     length = np.where(x[last] > x[0], x[last] - x[0], 1.0)
@@ -153,8 +175,8 @@ def _costs(
     gram = powers[:, orders[:, None] + orders]
     gram[~possible] = np.eye(degree + 1)
     solved = np.linalg.solve(gram + 1e-14 * np.eye(degree + 1) * gram[:, :1, :1], rhs)
-    cost = np.cumsum(np.sum(w * v**2, axis=1))[last] - np.sum(solved * rhs, axis=(1, 2))
-    return np.where(possible, np.maximum(cost, 0.0), np.inf)
+    squares = np.cumsum(w * v**2, axis=0)[last] - np.sum(solved * rhs, axis=1)
+    return possible, np.maximum(squares, 0.0)
 
 
 def merging(
@@ -166,7 +188,7 @@ def merging(
     triangles stacked (:mod:`adabasis.lstsq`), so that a merger costs nothing that grows with the
     rows.
     """
-    labels = compact(cells(fits.x, CELL * fits.size))
+    labels = compact(cells(fits.x, fits.cell))
     merger, found = _Merger(fits, labels), {}
     while True:
         count = len(merger.triangles)
@@ -196,8 +218,10 @@ class _Merger:
     # Cells under way to being merged; ``roots`` maps a first cell to the one that holds it.
 
     def __init__(self, fits: LocalFits, labels: np.ndarray) -> None:
-        self.size, self.roots = fits.size, np.arange(labels.max() + 1)
-        self.triangles = {k: _triangle(fits.rows[labels == k]) for k in range(len(self.roots))}
+        self.fits, self.roots = fits, np.arange(labels.max() + 1)
+        rows = np.bincount(labels, fits.weight)
+        self.rows = dict(enumerate(rows.tolist()))
+        self.triangles = {k: _triangle(fits.rows_of(labels == k)) for k in self.rows}
         self.costs: dict[int, dict[int, float]] = {k: {} for k in self.triangles}
         self.heap: list[tuple[float, int, int]] = []
         around = zip(labels.tolist(), labels[fits.neighbours].tolist(), strict=True)
@@ -213,6 +237,7 @@ class _Merger:
         while self.costs.get(a, {}).get(b) != cost:  # one of the two has changed since the offer
             cost, a, b = heapq.heappop(self.heap)
         self.triangles[a] = _triangle(np.concatenate([self.triangles[a], self.triangles.pop(b)]))
+        self.rows[a] += self.rows.pop(b)
         self.roots[self.roots == b] = a
         for other in {*self.costs[a], *self.costs.pop(b)} - {a, b}:
             self.costs[other].pop(b, None)
@@ -222,8 +247,8 @@ class _Merger:
     def _offer(self, a: int, b: int) -> None:
         a, b = sorted((a, b))
         both = _triangle(np.concatenate([self.triangles[a], self.triangles[b]]))
-        apart = sum(_misfit(self.triangles[k], self.size) for k in (a, b))
-        cost = _misfit(both, self.size) - apart
+        apart = sum(_price(self.fits, self.triangles[k], self.rows[k]) for k in (a, b))
+        cost = _price(self.fits, both, self.rows[a] + self.rows[b]) - apart
         self.costs[a][b] = self.costs[b][a] = cost
         heapq.heappush(self.heap, (cost, a, b))
 
@@ -306,21 +331,21 @@ def best_cut(
     Of the cuts tried until it is late.
     """
     inside = np.flatnonzero(mine)
-    best, side, least = 0.0, inside[:0], 2 * fits.size
+    best, side, least = 0.0, inside[:0], max(2 * fits.size, math.ceil(fits.least))
     places = [round(share * len(inside)) for share in SHARES]
     places = [at for at in places if least <= at <= len(inside) - least]
     if not places:
         return best, side
-    x, rows, n_inputs = fits.x[inside], fits.rows[inside], fits.x.shape[1]
+    x, n_inputs = fits.x[inside], fits.x.shape[1]
     oblique = rng.normal(size=(drawn if n_inputs > 1 else 0, n_inputs))
     oblique /= np.linalg.norm(oblique, axis=1, keepdims=True)
-    whole = _misfit(_triangle(rows), fits.size)
+    whole = _price_of(fits, inside)
     for direction in np.concatenate([np.eye(n_inputs), oblique]):
         if options.late():
             break
         order = np.argsort(x @ direction, kind="stable")
         for at in places:
-            left, right = (_misfit(_triangle(rows[k]), fits.size) for k in np.split(order, [at]))
+            left, right = (_price_of(fits, inside[k]) for k in np.split(order, [at]))
             if whole - left - right > best:
                 best, side = whole - left - right, inside[order[at:]]
     return best, side
@@ -352,6 +377,10 @@ def _triangle(rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.qr(rows, mode="r"))
 
 
-def _misfit(triangle: np.ndarray, size: int) -> float:
-    # The sum of squares of the values that so many first columns leave.
-    return float(np.sum(triangle[size:, size:] ** 2))
+def _price(fits: LocalFits, triangle: np.ndarray, rows: float) -> float:
+    # What points cost in one segment: the polynomials leave the last block of their triangle.
+    return float(fits.price(np.sum(triangle[fits.size :, fits.size :] ** 2, axis=0), rows))
+
+
+def _price_of(fits: LocalFits, points: np.ndarray) -> float:
+    return _price(fits, _triangle(fits.rows_of(points)), float(fits.weight[points].sum()))

@@ -24,7 +24,7 @@ from ..regression.task import GOOD_ENOUGH, RegressionTask
 from ..selection.prepared import SEARCH_ROWS
 from ..selection.search import Candidate, Search
 from ..selection.task import draw
-from ..train import Run, Snapshots, StopReason
+from ..train import AbstractTrainer, Run, Snapshots, StopReason
 from .candidates import HeldOut, Segmentation, different, ranked, segmentations, whole
 from .segmentation import LocalFits, picked
 from .starts import SegmentationOptions, reseeded
@@ -58,6 +58,18 @@ class POUNetTask(RegressionTask):
     def __init__(self, *about: Any, **named: Any) -> None:
         super().__init__(*about, **named)
         self.watched: list[tuple[Run, Snapshots]] = []
+
+    def steps(self, usual: AbstractTrainer) -> AbstractTrainer:
+        """Return what moves the borders: here Gauss–Newton steps."""
+        return usual
+
+    def points(self, term: Any) -> HeldOut | None:
+        """Return points, values and weights of a term's rows without its padding."""
+        if term is None:
+            return None
+        weight = np.asarray(term.points.weight)
+        z, t, w = (np.asarray(a)[weight > 0] for a in (term.points.x, term.data, weight))
+        return z, t, w
 
     def ranked(self, found: Sequence[Candidate]) -> list[Candidate]:
         """Return candidates, best first: exact fits and tied ones before those better by chance."""
@@ -167,7 +179,7 @@ class POUNetStrategy(RegressionStrategy):
         super().__init__(search, task)
         self.wanted, self.partition = wanted, partition
         self.fold = 0 if task.data.folds else None
-        self.seen = _held_out(task.data.fold(0)[1])
+        self.seen = task.points(task.data.fold(0)[1])
 
     def run(self) -> None:
         """Segment the points, train the best, and give parts that own nothing a new place."""
@@ -177,7 +189,7 @@ class POUNetStrategy(RegressionStrategy):
             search.begin(SOLVED)
             self._without_labels()
             return
-        points = _held_out(self.task.some(self.task.data.fold(0)[0]))
+        points = self.task.points(self.task.some(self.task.data.fold(0)[0]))
         assert points is not None
         search.stages = (SEGMENTED, "training")
         search.begin(SEGMENTED)
@@ -195,10 +207,10 @@ class POUNetStrategy(RegressionStrategy):
         """Segmentation pieces; where that is interrupted, go on with what there is."""
         found: list[Segmentation] = []
         try:  # the list keeps what was segmented before an interrupt
-            found.extend(iter(segmentations(*points, self.seen, self.wanted)))
+            found.extend(iter(segmentations(points, self.seen, self.wanted)))
         except KeyboardInterrupt:
             self.search.cut_short = StopReason.INTERRUPTED
-        return ranked(found or [whole(*points, self.wanted)])
+        return ranked(found or [whole(points, self.wanted)])
 
     def _without_labels(self) -> None:
         """Solve or train partitions that no labels say anything about, until it is late.
@@ -236,7 +248,7 @@ class POUNetStrategy(RegressionStrategy):
         """Train a basis from given parameters."""
         return self.task.trained(
             self.search,
-            self._steps(ridge),
+            self.task.steps(self._steps(ridge)),
             basis,
             ridge,
             fold=self.fold,
@@ -334,15 +346,6 @@ class POUNetStrategy(RegressionStrategy):
         if again.count > len(np.unique(owned)):
             self.seen = None
             self._train(again)
-
-
-def _held_out(term: Any) -> HeldOut | None:
-    """Return points, values and weights of a term's rows without its padding."""
-    if term is None:
-        return None
-    weight = np.asarray(term.points.weight)
-    z, t, w = (np.asarray(a)[weight > 0] for a in (term.points.x, term.data, weight))
-    return z, t, w
 
 
 def _titled(segmentation: Segmentation) -> str:

@@ -16,6 +16,7 @@ from ..geometry.boxes import unit_box
 from ..selection.task import draw
 from .borders import shaped, steepness
 from .candidates import HeldOut, Segmentation
+from .segmentation import LocalFits, picked
 from .starts import SegmentationOptions
 
 #: Relative held-out error below which no more is tried.
@@ -30,6 +31,8 @@ SHARES, FEW_POINTS = 5, 3000
 #: Slopes of logits at borders where they are to be sharp, and where points of both sides are to
 #: be shared so that they pull; over the mean distance of points.
 HARD, SOFT = 1e9, 4.0
+#: The same where noise grows from part to part: over the mean width of parts.
+WIDE = 4.0
 #: Weights of the ties that make neighbouring polynomials meet, by the number of inputs.
 TIED = {1: 1e4}
 TIED_MORE = 1e2
@@ -69,7 +72,10 @@ def variants(
         return
     steep = steepness(unity, found, fits.x) or 1.0  # zero where logits tell nothing apart
     tied = plain.replace(continuity=TIED.get(n_inputs, TIED_MORE))
-    for basis, slope in ((tied, HARD), (plain, HARD), (plain, SOFT)):
+    kinds = [(tied, HARD), (plain, HARD), (plain, SOFT)]
+    if wanted.noise == "parts":
+        kinds.append((plain, WIDE * segmentation.count * spacing))
+    for basis, slope in kinds:
         sharpened = unity.sharpened(found, slope / spacing / steep)
         yield basis, basis.recentred(sharpened, jnp.asarray(fits.x))
 
@@ -101,19 +107,17 @@ def _classified(segmentation: Segmentation, degree: int, seen: HeldOut | None) -
     after another is left out, too.
     """
     fits, labels = segmentation.fits, segmentation.labels
-    c, unity = fits.coefficients(labels), PolynomialPartition(segmentation.count, degree)
+    unity = PolynomialPartition(segmentation.count, degree)
 
-    def wrong(kept: np.ndarray, points: HeldOut) -> float:
-        z, t, w = points
-        mine = fits.x[kept], fits.y[kept], fits.weight[kept]
-        weights = shaped(unity, None, fits.at(*mine), labels[kept])
-        errors = fits.at(z, t, w).errors(c)
-        return float(w @ errors[np.arange(len(z)), hard_assignment(unity, weights, z)])
+    def wrong(kept: np.ndarray, points: LocalFits) -> float:
+        weights = shaped(unity, None, fits[kept], labels[kept])
+        owned = hard_assignment(unity, weights, points.x)
+        return float(points.weight @ picked(fits.losses(labels, points), owned))
 
     every = np.arange(len(labels))
-    total = 0.0 if seen is None else wrong(every, seen)
+    total = 0.0 if seen is None else wrong(every, fits.at(*seen))
     for share in range(SHARES if seen is None or len(labels) <= FEW_POINTS else 0):
         out, kept = every[share::SHARES], np.delete(every, np.s_[share::SHARES])
         if len(np.unique(labels[kept])) == segmentation.count:
-            total += wrong(kept, (fits.x[out], fits.y[out], fits.weight[out]))
+            total += wrong(kept, fits[out])
     return total

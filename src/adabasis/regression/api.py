@@ -251,8 +251,9 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
         For other numbers of columns, missing or infinite values, bad weights, labels that the model
         does not know, or the solution of an equation.
     """
-    if model.solved_from == "classes":
-        return provided("refit of classes")(model, X, y, sample_weight=sample_weight)
+    if model.solved_from in ("classes", "parts with noise"):
+        of_kind = provided(f"refit of {model.solved_from}")
+        return of_kind(model, X, y, sample_weight=sample_weight)
     if model.solved_from != "numbers":
         raise ValueError(
             f"refit({model!r}, X, y): its coefficients are solved from {model.solved_from}, not "

@@ -216,7 +216,7 @@ class RegressionTask(DataTask):
         """
         data, best, seen = self.data, *self.evidence(search.best, search.found)
         functions = best.basis, best.parameters
-        solved = solve_rows(functions, data.source, best.ridge)
+        solved = self.solved(best)
         status = lstsq.Status(int(solved.status))
         loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
         own = best.run if best.run and self.joint else solved
@@ -261,6 +261,10 @@ class RegressionTask(DataTask):
         values = model(data.x[first]).reshape(len(first), -1)
         notes = told_by_order(data.x[data.at], (data.y[first] - values)[:, 0])
         return dataclasses.replace(model, notes=(*model.notes, *notes))
+
+    def solved(self, best: Candidate) -> lstsq.Solution:
+        """Solve a candidate's coefficients on all rows."""
+        return solve_rows((best.basis, best.parameters), self.data.source, best.ridge)
 
     def evidence(
         self, best: Candidate, found: Sequence[Candidate]

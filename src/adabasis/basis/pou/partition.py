@@ -41,6 +41,16 @@ class AbstractPartition(AbstractBasis):
     def __check_init__(self) -> None:
         require_positive(self, "n_partitions")
 
+    def log_shares(self, x: PointX, parameters: Parameters) -> Functions:
+        """Return ln φ at one point, (N_part,): finite where φ is 0."""
+        shares = self(x, parameters)
+        return jnp.log(jnp.maximum(shares, jnp.finfo(shares.dtype).tiny))
+
+    def log_share_values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
+        """Return ln φ at N points, in NumPy: (N, N_part)."""
+        shares = self.values(x, parameters)
+        return np.log(np.maximum(shares, np.finfo(shares.dtype).tiny))
+
     @abc.abstractmethod
     def sharpened(self, parameters: Parameters, factor: float | Array) -> Parameters:
         """Return ξ with all logits ``factor`` times as large; a partition without logits stays."""
@@ -74,18 +84,33 @@ class AbstractSoftmax(AbstractPartition):
 
     def __call__(self, x: PointX, parameters: Parameters) -> Functions:
         """Evaluate φ at one point: (D,) → (N_part,)."""
-        most = float(jnp.finfo(x.dtype).max) / 8
+        return jax.nn.softmax(self._bounded(x, parameters))
+
+    def log_shares(self, x: PointX, parameters: Parameters) -> Functions:
+        """Return ln φ at one point, (N_part,), from the logits."""
+        return jax.nn.log_softmax(self._bounded(x, parameters))
+
+    def _bounded(self, x: PointX, parameters: Parameters) -> Functions:
         # Far outside the data logits overflow: infinities would cancel to NaN in the softmax.
+        most = float(jnp.finfo(x.dtype).max) / 8
         logits = jnp.nan_to_num(self.logits(x, parameters), nan=0.0, posinf=most, neginf=-most)
-        return jax.nn.softmax(jnp.clip(logits, -most, most))
+        return jnp.clip(logits, -most, most)
 
     def values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
         """Evaluate φ at N points, in NumPy: (N, D) → (N, N_part)."""
+        share = np.exp(self._below_largest(x, parameters))
+        return share / share.sum(axis=1, keepdims=True)
+
+    def log_share_values(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
+        """Return ln φ at N points, in NumPy: (N, N_part)."""
+        below = self._below_largest(x, parameters)
+        return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+    def _below_largest(self, x: np.ndarray, parameters: Parameters) -> np.ndarray:
         most = float(np.finfo(x.dtype).max) / 8
         logits = np.nan_to_num(self.logit_values(x, parameters), posinf=most, neginf=-most)
         logits = np.clip(logits, -most, most)
-        share = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return share / share.sum(axis=1, keepdims=True)
+        return logits - logits.max(axis=1, keepdims=True)
 
 
 def sample_of(key: RandomKey, box: BoxBounds, count: int = SAMPLE) -> Array:

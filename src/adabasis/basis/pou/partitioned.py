@@ -177,10 +177,14 @@ class PartitionBasis(AbstractBasis):
 
     def values(self, x: np.ndarray, parameters: PartitionParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
+        phi = self.unity.values(x, parameters.partition)
+        return (phi[:, :, None] * self.local_values(x, parameters)).reshape(len(x), -1)
+
+    def local_values(self, x: np.ndarray, parameters: PartitionParams) -> np.ndarray:
+        """Evaluate every part's polynomials at N points, in NumPy: (N, N_part, dim V)."""
         indices, furthest = self._space(x)
         t = np.clip((x[:, None] - parameters.centre) / parameters.scale, -furthest, furthest)
-        phi = self.unity.values(x, parameters.partition)
-        return (phi[:, :, None] * products(t, indices)).reshape(len(x), -1)
+        return products(t, indices)
 
     def pieces(self, x: PointX, parameters: PartitionParams, c: Array) -> Array:
         """Return the local polynomials at one point for coefficients (P, Q): (N_part, Q)."""
