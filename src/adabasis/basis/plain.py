@@ -18,6 +18,9 @@ from .._runtime.notation import AnyArray, AnyKey, BoxBounds, Functions, PointsX,
 from .base import AbstractBasis, in_model_files, require_positive
 from .pou.polynomial import check_space, dimension, multi_indices, products
 
+#: Numbers at once: so many stay in the cache of a processor.
+CHUNK_NUMBERS = 2**16
+
 
 class BoxParams(NamedTuple):
     """A box as its middle and half its sides, (D,): ``(x − middle) / half`` is in [−1, 1]^D."""
@@ -199,15 +202,18 @@ def gaussians(x: np.ndarray, centers: Any, slopes: Any, shares: Any = None) -> n
     if shares is None:
         return np.exp(-0.5 * cdist(x * slopes, centers * slopes, "sqeuclidean"))
     found = np.ones((len(x), len(centers)), x.dtype)
-    for own, at, slope, share in zip(x.T, centers.T, slopes, shares, strict=True):
-        one = own[:, None] - at
-        one *= slope
-        np.square(one, out=one)
-        one *= -0.5
-        np.expm1(one, out=one)
-        one *= share
-        one += 1
-        found *= one
+    at_once = max(1, CHUNK_NUMBERS // len(centers))
+    for start in range(0, len(x), at_once):
+        part, rows = found[start : start + at_once], x[start : start + at_once]
+        for own, at, slope, share in zip(rows.T, centers.T, slopes, shares, strict=True):
+            one = own[:, None] - at
+            one *= slope
+            np.square(one, out=one)
+            one *= -0.5
+            np.exp(one, out=one)
+            one *= share
+            one += 1 - share
+            part *= one
     return found
 
 
@@ -282,7 +288,8 @@ class GaussianKernels(AbstractBasis):
         squares = ((x - parameters.centers) * parameters.slopes) ** 2
         t, one = parameters.box(x), jnp.ones((1,), x.dtype)
         if self.anova:
-            near = jnp.prod(1 + parameters.shares * jnp.expm1(-0.5 * squares), axis=1)
+            shares = parameters.shares
+            near = jnp.prod(1 - shares + shares * jnp.exp(-0.5 * squares), axis=1)
             return jnp.concatenate([near @ parameters.mixing, one, t])
         mixed = jnp.exp(-0.5 * jnp.sum(squares, axis=1)) @ parameters.mixing
         second = parameters.quadratic * products(t, beyond_affine(len(x), 2))

@@ -63,6 +63,8 @@ STEPS, LATER_STEPS = 100, 15
 #: Share of the largest eigenvalue of the Gaussians' matrix below which a combination of them is
 #: left out: their coefficients would be round-off.
 DEPENDENT = 1e-15
+#: Rows that each centre is chosen among.
+ROWS_A_CENTER = 4
 #: Centres are enough where the mean variance that they leave is this share of that of the noise.
 ENOUGH = 0.01
 
@@ -103,8 +105,10 @@ def kriged(
     slopes = np.exp(best[:n_inputs])
     shares = 1 / (1 + np.exp(-best[n_inputs : 2 * n_inputs])) if anova else None
     ridge = math.exp(best[-1])
-    at = rows if not anova else _pivots(places.z, slopes, shares, most, ENOUGH * ridge)
-    z = places.z[at]
+    z = places.z[rows]
+    if anova:
+        among = places.z[np.sort(order[: ROWS_A_CENTER * most])]
+        z = among[_pivots(among, slopes, shares, most, ENOUGH * ridge)]
     values, vectors = np.linalg.eigh(gaussians(z, z, slopes, shares))
     clear = values > DEPENDENT * values[-1]
     mixing = vectors * np.where(clear, 1 / np.sqrt(np.where(clear, values, 1.0)), 0.0)

@@ -192,7 +192,7 @@ class RegressionStrategy:
         """
         freedom = max(self.task.data.places.noise[1], 1)
         enough = max(GOOD_ENOUGH, self.task.least_error * (1 + math.sqrt(2 / freedom)) ** 0.5)
-        return self.search.cut_short is None and not self.search.best.loo_error <= enough
+        return not self.search.late() and not self.search.best.loo_error <= enough
 
     def frozen(self, bases: Sequence[AbstractBasis], thrifty: bool = False) -> None:
         """Fit each basis as drawn, in every restart, by leave-one-out error on all rows.
