@@ -22,15 +22,18 @@ train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer
 train.ngd train.adam train.record train.exact train.tape train.descent train.batches
 train.loop train
-evidence.split evidence.errors evidence.replicates evidence.support evidence.outliers
+evidence.split evidence.errors evidence.replicates evidence.support evidence.intervals
+evidence.noise evidence.outliers
 evidence.peers evidence.verdict evidence.paired evidence.label_sets evidence.sobol
 evidence.judge evidence.classes evidence
- models.timings models.tolerance models.record models.files models.evaluation models.fitted
- models.classifier models.predictions models.verdicts models.comparison
+ models.timings models.tolerance models.record models.files models.evaluation
+ models.error_model models.uncertainty models.fitted models.loading models.classifier
+ models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
-regression.units regression.solve regression.task regression.growth regression.strategy
+regression.units regression.solve regression.posterior regression.uncertainty regression.task
+regression.growth regression.strategy
 regression.reweighted regression.outliers regression.robust regression.api
 regression.rungs regression.shortfall regression.tolerance regression
 classification.solve classification.task classification.networks

@@ -11,7 +11,8 @@ from adabasis.basis import NeuralBasis
 from adabasis.basis.layers import AbstractInitializer, initializer_named
 from adabasis.models import files as storage
 from adabasis.models.files import ModelFileError, read_model, write_atomic, write_model
-from adabasis.models.fitted import Fitted, load
+from adabasis.models.fitted import Fitted
+from adabasis.models.loading import load
 
 from .laws import assert_same_bits
 from .registry import FUNCTIONS, REGISTRY, fitted, points

@@ -20,8 +20,8 @@ from .geometry.boxes import Box as Box
 from .models.classifier import Classifier as Classifier
 from .models.comparison import compare as compare
 from .models.fitted import Fitted as Fitted
-from .models.fitted import load as load
 from .models.importance import importance as importance
+from .models.loading import load as load
 from .pde.api import solve as solve
 from .pde.solution import Solution as Solution
 from .pou.api import fit_pounet as fit_pounet

@@ -5,7 +5,7 @@ import pytest
 
 import adabasis as ab
 from adabasis.evidence import support
-from adabasis.models.fitted import load
+from adabasis.models.loading import load
 
 pytestmark = pytest.mark.plain_scope
 

@@ -28,7 +28,8 @@ from ..evidence.verdict import FEWEST_COMPARED
 from ..geometry.maps import Coordinates
 from ..models.classifier import Classifier
 from ..models.files import ModelFileError
-from ..models.fitted import Fitted, load
+from ..models.fitted import Fitted
+from ..models.loading import load
 from ..pou.api import fit_pounet
 from ..regression.tolerance import settled
 from ..report import terminal as screen

@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .._runtime.arrays import check_finite, explained, floats, refuse_times
 from ..basis import AbstractBasis, NeuralBasis
 from ..basis.layers import AbstractInitializer
+from ..evidence.intervals import checked_coverage
 from ..geometry.maps import input_transforms, periodic_columns
 from ..lstsq.losses import NAMES
 from ..models.fitted import Fitted
@@ -133,10 +134,27 @@ class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
 
     _checks: ClassVar[Mapping[str, Any]] = {"multi_output": True, "y_numeric": True}
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y."""
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y.
+
+        ``return_std=True`` returns the standard deviations of new values, too.
+        """
         x = self._inputs(X)
-        return self.fitted_(x)
+        return self.fitted_.predict(x, return_std=True) if return_std else self.fitted_(x)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Return lower and upper bounds of new values at X (N, D), each like the fitted y.
+
+        A new value lies between them with the chance ``coverage``: see
+        :meth:`adabasis.Fitted.predict_interval`.
+
+        Raises
+        ------
+        ValueError
+            Unless the coverage is between 0 and 1.
+        """
+        coverage = checked_coverage(f"{type(self).__name__}.predict_interval", coverage)
+        return self.fitted_.predict_interval(self._inputs(X), coverage)
 
 
 class AdaptiveEstimator(AbstractEstimator):

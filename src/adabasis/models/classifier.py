@@ -20,6 +20,7 @@ from ..evidence.label_sets import (
 )
 from ..evidence.split import rows_together
 from .fitted import Fitted
+from .uncertainty import known_errors
 
 #: Rows held out of a search that make sets by themselves: of so many, sets of coverage .9 cover .87
 #: to .93 in two of three draws. With fewer, those of its folds are taken, too.
@@ -204,8 +205,10 @@ class Classifier(Fitted):
         scores = self._logits(X, "Classifier.probabilities(X)")
         return softmax(scores, axis=1)
 
-    def predict(self, X: Any, *, dtype: str = "float64") -> np.ndarray:
+    def predict(self, X: Any, return_std: bool = False, *, dtype: str = "float64") -> Any:
         """Return the likeliest label at N points, (N,), by scores in either precision."""
+        if return_std:
+            known_errors(self, "predict(X, return_std=True)")  # which says that labels have none
         scores = super().predict(X, dtype=dtype)
         return self.classes[logits(scores.reshape(-1, self.n_outputs)).argmax(axis=1)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -54,22 +53,32 @@ def by_rows(
         (parts.parameters, parts.coefficients),
     )
     function = function or (lambda phi: parts.output_map.inverse(phi @ c))
+    known = parts._replace(parameters=parameters)
+    return in_chunks(basis, known, x, lambda phi, z: function(phi), dtype)
+
+
+def in_chunks(
+    basis: AbstractBasis,
+    parts: Parts,
+    x: np.ndarray,
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    dtype: Any = float,
+) -> np.ndarray:
+    """Return a function of rows of Φ and of the mapped points, (N, K), a few points at a time."""
     at_once = min(max(64, CACHED_NUMBERS // len(parts.coefficients)), CACHED_ROWS)
     # Far away logits and exponentials overflow, to what they tend to.
     with np.errstate(all="ignore"):
-        chunks = (
-            function(
-                basis.values(
-                    parts.input_map(x[start : start + at_once]).astype(dtype, copy=False),
-                    parameters,
-                )
-            )
-            for start in range(0, max(len(x), 1), at_once)
-        )
-        first = next(chunks)
+
+        def chunk(start: int) -> np.ndarray:
+            z = parts.input_map(x[start : start + at_once])
+            return function(basis.values(z.astype(dtype, copy=False), parts.parameters), z)
+
+        first = chunk(0)
         out = np.empty((len(x), first.shape[1]), dtype)  # also of no rows
-        for k, chunk in enumerate(itertools.chain([first], chunks)):
-            out[k * at_once :][: len(chunk)] = chunk
+        out[: len(first)] = first
+        for start in range(at_once, len(x), at_once):
+            part = chunk(start)
+            out[start : start + len(part)] = part
     return out
 
 

@@ -15,30 +15,29 @@ from .._runtime.arrays import floats, in_order
 from .._runtime.notation import Parameters
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
-from ..basis.base import description, from_description
-from ..evidence.support import by_distance, by_leverage
+from ..basis.base import description
+from ..evidence.support import by_leverage
 from ..geometry import maps
 from ..geometry.boxes import AffineMap
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
+from .error_model import ERRORS, ErrorModel
 from .evaluation import Parts, by_rows, in_jax, in_single_precision, probe_points
-from .files import ModelFileError, flat_output, read_model, upgraded, write_model
+from .files import write_model
 from .record import Asked, Record
 from .timings import Timings
+from .uncertainty import WithUncertainty, deviations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROBE_TOLERANCE = 1e-9
-#: Of a sum of large terms that cancel, relative to their size: a hundred times what was seen.
-CANCELLED = 1e-14
 #: Of a function that was put together by hand.
 NO_RECORD = Record(Asked("Fitted"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Fitted:
+class Fitted(WithUncertainty):
     """A fitted function u(X) = output map of Φ(input map of X; ξ) c.
 
     Call it on an (N, D) array in the user's units; float64 NumPy in and out.
@@ -87,6 +86,9 @@ class Fitted:
     places : array, shape (M, D), optional
         Up to 512 of the training inputs, in the model's units and single precision, by which
         :meth:`support` knows where the data lie. Files hold them.
+    error_model : ErrorModel, optional
+        What is known of its errors: noise, posterior, errors of rows not seen. ``None`` of classes,
+        solutions of equations and older files.
     snapshots : tuple of Snapshot
         ξ and c while training, where they were kept (:func:`adabasis.fit_pounet` does).
     """
@@ -113,6 +115,7 @@ class Fitted:
     notes: tuple[str, ...] = ()
     flat_output: bool = False
     places: np.ndarray | None = None
+    error_model: ErrorModel | None = None
     snapshots: tuple[Snapshot, ...] = ()
 
     def __post_init__(self) -> None:
@@ -175,18 +178,23 @@ class Fitted:
         """
         return self._apply(Identity(), X, "Fitted(X)")
 
-    def predict(self, X: Any, *, dtype: str = "float64") -> np.ndarray:
+    def predict(self, X: Any, return_std: bool = False, *, dtype: str = "float64") -> Any:
         """Evaluate at N points, as calling the model does; of a classifier, name the classes.
 
-        ``dtype="float32"`` computes in single precision: about twice as fast, to some six digits,
-        with a warning where large coefficients cancel so that fewer than three are left.
+        ``return_std=True`` returns the values and the standard deviations of new values there,
+        function and noise together (:meth:`uncertainty` tells them apart). ``dtype="float32"``
+        computes in single precision: about twice as fast, to some six digits, with a warning where
+        large coefficients cancel so that fewer than three are left.
         """
-        call = f"{type(self).__name__}.predict(X)"
+        call = f"{type(self).__name__}.predict(X"
         if dtype not in ("float64", "float32"):
-            raise ValueError(f"{call[:-1]}, dtype={dtype!r}): expected 'float64' or 'float32'.")
+            raise ValueError(f"{call}, dtype={dtype!r}): expected 'float64' or 'float32'.")
+        if return_std:
+            values, deviation = deviations(self, X, "predict(X, return_std=True)")
+            return values.astype(dtype, copy=False), deviation.astype(dtype, copy=False)
         if dtype == "float64":
-            return self._apply(Identity(), X, call)
-        out = in_single_precision(self.basis, self._parts(), self._inputs(X, call))
+            return self._apply(Identity(), X, f"{call})")
+        out = in_single_precision(self.basis, self._parts(), self._inputs(X, f"{call})"))
         return out[:, 0] if self.flat_output else out
 
     def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
@@ -231,9 +239,11 @@ class Fitted:
 
     def at(self, snapshot: Snapshot) -> Self:
         """Return the model as it was at a snapshot."""
-        return dataclasses.replace(
-            self, parameters=snapshot.parameters, coefficients=np.asarray(snapshot.coefficients)
-        )
+        changed: dict[str, Any] = {
+            "coefficients": np.asarray(snapshot.coefficients),
+            "error_model": None,
+        }
+        return dataclasses.replace(self, parameters=snapshot.parameters, **changed)
 
     def outside(self, X: Any) -> np.ndarray:
         """Say which of the N points lie outside the training box (extrapolation): (N,) bools.
@@ -269,7 +279,7 @@ class Fitted:
                 "rows, and files of earlier versions do not hold them. Fit again."
             )
         places = np.asarray(self.places, dtype=float)
-        near = by_distance(places, self.input_map(x))
+        near = self._nearness.support(self.input_map(x))
         inner = dataclasses.replace(
             self,
             input_map=AffineMap.identity(places.shape[1]),
@@ -318,6 +328,7 @@ class Fitted:
             "flat_output": self.flat_output,
             **maps.document(self.input_map, self.output_map),
             "snapshots": [snapshot.step for snapshot in self.snapshots],
+            "error_model": self.error_model and self.error_model.to_json(),
         }
 
     @classmethod
@@ -336,6 +347,9 @@ class Fitted:
         }
         if self.places is not None:
             tensors["places"] = self.places
+        if self.error_model is not None:
+            found = self.error_model.arrays()
+            tensors |= {f"{ERRORS}.{name}": array for name, array in found.items()}
         for name in ("input_map", "output_map"):
             for part, array in maps.arrays(getattr(self, name)).items():
                 tensors[f"{name}.{part}"] = array
@@ -368,83 +382,3 @@ class Fitted:
 
     def _parts(self) -> Parts:
         return Parts(self.parameters, self.coefficients, self.input_map, self.output_map)
-
-
-def load(path: str | os.PathLike[str]) -> Fitted:
-    """Read a model written by :meth:`Fitted.save`.
-
-    The file's checksum is verified, and the model's answers at stored points are compared with
-    those it gave when it was saved.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ModelFileError
-        If the file is damaged, not a model, from a newer version, or answers differently here.
-    """
-    document, tensors = read_model(path)
-    if document["format"] == 1:
-        document = upgraded(document)
-    basis = from_description(document["basis"])
-    input_map, output_map = maps.restored(document, tensors)
-    shape = _parameters_shape(basis, len(input_map.shift))
-    leaves, structure = jax.tree.flatten(shape)
-
-    def tree(name: str) -> Parameters:
-        if f"{name}.0" not in tensors:  # a model made by hand may not know where it started
-            return None
-        return jax.tree.unflatten(structure, [tensors[f"{name}.{i}"] for i in range(len(leaves))])
-
-    low, high = document.get("validation_range", ("nan", "nan"))  # of older files
-    kind: type[Fitted] = provided(f"model {document['kind']}")
-    model = kind(
-        basis=basis,
-        parameters=tree("parameters"),
-        coefficients=tensors["coefficients"],
-        input_map=input_map,
-        output_map=output_map,
-        box=tensors["box"],
-        rank=document["rank"],
-        singular_values=tensors["singular_values"],
-        status=Status[document["status"]],
-        stop_reason=StopReason[document["stop_reason"]],
-        history=History(
-            *(tensors[f"history.{field.name}"] for field in dataclasses.fields(History))
-        ),
-        validation_error=float(document["validation_error"]),
-        validation_range=(float(low), float(high)),
-        validation_kind=document["validation_kind"],
-        initial_parameters=tree("initial_parameters"),
-        record=Record.from_json(document["record"]),
-        notes=tuple(document["notes"]),
-        flat_output=flat_output(document, tensors["coefficients"]),
-        places=tensors.get("places"),
-        snapshots=tuple(
-            Snapshot(step, tree(f"snapshots.{k}"), tensors[f"snapshots.{k}.coefficients"])
-            for k, step in enumerate(document.get("snapshots", ()))
-        ),
-        **kind._restored(document, tensors),
-    )
-    places, then = probe_points(model.box), tensors["probe"]
-    now = model(places).reshape(then.shape)
-    phi, c = model.functions(places), model.coefficients
-    tolerance = PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)
-    off = CANCELLED * np.abs(phi) @ np.abs(c)
-    low, high = (output_map.inverse(phi @ c + side) for side in (-off, off))
-    tolerance += 0.5 * np.max(np.abs(high - low))
-    if not np.allclose(now, then, rtol=0, atol=tolerance):
-        raise ModelFileError(
-            f"load({os.fspath(path)!r}): the model answers differently here than where it was "
-            f"saved (by up to {np.abs(now - then).max():.1e}). Check the versions with "
-            "`adabasis doctor`, or fit again."
-        )
-    return model
-
-
-def _parameters_shape(basis: AbstractBasis, n_inputs: int) -> Parameters:
-    return jax.eval_shape(
-        basis.init,
-        jax.eval_shape(lambda: jax.random.key(0)),
-        jax.ShapeDtypeStruct((n_inputs, 2), float),
-    )

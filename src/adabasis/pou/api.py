@@ -26,6 +26,7 @@ from ..models.timings import with_timings
 from ..regression.api import refit
 from ..regression.robust import taking_losses
 from ..regression.transforms import with_transforms
+from ..regression.uncertainty import calibrated
 from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
@@ -39,7 +40,7 @@ FEWEST_TO_SPLIT = 100
 
 @told_arguments
 @with_timings
-@holding_out(judge, refit)
+@holding_out(judge, refit, calibrated)
 @taking_losses(refit)
 def fit_pounet(
     X: Any,

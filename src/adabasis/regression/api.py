@@ -35,6 +35,7 @@ from .solve import solve_rows
 from .strategy import MEMBERS, RegressionStrategy
 from .task import RegressionTask
 from .transforms import with_transforms
+from .uncertainty import calibrated, relearnt
 
 AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
@@ -42,7 +43,7 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 @basis_last
 @told_arguments
 @with_timings
-@holding_out(judge, lambda *rows, **named: refit(*rows, **named))
+@holding_out(judge, lambda *rows, **named: refit(*rows, **named), calibrated)
 @taking_losses(lambda *rows, **named: refit(*rows, **named))
 def fit(
     X: Any,
@@ -278,7 +279,9 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
         else:
             solved = reweighted.solve(model, x, values, weight)
     again = solved_again(model, solved, lstsq.Status(int(solved.status)), x[used], n_rows)
-    return noted(dataclasses.replace(again, flat_output=np.ndim(y) == 1), x, values, weight)
+    again = dataclasses.replace(again, flat_output=np.ndim(y) == 1)
+    again = dataclasses.replace(again, error_model=relearnt(again, x, values, weight))
+    return noted(again, x, values, weight)
 
 
 def solved_again(

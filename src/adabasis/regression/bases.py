@@ -29,7 +29,7 @@ from ..basis import (
 )
 from ..evidence.errors import LeftOut, Places, Unseen, left_out_kind
 from ..models.record import Ridge
-from ..selection.prepared import FARTHEST, Prepared
+from ..selection.prepared import FARTHEST, PROBES, Prepared
 from ..selection.task import design
 from .kriging import FEWEST_OF_ANOVA, MOST_CENTERS, MOST_OF_ANOVA
 
@@ -214,6 +214,8 @@ class LinearFit:
         Losses with every ridge tried whose values between the rows stay near.
     effective : float
         The effective number of parameters.
+    beside : array, shape (M, Q)
+        Values beside the rows (:attr:`adabasis.selection.prepared.Prepared.beside`).
     """
 
     ridge: Ridge
@@ -222,6 +224,7 @@ class LinearFit:
     overshoot: float
     tried: np.ndarray
     effective: float = math.nan
+    beside: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 1)))
 
 
 def linear_fit(
@@ -262,7 +265,8 @@ def linear_fit(
         offered = np.array([ridge.value if ridge.relative else 0.0])
     losses = np.stack([fit.losses(relative) for relative in offered])
     c = np.stack([fit.solve(relative) for relative in offered])
-    far, beyond = np.array([data.overshoot(values) for values in between @ c]).T
+    around = between @ c
+    far, beyond = np.array([data.overshoot(values) for values in around]).T
     losses = losses + beyond[:, None] ** 2
     errors = np.sqrt(np.average(losses, axis=1, weights=places.weight))
     allowed = far <= max(FARTHEST, far.min())
@@ -287,6 +291,7 @@ def linear_fit(
         float(far[best]),
         losses[allowed],
         fit.effective(float(offered[best])),
+        around[best][PROBES:],
     )
 
 

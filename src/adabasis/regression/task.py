@@ -21,6 +21,7 @@ from ..evidence.judge import left_out_verdict
 from ..evidence.replicates import FEWEST, lack_of_fit
 from ..evidence.split import told_by_order
 from ..geometry.maps import TargetMap
+from ..models.error_model import ErrorModel
 from ..models.fitted import Fitted
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, SEARCH_ROWS, some_rows
@@ -30,7 +31,9 @@ from ..train import Objective
 from . import bases as proposals
 from .choice import Choice, in_words
 from .kriging import MOST_CENTERS, kriged
+from .posterior import Functions
 from .solve import solve_rows
+from .uncertainty import learnt
 from .units import in_units, smeared
 
 #: Relative error on rows not seen below which no more is tried.
@@ -63,6 +66,8 @@ class RegressionTask(DataTask):
         Leave-one-out losses of functions as drawn, with each ridge tried.
     likeliest : array or None
         Where the likelihood of Gaussians was greatest.
+    others : list of pairs of float and array, shape (M, Q)
+        Leave-one-out error of functions as drawn, and their values beside the rows.
     choice : Choice or None
         How targets and inputs are transformed, where that was asked.
     """
@@ -73,6 +78,7 @@ class RegressionTask(DataTask):
         super().__init__(*about, **named)
         self.trials: list[np.ndarray] = []
         self.likeliest: np.ndarray | None = None
+        self.others: list[tuple[float, np.ndarray]] = []
         self.choice = choice
 
     def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
@@ -145,6 +151,7 @@ class RegressionTask(DataTask):
         found = proposals.linear_fit(basis, parameters, self.data, self.sampled, ridge)
         if len(self.sampled) <= MOST_CHOSEN_ANEW:
             self.trials.append(found.tried)
+        self.others.append((found.unseen.error, found.beside))
         return Candidate(
             basis,
             parameters,
@@ -220,7 +227,7 @@ class RegressionTask(DataTask):
         status = lstsq.Status(int(solved.status))
         loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
         own = best.run if best.run and self.joint else solved
-        output_map = data.output_map
+        output_map, errors = data.output_map, self._error_model(search.best, best, own, seen)
         if isinstance(output_map, TargetMap):
             fitted = functools.partial(_values, *functions, own.coefficients)
             output_map = smeared(seen, data, fitted)
@@ -253,6 +260,7 @@ class RegressionTask(DataTask):
                 *data.gaps(),
             ),
             places=data.kept_places,
+            error_model=errors,
             flat_output=data.flat,
         )
         if data.grouped or not error > ROUND_OFF:
@@ -265,6 +273,27 @@ class RegressionTask(DataTask):
     def solved(self, best: Candidate) -> lstsq.Solution:
         """Solve a candidate's coefficients on all rows."""
         return solve_rows((best.basis, best.parameters), self.data.source, best.ridge)
+
+    @charged_to("solves")
+    def _error_model(
+        self, chosen: Candidate, best: Candidate, solved: Any, worst: Unseen | None
+    ) -> ErrorModel:
+        """Return what is known of errors: those of rows not seen, or of worse evidence."""
+        unseen = best.unseen
+        if best.run is not None:
+            unseen = best.apart or self.unseen(best, best.run.coefficients)
+        c = np.asarray(solved.coefficients)
+        functions = Functions(best.basis, best.parameters, best.ridge, c)
+        penalty = 0.0 if chosen.ridge.relative else chosen.ridge.value
+        return learnt(
+            self.data,
+            functions,
+            unseen,
+            penalty=None if best.run is None else penalty,
+            worst=worst,
+            others=self.others,
+            error=best.error,
+        )
 
     def evidence(
         self, best: Candidate, found: Sequence[Candidate]

@@ -39,6 +39,7 @@ from .shortfall import FALLING, Shortfall, quieter, rounding
 from .strategy import MEMBERS, RegressionStrategy
 from .task import GOOD_ENOUGH, RegressionTask
 from .transforms import with_transforms
+from .uncertainty import calibrated
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Fitted])
 #: Plain bases that are solved whatever the time: the answer, where there is time for no other.
@@ -90,7 +91,7 @@ def settled(model: Fitted) -> Fitted:
 @told_arguments
 @with_timings
 @judged_again
-@holding_out(judge, refit)
+@holding_out(judge, refit, calibrated)
 def fit_to_tolerance(
     X: Any,
     y: Any,

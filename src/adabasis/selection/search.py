@@ -62,6 +62,8 @@ class Candidate:
         The number of the rows that were held out of its training.
     unseen : Unseen or None
         Its losses on rows that its coefficients never saw, where they are known.
+    apart : Unseen or None
+        Of a mean: the losses of its members, each on the rows that were held out of it.
     overshoot : float
         How far its values between the rows are from the middle of theirs, in ranges.
     """
@@ -77,6 +79,7 @@ class Candidate:
     mean_of: int = 0
     fold: int | None = None
     unseen: Unseen | None = None
+    apart: Unseen | None = None
     overshoot: float = 0.5
 
     @property

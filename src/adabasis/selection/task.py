@@ -310,7 +310,8 @@ class DataTask(AbstractTask[Candidate]):
             return
         known = [one for one in map(self._member_unseen, group) if one is not None]
         kind = f"{self.data.held_out_kind}, others for each member"
-        claims = [*([Unseen.joined(known, kind)] if known else []), *apart]
+        joined = Unseen.joined(known, kind) if known else None
+        claims = [*([joined] if joined else []), *apart]
         basis = Ensemble(first.basis, len(group))
         search.add(
             dataclasses.replace(
@@ -325,6 +326,7 @@ class DataTask(AbstractTask[Candidate]):
                 run=first.run,
                 fold=None,
                 unseen=Unseen.worst(claims) if known else None,
+                apart=joined,
                 mean_of=len(group),
             )
         )

@@ -47,7 +47,12 @@ class Rows:
         weight = np.asarray(term.points.weight)
         z, t = np.asarray(term.points.x), np.asarray(term.data)  # type: ignore[attr-defined]
         seen = weight > 0
-        z, t, share = z[seen], t[seen], weight[seen] / weight[seen].sum()
+        return cls.of_arrays(z[seen], t[seen], weight[seen])
+
+    @classmethod
+    def of_arrays(cls, z: np.ndarray, t: np.ndarray, weight: np.ndarray) -> Rows:
+        """Return rows of inputs (N, D), targets (N, Q) and positive weights (N,)."""
+        share = weight / weight.sum()
         mean = share @ z
         # The spread of equal entries about their mean is round-off, and no scale.
         scale = np.where(np.ptp(z, axis=0) > 0, np.sqrt(share @ (z - mean) ** 2), 1.0)

@@ -1,0 +1,220 @@
+"""Standard deviations and intervals of a fitted function: what it asks its error model for."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from ..evidence.intervals import checked_coverage, fewest_rows
+from ..evidence.support import Nearness
+from ..geometry.boxes import AffineMap
+from ..geometry.maps import TargetMap
+from .error_model import ErrorModel, Uncertainty
+from .evaluation import in_chunks
+
+
+class Interval(NamedTuple):
+    """Bounds at N points, in the user's units: each (N,) or (N, Q)."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+class WithUncertainty:
+    """What a fitted function says of its errors; mixed into :class:`adabasis.Fitted`."""
+
+    @functools.cached_property
+    def _nearness(self: Any) -> Nearness:
+        return Nearness(self.places)
+
+    def uncertainty(self: Any, X: Any) -> Uncertainty:
+        """Return standard deviations at N points: of the function, of the noise, of a new value.
+
+        That of the function is its posterior's, wider by what the members of a mean differ by,
+        by what the choice among functions and errors of rows not seen call for, and where no row
+        is near. Of a transformed target it is half the distance between the quantiles of one
+        standard deviation to both sides, mapped back.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, D)
+
+        Returns
+        -------
+        Uncertainty
+            ``function``, ``noise`` and ``total``, each (N,), or (N, Q) like the values.
+
+        Raises
+        ------
+        ValueError
+            If the model does not know its errors: it is of classes, the solution of an equation,
+            made by hand or from an older file.
+        """
+        t, function, noise = in_model_units(self, X, "uncertainty(X)")
+        return _in_units(self, t, function, noise)
+
+    def predict_interval(
+        self: Any, X: Any, coverage: float = 0.9, *, of: str = "value"
+    ) -> Interval:
+        """Return intervals at N points that hold a new value, or the mean, with a chance.
+
+        Intervals of new values come from the errors of rows not seen, each over the standard
+        deviation expected there: they are as wide as those say, whatever the distribution of the
+        noise, and wider where the model knows less. ``model.error_model.scores.told(coverage)``
+        says which rows these are and what that guarantees. Intervals of the mean, the fitted
+        function without noise, are those of a normal distribution.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, D)
+        coverage : float
+            The chance, between 0 and 1.
+        of : {"value", "mean"}
+
+        Returns
+        -------
+        Interval
+            ``lower`` and ``upper``, each (N,), or (N, Q) like the values. Infinite, with a
+            warning, where there were too few rows for the coverage.
+
+        Raises
+        ------
+        ValueError
+            For a coverage that is none, or if the model does not know its errors (see
+            :meth:`uncertainty`).
+
+        Examples
+        --------
+        >>> import numpy as np, adabasis as ab
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(size=(200, 1))
+        >>> model = ab.fit(X, 2 * X[:, 0] + rng.normal(0, 0.1, 200))
+        >>> lower, upper = model.predict_interval([[0.5]], coverage=0.9)
+        >>> bool(0.2 < (upper - lower)[0] < 0.5)
+        True
+        """
+        call = f"{type(self).__name__}.predict_interval(X"
+        coverage = checked_coverage(call[:-2], coverage)
+        if of not in ("value", "mean"):
+            raise ValueError(f"{call}, of={of!r}): expected 'value' or 'mean'.")
+        t, function, noise = in_model_units(self, X, "predict_interval(X)")
+        known: ErrorModel = self.error_model
+        if of == "mean":
+            size = ndtri((1 + coverage) / 2) * np.sqrt(function)
+            return Interval(*_shaped(self, _sorted(*(self.output_map.inverse(t + side * size)
+                                                     for side in (-1, 1)))))  # fmt: skip
+        kinked = self.record.asked.loss in ("absolute", "quantile")
+        low, high = known.scores.bounds(coverage, signed=kinked)
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            _too_few(call, known, coverage, kinked)
+        deviation = np.sqrt(function + noise)
+        with np.errstate(all="ignore"):
+            ends = [t + np.where(np.isfinite(b), b * deviation, b) for b in (low, high)]
+            plain = _plain(self.output_map)
+            return Interval(*_shaped(self, _sorted(*map(plain.inverse, ends))))
+
+
+def in_model_units(
+    model: Any, X: Any, call: str = "uncertainty(X)"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values and the variances of function and noise, each (N, Q), in the model's units.
+
+    Raises
+    ------
+    ValueError
+        If the model does not know its errors.
+    """
+    known, call = known_errors(model, call), f"{type(model).__name__}.{call}"
+    x, nearness = model._inputs(X, call), model._nearness
+    c, outputs = model.coefficients, model.n_outputs
+
+    def parts(phi: np.ndarray, z: np.ndarray) -> np.ndarray:
+        return np.hstack([phi @ c, *known.variances(phi, c, z, nearness)])
+
+    found = in_chunks(model.basis, model._parts(), x, parts)
+    t, function, noise = np.split(found, [outputs, 2 * outputs], axis=1)
+    return t, function, noise
+
+
+def known_errors(model: Any, call: str) -> ErrorModel:
+    """Return what a model knows of its errors, or say why it knows nothing.
+
+    Raises
+    ------
+    ValueError
+    """
+    if model.error_model is not None:
+        return model.error_model
+    call = f"{type(model).__name__}.{call}"
+    if model.solved_from == "classes":
+        raise ValueError(f"{call}: classes have no intervals of numbers. Use probabilities(X).")
+    if model.solved_from != "numbers":
+        raise ValueError(
+            f"{call}: the coefficients are solved from {model.solved_from}, not from rows of data, "
+            "whose errors would tell. See certificate.error_estimate."
+        )
+    raise ValueError(
+        f"{call}: this model does not know its errors. It was made by hand, or read from a file of "
+        "an earlier version. Fit again."
+    )
+
+
+def deviations(model: Any, X: Any, call: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and the standard deviations of new values, each (N,) or (N, Q)."""
+    t, function, noise = in_model_units(model, X, call)
+    values = model.output_map.inverse(t)
+    total = _in_units(model, t, function, noise).total
+    return (values[:, 0] if model.flat_output else values), total
+
+
+def _in_units(model: Any, t: np.ndarray, function: np.ndarray, noise: np.ndarray) -> Uncertainty:
+    """Return standard deviations in the user's units, each (N,) or (N, Q)."""
+    plain = _plain(model.output_map)
+    found = []
+    for variance in (function, noise, function + noise):
+        size = np.sqrt(variance)
+        if isinstance(plain, TargetMap):
+            with np.errstate(all="ignore"):
+                size = 0.5 * np.abs(plain.inverse(t + size) - plain.inverse(t - size))
+            size = np.nan_to_num(size, nan=np.inf)
+        else:
+            size = size * np.abs(plain.scale)
+        found.append(size)
+    return Uncertainty(*_shaped(model, found))
+
+
+def _plain(map_: AffineMap) -> AffineMap:
+    """Return the map of the targets without the mean over residuals: quantiles map to quantiles."""
+    if not isinstance(map_, TargetMap):
+        return map_
+    return dataclasses.replace(map_, residuals=np.zeros((1, len(map_.transforms))))
+
+
+def _sorted(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lesser and the greater; what has no value is unbounded."""
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    return np.nan_to_num(low, nan=-np.inf, posinf=np.inf, neginf=-np.inf), np.nan_to_num(
+        high, nan=np.inf, posinf=np.inf, neginf=-np.inf
+    )
+
+
+def _shaped(model: Any, arrays: Any) -> list[np.ndarray]:
+    return [array[:, 0] if model.flat_output else array for array in arrays]
+
+
+def _too_few(call: str, known: ErrorModel, coverage: float, signed: bool) -> None:
+    tail = (1 + coverage) / 2 if signed else coverage
+    scores, least = known.scores, fewest_rows(tail)
+    have = f"{scores.n_groups:,} groups" if scores.n_groups else f"{len(scores):,} rows"
+    what = "groups" if scores.n_groups else "rows"
+    warnings.warn(
+        f"{call}, coverage={coverage:g}): bounds are infinite: intervals of this coverage take the "
+        f"errors of at least {least:,} {what} not seen, and there are {have}. Fit more rows, or "
+        f"ask for a coverage of at most {scores.enough_for:.3g}.",
+        stacklevel=4,
+    )
