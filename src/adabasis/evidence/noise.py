@@ -22,11 +22,13 @@ from typing import Self
 import numpy as np
 
 from .errors import Places
-from .replicates import lack_of_fit
+from .replicates import LackOfFit, lack_of_fit
 
 #: Degrees of freedom of replicates from which they alone tell the noise: its standard deviation is
 #: then known to 1/√(2·20) = 16 %.
 ENOUGH_PURE = 20
+#: Chance below which residuals are more than noise, whatever few replicates there are.
+MISFIT = 0.01
 #: Rows from which a change of the noise is looked for, and rows that are looked at.
 FEWEST_TO_VARY, MOST_LOOKED_AT = 60, 2000
 #: Parts of the rows for the likelihood of those left out, and the standard errors by which it has
@@ -43,7 +45,9 @@ MOST_SQUARED = 10
 FORMS = ("level", "linear", "quadratic")
 
 
-def level(places: Places, errors: np.ndarray, effective: float) -> tuple[np.ndarray, str]:
+def level(
+    places: Places, errors: np.ndarray, effective: float, most: np.ndarray | float = np.inf
+) -> tuple[np.ndarray, str]:
     """Return the variance of the noise of each target, (Q,), and how it is known.
 
     Parameters
@@ -53,25 +57,32 @@ def level(places: Places, errors: np.ndarray, effective: float) -> tuple[np.ndar
         Of the places' means, by the model.
     effective : float
         Effective number of the model's parameters.
+    most : array, shape (Q,), optional
+        Mean square error of rows not seen, which is noise and more. Replicates that differ by more
+        are of places where the noise is larger than elsewhere.
     """
     n_rows = float(places.count.sum())
     weight = places.weight * (n_rows / places.weight.sum())  # that of a row is 1 in the mean
-    square = weight @ (errors**2 + places.scatter)
-    left = n_rows - effective
-    pure, freedom = places.noise
+    square, left = weight @ (errors**2 + places.scatter), n_rows - effective
     residual = square / left if left > 0 else np.full(errors.shape[1], np.nan)
-    if freedom >= ENOUGH_PURE:
+    pure, freedom = places.noise
+    told = freedom > 0 and not (pure > most).any()
+    if told and freedom >= ENOUGH_PURE:
         return pure, f"replicates, {freedom:,} degrees of freedom"
-    of_one = [
-        lack_of_fit(dataclasses.replace(places, scatter=places.scatter[:, q : q + 1]), e, effective)
-        for q, e in enumerate(errors.T)
-    ]
-    misfit = np.array([one is not None and one.p_value < 0.01 for one in of_one])
-    if not left > 0 and not freedom:
+    few = told and any(
+        one is not None and one.p_value < MISFIT
+        for one in (_misfit(places, errors, effective, q) for q in range(errors.shape[1]))
+    )
+    if told and (few or not left > 0):
+        return pure, f"replicates, {freedom:,} degrees of freedom"
+    if not left > 0:
         return residual, "none: as many parameters as rows"
-    if misfit.any() or not left > 0:
-        return np.where(misfit | ~(left > 0), pure, residual), "replicates"
     return residual, f"residuals, {left:,.0f} degrees of freedom"
+
+
+def _misfit(places: Places, errors: np.ndarray, effective: float, q: int) -> LackOfFit | None:
+    of_one = dataclasses.replace(places, scatter=places.scatter[:, q : q + 1])
+    return lack_of_fit(of_one, errors[:, q], effective)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -24,13 +24,13 @@ from ..evidence.noise import CONSTANT, Variation
 from ..evidence.support import Nearness
 
 #: Functions of one member above which the covariance of their coefficients is stood for by so many
-#: draws of them: the standard deviation is then right to 1/√(2·128) = 6 %.
-MOST_EXACT, DRAWS = 256, 128
+#: draws of them: the standard deviation is then right to 1/√(2·64) = 9 %, and files stay small.
+MOST_EXACT, DRAWS = 96, 64
 #: Where no row is near, the function may be anywhere in the range of the values: of so many
 #: standard deviations.
 OF_RANGE = 0.5
 #: Scores that a model keeps (a random choice of more).
-KEPT_SCORES = 2000
+KEPT_SCORES = 1000
 #: What they are called in files.
 ERRORS = "error_model"
 ARRAYS = ("roots", "noise", "inflation", "span", "box", "error", "optimism")
@@ -135,8 +135,8 @@ class ErrorModel:
         c: np.ndarray,
         z: np.ndarray,
         nearness: Nearness,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return s² and that of the noise at points, both (n, Q).
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return s² less g², g² and the variance of the noise at points, each (n, Q).
 
         Parameters
         ----------
@@ -148,12 +148,11 @@ class ErrorModel:
         nearness : Nearness
             How near the rows are.
         """
-        values = phi @ c
-        function = self.inflation * self.raw(phi, c) + self.far(z, nearness)
+        values, function = phi @ c, self.inflation * self.raw(phi, c)
         noise = [
             s * one(z, v) for s, one, v in zip(self.noise, self.variations, values.T, strict=True)
         ]
-        return function, np.stack(noise, axis=1)
+        return function, self.far(z, nearness), np.stack(noise, axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is no array."""
@@ -170,7 +169,9 @@ class ErrorModel:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, for a file."""
         found = {name: getattr(self, name) for name in ARRAYS}
-        found |= {"scores": self.scores.values.astype(np.float32), "mass": self.scores.mass}
+        found["scores"] = self.scores.values.astype(np.float32)
+        if (self.scores.mass != 1).any():
+            found["mass"] = self.scores.mass
         for q, one in enumerate(self.variations):
             if one.form != CONSTANT.form:
                 found |= {f"{name}.{q}": getattr(one, name) for name in ("theta", "mean", "scale")}
@@ -189,7 +190,8 @@ class ErrorModel:
         known: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
         known |= {name: about[name] for name in ("noise_kind", "effective", "linear", "n_rows")}
         values = arrays["scores"].astype(float)
-        scores = Scores(values, arrays["mass"], **about["scores"])
+        mass = arrays.get("mass", np.ones(len(values)))
+        scores = Scores(values, mass, **about["scores"])
         return cls(**known, variations=tuple(variations), scores=scores)
 
 

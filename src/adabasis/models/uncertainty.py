@@ -55,8 +55,8 @@ class WithUncertainty:
             If the model does not know its errors: it is of classes, the solution of an equation,
             made by hand or from an older file.
         """
-        t, function, noise = in_model_units(self, X, "uncertainty(X)")
-        return _in_units(self, t, function, noise)
+        t, *variances = in_model_units(self, X, "uncertainty(X)")
+        return _in_units(self, t, *variances)
 
     def predict_interval(
         self: Any, X: Any, coverage: float = 0.9, *, of: str = "value"
@@ -102,27 +102,28 @@ class WithUncertainty:
         coverage = checked_coverage(call[:-2], coverage)
         if of not in ("value", "mean"):
             raise ValueError(f"{call}, of={of!r}): expected 'value' or 'mean'.")
-        t, function, noise = in_model_units(self, X, "predict_interval(X)")
+        t, function, far, noise = in_model_units(self, X, "predict_interval(X)")
         known: ErrorModel = self.error_model
+        normal = ndtri((1 + coverage) / 2)
         if of == "mean":
-            size = ndtri((1 + coverage) / 2) * np.sqrt(function)
+            size = normal * np.sqrt(function + far)
             return Interval(*_shaped(self, _sorted(*(self.output_map.inverse(t + side * size)
                                                      for side in (-1, 1)))))  # fmt: skip
         kinked = self.record.asked.loss in ("absolute", "quantile")
         low, high = known.scores.bounds(coverage, signed=kinked)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             _too_few(call, known, coverage, kinked)
-        deviation = np.sqrt(function + noise)
         with np.errstate(all="ignore"):
-            ends = [t + np.where(np.isfinite(b), b * deviation, b) for b in (low, high)]
+            # Scores say how wide errors are where rows are; where none is near, g says it.
+            size, gap = np.sqrt(function + noise), normal * np.sqrt(far)
+            lower, upper = (np.where(np.isfinite(b), b * size, b) for b in (low, high))
+            ends = t + lower - gap, t + upper + gap
             plain = _plain(self.output_map)
             return Interval(*_shaped(self, _sorted(*map(plain.inverse, ends))))
 
 
-def in_model_units(
-    model: Any, X: Any, call: str = "uncertainty(X)"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values and the variances of function and noise, each (N, Q), in the model's units.
+def in_model_units(model: Any, X: Any, call: str = "uncertainty(X)") -> list[np.ndarray]:
+    """Return values and the variances of function, gaps and noise, each (N, Q), in model units.
 
     Raises
     ------
@@ -137,8 +138,7 @@ def in_model_units(
         return np.hstack([phi @ c, *known.variances(phi, c, z, nearness)])
 
     found = in_chunks(model.basis, model._parts(), x, parts)
-    t, function, noise = np.split(found, [outputs, 2 * outputs], axis=1)
-    return t, function, noise
+    return np.split(found, [outputs, 2 * outputs, 3 * outputs], axis=1)
 
 
 def known_errors(model: Any, call: str) -> ErrorModel:
@@ -166,15 +166,16 @@ def known_errors(model: Any, call: str) -> ErrorModel:
 
 def deviations(model: Any, X: Any, call: str) -> tuple[np.ndarray, np.ndarray]:
     """Return values and the standard deviations of new values, each (N,) or (N, Q)."""
-    t, function, noise = in_model_units(model, X, call)
-    values = model.output_map.inverse(t)
-    total = _in_units(model, t, function, noise).total
+    t, *variances = in_model_units(model, X, call)
+    values, total = model.output_map.inverse(t), _in_units(model, t, *variances).total
     return (values[:, 0] if model.flat_output else values), total
 
 
-def _in_units(model: Any, t: np.ndarray, function: np.ndarray, noise: np.ndarray) -> Uncertainty:
+def _in_units(
+    model: Any, t: np.ndarray, function: np.ndarray, far: np.ndarray, noise: np.ndarray
+) -> Uncertainty:
     """Return standard deviations in the user's units, each (N,) or (N, Q)."""
-    plain = _plain(model.output_map)
+    plain, function = _plain(model.output_map), function + far
     found = []
     for variance in (function, noise, function + noise):
         size = np.sqrt(variance)

@@ -9,13 +9,12 @@ import numpy as np
 
 from ..evidence.errors import Unseen
 from ..evidence.intervals import Scores
-from ..evidence.noise import CONSTANT, Variation, level, variation
-from ..evidence.support import Nearness
+from ..evidence.noise import CLEARLY, CONSTANT, Variation, level, variation
 from ..lstsq.losses import NORMAL
-from ..models.error_model import KEPT_SCORES, ErrorModel, member_variance
+from ..models.error_model import KEPT_SCORES, ErrorModel
 from ..models.fitted import Fitted
 from ..models.uncertainty import in_model_units
-from ..selection.prepared import Prepared, kept_places, some_rows
+from ..selection.prepared import Prepared, some_rows
 from .posterior import MOST_LEVERAGE, MOST_ROWS, Data, Functions, Posterior
 
 #: The error of a mean is at least this share of that of its members, squared.
@@ -39,6 +38,8 @@ class Seen:
         See :data:`adabasis.evidence.intervals.KINDS`.
     leverages : array, shape (n,), optional
         Of rows that the posterior knows, which are left out of it here.
+    apart : array, shape (n, Q), optional
+        What was predicted for these rows, less the values.
     """
 
     z: np.ndarray
@@ -48,6 +49,7 @@ class Seen:
     group: np.ndarray
     kind: str
     leverages: np.ndarray | None = None
+    apart: np.ndarray | None = None
 
 
 def learnt(
@@ -84,15 +86,16 @@ def learnt(
     square = np.full(data.each.shape[1], np.nan)
     if seen is not None and unseen is not None:
         enlarged = 1.0
-        if worst is not None and 0 < unseen.error < np.inf:
-            enlarged = float(np.clip(worst.error / unseen.error, 1.0, MOST_ENLARGED))
         if trained:
-            enlarged *= _of_mean(data, functions, posterior, seen)
+            enlarged = _of_mean(functions, seen)
+        elif worst is not None and 0 < unseen.error < np.inf:
+            enlarged = float(np.clip(worst.error / unseen.error, 1.0, MOST_ENLARGED))
         seen = dataclasses.replace(seen, residuals=seen.residuals * enlarged)
         square = _mean_square(seen.residuals, seen.weight)
     effective = posterior.linear
     if penalty is not None:
-        effective = _of_weights(data, posterior, penalty, square)
+        n_seen = 1 if seen is None else len(seen.residuals)
+        effective = _of_weights(data, posterior, penalty, square, n_seen)
     error = error if unseen is None else unseen.error
     choice = _choice(prepared, functions, error, others)
     return _assembled(data, functions, posterior, seen, effective, square, choice)
@@ -108,37 +111,40 @@ def _given(prepared: Prepared) -> tuple[np.ndarray, np.ndarray] | None:
     return np.asarray(term.points.x)[shown], np.asarray(term.data)[shown]
 
 
-def _of_mean(data: Data, functions: Functions, posterior: Posterior, seen: Seen) -> float:
+def _of_mean(functions: Functions, seen: Seen) -> float:
     """Return the error of a mean over that of its members.
 
-    A member's squared error is that of the mean of very many and its own distance from it.
+    A member's squared error is that of the mean of very many and its own distance from it, which
+    shows on the rows that it did not see. (On rows that it saw, members differ by less.)
     """
     n_members = len(functions.members)
-    if n_members == 1:
+    if n_members == 1 or seen.apart is None:
         return 1.0
-    some = some_rows(posterior.some, MOST_ROWS, data.seed)
-    phi = functions.at(data.places.z[some])
-    own = float(member_variance(phi, functions.coefficients, n_members).mean())
+    own = float(_mean_square(seen.apart, seen.weight).mean())
     error = float(_mean_square(seen.residuals, seen.weight).mean())
     off = (1 - 1 / n_members) * own / error if error > 0 else 0.0
     return float(np.sqrt(max(1 - off, LEAST_SHARE)))
 
 
-def _of_weights(data: Data, posterior: Posterior, penalty: float, square: np.ndarray) -> float:
+def _of_weights(
+    data: Data, posterior: Posterior, penalty: float, square: np.ndarray, n_seen: int
+) -> float:
     """Return the effective number of parameters of trained functions.
 
-    Where it is not known from derivatives: of a smoother with p parameters and N rows, squared
-    errors of rows that are seen are σ² (1 − p/N), and of rows that are not σ² (1 + p/N).
+    That of all weights, as their derivatives tell, where errors do not contradict: of a smoother
+    with p parameters and N rows, squared errors of rows that are seen are σ² (1 − p/N), and of n
+    rows that are not σ² (1 + p/N), but for chance √(2/n). (Training may end before the ridge holds
+    the weights.) p is no less than the last layer has.
     """
     n, found = len(posterior.some), posterior.weights(penalty)
-    if not np.isfinite(found):
-        weight = data.places.weight[posterior.some]
-        inner = _mean_square(posterior.errors, weight)
-        inner = inner + np.average(data.places.scatter[posterior.some], axis=0, weights=weight)
-        total = float(np.sum(square + inner))
-        found = float(np.sum(square - inner)) / total * n if total > 0 else 0.0
-    least = posterior.linear
-    return float(np.clip(np.nan_to_num(found), least, max(least, MOST_SHARE * n)))
+    weight = data.places.weight[posterior.some]
+    inner = _mean_square(posterior.errors, weight)
+    inner = inner + np.average(data.places.scatter[posterior.some], axis=0, weights=weight)
+    total = float(np.sum(square + inner))
+    if np.isfinite(total) and total > 0:
+        middle, off = float(np.sum(square - inner)) / total * n, n / np.sqrt(2 * n_seen)
+        found = middle if np.isnan(found) else min(max(found, middle - off), middle + off)
+    return max(posterior.linear, min(float(np.nan_to_num(found)), MOST_SHARE * n))
 
 
 def _choice(
@@ -179,14 +185,14 @@ def _assembled(
     places, some, c = data.places, posterior.some, functions.coefficients
     n_outputs = c.shape[1]
     n_sample = float(places.count[some].sum())
-    noise, kind = level(places[some], posterior.errors, effective * n_sample / data.n_rows)
+    of_sample = effective * n_sample / data.n_rows
+    noise, kind = level(places[some], posterior.errors, of_sample, most=error)
     if robust:
         noise, kind = _robust(data, posterior), "residuals, outliers left aside"
     unknown = ~np.isfinite(noise)
     noise = np.where(unknown, np.nan_to_num(0.5 * error), noise)
     # Parameters below the last layer widen what its posterior says.
     more = max(effective / posterior.linear, 1.0) if posterior.linear > 0 else 1.0
-    nearness = Nearness(kept_places(places.z, data.seed))
     box = np.stack([places.z.min(axis=0), places.z.max(axis=0)], axis=1)
     found = ErrorModel(
         roots=(posterior.roots * np.sqrt(more)).astype(np.float32),
@@ -210,25 +216,37 @@ def _assembled(
     with np.errstate(all="ignore"):
         optimism = np.sqrt(np.nan_to_num(error / inner, nan=1.0, posinf=1.0))
     found = dataclasses.replace(found, optimism=np.clip(optimism, 1.0, MOST_ENLARGED))
-    raw = found.raw(functions.at(seen.z), c)
-    if seen.leverages is not None:
-        raw = raw / (1 - np.minimum(seen.leverages, MOST_LEVERAGE))[:, None]
-    mean = np.average(raw, axis=0, weights=seen.weight)
-    n_known = len(np.unique(seen.group))
-    surely = error * max(1 - np.sqrt(2 / n_known), 0.0) - noise
+    phi = functions.at(seen.z)
+    raw, mean = _raw(found, phi, c, seen)
+    by_chance = np.sqrt(2 / len(np.unique(seen.group)))
+    with np.errstate(all="ignore"):
+        # Noise and function together err no more than rows not seen say, but for chance.
+        most = np.minimum((1 + CLEARLY * by_chance) * error / (noise + mean), 1.0)
+    noise = np.where(np.isfinite(most), most, 1.0) * noise
+    found = dataclasses.replace(found, noise=noise)
+    raw, mean = _raw(found, phi, c, seen)
+    surely = error * max(1 - by_chance, 0.0) - noise
     with np.errstate(all="ignore"):
         inflation = np.maximum(least, np.maximum(mean + choice, surely) / mean)
     inflation = np.where(np.isfinite(inflation), inflation, least)
     found = dataclasses.replace(found, inflation=inflation)
-    return scored(found, seen, inflation * raw, functions, nearness, data)
+    return scored(found, seen, inflation * raw, data)
+
+
+def _raw(
+    found: ErrorModel, phi: np.ndarray, c: np.ndarray, seen: Seen
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variance of the function at rows as if they were new, and its mean."""
+    raw = found.raw(phi, c)
+    if seen.leverages is not None:
+        raw = raw / (1 - np.minimum(seen.leverages, MOST_LEVERAGE))[:, None]
+    return raw, np.average(raw, axis=0, weights=seen.weight)
 
 
 def scored(
     found: ErrorModel,
     seen: Seen,
     function: np.ndarray,
-    functions: Functions,
-    nearness: Nearness,
     data: Data,
 ) -> ErrorModel:
     """Return an error model with the noise's variation and the scores that errors call for."""
@@ -323,6 +341,7 @@ def _seen(
         places.group[at],
         "folds" if trained else "jackknife",
         None if leverages is None else leverages[k],
+        data.each[rows] - errors - values,
     )
 
 
@@ -384,7 +403,7 @@ def calibrated(
     known, own = before.error_model, model.error_model
     if known is None or own is None or not len(x):
         return model
-    t, function, noise = in_model_units(before, x)
+    t, function, _, noise = in_model_units(before, x)
     residuals = before.output_map(y.reshape(len(x), -1)) - t
     with np.errstate(all="ignore"):
         values = ratio(residuals, np.sqrt(function + noise))
