@@ -27,8 +27,8 @@ evidence.noise evidence.outliers
 evidence.peers evidence.verdict evidence.paired evidence.label_sets evidence.sobol
 evidence.judge evidence.classes evidence
  models.timings models.tolerance models.record models.files models.evaluation
- models.error_model models.uncertainty models.fitted models.loading models.classifier
- models.predictions models.verdicts models.comparison
+ models.error_model models.uncertainty models.trust models.fitted models.loading
+ models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms

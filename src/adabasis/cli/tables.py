@@ -293,6 +293,8 @@ def _summary(model: Fitted) -> dict[str, Any]:
         "provenance": record.provenance,
         "timings": record.timings and record.timings.to_json(),
         "tolerance": record.tolerance and record.tolerance.to_json(),
+        "trust": None if model.error_model is None else model.trust.to_json(),
+        "candidates": list(model.candidates),
     }
 
 
@@ -395,6 +397,8 @@ def predict_table(
             counts["strays"], "entry that is no number", "entries that are no numbers"
         )
         view.line(f"  {entries}: filled as in training", hang=2)
+    if interval is not None and model.error_model is not None:
+        view.line(f"  intervals: {model.error_model.scores.told(interval / 100)}", hang=2)
     if unused:
         view.line(f"  columns not used: {listed(unused)}", hang=2)
     if counts["outside"]:

@@ -22,6 +22,7 @@ from ..models.classifier import Classifier
 from ..models.fitted import Fitted
 from ..models.record import Outlier
 from ..regression import bases as number_search
+from ..regression import uncertainty
 from ..regression.api import fit, refit
 from ..regression.outliers import retold, told
 from ..regression.reweighted import loss_of
@@ -193,12 +194,12 @@ def in_table_rows(model: Fitted, data: TrainingData) -> Fitted:
 
 
 def recalibrated(model: Fitted, before: Fitted, data: TrainingData, out: np.ndarray) -> Fitted:
-    """Return a model whose sets of labels come from the rows that were held out of it."""
+    """Return a model that knows its errors on the rows that were held out of it."""
     weight = None if data.weight is None else data.weight[out]
     groups = None if data.groups is None else data.groups[out]
     if isinstance(model, Classifier) and isinstance(before, Classifier):
         return model.knowing_labels(before, data.x[out], truth(data)[out], weight, groups)
-    return model
+    return uncertainty.calibrated(model, before, data.x[out], truth(data)[out], weight, groups)
 
 
 def checked_interval(model: Fitted, per_cent: float | None) -> float | None:
@@ -217,7 +218,12 @@ def checked_interval(model: Fitted, per_cent: float | None) -> float | None:
             f"intervals that hold nine new values in ten.{hint}"
         )
     if not isinstance(model, Classifier):
-        raise BadInput("--interval: this model predicts numbers, and sets are of classes.")
+        if model.error_model is None:
+            raise BadInput(
+                "--interval: this model does not know its errors, for its file was written by an "
+                "earlier version. Fit again."
+            )
+        return per_cent / 100
     if model.held_out_labels is None:
         raise BadInput(
             "--interval: this model holds no labels that it did not see, from which sets of labels "
@@ -231,10 +237,13 @@ def predicted_columns(
 ) -> dict[str, pa.DataType]:
     """Return the columns of predictions: of classes, the label and the probability of each.
 
-    With a coverage, classes are followed by the labels of their sets.
+    With a coverage, numbers are followed by the bounds of their intervals, classes by the labels
+    of their sets.
     """
     if not isinstance(model, Classifier):
-        return dict.fromkeys(targets, pa.float64())
+        ends = () if coverage is None else ("lower", "upper")
+        bounds = [f"{name} {end} {100 * (coverage or 0):g} %" for name in targets for end in ends]
+        return dict.fromkeys([*targets, *bounds], pa.float64())
     chances = dict.fromkeys((f"{targets[0]} = {name}" for name in model.classes), pa.float64())
     sets = {} if coverage is None else {f"{targets[0]} set {100 * coverage:g} %": pa.string()}
     return {targets[0]: pa.array(model.classes).type, **chances, **sets}
@@ -243,7 +252,11 @@ def predicted_columns(
 def predicted(model: Fitted, x: np.ndarray, coverage: float | None = None) -> list[np.ndarray]:
     """Return the predictions for some rows, an array for each column."""
     if not isinstance(model, Classifier):
-        return list(model(x).reshape(len(x), -1).T)
+        values = list(model(x).reshape(len(x), -1).T)
+        if coverage is None:
+            return values
+        ends = [end.reshape(len(x), -1).T for end in model.predict_interval(x, coverage)]
+        return [*values, *(end[q] for q in range(len(values)) for end in ends)]
     p = model.probabilities(x)
     columns = [model.classes[p.argmax(axis=1)], *p.T]
     if coverage is not None:

@@ -30,8 +30,8 @@ import numpy as np
 #: the coverage asked for; for jackknife+ the chance is at least 1 - 2 (1 - c), whatever the model.
 KINDS = {
     "split": (
-        "split-conformal: {n} that the model had not seen. A new row like them lies within with a "
-        "chance of at least {c:.4g} %, whatever the distribution"
+        "split-conformal: {n} that the model had not seen before its last solve. A new row like "
+        "them lies within with a chance of at least {c:.4g} %, whatever the distribution"
     ),
     "validation": (
         "conformal: {n} given for validation, which chose the model. A new row like them lies "

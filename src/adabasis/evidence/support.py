@@ -20,9 +20,9 @@ RIDGE = 1e-8
 MOST_ASKED = 2000
 #: Support below which a point lies in a gap, and share of the box that may without a word.
 LOW, MUCH = 1 / 3, 0.2
-#: So many times as far as usual from the nearest row a point may lie by chance: of 200 rows drawn
-#: from a line, the middle of the widest space between two is at 1.8.
-BY_CHANCE = 1.5
+#: So many times as far as usual from the nearest row a point may lie by chance: of 250 rows drawn
+#: from a line, less than one space between two is so wide that its middle does.
+BY_CHANCE = 2.0
 
 
 class Nearness:

@@ -27,6 +27,7 @@ from .evaluation import Parts, by_rows, in_jax, in_single_precision, probe_point
 from .files import write_model
 from .record import Asked, Record
 from .timings import Timings
+from .trust import Trust, noise_in_words, trust
 from .uncertainty import WithUncertainty, deviations
 
 if TYPE_CHECKING:
@@ -137,7 +138,15 @@ class Fitted(WithUncertainty):
     def verdict(self) -> str:
         """What rows that the model never saw say of it, in words; empty where nothing is known."""
         found = self.record.verdict
-        return "" if found is None else " ".join([found["sentence"], *found["advice"]])
+        if found is None:
+            return ""
+        noise = noise_in_words(self, found["scores"][0]["relative"] or math.nan)
+        return " ".join(filter(None, [found["sentence"], noise, *found["advice"]]))
+
+    @property
+    def trust(self) -> Trust:
+        """What is known of its errors: noise, support, rank, spread, and one thing to do next."""
+        return trust(self)
 
     @property
     def timings(self) -> Timings | None:

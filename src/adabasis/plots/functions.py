@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ from .style import (
 SIDE = 61
 """Points along a side of the grid that a surface is drawn from."""
 LEVELS = 16
+BAND = 0.9
+"""Coverage of the bands that are shaded."""
 
 
 @styled
@@ -86,9 +89,29 @@ def _curve(model: Fitted, ax: Axes, data: Any, output: int) -> None:
         ax.plot(x, y, ".", color=ORANGE, markersize=4, label="data")
     x = np.linspace(low, high, 801)
     ax.plot(x, value(model, x[:, None], output), color=BLUE, label="model")
+    _bands(model, ax, x, output)
     ax.set(xlabel=short(inputs[0]), ylabel=short(outputs[output]))
     if data is not None:
         ax.legend()
+
+
+def _bands(model: Fitted, ax: Axes, x: np.ndarray, output: int) -> None:
+    """Shade where new values lie, and the mean: 90 % each, where errors are known."""
+    if model.error_model is None or not len(model.error_model.scores):
+        return
+    with warnings.catch_warnings():  # of few rows bounds are infinite: nothing is shaded then
+        warnings.simplefilter("ignore")
+        shown = {"mean": 0.35, "value": 0.15}
+        bounds = {of: model.predict_interval(x[:, None], BAND, of=of) for of in shown}
+    limits = ax.get_ylim()
+    for of, alpha in shown.items():
+        lower, upper = (one_output(end, len(x), output) for end in bounds[of])
+        if np.isfinite(lower).all() and np.isfinite(upper).all():
+            what = f"{100 * BAND:.0f} % of new values" if of == "value" else None
+            ax.fill_between(x, lower, upper, color=BLUE, alpha=alpha, linewidth=0, label=what)
+    # What is far off where no row is would hide the rest.
+    reach = limits[1] - limits[0]
+    ax.set_ylim(*np.clip(ax.get_ylim(), limits[0] - reach, limits[1] + reach))
 
 
 def _surface(model: Fitted, ax: Axes, data: Any, output: int) -> None:

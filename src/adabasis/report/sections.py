@@ -222,6 +222,17 @@ def _scores(subject: Subject, verdict: Verdict) -> Table:
     )
 
 
+@section(Fitted, "How far to trust it")
+def _trust(subject: Subject) -> Iterator[Block]:
+    model = subject.model
+    if model.error_model is None:
+        return
+    found = model.trust
+    yield Text(found.next_step, loud=True)
+    rows = [row for row in found.rows() if row[0] != "Next"]
+    yield Table("What is known of its errors", (), rows)
+
+
 @section(Fitted, "The fitted function")
 def _function(subject: Subject) -> Iterator[Block]:
     model, evidence = subject.model, subject.evidence
@@ -235,8 +246,12 @@ def _function(subject: Subject) -> Iterator[Block]:
             )
             few = len(columns_of(model)) <= MOST_CURVES
             caption += "." if few else f": the {MOST_CURVES} columns that matter most."
+            if model.error_model is not None:
+                caption += " Shaded: about 90 % of where the mean may be."
         else:
             caption = f"{name} over the range of the data."
+            if model.n_inputs == 1 and model.error_model is not None:
+                caption += " Shaded: 90 % of new values, and, darker, 90 % bands of the mean."
         figure = plots.fitted(model, data=data, output=q)
         yield Picture(figure, caption, f"The fitted function: {caption}")
         if model.n_inputs == 2 and evidence is not None and len(evidence.x):

@@ -21,6 +21,7 @@ from ..lstsq import Status
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
 from ..models.importance import Importance
+from ..models.trust import noise_in_words
 from ..selection.task import describe
 from ..tables import TrainingData
 from .importance import lines_of
@@ -138,6 +139,9 @@ def fit_done(screen: Screen, model: Fitted, interrupted: bool, holdout: float | 
     screen.line()
     if verdict is not None:
         judged(screen, verdict, model.record.output_names)
+        noise = noise_in_words(model, verdict.scores[0].relative)
+        if noise:
+            screen.line(f"  {noise}", hang=2)
     elif interrupted:
         screen.line("Interrupted: the best model so far is kept, not judged.")
     elif holdout == 0:
@@ -205,6 +209,11 @@ def model_shown(screen: Screen, name: str, model: Fitted, found: Importance | No
         judged(screen, verdict, record.output_names)
     for note in (*filter(None, [record.tolerance]), *model.notes):
         screen.line(str(note))
+    if model.error_model is not None:
+        screen.line()
+        screen.line("How far to trust it:")
+        for name, words in model.trust.rows():
+            screen.line(f"  {name + ':':<19}{words}", hang=19)
     if record.provenance:
         screen.line()
         for key, value in record.provenance.items():
