@@ -32,8 +32,8 @@ evidence.judge evidence.classes evidence
  models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
-regression.units regression.solve regression.posterior regression.uncertainty regression.task
-regression.growth regression.strategy
+regression.units regression.solve regression.posterior regression.unseen regression.uncertainty
+regression.task regression.growth regression.strategy
 regression.reweighted regression.outliers regression.robust regression.api
 regression.rungs regression.shortfall regression.tolerance regression
 classification.solve classification.task classification.networks

@@ -154,7 +154,8 @@ class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
             Unless the coverage is between 0 and 1.
         """
         coverage = checked_coverage(f"{type(self).__name__}.predict_interval", coverage)
-        return self.fitted_.predict_interval(self._inputs(X), coverage)
+        x = self._inputs(X)
+        return self.fitted_.predict_interval(x, coverage)
 
 
 class AdaptiveEstimator(AbstractEstimator):

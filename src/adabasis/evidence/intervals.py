@@ -46,6 +46,11 @@ KINDS = {
         "errors enlarged as those of rows not seen were then. A new row like them lies within with "
         "a chance of about {c:.4g} %"
     ),
+    "trained": (
+        "jackknife of the last solve: {n} left out in turn, functions having been trained on them; "
+        "their errors are enlarged by the number of weights. Nothing is guaranteed: hold rows out "
+        "(holdout, validation) to have a new row within with a chance of {c:.4g} %"
+    ),
     "folds": (
         "cross-conformal: {n}, each by a model of other rows. A new row like them lies within with "
         "a chance of about {c:.4g} %, if these models are about as good as the one that predicts"

@@ -63,10 +63,12 @@ def level(
     """
     n_rows = float(places.count.sum())
     weight = places.weight * (n_rows / places.weight.sum())  # that of a row is 1 in the mean
-    square, left = weight @ (errors**2 + places.scatter), n_rows - effective
+    square = weight @ (errors**2 + places.scatter)
+    left = n_rows - max(effective, 1.0)  # the mean was taken from the rows, at least
     residual = square / left if left > 0 else np.full(errors.shape[1], np.nan)
     pure, freedom = places.noise
-    told = freedom > 0 and not (pure > most).any()
+    # A row of weight k, or copied k times, is k rows that do not differ: no replicates.
+    told = freedom > 0 and (pure > 0).any() and not (pure > most).any()
     if told and freedom >= ENOUGH_PURE:
         return pure, f"replicates, {freedom:,} degrees of freedom"
     few = told and any(

@@ -135,7 +135,8 @@ def in_model_units(model: Any, X: Any, call: str = "uncertainty(X)") -> list[np.
     c, outputs = model.coefficients, model.n_outputs
 
     def parts(phi: np.ndarray, z: np.ndarray) -> np.ndarray:
-        return np.hstack([phi @ c, *known.variances(phi, c, z, nearness)])
+        variances = np.hstack(known.variances(phi, c, z, nearness))
+        return np.hstack([phi @ c, np.nan_to_num(variances, nan=np.inf, posinf=np.inf)])
 
     found = in_chunks(model.basis, model._parts(), x, parts)
     return np.split(found, [outputs, 2 * outputs, 3 * outputs], axis=1)

@@ -21,7 +21,6 @@ from ..evidence.judge import left_out_verdict
 from ..evidence.replicates import FEWEST, lack_of_fit
 from ..evidence.split import told_by_order
 from ..geometry.maps import TargetMap
-from ..models.error_model import ErrorModel
 from ..models.fitted import Fitted
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, SEARCH_ROWS, some_rows
@@ -31,9 +30,8 @@ from ..train import Objective
 from . import bases as proposals
 from .choice import Choice, in_words
 from .kriging import MOST_CENTERS, kriged
-from .posterior import Functions
 from .solve import solve_rows
-from .uncertainty import learnt
+from .uncertainty import known_errors
 from .units import in_units, smeared
 
 #: Relative error on rows not seen below which no more is tried.
@@ -227,7 +225,9 @@ class RegressionTask(DataTask):
         status = lstsq.Status(int(solved.status))
         loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
         own = best.run if best.run and self.joint else solved
-        output_map, errors = data.output_map, self._error_model(search.best, best, own, seen)
+        coefficients = np.asarray(own.coefficients)
+        output_map = data.output_map
+        errors = known_errors(self, search.best, best, coefficients, seen)
         if isinstance(output_map, TargetMap):
             fitted = functools.partial(_values, *functions, own.coefficients)
             output_map = smeared(seen, data, fitted)
@@ -236,7 +236,7 @@ class RegressionTask(DataTask):
         error = math.nan if seen is None else seen.claim
         model = Fitted(
             **search.described(loss, int(solved.rank)),
-            coefficients=np.asarray(own.coefficients),
+            coefficients=coefficients,
             input_map=data.input_map,
             output_map=output_map,
             box=data.box,
@@ -254,7 +254,7 @@ class RegressionTask(DataTask):
             ),
             notes=(
                 *self._notes(status),
-                *self._replicates(best, np.asarray(own.coefficients)),
+                *self._replicates(best, coefficients),
                 *self._lonely(best),
                 *self._idle(best),
                 *data.gaps(),
@@ -273,27 +273,6 @@ class RegressionTask(DataTask):
     def solved(self, best: Candidate) -> lstsq.Solution:
         """Solve a candidate's coefficients on all rows."""
         return solve_rows((best.basis, best.parameters), self.data.source, best.ridge)
-
-    @charged_to("solves")
-    def _error_model(
-        self, chosen: Candidate, best: Candidate, solved: Any, worst: Unseen | None
-    ) -> ErrorModel:
-        """Return what is known of errors: those of rows not seen, or of worse evidence."""
-        unseen = best.unseen
-        if best.run is not None:
-            unseen = best.apart or self.unseen(best, best.run.coefficients)
-        c = np.asarray(solved.coefficients)
-        functions = Functions(best.basis, best.parameters, best.ridge, c)
-        penalty = 0.0 if chosen.ridge.relative else chosen.ridge.value
-        return learnt(
-            self.data,
-            functions,
-            unseen,
-            penalty=None if best.run is None else penalty,
-            worst=worst,
-            others=self.others,
-            error=best.error,
-        )
 
     def evidence(
         self, best: Candidate, found: Sequence[Candidate]

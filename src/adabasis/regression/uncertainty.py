@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from .._runtime.timing import charged_to
 from ..evidence.errors import Unseen
 from ..evidence.intervals import Scores
 from ..evidence.noise import CLEARLY, CONSTANT, Variation, level, variation
@@ -15,41 +17,40 @@ from ..models.error_model import KEPT_SCORES, ErrorModel
 from ..models.fitted import Fitted
 from ..models.uncertainty import in_model_units
 from ..selection.prepared import Prepared, some_rows
-from .posterior import MOST_LEVERAGE, MOST_ROWS, Data, Functions, Posterior
+from ..selection.search import Candidate
+from .posterior import MOST_LEVERAGE, Data, Functions, Posterior
+from .unseen import Seen, errors_of, given_rows, left_out, mean_square, of_mean
 
-#: The error of a mean is at least this share of that of its members, squared.
-LEAST_SHARE = 0.25
 #: Errors of rows not seen are enlarged by no more than this factor where worse evidence says so.
 MOST_ENLARGED = 3.0
+#: Intervals of this coverage are what one asks for.
+USUAL_COVERAGE = 0.9
 #: Parameters count for at most this share of the rows.
 MOST_SHARE = 0.9
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Seen:
-    """Errors of rows that coefficients, or functions too, were found without.
+@charged_to("solves")
+def known_errors(
+    task: Any, chosen: Candidate, best: Candidate, c: np.ndarray, worst: Unseen | None
+) -> ErrorModel:
+    """Return what a search knows of the errors of its best candidate.
 
-    Attributes
+    Parameters
     ----------
-    z, values, residuals : arrays, shapes (n, D), (n, Q), (n, Q)
-        The points; what the model says there; single rows' values less predictions for them.
-    weight, group : arrays, shape (n,)
-    kind : str
-        See :data:`adabasis.evidence.intervals.KINDS`.
-    leverages : array, shape (n,), optional
-        Of rows that the posterior knows, which are left out of it here.
-    apart : array, shape (n, Q), optional
-        What was predicted for these rows, less the values.
+    task : RegressionTask
+    chosen, best : Candidate
+        As it was trained, and with the ridge of its last solve.
+    c : array, shape (P, Q)
+    worst : Unseen or None
+        What is claimed.
     """
-
-    z: np.ndarray
-    values: np.ndarray
-    residuals: np.ndarray
-    weight: np.ndarray
-    group: np.ndarray
-    kind: str
-    leverages: np.ndarray | None = None
-    apart: np.ndarray | None = None
+    unseen, penalty = best.unseen, None
+    if best.run is not None:
+        unseen = best.apart or task.unseen(best, best.run.coefficients)
+        penalty = 0.0 if chosen.ridge.relative else chosen.ridge.value
+    functions = Functions(best.basis, best.parameters, best.ridge, c)
+    about = {"penalty": penalty, "worst": worst, "others": task.others, "error": best.error}
+    return learnt(task.data, functions, unseen, **about)
 
 
 def learnt(
@@ -82,48 +83,35 @@ def learnt(
     """
     data, trained = Data.prepared(prepared), penalty is not None
     posterior = Posterior(functions, data)
-    seen = _seen(data, functions, posterior, unseen, trained, _given(prepared))
+    seen = errors_of(data, functions, posterior, unseen, trained, given_rows(prepared))
     square = np.full(data.each.shape[1], np.nan)
     if seen is not None and unseen is not None:
         enlarged = 1.0
         if trained:
-            enlarged = _of_mean(functions, seen)
+            enlarged = of_mean(functions, seen)
         elif worst is not None and 0 < unseen.error < np.inf:
             enlarged = float(np.clip(worst.error / unseen.error, 1.0, MOST_ENLARGED))
         seen = dataclasses.replace(seen, residuals=seen.residuals * enlarged)
-        square = _mean_square(seen.residuals, seen.weight)
+        square = mean_square(seen.residuals, seen.weight)
     effective = posterior.linear
     if penalty is not None:
         n_seen = 1 if seen is None else len(seen.residuals)
         effective = _of_weights(data, posterior, penalty, square, n_seen)
     error = error if unseen is None else unseen.error
     choice = _choice(prepared, functions, error, others)
-    return _assembled(data, functions, posterior, seen, effective, square, choice)
-
-
-def _given(prepared: Prepared) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the rows that were given for validation, mapped."""
-    if not prepared.folds or prepared.out:
-        return None
-    term = prepared.fold(0)[1]
-    assert term is not None
-    shown = np.asarray(term.points.weight) > 0
-    return np.asarray(term.points.x)[shown], np.asarray(term.data)[shown]
-
-
-def _of_mean(functions: Functions, seen: Seen) -> float:
-    """Return the error of a mean over that of its members.
-
-    A member's squared error is that of the mean of very many and its own distance from it, which
-    shows on the rows that it did not see. (On rows that it saw, members differ by less.)
-    """
-    n_members = len(functions.members)
-    if n_members == 1 or seen.apart is None:
-        return 1.0
-    own = float(_mean_square(seen.apart, seen.weight).mean())
-    error = float(_mean_square(seen.residuals, seen.weight).mean())
-    off = (1 - 1 / n_members) * own / error if error > 0 else 0.0
-    return float(np.sqrt(max(1 - off, LEAST_SHARE)))
+    if seen is None and trained:
+        # Each row's own part in the functions is that of all weights, on average.
+        n = len(posterior.some)
+        more = (1 - posterior.linear / n) / (1 - min(effective / n, MOST_SHARE))
+        seen = left_out(data, functions, posterior, max(more, 1.0), "trained")
+        square = mean_square(seen.residuals, seen.weight)
+    found = _assembled(data, functions, posterior, seen, effective, square, choice)
+    if not (trained and data.grouped and found.scores.enough_for < USUAL_COVERAGE):
+        return found
+    # The groups of some folds are few: those of all rows say more, if less directly.
+    seen = left_out(data, functions, posterior, found.optimism, "refit")
+    again = _assembled(data, functions, posterior, seen, effective, square, choice)
+    return dataclasses.replace(again, optimism=found.optimism)
 
 
 def _of_weights(
@@ -138,7 +126,7 @@ def _of_weights(
     """
     n, found = len(posterior.some), posterior.weights(penalty)
     weight = data.places.weight[posterior.some]
-    inner = _mean_square(posterior.errors, weight)
+    inner = mean_square(posterior.errors, weight)
     inner = inner + np.average(data.places.scatter[posterior.some], axis=0, weights=weight)
     total = float(np.sum(square + inner))
     if np.isfinite(total) and total > 0:
@@ -190,7 +178,9 @@ def _assembled(
     if robust:
         noise, kind = _robust(data, posterior), "residuals, outliers left aside"
     unknown = ~np.isfinite(noise)
-    noise = np.where(unknown, np.nan_to_num(0.5 * error), noise)
+    # Of as many parameters as rows half of what rows not seen err by; of one row nothing is known.
+    noise = np.where(unknown, np.nan_to_num(0.5 * error, nan=np.inf), noise)
+    noise = np.full_like(noise, np.inf) if data.n_rows <= 1 else noise
     # Parameters below the last layer widen what its posterior says.
     more = max(effective / posterior.linear, 1.0) if posterior.linear > 0 else 1.0
     box = np.stack([places.z.min(axis=0), places.z.max(axis=0)], axis=1)
@@ -209,7 +199,7 @@ def _assembled(
         error=error,
         optimism=np.ones(n_outputs),
     )
-    inner = _mean_square(posterior.left_out, places.weight[some])
+    inner = mean_square(posterior.left_out, places.weight[some])
     inner = inner + np.average(places.scatter[some], axis=0, weights=places.weight[some])
     if seen is None:
         return found
@@ -222,7 +212,7 @@ def _assembled(
     with np.errstate(all="ignore"):
         # Noise and function together err no more than rows not seen say, but for chance.
         most = np.minimum((1 + CLEARLY * by_chance) * error / (noise + mean), 1.0)
-    noise = np.where(np.isfinite(most), most, 1.0) * noise
+    noise = np.where(most < 1.0, most * np.where(np.isfinite(noise), noise, 0.0), noise)
     found = dataclasses.replace(found, noise=noise)
     raw, mean = _raw(found, phi, c, seen)
     surely = error * max(1 - by_chance, 0.0) - noise
@@ -293,62 +283,6 @@ def _robust(data: Data, posterior: Posterior) -> np.ndarray:
     return (NORMAL * np.median(np.abs(left - middle), axis=0)) ** 2
 
 
-def _seen(
-    data: Data,
-    functions: Functions,
-    posterior: Posterior,
-    unseen: Unseen | None,
-    trained: bool,
-    given: tuple[np.ndarray, np.ndarray] | None,
-) -> Seen | None:
-    """Return the errors of single rows that were not seen."""
-    places, c = data.places, functions.coefficients
-    if unseen is None or unseen.residuals is None or not len(unseen.rows):
-        return None
-    residuals = unseen.residuals
-    if (unseen.rows < 0).all():
-        if given is None:
-            return None
-        z, t = (part[-1 - unseen.rows] for part in given)
-        return Seen(z, t - residuals, residuals, unseen.weight, unseen.group, "validation")
-    if (unseen.rows < 0).any():
-        return None
-    numbers, known = unseen.rows, np.isfinite(residuals).all(axis=1)
-    numbers, residuals = numbers[known], residuals[known]
-    if not len(numbers):
-        return None
-    leverages, gain = None, np.ones(len(numbers))
-    if not trained:
-        leverages = np.zeros(len(places))
-        leverages[posterior.some] = posterior.leverages
-        leverages = leverages[numbers]
-        if places.within:
-            gain = 1 / (1 - np.minimum(leverages / places.count[numbers], MOST_LEVERAGE))
-    rows, errors = data.rows_of(numbers, residuals, gain)
-    position = np.zeros(len(places), int)
-    position[numbers] = np.arange(len(numbers))
-    k = position[data.at[rows]]
-    at = numbers[k]
-    if len(rows) > MOST_ROWS:
-        few = some_rows(np.arange(len(rows)), MOST_ROWS, data.seed)
-        rows, errors, k, at = rows[few], errors[few], k[few], at[few]
-    values = functions.at(places.z[at]) @ c
-    return Seen(
-        places.z[at],
-        values,
-        errors,
-        data.weight[rows],
-        places.group[at],
-        "folds" if trained else "jackknife",
-        None if leverages is None else leverages[k],
-        data.each[rows] - errors - values,
-    )
-
-
-def _mean_square(errors: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return np.average(errors**2, axis=0, weights=weight)
-
-
 def relearnt(model: Fitted, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> ErrorModel | None:
     """Return what is known of errors where coefficients were solved again for other rows.
 
@@ -365,15 +299,10 @@ def relearnt(model: Fitted, x: np.ndarray, y: np.ndarray, weight: np.ndarray) ->
     some = posterior.some
     effective = posterior.linear * before.effective / max(before.linear, 1e-300)
     effective = max(min(effective, MOST_SHARE * len(some)), posterior.linear)
-    residuals = posterior.left_out * before.optimism
-    blank = np.ones(len(some))
-    unseen = Unseen(some, blank, blank, some, "", residuals=residuals)
-    seen = _seen(data, functions, posterior, unseen, False, None)
-    assert seen is not None
     kind = "jackknife" if before.scores.kind == "jackknife" else "refit"
-    seen = dataclasses.replace(seen, kind=kind)
-    error = _mean_square(seen.residuals, seen.weight)
+    seen = left_out(data, functions, posterior, before.optimism, kind)
     plain = model.record.asked.loss == "squared"
+    error = mean_square(seen.residuals, seen.weight) if plain else _robust(data, posterior)
     found = _assembled(
         data, functions, posterior, seen, effective, error, least=before.inflation, robust=not plain
     )
@@ -409,5 +338,5 @@ def calibrated(
         values = ratio(residuals, np.sqrt(function + noise))
     weight = np.ones(len(x)) if weight is None else weight
     scores = thinned(Scores.of(values, "split", weight, groups), 0)
-    found = dataclasses.replace(own, scores=scores, error=_mean_square(residuals, weight))
+    found = dataclasses.replace(own, scores=scores, error=mean_square(residuals, weight))
     return dataclasses.replace(model, error_model=found)
