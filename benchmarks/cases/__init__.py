@@ -19,6 +19,7 @@ from . import (
     uncertainty_compare,
     uncertainty_equations,
     uncertainty_parts,
+    uncertainty_intervals,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "uncertainty_compare",
     "uncertainty_equations",
     "uncertainty_parts",
+    "uncertainty_intervals",
 ]

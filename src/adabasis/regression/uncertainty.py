@@ -212,7 +212,9 @@ def _assembled(
     with np.errstate(all="ignore"):
         # Noise and function together err no more than rows not seen say, but for chance.
         most = np.minimum((1 + CLEARLY * by_chance) * error / (noise + mean), 1.0)
-    noise = np.where(most < 1.0, most * np.where(np.isfinite(noise), noise, 0.0), noise)
+    noise = np.where(
+        (most < 1.0) & np.isfinite(noise), most * np.nan_to_num(noise, posinf=0.0), noise
+    )
     found = dataclasses.replace(found, noise=noise)
     raw, mean = _raw(found, phi, c, seen)
     surely = error * max(1 - by_chance, 0.0) - noise
