@@ -30,6 +30,7 @@ from ..train import Objective
 from . import bases as proposals
 from .choice import Choice, in_words
 from .kriging import MOST_CENTERS, kriged
+from .posterior import Functions
 from .solve import solve_rows
 from .uncertainty import known_errors
 from .units import in_units, smeared
@@ -229,8 +230,8 @@ class RegressionTask(DataTask):
         output_map = data.output_map
         errors = known_errors(self, search.best, best, coefficients, seen)
         if isinstance(output_map, TargetMap):
-            fitted = functools.partial(_values, *functions, own.coefficients)
-            output_map = smeared(seen, data, fitted)
+            known = Functions(*functions, best.ridge, coefficients)
+            output_map = smeared(seen, data, lambda z: known.at(z) @ coefficients)
             seen = None if seen is None else in_units(seen, data, output_map)
         verdict = None if seen is None else left_out_verdict(seen, data.as_given, data.x, search)
         error = math.nan if seen is None else seen.claim
@@ -440,13 +441,6 @@ class RegressionTask(DataTask):
                 f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
                 f"training has emptied them. Ask for {len(counts) - empty}{choose}."
             )
-
-
-def _values(
-    basis: AbstractBasis, parameters: Parameters, coefficients: Any, z: np.ndarray
-) -> np.ndarray:
-    """Return Φ c at points, (N, Q)."""
-    return design(basis.canonical(), parameters, z) @ np.asarray(coefficients)
 
 
 def _total_weight(term: rows.Term) -> float:
