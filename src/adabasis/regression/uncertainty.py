@@ -340,5 +340,7 @@ def calibrated(
         values = ratio(residuals, np.sqrt(function + noise))
     weight = np.ones(len(x)) if weight is None else weight
     scores = thinned(Scores.of(values, "split", weight, groups), 0)
-    found = dataclasses.replace(own, scores=scores, error=mean_square(residuals, weight))
+    # The deviations that the scores are over: those of the last solve would be others.
+    about = {"scores": scores, "error": mean_square(residuals, weight), "n_rows": own.n_rows}
+    found = dataclasses.replace(known, **about)
     return dataclasses.replace(model, error_model=found)
