@@ -15,7 +15,8 @@ _runtime.errors _runtime.arguments _runtime.arrays _runtime.registry _runtime.no
 _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progress _runtime
   geometry.boxes geometry.maps geometry.fields geometry
  basis.activations basis.layers basis.base  basis.networks basis.wrappers
-basis.pou.polynomial basis.plain basis.pou.partition basis.pou.partitioned basis.pou basis
+basis.pou.polynomial basis.plain basis.pou.partition basis.pou.named
+basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators rows.sources rows.terms rows
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free

@@ -73,7 +73,9 @@ def test_noise_of_a_thousandth_asks_for_single_precision(noise, precision):
 
 @pytest.mark.parametrize(("error", "unfinished"), [(1.1e-4, True), (0.9e-4, False)])
 def test_an_error_of_a_ten_thousandth_over_all_rows_is_enough(error, unfinished):
-    searching = some(search=some(cut_short=None, best=some(loo_error=error)))
+    task = some(least_error=0.0, data=some(places=some(noise=(0.0, 0))))
+    search = some(late=lambda: False, best=some(loo_error=error))
+    searching = some(search=search, task=task)
     assert RegressionStrategy._unfinished(searching) is unfinished
 
 
@@ -288,11 +290,11 @@ def test_functions_are_moved_where_wider_ones_do_not_help(before, after, adapted
             self.search, self.widths = some(best=None), [1, 2, 3]
 
         def start(self):
-            self.search.best = some(validation_error=before)
+            self.search.best = some(shortfall=before)
 
         def grow(self, most):
             done.append(most)
-            self.search.best = some(validation_error=after)
+            self.search.best = some(shortfall=after)
 
         def adapt(self):
             done.append("adapt")
@@ -341,10 +343,13 @@ def test_wider_functions_are_worth_it_above_a_goal(level, error, grows):
     class Told(strategy.EquationStrategy):
         def __init__(self):
             best = some(
-                validation_error=error, basis=FrozenFeatures(8, scale=1.0), system=some(weight=1.0)
+                shortfall=error,
+                posterior=None,
+                basis=FrozenFeatures(8, scale=1.0),
+                system=some(weight=1.0),
             )
-            asked = some(tol=None)
-            self.search = some(best=best, ranked=[best], asked=asked, late=lambda: False)
+            about = {"asked": some(tol=None), "late": lambda: False, "begin": lambda what: None}
+            self.search = some(best=best, ranked=[best], **about)
             self.level, self.widths = level, [8, 16, 32]
 
         def _each(self, tried_now, weight):

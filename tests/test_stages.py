@@ -65,6 +65,15 @@ def test_a_stage_is_expected_to_take_no_more_time_than_is_left():
     assert search.stage.what == "second"
 
 
+@pytest.mark.parametrize("ensemble", [1, 2])
+@pytest.mark.parametrize("steps", [0, None])
+@pytest.mark.parametrize("call", [ab.fit, ab.classify])
+def test_named_bases_go_through_stages_too(call, steps, ensemble):
+    x, y = rows(60)
+    model = call(x, y > 0, ab.FrozenFeatures(8), max_steps=steps, ensemble=ensemble)
+    assert model.candidates
+
+
 def test_a_stage_in_words():
     first = Stage(1, 4, "plain functions")
     assert str(first) == "stage 1 of at most 4: plain functions"

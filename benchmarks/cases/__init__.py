@@ -18,8 +18,8 @@ from . import (
     training,
     uncertainty_compare,
     uncertainty_equations,
-    uncertainty_parts,
     uncertainty_intervals,
+    uncertainty_parts,
 )
 
 __all__ = [
@@ -40,6 +40,6 @@ __all__ = [
     "training",
     "uncertainty_compare",
     "uncertainty_equations",
-    "uncertainty_parts",
     "uncertainty_intervals",
+    "uncertainty_parts",
 ]

@@ -8,8 +8,8 @@ from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
 from .layers import INITIALIZERS, AbstractInitializer, BoxInit, FanScaled
 from .networks import FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .plain import AdditiveSplines, GaussianKernels, Polynomial
+from .pou.named import PARTITIONS
 from .pou.partition import (
-    PARTITIONS,
     AbstractPartition,
     GridPartition,
     NetworkPartition,

@@ -72,7 +72,7 @@ class ClassificationStrategy:
         trainable = [basis for basis in bases if basis.trainable]
         trains = bool(trainable and self.task.data.folds and asked.max_steps != 0)
         several = (MEAN,) if members > 1 else ()
-        search.stages = (AS_DRAWN, TRAINED, *several) if trains else (AS_DRAWN,)
+        search.stages = (AS_DRAWN, *(TRAINED,) * trains, *several)
         search.begin(AS_DRAWN)
         if grow and trains and all(map(levenberg_marquardt.fits, trainable)):
             self._grow(frozen, trainable, members)

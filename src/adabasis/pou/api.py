@@ -17,7 +17,7 @@ from typing import Any
 from .._runtime.arguments import told_arguments
 from .._runtime.progress import Callback
 from ..basis import AbstractPartition, PartitionBasis
-from ..basis.pou.partition import PARTITIONS
+from ..basis.pou.named import PARTITIONS
 from ..evidence.judge import judge
 from ..geometry.maps import input_transforms, periodic_columns
 from ..models.fitted import Fitted

@@ -12,7 +12,8 @@ import numpy as np
 
 from .._runtime.errors import counted
 from ..basis import AbstractBasis, AbstractPartition, PartitionBasis
-from ..basis.pou.partition import PARTITIONS, hard_assignment
+from ..basis.pou.named import PARTITIONS
+from ..basis.pou.partition import hard_assignment
 from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
 from ..evidence.errors import Unseen

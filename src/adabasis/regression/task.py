@@ -82,7 +82,8 @@ class RegressionTask(DataTask):
 
     def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
         """Return the mean square of the rows' residual, the ties of the basis and the ridge."""
-        return Objective(rows.tied(term, basis), ridge / _total_weight(term), basis)
+        total = float(np.sum(np.asarray(term.points.weight)))
+        return Objective(rows.tied(term, basis), ridge / total, basis)
 
     def validation(self, term: rows.Term, basis: AbstractBasis) -> Objective:
         """Return the mean square of the residual alone."""
@@ -441,10 +442,6 @@ class RegressionTask(DataTask):
                 f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
                 f"training has emptied them. Ask for {len(counts) - empty}{choose}."
             )
-
-
-def _total_weight(term: rows.Term) -> float:
-    return float(np.sum(np.asarray(term.points.weight)))
 
 
 def _spread_of(term: rows.Term) -> float:

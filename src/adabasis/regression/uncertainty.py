@@ -341,6 +341,10 @@ def calibrated(
     weight = np.ones(len(x)) if weight is None else weight
     scores = thinned(Scores.of(values, "split", weight, groups), 0)
     # The deviations that the scores are over: those of the last solve would be others.
-    about = {"scores": scores, "error": mean_square(residuals, weight), "n_rows": own.n_rows}
+    about: dict[str, Any] = {
+        "scores": scores,
+        "error": mean_square(residuals, weight),
+        "n_rows": own.n_rows,
+    }
     found = dataclasses.replace(known, **about)
     return dataclasses.replace(model, error_model=found)

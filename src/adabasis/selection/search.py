@@ -202,6 +202,8 @@ class Search(Generic[AnyCandidate]):
         seconds, least : float
             See :class:`Stage`; no more time is expected than is left.
         """
+        if what not in self.stages:
+            self.stages = (*self.stages, what)
         number, most = self.stages.index(what) + 1, len(self.stages)
         if self.stage is not None and number <= self.stage.number:
             return

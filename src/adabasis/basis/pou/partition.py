@@ -8,7 +8,6 @@ border sharper and leaves it where it is.
 from __future__ import annotations
 
 import abc
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -429,39 +428,3 @@ def hard_assignment(partition: AbstractPartition, parameters: Any, x: np.ndarray
     share = partition.logits if isinstance(partition, AbstractSoftmax) else partition
     values = jax.vmap(lambda point: share(point, parameters))(jnp.asarray(x))
     return np.asarray(jnp.argmax(values, axis=1))
-
-
-#: Kinds of partition by name, made for a number of parts; "resnet" is the slides' deep one.
-PARTITIONS: dict[str, Callable[[int], AbstractPartition]] = {
-    "rbf": RBFPartition,
-    "rbf-anisotropic": functools.partial(RBFPartition, anisotropic=True),
-    "affine": PolynomialPartition,
-    "quadratic": functools.partial(PolynomialPartition, degree=2),
-    "quartic": functools.partial(PolynomialPartition, degree=4),
-    "network": NetworkPartition,
-    "resnet": functools.partial(NetworkPartition, depth=8, activation="relu", residual=True),
-    "grid": GridPartition,
-}
-
-
-def partition_named(partition: Any, n_partitions: int) -> AbstractPartition:
-    """Look a kind of partition up by name, or check one that is given.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or a partition into another number.
-    """
-    if isinstance(partition, AbstractPartition):
-        if partition.n_partitions != n_partitions:
-            raise ValueError(
-                f"PartitionBasis(n_partitions={n_partitions}, partition={partition!r}): the two "
-                "numbers differ; give the same."
-            )
-        return partition
-    if partition not in PARTITIONS:
-        raise ValueError(
-            f"partition={partition!r} is not known: expected one of {', '.join(PARTITIONS)}, or an "
-            "AbstractPartition."
-        )
-    return PARTITIONS[partition](n_partitions)

@@ -21,7 +21,8 @@ from ..._runtime.notation import (
     RandomKey,
 )
 from ..base import AbstractBasis, in_model_files, require_positive
-from .partition import AbstractPartition, AbstractSoftmax, partition_named, sample_of
+from .named import partition_named
+from .partition import AbstractPartition, AbstractSoftmax, sample_of
 from .polynomial import MOST_FUNCTIONS, check_space, dimension, multi_indices, products
 
 #: Smallest local scale, as a share of the spread of all points: a partition may own one point.
