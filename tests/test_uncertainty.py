@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import adabasis as ab
+from adabasis.basis import Polynomial
 from adabasis.evidence import noise
 from adabasis.evidence.errors import Places
 from adabasis.evidence.support import Nearness
@@ -328,3 +329,23 @@ def test_trust_says_what_is_known_and_one_thing_to_do(network):
     assert {"Relative error", "Noise", "90 % intervals", "Support", "Rank", "Next"} <= set(names)
     assert "is noise." in network.verdict
     assert "NaN" not in str(found.to_json())
+
+
+def test_a_last_solve_that_errs_more_widens_the_intervals():
+    """Rows held out before it are left out of it in turn: their larger error counts."""
+    r = np.random.default_rng(0)
+    x = r.uniform(size=(160, 1))
+    y = np.sin(3 * x[:, 0]) + 0.05 * r.normal(size=160)
+    before = ab.fit(x[:120], y[:120], Polynomial(4), method="frozen")
+    worse = ab.refit(before, x, y + 0.5 * (x[:, 0] > 0.9))
+    held_out = x[120:], y[120:, None]
+    usual, wider = (
+        uncertainty.calibrated(model, before, *held_out).error_model.scores
+        for model in (before, worse)
+    )
+    assert wider.bounds(0.9)[1] > 1.2 * usual.bounds(0.9)[1]
+    narrow, wide = (
+        np.ptp(uncertainty.calibrated(m, before, *held_out).predict_interval(x), axis=0).mean()
+        for m in (before, worse)
+    )
+    assert wide > 1.2 * narrow

@@ -31,7 +31,8 @@ import numpy as np
 KINDS = {
     "split": (
         "split-conformal: {n} that the model had not seen before its last solve. A new row like "
-        "them lies within with a chance of at least {c:.4g} %, whatever the distribution"
+        "them lies within with a chance of at least {c:.4g} % for the model without them, whatever "
+        "the distribution, and of about that for the one solved again with them"
     ),
     "validation": (
         "conformal: {n} given for validation, which chose the model. A new row like them lies "
