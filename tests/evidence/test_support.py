@@ -83,3 +83,13 @@ def test_some_rows_tell_what_distance_is_usual(monkeypatch):
     monkeypatch.setattr(support, "MOST_ASKED", 10**9)
     assert not np.array_equal(some, support.by_distance(places, z))
     assert np.abs(some - support.by_distance(places, z)).max() < 0.1
+
+
+def test_gaps_that_are_narrow_beside_the_box_are_not_remote():
+    """A point may be far beside how rows usually lie, and near beside the box."""
+    line = np.linspace(0, 1, 301)[:, None]
+    for width, low, high in ((0.03, 0.0, 0.1), (0.3, 0.99, 1.0)):
+        places = line[np.abs(line[:, 0] - 0.5) > width / 2]
+        nearness = support.Nearness(places)
+        assert nearness.support(np.array([[0.5]]))[0] < 1 / 3
+        assert low <= nearness.remoteness(np.array([[0.5]]))[0] <= high

@@ -23,6 +23,9 @@ LOW, MUCH = 1 / 3, 0.2
 #: So many times as far as usual from the nearest row a point may lie by chance: of 250 rows drawn
 #: from a line, less than one space between two is so wide that its middle does.
 BY_CHANCE = 2.0
+#: Distance from the nearest row, over the diagonal of the box, from which it counts as far. Of 300
+#: rows drawn from a line some point is a hundredth of it from all, and bands had a spike there.
+WIDE = 0.1
 
 
 class Nearness:
@@ -57,11 +60,17 @@ class Nearness:
         return np.minimum(1.0, self.usual / np.maximum(self.nearest(z), 1e-300))
 
     def remoteness(self, z: np.ndarray) -> np.ndarray:
-        """Return 0 where a row is near, 1 where support is :data:`LOW` or less, (n,)."""
+        """Return 0 where a row is near, 1 where support is :data:`LOW` or less, (n,).
+
+        Gaps that are narrow beside the box count for less: the rows on both sides tell what is
+        between, and the posterior says how well.
+        """
         if not self.usual:
             return 1.0 - self.support(z)
-        off = (self.nearest(z) / self.usual - BY_CHANCE) / (1 / LOW - BY_CHANCE)
-        return np.clip(off, 0.0, 1.0) ** 2
+        distance = self.nearest(z)
+        off = (distance / self.usual - BY_CHANCE) / (1 / LOW - BY_CHANCE)
+        wide = distance / (WIDE * np.sqrt(self.places.shape[1]))
+        return (np.clip(off, 0.0, 1.0) * np.clip(wide, 0.0, 1.0)) ** 2
 
 
 def by_distance(places: np.ndarray, z: np.ndarray) -> np.ndarray:
