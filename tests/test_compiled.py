@@ -91,7 +91,7 @@ def test_a_fit_that_trains_nothing_compiles_nothing():
         ab.fit(x, y, ab.NeuralBasis(8, 3), method="frozen", holdout=0.2).predict(x)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    assert len(model.candidates) > 8
+    assert len(model.candidates) > 6
     assert "/jax/core/compile/backend_compile_duration" not in seen
 
 

@@ -20,7 +20,7 @@ from adabasis.basis.layers import Affine
 from adabasis.basis.networks import Network
 from adabasis.basis.wrappers import Ensemble
 from adabasis.geometry.boxes import AffineMap
-from adabasis.models import fitted as fitted_module
+from adabasis.models import loading
 from adabasis.models.files import ModelFileError, read_model, write_model
 
 from .registry import FUNCTIONS, fitted, points
@@ -179,7 +179,7 @@ def test_terms_that_cancel_may_differ_by_their_round_off_and_no_more(tmp_path, m
         write_model(path, document, {**tensors, "probe": moved})
         with pytest.raises(ModelFileError) if refused else contextlib.nullcontext():
             ab.load(path)
-        monkeypatch.setattr(fitted_module, "CANCELLED", 0.0)
+        monkeypatch.setattr(loading, "CANCELLED", 0.0)
         with pytest.raises(ModelFileError):
             ab.load(path)
         monkeypatch.undo()

@@ -274,11 +274,12 @@ class Growth:
     def _error_of_mean(self, group: list[Candidate]) -> float:
         """Return the error of the mean: the mean square of the members' less their variance.
 
-        By what they differ at rows that most of them were trained on: elsewhere it is more.
+        By what they differ at rows that most of them were trained on: elsewhere it is more. It is
+        no less than that of members whose errors have nothing in common: those of clean data are
+        few, and at other rows than the members differ at.
         """
-        k = len(group)
-        single = root_mean_square(group)
-        return math.sqrt(max(single**2 - (1 - 1 / k) * self._variance(group), 0.0))
+        k, square = len(group), root_mean_square(group) ** 2
+        return math.sqrt(max(square - (1 - 1 / k) * self._variance(group), square / k))
 
     def _variance(self, group: list[Candidate]) -> float:
         """Return the variance of the members' values about their mean, relative."""

@@ -295,7 +295,8 @@ class RegressionStrategy:
         is a matter of the few outermost rows, and beyond them smooth features err less.
         """
         search, task = self.search, self.task
-        seen = min((c for c in search.found if c.run), key=lambda c: c.errors, default=None)
+        trained = [c for c in search.found if c.run and not c.mean_of]
+        seen = min(trained, key=lambda c: c.errors, default=None)
         if seen is None or not seen.validation_error < CLEAR:
             return
         search.begin(DIRECTIONS, least=task.least_error)
@@ -350,7 +351,8 @@ class RegressionStrategy:
         if isinstance(best.basis, ProjectedFeatures) or best.validation_error > NOTHING_LEARNT:
             return
         most = WORTH_AVERAGING * best.validation_error
-        good = [c for c in self.search.found if c.run and c.validation_error <= most]
+        single = [c for c in self.search.found if c.run and not c.mean_of]
+        good = [c for c in single if c.validation_error <= most]
         if not good:
             return
         first = max(good, key=lambda c: (_size(c.parameters), -c.validation_error))
