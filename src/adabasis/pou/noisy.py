@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from .. import lstsq, rows
-from .._runtime.arrays import in_order
 from .._runtime.compute import numerics
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis, PartitionBasis
@@ -18,7 +17,7 @@ from ..basis.pou.partition import hard_assignment
 from ..models.record import Ridge
 from ..regression.api import solved_again
 from ..regression.solve import solve_rows
-from ..selection.prepared import checked_data, merged, padded_term
+from ..selection.prepared import merged, padded_term, rows_for_refit
 from ..selection.search import Candidate, Search
 from ..train import AbstractTrainer, Objective, Run
 from .candidates import HeldOut, Segmentation
@@ -113,13 +112,7 @@ def refit_parts(
     ValueError
         For other numbers of columns, missing or infinite values, or bad weights.
     """
-    X = in_order("refit(model, X, y)", X, model.record.input_names)
-    x, values, weight = checked_data("refit", X, y, sample_weight)
-    if x.shape[1] != model.n_inputs or values.shape[1] != model.n_outputs:
-        raise ValueError(
-            f"refit(model, X, y): expected {model.n_inputs} inputs and {model.n_outputs} outputs, "
-            f"got {x.shape[1]} and {values.shape[1]}."
-        )
+    x, values, weight = rows_for_refit(model, X, y, sample_weight)
     n_rows = int(np.count_nonzero(weight))
     with numerics():
         places, means, total, scatter, _ = merged(x, model.output_map(values), weight)

@@ -12,7 +12,6 @@ import numpy as np
 
 from .. import lstsq, rows
 from .._runtime.arguments import told_arguments
-from .._runtime.arrays import in_order
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
@@ -23,7 +22,7 @@ from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..models.timings import with_timings
 from ..selection.holdout import holding_out
-from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, kept_places, merged
+from ..selection.prepared import SEARCH_ROWS, Prepared, kept_places, merged, rows_for_refit
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective
 from . import reweighted
@@ -260,13 +259,7 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
             f"refit({model!r}, X, y): its coefficients are solved from {model.solved_from}, not "
             "from rows of data. Solve again, or give the rows to the problem as pde.Observe."
         )
-    X = in_order("refit(model, X, y)", X, model.record.input_names)
-    x, values, weight = checked_data("refit", X, y, sample_weight)
-    if x.shape[1] != model.n_inputs or values.shape[1] != model.n_outputs:
-        raise ValueError(
-            f"refit(model, X, y): expected {model.n_inputs} inputs and {model.n_outputs} outputs, "
-            f"got {x.shape[1]} and {values.shape[1]}."
-        )
+    x, values, weight = rows_for_refit(model, X, y, sample_weight)
     n_rows, used = int(np.count_nonzero(weight)), weight > 0
     if isinstance(model.output_map, TargetMap):
         model.output_map.check("refit(model, X, y)", values)

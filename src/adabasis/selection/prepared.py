@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .. import rows
-from .._runtime.arrays import check_finite, floats
+from .._runtime.arrays import check_finite, floats, in_order
 from .._runtime.notation import AnyKey, RandomKey
 from ..basis import AbstractBasis
 from ..evidence.errors import Places
@@ -21,6 +21,7 @@ from ..evidence.split import checked_groups, fewest_places, folds, kept_together
 from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
 from ..geometry.boxes import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
+from ..models.fitted import Fitted
 
 #: Share of the rows held out, and the number that it is raised to, up to twice the share.
 HELD_OUT, FEWEST_HELD_OUT = 0.1, 20
@@ -407,6 +408,26 @@ def checked_data(
     check_finite(call, "sample_weight", weight)
     if (weight < 0).any() or not (weight > 0).any():
         raise ValueError(f"{call}(sample_weight): weights must not be negative and not all zero.")
+    return x, values, weight
+
+
+def rows_for_refit(
+    model: Fitted, X: Any, y: Any, sample_weight: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return checked rows to solve the coefficients of a model for, as :func:`checked_data` does.
+
+    Raises
+    ------
+    ValueError
+        For other numbers of columns, too.
+    """
+    X = in_order("refit(model, X, y)", X, model.record.input_names)
+    x, values, weight = checked_data("refit", X, y, sample_weight)
+    if x.shape[1] != model.n_inputs or values.shape[1] != model.n_outputs:
+        raise ValueError(
+            f"refit(model, X, y): expected {model.n_inputs} inputs and {model.n_outputs} outputs, "
+            f"got {x.shape[1]} and {values.shape[1]}."
+        )
     return x, values, weight
 
 
