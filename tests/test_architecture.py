@@ -31,7 +31,7 @@ evidence.judge evidence.classes evidence
  models.error_model models.uncertainty models.trust models.fitted models.loading
  models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
-selection.search selection.prepared selection.task selection.holdout selection
+selection.search selection.places selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
 regression.units regression.solve regression.posterior regression.unseen regression.uncertainty
 regression.task regression.growth regression.strategy

@@ -519,3 +519,21 @@ def test_the_result_remembers_the_call():
     assert_same_bits(model.box, np.stack([inputs().min(axis=0), inputs().max(axis=0)], axis=1))
     assert model.stop_reason is StopReason.SOLVED
     assert len(model.history) == 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_table_that_is_there_twice_gives_the_same_model_and_claim(weighted):
+    """Copies are no measurements: a fit that goes through all of them would be without error."""
+    r = np.random.default_rng(0)
+    x = r.uniform(size=(200, 2))
+    y = np.sin(5 * x[:, 0]) + x[:, 1] + 0.1 * r.normal(size=200)
+    options = {"ensemble": 1, "max_steps": 5}
+    once = fit(x, y, **options)
+    if weighted:
+        twice = fit(x, y, sample_weight=np.full(200, 2.0), **options)
+    else:
+        twice = fit(np.r_[x, x], np.r_[y, y], **options)
+    assert twice.validation_error == pytest.approx(once.validation_error, rel=1e-6)
+    assert_close(twice(x), once(x), 1e-6)
+    widths = [np.ptp(model.predict_interval(x[:20]), axis=0) for model in (once, twice)]
+    assert_close(widths[1], widths[0], 1e-3)

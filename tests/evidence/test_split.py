@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from adabasis.evidence import split as s
-from adabasis.selection.prepared import Prepared, distinct
+from adabasis.selection.places import distinct
+from adabasis.selection.prepared import Prepared
 
 RNG = np.random.default_rng(0)
 

@@ -117,7 +117,8 @@ class Unseen:
     def _grouped(self, losses: np.ndarray) -> np.ndarray:
         """Return the groups' weights and weighted losses, (2, G)."""
         group = np.unique(self.group, return_inverse=True)[1].ravel()
-        return np.stack([np.bincount(group, self.weight), np.bincount(group, self.weight * losses)])
+        sums = np.stack([np.bincount(group, self.weight), np.bincount(group, self.weight * losses)])
+        return sums[:, sums[0] > 0]
 
     def _error(self, loss: float | np.ndarray) -> np.ndarray:
         return np.sqrt(loss) if self.root else np.asarray(loss)

@@ -13,6 +13,7 @@ from ..basis.networks import Network
 from ..evidence.errors import LeftOut, Places
 from ..models.error_model import DRAWS, MOST_EXACT
 from ..models.record import Ridge
+from ..selection.places import counts
 from ..selection.prepared import SEARCH_ROWS, Prepared, merged, some_rows
 from ..selection.task import design
 from ..train import levenberg_marquardt
@@ -77,8 +78,7 @@ class Data:
         """Return rows that coefficients are solved on again."""
         used = weight > 0
         places, mean, total, scatter, at = merged(z, t, weight)
-        whole = np.array_equal(total, np.round(total))
-        count = total if whole else np.bincount(at).astype(float)
+        count = counts(total, at, scatter, z.shape[1])
         found = Places(places, mean, total, count, scatter, np.arange(len(places)))
         return cls(found, t[used], at, weight[used], seed=seed)
 

@@ -334,17 +334,19 @@ def calibrated(
     known, own = before.error_model, model.error_model
     if known is None or own is None or not len(x):
         return model
+    weight = np.ones(len(x)) if weight is None else weight
+    share = weight / max(float(weight.mean()), 1e-300)  # a row of weight 2 has twice the leverage
     t, function, _, noise = in_model_units(before, x)
     mapped = before.output_map(y.reshape(len(x), -1))
     residuals = mapped - t
     with np.errstate(all="ignore"):
         # The last solve, which knows these rows, may err more, each left out of it in turn: of
         # clean data it errs evenly what a few rows at the edges had erred alone.
-        leverages = np.minimum(own.leverages(model.functions(x)), MOST_LEVERAGE)
+        leverages = share * own.leverages(model.functions(x))
+        leverages = np.minimum(leverages, MOST_LEVERAGE)
         again = (mapped - in_model_units(model, x)[0]) / (1 - leverages)[:, None]
         widest = np.where(np.abs(again) > np.abs(residuals), again, residuals)
         values = ratio(widest, np.sqrt(function + noise))
-    weight = np.ones(len(x)) if weight is None else weight
     scores = thinned(Scores.of(values, "split", weight, groups), 0)
     # The deviations that the scores are over: those of the last solve would be others.
     about: dict[str, Any] = {

@@ -22,6 +22,7 @@ from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
 from ..geometry.boxes import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
 from ..models.fitted import Fitted
+from .places import counts, distinct
 
 #: Share of the rows held out, and the number that it is raised to, up to twice the share.
 HELD_OUT, FEWEST_HELD_OUT = 0.1, 20
@@ -116,10 +117,8 @@ class Prepared:
         self.source = rows.ArraySource(self.z, self.t, self.weight)
         near = x if coordinates is None else self.input_map(x)
         group, self.together = kept_together(near, at, given_groups)
-        # A row of a whole weight k is k rows.
-        whole = np.array_equal(self.weight, np.round(self.weight))
         self.n_distinct = len(self.x) if groups is not None else int(group.max()) + 1
-        count = self.weight if whole else np.bincount(at).astype(float)
+        count = counts(self.weight, at, scatter, n_inputs)
         few = group.max() + 1 < fewest_places(n_inputs) and count.max() > 1
         self.places = Places(
             self.z,
@@ -366,25 +365,6 @@ def merged(
     # Means of differences from one of the values: exact where all agree, and no cancellation.
     mean = first + mean_of(y - first[at])
     return places, mean, total[:, 0], mean_of((y - mean[at]) ** 2), at
-
-
-def distinct(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first of the rows at each distinct place, (P,), and the place of each, (N,).
-
-    Places are in order by column, as by ``numpy.unique(axis=0)``, without its copies of all rows.
-    """
-    first, *others = columns
-    order = np.argsort(first, kind="stable")
-    if np.any(np.diff(first[order]) == 0):  # other columns decide
-        order = np.lexsort([*others[::-1], first])
-    new = np.zeros(len(order), bool)
-    new[:1] = True
-    for column in columns:
-        column = column[order]
-        new[1:] |= column[1:] != column[:-1]
-    at = np.empty(len(order), dtype=int)
-    at[order] = np.cumsum(new) - 1
-    return order[new], at
 
 
 def checked_data(
