@@ -17,7 +17,9 @@ _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progre
  basis.activations basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.named
 basis.pou.partitioned basis.pou basis
-operators.base operators.derivatives operators rows.sources rows.terms rows
+operators.base operators.derivatives operators.several operators.integrals
+operators.expressions
+operators rows.sources rows.terms rows
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer
@@ -42,7 +44,8 @@ classification.strategy classification.api classification
 pou.segmentation pou.unequal pou.starts pou.borders pou.candidates pou.mixture pou.em
 pou.probabilistic
 pou.variants pou.strategy pou.noisy pou.api pou
-pde.probe pde.conditions pde.check pde.problem pde.catalog pde.system pde.posterior pde.newton
+pde.probe pde.sizes pde.statement pde.conditions pde.observations pde.scrutiny
+pde.check pde.problem pde.balance pde.catalog pde.system pde.posterior pde.newton
 pde.enlarged pde.certificate pde.meshes pde.resolving pde.solution pde.strategy pde.adapt
 pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from .. import report
 from .._runtime.errors import BadInput, listed
-from ..pde import LinearProblem, Solution, catalog
+from ..pde import Problem, Solution, catalog
 from ..pde.api import solve
 from ..report.terminal import Screen
 from .options import SearchOptions
@@ -45,7 +45,7 @@ def solve_named(what: str, options: SearchOptions, paged: bool, console: Console
     return Outcome(document(solution, seconds) | {"written": [str(page)] if page else []})
 
 
-def find(what: str) -> LinearProblem:
+def find(what: str) -> Problem:
     """Return a problem of the catalogue, or the one that a Python file makes.
 
     Raises
@@ -62,11 +62,11 @@ def find(what: str) -> LinearProblem:
     if not Path(what).is_file():
         raise BadInput(f"{what}: no such file.")
     found = runpy.run_path(what).get("problem")
-    if callable(found) and not isinstance(found, LinearProblem):
+    if callable(found) and not isinstance(found, Problem):
         found = found()
-    if not isinstance(found, LinearProblem):
+    if not isinstance(found, Problem):
         raise BadInput(
-            f"{what}: expected it to set `problem` to a LinearProblem; adabasis solve poisson-2d "
+            f"{what}: expected it to set `problem` to a pde.Problem; adabasis solve poisson-2d "
             "shows one of the catalogue."
         )
     return found

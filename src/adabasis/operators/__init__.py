@@ -18,19 +18,29 @@ from .base import (
     UserOperator,
 )
 from .derivatives import Biharmonic, Directional, Laplacian, NormalDerivative, Partial
+from .expressions import Equation, Expression, unknowns
+from .several import Component, Coupled, Joint, Known, Pointwise
 
 __all__ = [
     "AbstractOperator",
     "Biharmonic",
+    "Component",
     "Composed",
+    "Coupled",
     "Directional",
+    "Equation",
+    "Expression",
     "Identity",
+    "Joint",
+    "Known",
     "Laplacian",
     "Linearised",
     "NormalDerivative",
     "Partial",
+    "Pointwise",
     "Scaled",
     "Shifted",
     "Sum",
     "UserOperator",
+    "unknowns",
 ]

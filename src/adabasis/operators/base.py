@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -20,11 +21,36 @@ class AbstractOperator(eqx.Module):
 
     Operators made of others hold them in their fields: what :meth:`bind` and :meth:`facing` do to
     such an operator, its order and whether it is linear follow from them.
+
+    Of an expression in unknowns (:func:`adabasis.pde.unknowns`) it makes another one.
     """
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Let the operators of a subclass take expressions, too."""
+        super().__init_subclass__(**keywords)
+        if "__call__" in vars(cls):
+            cls.__call__ = _of_expressions_too(cls.__call__)  # type: ignore[method-assign]
+
     @abc.abstractmethod
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return Lu."""
+
+    @property
+    def n_unknowns(self) -> int:
+        """How many unknowns u has: of several, u(x) is a vector (B,)."""
+        return 1
+
+    def columns(self, phi: OnePointFunction) -> OnePointFunction:
+        """Return x ↦ the row of coefficients, (P,), of several unknowns (B·P,), for functions Φ."""
+        return self(phi)
+
+    def combined(self, phi: OnePointFunction, c: Any) -> OnePointFunction:
+        """Return x ↦ L[Φ c](x), (Q,), for coefficients (P, Q), of several unknowns (B·P, 1)."""
+        return self(lambda x: phi(x) @ c)
+
+    def text(self, u: str) -> str:
+        """Return the image of what ``u`` names, as people write it."""
+        return repr(self) if u == "u" else f"[{self!r}]({u})"
 
     @property
     def order(self) -> int:
@@ -87,13 +113,43 @@ class AbstractOperator(eqx.Module):
         return Composed(self, other)
 
 
+def _of_expressions_too(call: Callable[..., Any]) -> Callable[..., Any]:
+    # Expressions come after operators on the path: they say themselves what an image of theirs is.
+    @functools.wraps(call)
+    def either(self: AbstractOperator, u: Any) -> Any:
+        under = getattr(u, "under", None)
+        return call(self, u) if under is None else under(self)
+
+    return either
+
+
+def bracketed(text: str) -> str:
+    """Return a sum in brackets, anything else as it is."""
+    depth = 0
+    for i, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and letter in "+-" and text[i - 1 : i] == " ":
+            return f"({text})"
+    return f"({text})" if text.startswith("-") else text
+
+
+def added(texts: Sequence[str]) -> str:
+    """Return a sum: a term that begins with a minus is subtracted."""
+    first, *others = texts
+    return first + "".join(f" - {t[1:]}" if t.startswith("-") else f" + {t}" for t in others)
+
+
 class Identity(AbstractOperator):
     """Lu = u: regression is the linear problem with this operator."""
 
     order = 0
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return u itself."""
+        return u
+
+    def text(self, u: str) -> str:
+        """Return u."""
         return u
 
     def __repr__(self) -> str:
@@ -109,13 +165,17 @@ class Sum(AbstractOperator):
         flat = [s.summands if isinstance(s, Sum) else (s,) for s in summands]
         self.summands = tuple(s for group in flat for s in group)
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return the sum of the images of u."""
         images = [operator(u) for operator in self.summands]
         return lambda x: sum((image(x) for image in images[1:]), start=images[0](x))
 
+    def text(self, u: str) -> str:
+        """Return the sum of the images."""
+        return added([one.text(u) for one in self.summands])
+
     def __repr__(self) -> str:
-        return " + ".join(map(repr, self.summands))
+        return self.text("u")
 
 
 class Scaled(AbstractOperator):
@@ -143,7 +203,7 @@ class Scaled(AbstractOperator):
         field = symbolic(self.coefficient, names)
         return Scaled(field, self.operator.bind(names), tuple(names))
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return x ↦ a(x) (Mu)(x)."""
         image = self.operator(u)
         return lambda x: self._number_at(x) * image(x)
@@ -163,10 +223,14 @@ class Scaled(AbstractOperator):
             )
         return value
 
-    def __repr__(self) -> str:
-        inner = f"({self.operator!r})" if isinstance(self.operator, Sum) else repr(self.operator)
+    def text(self, u: str) -> str:
+        """Return the product."""
         signs = {"1": "", "-1": "-"}
+        inner = bracketed(self.operator.text(u))
         return signs.get(repr(self.coefficient), f"{self.coefficient!r} ") + inner
+
+    def __repr__(self) -> str:
+        return self.text("u")
 
 
 class Composed(AbstractOperator):
@@ -180,9 +244,13 @@ class Composed(AbstractOperator):
         """The sum of both."""
         return self.outer.order + self.inner.order
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return A(B(u))."""
         return self.outer(self.inner(u))
+
+    def text(self, u: str) -> str:
+        """Return the outer image of the inner one."""
+        return self.outer.text(self.inner.text(u))
 
     def __repr__(self) -> str:
         return f"{self.outer!r} ∘ {self.inner!r}"
@@ -200,13 +268,18 @@ class Shifted(AbstractOperator):
     shift: tuple[float, ...] = eqx.field(static=True)
     operator: AbstractOperator
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return x ↦ (Mu)(x + s)."""
         image = self.operator(u)
         return lambda x: image(x + jnp.asarray(self.shift, x.dtype))
 
+    def text(self, u: str) -> str:
+        """Return the image, and where it is taken."""
+        shift = ", ".join(f"{s:g}" for s in self.shift)
+        return f"{bracketed(self.operator.text(u))} at x + ({shift})"
+
     def __repr__(self) -> str:
-        return f"{self.operator!r} at x + {self.shift}"
+        return self.text("u")
 
 
 class UserOperator(AbstractOperator):
@@ -244,12 +317,25 @@ class UserOperator(AbstractOperator):
     ) -> None:
         self.function, self.order, self.linear = function, int(order), bool(linear)
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return x ↦ function(u, x)."""
         return lambda x: self.function(u, x)
 
+    def text(self, u: str) -> str:
+        """Return the function's name and what it is applied to."""
+        return f"{getattr(self.function, '__name__', 'function')}({u}, x)"
+
     def __repr__(self) -> str:
-        return f"{getattr(self.function, '__name__', 'function')}(u, x)"
+        return self.text("u")
+
+
+def combined(operator: AbstractOperator, phi: OnePointFunction, c: Any) -> OnePointFunction:
+    """Return x ↦ L[Φ c](x) of an operator of B unknowns, whose coefficients follow each other."""
+    if operator.n_unknowns == 1:
+        return operator(lambda x: phi(x) @ c)
+    each = c.reshape(operator.n_unknowns, -1)
+    image = operator(lambda x: each @ phi(x))
+    return lambda x: image(x)[None]
 
 
 class Linearised(AbstractOperator):
@@ -274,8 +360,15 @@ class Linearised(AbstractOperator):
     at: OnePointFunction
     linear = True
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    @property
+    def n_unknowns(self) -> int:
+        """That of the operator."""
+        return self.operator.n_unknowns
+
+    def __call__(self, u: Any) -> Any:
         """Return Lu; of many functions in one reverse pass."""
+        if self.n_unknowns > 1:
+            return self._along(u)
 
         def image(x: PointX) -> Array:
             def along(steps: Array) -> Array:
@@ -285,6 +378,35 @@ class Linearised(AbstractOperator):
             return jax.grad(along)(jnp.zeros(shape.shape, shape.dtype))
 
         return image
+
+    def _along(self, u: OnePointFunction) -> OnePointFunction:
+        def image(x: PointX) -> Array:
+            def moved(step: Array) -> Array:
+                return self.operator(lambda y: self.at(y) + step * u(y))(x)
+
+            zero = jnp.zeros((), x.dtype)
+            return jax.jvp(moved, (zero,), (jnp.ones_like(zero),))[1]
+
+        return image
+
+    def columns(self, phi: OnePointFunction) -> OnePointFunction:
+        """Return the derivatives along all coefficients, unknown after unknown."""
+        if self.n_unknowns == 1:
+            return self(phi)
+
+        def row(x: PointX) -> Array:
+            def along(steps: Array) -> Array:
+                return self.operator(lambda y: self.at(y) + steps @ phi(y))(x)
+
+            shape = jax.eval_shape(phi, x)
+            steps = jnp.zeros((self.n_unknowns, *shape.shape), shape.dtype)
+            return jax.grad(along)(steps).reshape(-1)
+
+        return row
+
+    def combined(self, phi: OnePointFunction, c: Any) -> OnePointFunction:
+        """Return the image of Φ c."""
+        return combined(self, phi, c)
 
     def __repr__(self) -> str:
         return f"{self.operator!r}, linearised"

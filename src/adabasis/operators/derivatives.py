@@ -50,12 +50,16 @@ class Partial(AbstractOperator):
         """Replace the coordinate's name by its number."""
         return Partial(_number("Partial", self.index, names), self.order)
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return the derivative of u along coordinate ``index``."""
         return lambda x: _derivative(u, x, _axis(x, self.index), self.order)
 
+    def text(self, u: str) -> str:
+        """Return u_xx."""
+        return f"{_single(u)}_{str(self.index) * self.order}"
+
     def __repr__(self) -> str:
-        return f"u_{str(self.index) * self.order}"
+        return self.text("u")
 
 
 class Directional(AbstractOperator):
@@ -85,13 +89,17 @@ class Directional(AbstractOperator):
             )
         return self
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return the derivative of u along the direction."""
         return lambda x: _derivative(u, x, jnp.asarray(self.direction, x.dtype), self.order)
 
-    def __repr__(self) -> str:
+    def text(self, u: str) -> str:
+        """Return (v·∇)^k u."""
         power = "" if self.order == 1 else f"^{self.order}"
-        return f"({', '.join(f'{v:g}' for v in self.direction)})·∇{power} u"
+        return f"({', '.join(f'{v:g}' for v in self.direction)})·∇{power} {_single(u)}"
+
+    def __repr__(self) -> str:
+        return self.text("u")
 
 
 class AbstractOverCoordinates(AbstractOperator):
@@ -120,7 +128,7 @@ class Laplacian(AbstractOverCoordinates):
     def __init__(self, *coordinates: Coordinate) -> None:
         self.coordinates = tuple(_coordinate("Laplacian", c) for c in coordinates)
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return the sum of second derivatives."""
 
         def laplacian(x: PointX) -> Array:
@@ -129,8 +137,12 @@ class Laplacian(AbstractOverCoordinates):
 
         return laplacian
 
+    def text(self, u: str) -> str:
+        """Return Δu."""
+        return f"Δ{''.join(map(str, self.coordinates))} {_single(u)}"
+
     def __repr__(self) -> str:
-        return f"Δ{''.join(map(str, self.coordinates))} u"
+        return self.text("u")
 
 
 class Biharmonic(AbstractOverCoordinates):
@@ -150,7 +162,7 @@ class Biharmonic(AbstractOverCoordinates):
     def __init__(self, *coordinates: Coordinate) -> None:
         self.coordinates = tuple(_coordinate("Biharmonic", c) for c in coordinates)
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Return the sum of fourth derivatives."""
 
         def biharmonic(x: PointX) -> Array:
@@ -167,8 +179,12 @@ class Biharmonic(AbstractOverCoordinates):
 
         return biharmonic
 
+    def text(self, u: str) -> str:
+        """Return Δ²u."""
+        return f"Δ²{''.join(map(str, self.coordinates))} {_single(u)}"
+
     def __repr__(self) -> str:
-        return f"Δ²{''.join(map(str, self.coordinates))} u"
+        return self.text("u")
 
 
 class NormalDerivative(AbstractOperator):
@@ -180,15 +196,24 @@ class NormalDerivative(AbstractOperator):
         """Return the derivative along the face's outward normal."""
         return Directional(normal)
 
-    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+    def __call__(self, u: Any) -> Any:
         """Refuse: without a face there is no normal."""
         raise ValueError(
             "NormalDerivative()(u): there is no normal here. Use it in conditions (Neumann, "
             "Robin), or Directional((...)) with the components of the normal."
         )
 
+    def text(self, u: str) -> str:
+        """Return ∂u/∂n."""
+        return f"∂{_single(u)}/∂n"
+
     def __repr__(self) -> str:
-        return "∂u/∂n"
+        return self.text("u")
+
+
+def _single(u: str) -> str:
+    """Return what a derivative is taken of: a name, or anything else in brackets."""
+    return u if u.replace("_", "").isalnum() else f"({u})"
 
 
 def _derivative(u: OnePointFunction, x: PointX, v: Array, order: int) -> Array:

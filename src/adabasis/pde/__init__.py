@@ -1,11 +1,13 @@
-"""Linear differential equations: state the problem, get a solution with a certificate."""
+"""Differential equations: state the problem, get a solution with a certificate."""
 
 from ..geometry.fields import coordinates
+from ..operators.expressions import Equation, Expression, unknowns
 from . import catalog
 from .certificate import Certificate
 from .check import Check
-from .conditions import Condition, Dirichlet, Initial, Neumann, Observe, Periodic, Robin
-from .problem import LinearProblem
+from .conditions import Condition, Dirichlet, Initial, MeanValue, Neumann, Periodic, Robin
+from .observations import Observe
+from .problem import LinearProblem, Problem
 from .solution import Solution
 
 __all__ = [
@@ -13,13 +15,18 @@ __all__ = [
     "Check",
     "Condition",
     "Dirichlet",
+    "Equation",
+    "Expression",
     "Initial",
     "LinearProblem",
+    "MeanValue",
     "Neumann",
     "Observe",
     "Periodic",
+    "Problem",
     "Robin",
     "Solution",
     "catalog",
     "coordinates",
+    "unknowns",
 ]

@@ -27,7 +27,7 @@ from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
 from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
-from .problem import LinearProblem
+from .problem import LinearProblem, Problem
 from .strategy import MOVED_FUNCTIONS, EquationCandidate, EquationStrategy, EquationTask
 from .system import CollocationSystem, collocate
 
@@ -65,7 +65,7 @@ class AdaptiveStrategy(EquationStrategy):
 
     def adapt(self) -> None:
         """Try moved functions."""
-        if not self.task.problem.linear:
+        if not self.task.problem.linear or self.task.scales:
             return
         first_order = self.task.problem.operator.order == 1
         activation = "relu" if first_order else "tanh"
@@ -152,7 +152,7 @@ class AdaptiveStrategy(EquationStrategy):
         return strategy.task.frozen(like.basis, like.system.weight, "the same")
 
 
-def _kills_constants(problem: LinearProblem) -> bool:
+def _kills_constants(problem: Problem) -> bool:
     x = jnp.asarray(collocate(problem, Gauss(5), 1, 1)[0].points.x)
     image = jax.vmap(problem.operator(lambda y: jnp.ones(1, y.dtype)))(x)
     return bool(jnp.all(image == 0))

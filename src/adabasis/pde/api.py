@@ -13,7 +13,7 @@ from ..models.timings import with_timings
 from ..selection.search import Search, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective
 from .adapt import AdaptiveStrategy
-from .problem import LinearProblem
+from .problem import Problem
 from .solution import Solution
 from .strategy import EquationCandidate, EquationTask
 
@@ -21,7 +21,7 @@ from .strategy import EquationCandidate, EquationTask
 @told_arguments
 @with_timings
 def solve(
-    problem: LinearProblem,
+    problem: Problem,
     basis: AbstractBasis | None = None,
     *,
     method: str | AbstractTrainer = "auto",
@@ -43,7 +43,7 @@ def solve(
 
     Parameters
     ----------
-    problem : LinearProblem
+    problem : Problem
     basis : AbstractBasis, optional
         The functions; by default they are searched for.
     method : {"auto", "frozen", "lsgn", "lsgd", "gd"} or AbstractTrainer
@@ -92,10 +92,10 @@ def solve(
         random_state=random_state,
     )
     search: Search[EquationCandidate] = Search(asked, callbacks, verbose)
-    if not isinstance(problem, LinearProblem):
+    if not isinstance(problem, Problem):
         raise TypeError(
-            f"solve(problem={problem!r}): expected a LinearProblem; pde.catalog.problem(name) has "
-            "examples."
+            f"solve(problem={problem!r}): expected a LinearProblem or a Problem; "
+            "pde.catalog.problem(name) has examples."
         )
     sampler = points or default_sampler(problem.domain.n_inputs)
     strategy = AdaptiveStrategy(search, EquationTask(asked, problem, sampler))

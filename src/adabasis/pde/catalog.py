@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Box, coordinates
-from ..operators import Biharmonic, Identity, Laplacian, Partial, UserOperator
+from ..operators import Biharmonic, Identity, Laplacian, Partial, unknowns
 from .conditions import Condition, Dirichlet, Initial, Neumann
-from .problem import LinearProblem
+from .problem import LinearProblem, Problem
 
 x, y, z, t = coordinates("x", "y", "z", "t")
 pi = np.pi
@@ -174,19 +174,13 @@ def _beam() -> LinearProblem:
     )
 
 
-def _burgers() -> LinearProblem:
+def _burgers() -> Problem:
     # Viscous Burgers with a travelling front: not linear in u.
-    nu, speed = 0.05, 0.5
+    nu, speed, u = 0.05, 0.5, unknowns("u")
     exact = speed - speed * np.tanh(speed * (x - speed * t) / (2 * nu))
-
-    def burgers(u: Any, p: Any) -> Any:
-        space, time = Partial(0), Partial(1)
-        return time(u)(p) + u(p) * space(u)(p) - nu * Partial(0, 2)(u)(p)
-
-    return LinearProblem(
+    return Problem(
         Box(x=(-1, 1), t=(0, 1)),
-        UserOperator(burgers, order=2, linear=False),
-        0.0,
+        [Partial(t)(u) + u * Partial(x)(u) - nu * Partial(x, 2)(u) == 0.0],
         [
             Initial(speed - speed * np.tanh(speed * x / (2 * nu)), at=(t, 0.0)),
             Dirichlet(exact, on=x),
@@ -195,7 +189,7 @@ def _burgers() -> LinearProblem:
     )
 
 
-PROBLEMS: dict[str, Callable[[], LinearProblem]] = {
+PROBLEMS: dict[str, Callable[[], Problem]] = {
     "advection-constant": lambda: advection(1.0, x - t, functools.partial(bump, centre=0.2)),
     "advection-variable": lambda: advection(x, x * np.exp(-t), bump),
     "advection-constant-tent": lambda: advection(1.0, x - t, tent),
@@ -216,7 +210,7 @@ SMOOTH = [name for name in PROBLEMS if "tent" not in name and name != "burgers"]
 
 
 @functools.cache
-def problem(name: str) -> LinearProblem:
+def problem(name: str) -> Problem:
     """Return a problem of the catalogue; the same object each time.
 
     Raises

@@ -15,7 +15,7 @@ from .. import lstsq
 from .._runtime.errors import counted
 from ..train import History, StopReason
 from .enlarged import Directions, Enlarged, directions, enlarged, least
-from .problem import LinearProblem
+from .problem import Problem
 from .system import CollocationRows, CollocationSystem, Misfit, misfit, reduced
 
 #: Share of the conditions' data that no function of the basis meets: they contradict each other.
@@ -125,12 +125,16 @@ class Examination:
         """The stability constant."""
         return 1 / float(self.beside.sizes[0])
 
-    @property
-    def constants_free(self) -> bool:
-        """Whether it is constants that the rows leave free."""
+    def constants_free(self, blocks: Sequence[str]) -> list[str]:
+        """Return the unknowns whose constants are all that the rows leave free."""
         seen = self.least_seen
         free = seen.phi @ seen.coefficients(seen.free)
-        return free.shape[1] == 1 and bool(np.ptp(free) <= 1e-3 * np.abs(free).max())
+        if free.shape[1] != 1:
+            return []
+        each, size = free.reshape(len(blocks), -1), np.abs(free).max()
+        if np.ptp(each, axis=1).max() > 1e-3 * size:
+            return []
+        return [n for n, u in zip(blocks, each, strict=True) if np.abs(u).max() > 1e-3 * size]
 
     @property
     def undetermined(self) -> int:
@@ -159,13 +163,14 @@ def settled(candidate: Any, fresh: CollocationRows) -> tuple[Any, Examination]:
     return candidate, kept["examination"]
 
 
-def contradiction(system: CollocationSystem, problem: LinearProblem) -> float:
+def contradiction(system: CollocationSystem, problem: Problem) -> float:
     """Return what remains of the conditions together, but not of each alone, over their data."""
-    if not problem.linear or len(system.rows.terms) < 2:
+    count = system.rows.n_equations
+    if not problem.linear or len(system.rows.terms) == count:
         return 0.0
     data = zip(system.rows.terms, system.rows.data(problem), strict=True)
     terms = [dataclasses.replace(term, data=values) for term, values in data]
-    conditions = dataclasses.replace(system.rows, terms=terms).weighted()[1:]
+    conditions = dataclasses.replace(system.rows, terms=terms).weighted()[count:]
 
     def remains(of: Sequence[Any]) -> tuple[float, float]:
         rows = reduced(system.basis, system.parameters, of)
@@ -210,7 +215,10 @@ def certified(
     estimate = min(bound, SAFETY * lacking / (1 - stays)) if stays < 1 else bound
     # Values are sums of terms as large as the coefficients, whose round-off no residual shows.
     level = float(np.sqrt(np.mean((examination.least_seen.phi @ best.coefficients) ** 2)))
-    round_off = SAFETY * np.finfo(float).eps * float(np.linalg.norm(best.coefficients))
+    terms_of_u = best.coefficients.reshape(problem.n_blocks, -1)
+    if fresh.units is not None:
+        terms_of_u = terms_of_u / fresh.units[:, None]
+    round_off = SAFETY * np.finfo(float).eps * float(np.linalg.norm(terms_of_u))
     estimate = max(estimate, round_off / (level or 1.0))
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
@@ -227,7 +235,13 @@ def certified(
         [
             _of_noise(problem, best.posterior, deviation, estimate, examined.undetermined)
             or _verdict(
-                problem, misfit, examined, estimate, stays, terms, examination.constants_free
+                problem,
+                misfit,
+                examined,
+                estimate,
+                stays,
+                terms,
+                examination.constants_free(problem.blocks),
             ),
             *problem.notes,
             *notes,
@@ -238,7 +252,7 @@ def certified(
         as_error * misfit.equation,
         as_error * misfit.conditions,
         terms,
-        _regions(fresh, as_error * misfit.by_term[0]),
+        _regions(fresh, as_error, misfit),
         examined,
         math.inf if no_claim else estimate,
         bound,
@@ -252,7 +266,7 @@ def certified(
         "basis": best.basis,
         "parameters": jax.tree.map(np.asarray, best.parameters),
         "initial_parameters": jax.tree.map(np.asarray, best.initial),
-        "coefficients": best.coefficients,
+        "coefficients": best.coefficients.reshape(problem.n_blocks, -1).T,
         "rank": rank,
         "singular_values": best.system.singular_values,
         "status": lstsq.Status.UNDERDETERMINED if examined.undetermined else status,
@@ -266,8 +280,10 @@ def certified(
     }
 
 
-def _regions(fresh: CollocationRows, residuals: np.ndarray) -> dict[str, float]:
-    """Return the equation's root mean square residual in every corner of halves."""
+def _regions(fresh: CollocationRows, as_error: float, misfit: Misfit) -> dict[str, float]:
+    """Return the equations' root mean square residual in every corner of halves."""
+    each = [r for r in misfit.by_term[: fresh.n_equations] if len(r) == len(fresh.x)]
+    residuals = as_error * np.sqrt(sum(r**2 for r in each)) if len(each) > 1 else as_error * each[0]
     names = fresh.problem.domain.names[:3]
     x, middle = fresh.x[:, : len(names)], fresh.problem.domain.bounds.mean(axis=1)[: len(names)]
     regions = {}
@@ -283,7 +299,7 @@ def _regions(fresh: CollocationRows, residuals: np.ndarray) -> dict[str, float]:
 
 
 def _of_noise(
-    problem: LinearProblem, posterior: Any, deviation: float, estimate: float, free: int
+    problem: Problem, posterior: Any, deviation: float, estimate: float, free: int
 ) -> str:
     """Say what noisy observations leave open, where that is most of the error.
 
@@ -314,17 +330,18 @@ def _of_noise(
 
 
 def _verdict(
-    problem: LinearProblem,
+    problem: Problem,
     misfit: Misfit,
     examined: Stability,
     estimate: float,
     stays: float,
     terms: Mapping[str, float],
-    constant: bool = False,
+    constants: Sequence[str] = (),
 ) -> str:
+    conditions = {term.label for term in problem.constraints if not term.equation}
     worst = max(terms, key=lambda name: terms[name])
     if min(examined.contradiction, misfit.conditions) > CONTRADICTION:
-        two = sorted((n for n in terms if n != "Equation"), key=lambda n: -terms[n])[:2]
+        two = sorted((n for n in terms if n in conditions), key=lambda n: -terms[n])[:2]
         return (
             "Contradictory: the conditions contradict each other: no function meets them all (what "
             f"remains is {examined.contradiction:.0%} of the data). The most violated: "
@@ -341,7 +358,7 @@ def _verdict(
     if examined.undetermined and not remains:
         return (
             f"Not determined: {examined.undetermined} or more independent functions satisfy the "
-            f"equation and all conditions with data zero.{_missing(problem, constant)} The "
+            f"equation and all conditions with data zero.{_missing(problem, constants)} The "
             "solution of least size was taken; apart from what is free, its error is about "
             f"{estimate:.0e}."
         )
@@ -359,9 +376,12 @@ def _verdict(
     )
 
 
-def _missing(problem: LinearProblem, constant: bool) -> str:
+def _missing(problem: Problem, constants: Sequence[str]) -> str:
     """Return what the conditions lack, in words; none is due where times end."""
-    if constant:
+    if constants and problem.n_blocks > 1:
+        name = " and ".join(constants)
+        return f" Any constant may be added to {name}: a value or MeanValue would settle it."
+    if constants:
         return " Any constant may be added: a value or a mean of u would settle it."
     faces = problem.domain.sides
     held = {c.face for c in problem.constraints}

@@ -70,7 +70,7 @@ class Check:
 
 
 def checked(problem: Problem, function: Any, values: Any = None) -> Check:
-    """Check a formula, a fitted function or a table; see :meth:`LinearProblem.check`."""
+    """Check a formula, a fitted function or a table; see :meth:`Problem.check`."""
     with numerics():
         measure = (
             _Formula(problem, function) if values is None else _Table(problem, function, values)

@@ -12,10 +12,19 @@ import numpy as np
 from .._runtime.notation import AnyArray
 from ..geometry.boxes import AbstractSampler, Box, Points
 from ..geometry.fields import Field, as_field, evaluate
-from ..operators import AbstractOperator, Identity, NormalDerivative, Partial, Shifted
+from ..operators import (
+    AbstractOperator,
+    Equation,
+    Identity,
+    NormalDerivative,
+    Partial,
+    Shifted,
+)
+from ..operators.expressions import as_expression
 from .probe import Dense
+from .sizes import Measure
 
-# A LinearProblem, which comes after its conditions on the path.
+# A Problem, which comes after its conditions on the path.
 Problem: TypeAlias = Any
 #: ``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces.
 Place = Any
@@ -45,8 +54,11 @@ class Constraint:
         Where samples do not show what the data or a coefficient does, if anywhere.
     stream : int
         Added to the seed of the points: constraints of one stream share their points.
-    size : float
-        Root mean square of the operator on waves of amplitude 1.
+    measure : function or None
+        Of the units of several unknowns, or ``None``: the root mean square of the operator on
+        waves of amplitude 1 in those units.
+    equation : bool
+        Whether it is one of the equations, and no condition.
     noise : float, array of shape (N,), "estimate" or None
         The standard deviation of the data, if they are not exact.
     """
@@ -60,8 +72,18 @@ class Constraint:
     at: Points | None = None
     dense: Dense | None = None
     stream: int = 0
-    size: float = 1.0
+    measure: Measure | None = None
+    equation: bool = False
     noise: Any = None
+
+    @property
+    def size(self) -> float:
+        """The size of the operator on waves of amplitude 1."""
+        return self.size_in(None)
+
+    def size_in(self, scales: tuple[float, ...] | None) -> float:
+        """Return the size of the operator on waves of one unit of each unknown."""
+        return 1.0 if self.measure is None else self.measure(scales)
 
     def points(
         self, domain: Box, sampler: AbstractSampler, n: int, n_face: int, seed: int
@@ -123,55 +145,119 @@ def coordinate_name(coordinate: Any) -> str:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Condition(AbstractCondition):
-    """B[u] = value on faces, for any linear operator B.
+    """B[u] = value on faces, for any operator B; or an equation between expressions.
+
+    ``Condition(d(x)(u) + v == 0, on=(x, 1.0))`` states what ``Condition(d(x), 0.0, on=…, of=u)``
+    cannot: several unknowns in one condition.
 
     Parameters
     ----------
-    operator : AbstractOperator
+    operator : AbstractOperator or Equation
         May contain :class:`~adabasis.operators.NormalDerivative`.
-    value : number, function or expression
-        A function takes the coordinates it names, as arrays of N numbers.
+    value : number, function or expression, or a tuple of them
+        A function takes the coordinates it names, as arrays of N numbers. A tuple has a value for
+        each unknown of ``of``. An equation has none.
     on : (coordinate, value), coordinate, list of such, or None
         ``None``: every face of every coordinate that is not a time.
     where : function, optional
         True where the condition holds, if not on the whole face.
     weight : float, optional
         ε_k, the weight of the mean square; by default it is chosen.
+    of : unknown or tuple of unknowns, optional
+        What the condition is about; may be left out where the problem has one unknown.
     """
 
-    operator: AbstractOperator
-    value: Any
+    operator: Any
+    value: Any = None
     on: Place = None
     where: Any = None
     weight: float | None = None
+    of: Any = None
+
+    def equations(self, problem: Problem) -> list[tuple[str, Equation]]:
+        """Return what is stated, and the name of the unknown where the problem has several."""
+        kind = type(self).__name__
+        if isinstance(self.operator, Equation):
+            if self.value is not None or self.of is not None:
+                raise ValueError(
+                    f"{kind}({self.operator!r}): an equation says itself what it is about and what "
+                    "it equals; leave value and of out."
+                )
+            return [(repr(self.operator) if len(problem.unknowns) > 1 else "", self.operator)]
+        if not isinstance(self.operator, AbstractOperator):
+            raise TypeError(
+                f"{kind}({self.operator!r}): expected an operator, or an equation such as "
+                "u - v == 0. A comparison of what are no unknowns is True or False, and none."
+            )
+        return stated(kind, problem, self.operator, self.value, self.of)
 
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
-        """Yield one equation for each face."""
-        names = problem.domain.names
-        operator, data = self.operator.bind(names), as_field(self.value)
+        """Yield one equation for each face and unknown."""
+        names, kind = problem.domain.names, type(self).__name__
         where = None if self.where is None else as_field(self.where)
-        for stream, (axis, value) in enumerate(problem.faces(self.on)):
-            label = f"{type(self).__name__} on {names[axis]} = {value:g}"
-            faced, face = operator.facing(problem.normal(axis, value)), (axis, value)
-            yield Constraint(label, faced, data, self.weight, face, where, stream=stream)
+        for name, equation in self.equations(problem):
+            about = f"{kind} of {name}" if name else kind
+            for row in problem.rows(f"{kind}(…)", equation):
+                label = " ".join(filter(None, (about, row.part and f"({row.part} part)")))
+                for stream, (axis, value) in enumerate(problem.faces(self.on)):
+                    faced = row.operator.facing(problem.normal(axis, value))
+                    yield Constraint(
+                        f"{label} on {names[axis]} = {value:g}",
+                        faced,
+                        row.data,
+                        self.weight,
+                        (axis, value),
+                        where,
+                        stream=stream,
+                    )
+
+
+def stated(
+    call: str, problem: Problem, operator: AbstractOperator, value: Any, of: Any
+) -> list[tuple[str, Equation]]:
+    """Return operator(u) == value for every unknown that a condition is of."""
+    found = problem.unknowns_of(f"{call}(of=…)", of)
+    values = value if isinstance(value, tuple) else (value,) * len(found)
+    if len(values) != len(found):
+        raise ValueError(
+            f"{call}({value!r}): expected one value, or one for each of "
+            f"{', '.join(u.name for u in found)}."
+        )
+    several = len(problem.unknowns) > 1
+    return [
+        (u.name if several else "", Equation(operator(u), as_expression(v)))
+        for u, v in zip(found, values, strict=True)
+    ]
 
 
 class Dirichlet(Condition):
     """u = value on faces; see :class:`Condition` for the parameters."""
 
     def __init__(
-        self, value: Any, on: Place = None, *, where: Any = None, weight: float | None = None
+        self,
+        value: Any,
+        on: Place = None,
+        *,
+        of: Any = None,
+        where: Any = None,
+        weight: float | None = None,
     ) -> None:
-        super().__init__(Identity(), value, on, where, weight)
+        super().__init__(Identity(), value, on, where, weight, of)
 
 
 class Neumann(Condition):
     """∂u/∂n = value on faces, n pointing outwards; see :class:`Condition`."""
 
     def __init__(
-        self, value: Any, on: Place = None, *, where: Any = None, weight: float | None = None
+        self,
+        value: Any,
+        on: Place = None,
+        *,
+        of: Any = None,
+        where: Any = None,
+        weight: float | None = None,
     ) -> None:
-        super().__init__(NormalDerivative(), value, on, where, weight)
+        super().__init__(NormalDerivative(), value, on, where, weight, of)
 
 
 class Robin(Condition):
@@ -189,11 +275,12 @@ class Robin(Condition):
         *,
         alpha: Any = 1.0,
         beta: Any = 1.0,
+        of: Any = None,
         where: Any = None,
         weight: float | None = None,
     ) -> None:
         operator = alpha * Identity() + beta * NormalDerivative()
-        super().__init__(operator, value, on, where, weight)
+        super().__init__(operator, value, on, where, weight, of)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -202,19 +289,21 @@ class Initial(AbstractCondition):
 
     Parameters
     ----------
-    value : number, function or expression
-        In the other coordinates: ``lambda x: ...``.
+    value : number, function or expression, or a tuple of them
+        In the other coordinates: ``lambda x: ...``; one for each unknown of ``of``.
     at : (coordinate, value)
         The time: ``(t, 0.0)``.
-    velocity : number, function or expression, optional
+    velocity : number, function or expression, or a tuple of them, optional
         For equations of second order in time.
     weight : float, optional
+    of : unknown or tuple of unknowns, optional
     """
 
     value: Any
     at: tuple[Any, float]
     velocity: Any = None
     weight: float | None = None
+    of: Any = None
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -222,14 +311,18 @@ class Initial(AbstractCondition):
         return (coordinate_name(self.at[0]),)
 
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
-        """Yield the initial value, then the initial velocity."""
+        """Yield the initial values, then the initial velocities."""
         ((axis, value),) = problem.faces(tuple(self.at))
-        place, face = f"at {problem.domain.names[axis]} = {value:g}", (axis, value)
-        given = as_field(self.value)
-        yield Constraint(f"Initial value {place}", Identity(), given, self.weight, face)
+        place = f"at {problem.domain.names[axis]} = {value:g}"
+        given: list[tuple[str, AbstractOperator, Any]] = [("value", Identity(), self.value)]
         if self.velocity is not None:
-            given = as_field(self.velocity)
-            yield Constraint(f"Initial velocity {place}", Partial(axis), given, self.weight, face)
+            given.append(("velocity", Partial(axis), self.velocity))
+        for what, operator, values in given:
+            for name, equation in stated("Initial", problem, operator, values, self.of):
+                about = f"Initial {what} of {name} {place}" if name else f"Initial {what} {place}"
+                for row in problem.rows("Initial(…)", equation):
+                    label = f"{about} ({row.part} part)" if row.part else about
+                    yield Constraint(label, row.operator, row.data, self.weight, (axis, value))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -240,120 +333,57 @@ class Periodic(AbstractCondition):
     ----------
     coordinate : coordinate
     derivatives : int, optional
-        How many derivatives agree; by default one less than the order of the equation.
+        How many derivatives agree; by default one less than the order of the equations in u.
     weight : float, optional
+    of : unknown or tuple of unknowns, optional
+        By default all.
     """
 
     coordinate: Any
     derivatives: int | None = None
     weight: float | None = None
+    of: Any = None
 
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield one equation for u and one for each derivative."""
         axis = problem.domain.axis(coordinate_name(self.coordinate))
         lower, upper = problem.domain.sides[axis]
         shift = tuple(upper - lower if i == axis else 0.0 for i in range(problem.domain.n_inputs))
-        most = problem.operator.order - 1 if self.derivatives is None else self.derivatives
-        for k in range(max(most, 0) + 1):
-            inner: AbstractOperator = Partial(axis, k) if k else Identity()
-            label = f"Periodic in {problem.domain.names[axis]}, derivative {k}"
-            operator = Shifted(shift, inner) - inner
-            yield Constraint(label, operator, as_field(0.0), self.weight, (axis, lower))
-
-
-#: What ``Observe(noise=…)`` is where the noise is to be found.
-ESTIMATE = "estimate"
-#: Observations from which their noise is found: of fewer, one is all there is to tell it from.
-FEWEST_TO_ESTIMATE = 5
+        several = len(problem.unknowns) > 1
+        of = problem.unknowns if self.of is None else problem.unknowns_of("Periodic(of=…)", self.of)
+        for u in of:
+            most = problem.order_in(u) - 1 if self.derivatives is None else self.derivatives
+            for k in range(max(most, 0) + 1):
+                inner: AbstractOperator = Partial(axis, k) if k else Identity()
+                operator, name = Shifted(shift, inner) - inner, problem.domain.names[axis]
+                label = f"Periodic{f' {u.name}' if several else ''} in {name}, derivative {k}"
+                for row in problem.rows("Periodic(…)", Equation(operator(u), as_expression(0.0))):
+                    label = f"{label} ({row.part} part)" if row.part else label
+                    yield Constraint(label, row.operator, row.data, self.weight, (axis, lower))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Observe(AbstractCondition):
-    """Measurements: L[u](X) = y (data fusion, slides eq. 5).
+class MeanValue(AbstractCondition):
+    """The mean of u over the domain is a number: what settles a constant, such as a pressure's.
 
     Parameters
     ----------
-    X : array-like, shape (N, D)
-    y : array-like, shape (N,)
-    operator : AbstractOperator
-        What was measured; by default u itself.
+    value : number, or a tuple of them
+    of : unknown or tuple of unknowns, optional
     weight : float, optional
-        ε of their mean square, where they have no noise.
-    noise : float, array-like of shape (N,), "estimate" or None
-        The standard deviation of their errors, in the units of y: the equation and exact conditions
-        are kept then, what they leave free is weighed against the noise, and the solution knows its
-        standard deviation (``predict(X, return_std=True)``). ``"estimate"`` finds it, set by set.
-        ``None``: the values count as exact, like those of any condition.
-
-    Raises
-    ------
-    ValueError
-        When a problem is made of it: for other shapes, values that are not finite, points outside
-        the domain, or noise that is not positive.
     """
 
-    X: Any
-    y: Any
-    operator: AbstractOperator = dataclasses.field(default_factory=Identity)
+    value: Any
+    of: Any = None
     weight: float | None = None
-    noise: Any = None
 
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
-        """Yield the one equation, at the points given."""
-        x, y = np.asarray(self.X, dtype=float), np.asarray(self.y, dtype=float)
-        if x.ndim != 2 or x.shape[1] != problem.domain.n_inputs or y.shape != (len(x),):
-            raise ValueError(
-                f"Observe(X, y): expected shapes (N, {problem.domain.n_inputs}) and (N,), got "
-                f"{x.shape} and {y.shape}."
-            )
-        if not len(x) or not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise ValueError("Observe(X, y): expected at least one row, and finite numbers only.")
-        outside = np.flatnonzero(~problem.domain.contains(x))
-        if len(outside):
-            raise ValueError(
-                f"Observe(X, y): row {outside[0]} ({x[outside[0]]}) and {len(outside) - 1} others "
-                f"lie outside {problem.domain!r}."
-            )
-        operator = self.operator.bind(problem.domain.names)
-        points, noise = Points(x, np.full(len(x), 1 / len(x))), self._noise(len(x))
-        yield Constraint("Observed", operator, y, self.weight, at=points, noise=noise)
-
-    def _noise(self, n_rows: int) -> Any:
-        """Return the noise, checked."""
-        found: Any
-        if self.noise is None or (isinstance(self.noise, str) and self.noise == ESTIMATE):
-            found = self.noise
-        else:
-            found = _deviations(self.noise, n_rows)
-        if isinstance(found, str) and n_rows < FEWEST_TO_ESTIMATE:
-            raise ValueError(
-                f"Observe(X, y, noise='estimate'): {n_rows} observations do not tell how far they "
-                f"are off; it takes {FEWEST_TO_ESTIMATE}. Give the noise as a number."
-            )
-        if found is not None and self.weight is not None:
-            raise ValueError(
-                f"Observe(weight={self.weight!r}, noise={self.noise!r}): the noise says how much "
-                "the values count. Leave the weight out."
-            )
-        return found
-
-
-def _deviations(noise: Any, n_rows: int) -> np.ndarray:
-    """Return standard deviations, one or one for each row."""
-    what = f"a positive number, {n_rows} of them (one for each row), 'estimate' or None"
-    try:
-        found = np.asarray(noise, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"Observe(noise={noise!r}): expected {what}.") from None
-    if isinstance(noise, bool | str) or found.shape not in ((), (n_rows,)):
-        raise ValueError(
-            f"Observe(noise): expected {what}, got "
-            + (f"shape {found.shape}." if found.ndim else f"{noise!r}.")
-        )
-    if not (np.isfinite(found).all() and (found > 0).all()):
-        worst = float(found[~(np.isfinite(found) & (found > 0))].flat[0])
-        raise ValueError(
-            f"Observe(noise): expected {what}, got {worst:g}. Values without errors are given "
-            "without noise."
-        )
-    return found
+        """Yield one equation for each unknown, at the middle of the domain."""
+        operator, centre = problem.mean, problem.domain.bounds.mean(axis=1)[None]
+        point = Points(centre, np.ones(1))
+        for name, equation in stated("MeanValue", problem, operator, self.value, self.of):
+            for row in problem.rows("MeanValue(…)", equation):
+                data = evaluate(row.data, problem.domain.names, centre)
+                label = f"Mean value of {name}" if name else "Mean value"
+                label = f"{label} ({row.part} part)" if row.part else label
+                yield Constraint(label, row.operator, data, self.weight, at=point)

@@ -10,6 +10,7 @@ agree on a wrong function; a correction cannot hide, since it answers to the res
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -21,14 +22,20 @@ from scipy.linalg import solve_triangular
 
 from .. import lstsq
 from .._runtime.compute import quickly
-from .._runtime.notation import Parameters, PointX
+from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis, FrozenFeatures
 from ..basis.layers import Affine
 from ..geometry.boxes import AffineMap, Gauss, Points, Sobol
-from ..operators import AbstractOperator, Identity
-from ..rows import evaluate
+from ..operators import AbstractOperator, Coupled, Linearised
 from .newton import linearised, reduced_at
-from .system import FRESH_POINTS, CollocationRows, CollocationSystem, Misfit, images
+from .system import (
+    FRESH_POINTS,
+    CollocationRows,
+    CollocationSystem,
+    Misfit,
+    images,
+    of_blocks,
+)
 
 #: New functions by number of inputs; four and more go as three.
 BESIDE = {1: 200, 2: 400, 3: 500}
@@ -114,22 +121,31 @@ def least(system: CollocationSystem, seen: Directions, c: np.ndarray | None = No
     domain = system.rows.problem.domain
     sampler: Any = Gauss() if domain.n_inputs <= 3 else Sobol()
     x = jnp.asarray(sampler.interior(domain.bounds, PLACES).x)
-    root = np.sqrt(np.asarray(sampler.interior(domain.bounds, PLACES).weight))[:, None]
+    blocks, units = system.n_blocks, system.rows.units
+    weight = np.asarray(sampler.interior(domain.bounds, PLACES).weight)
+    root = np.sqrt(np.tile(weight, blocks))[:, None]
     null = seen.coefficients(seen.free)
-    phi = np.asarray(evaluated(system.basis, system.parameters, x)) * root
+    phi = np.asarray(evaluated(system.basis, system.parameters, x, units)) * root
     along, *_ = np.linalg.lstsq(phi @ null, phi @ c, rcond=None)
     return c - null @ along
 
 
 @quickly()
-def evaluated(basis: AbstractBasis, parameters: Parameters, x: Array) -> Array:
-    """Return Φ at N points, (N, P)."""
-    return evaluate(Identity(), basis, parameters, x)
+def evaluated(
+    basis: AbstractBasis, parameters: Parameters, x: Array, units: AnyArray | None = None
+) -> Array:
+    """Return Φ at N points, (N, P), or B unknowns over their units, (B·N, B·P)."""
+    return of_blocks(basis, parameters, x, units)
 
 
 @quickly()
-def _ridged(reduction: lstsq.Reduction) -> tuple[Array, Array, Array]:
-    norms = lstsq.column_norms(reduction.triangle, unseen=None)  # what no row sees is free
+def _ridged(
+    reduction: lstsq.Reduction, units: AnyArray | None = None
+) -> tuple[Array, Array, Array]:
+    # What no row sees is free: its norm counts as the largest, unknowns being over their units.
+    triangle = reduction.triangle
+    each = 1.0 if units is None else jnp.repeat(units, triangle.shape[0] // units.shape[0])
+    norms = lstsq.column_norms(triangle * each, unseen=None) / each
     norms = jnp.where(norms > 0, norms, 1.0)
     ridged = lstsq.with_ridge(reduction, (STEADY * norms) ** 2 * norms.shape[0])
     return ridged.triangle / norms, ridged.rotated, norms
@@ -144,9 +160,10 @@ def directions(
         reduction = system.reduction
     else:
         reduction = reduced_at(system.terms, basis, xi, jnp.asarray(coefficients))
-    triangle, rotated, norms = (np.asarray(a) for a in _ridged(reduction))
+    triangle, rotated, norms = (np.asarray(a) for a in _ridged(reduction, fresh.units))
     terms = seen_at(system, coefficients, fresh)
-    rows, phi = (np.asarray(a) for a in images(basis, xi, terms, fresh.x))
+    found = images(basis, xi, terms, fresh.x, fresh.units)
+    rows, phi = (np.asarray(a) for a in found)
     u = phi / (norms * len(phi) ** 0.5)
     count = min(KEPT, len(norms))
     # Powers of M Mᵀ, M = R⁻ᵀ Uᵀ, on a random block: the largest of its singular vectors.
@@ -181,12 +198,13 @@ def _norms(a: np.ndarray) -> np.ndarray:
     return np.where(norms > 0, norms, 1.0)
 
 
-def _tamed(a: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:
+def _tamed(a: np.ndarray, rows: np.ndarray, width: int, blocks: int) -> np.ndarray:
     """Return columns a, those of local functions mixed so that none change between points.
 
     Differences of steep functions are steeper than any of them: what few rows see is left out.
     """
-    local = np.arange(0, width, LOCAL)
+    each = a.shape[1] // blocks
+    local = np.concatenate([b * each + np.arange(0, width, LOCAL) for b in range(blocks)])
     norms = _norms(rows[:, local])
     _, s, vt = np.linalg.svd(rows[:, local] / norms, full_matrices=False)
     mixture = vt[s > TAME * s[0]].T
@@ -242,17 +260,18 @@ def enlarged(
 ) -> Enlarged:
     """Put new functions beside those that the rows of a system see least."""
     domain, d = fresh.problem.domain, fresh.problem.domain.n_inputs
+    blocks = system.n_blocks
     terms = seen_at(system, coefficients, fresh)
     mixture = least_seen.coefficients(least_seen.parts)
     activation = "tanh" if "gaussian" in repr(system.basis) else "gaussian"
-    plain = FrozenFeatures(BESIDE[min(d, 3)], activation=activation)
+    plain = FrozenFeatures(int(BESIDE[min(d, 3)] / blocks**0.5), activation=activation)
     beside: Any = Beside(plain, AffineMap.onto_unit_box(domain.bounds))
     drawn = (
         _planes(beside, slope, fresh, misfit),
-        passing(terms[0].operator, beside.map, d),
+        passing([term.operator for term in terms[: fresh.n_equations]], beside.map, d),
     )
-    new = images(beside, drawn, terms, fresh.x)
-    rows, u = (_tamed(np.asarray(a), np.asarray(new[0]), plain.width) for a in new)
+    new = images(beside, drawn, terms, fresh.x, fresh.units)
+    rows, u = (_tamed(np.asarray(a), np.asarray(new[0]), plain.width, blocks) for a in new)
     rows = np.concatenate([least_seen.rows @ mixture, rows], axis=1)
     u = np.concatenate([least_seen.phi @ mixture, u], axis=1)
     norms = _norms(rows)
@@ -312,14 +331,21 @@ def _distances(points: Points, inside: bool) -> np.ndarray:
     return share ** (1 / max(d if inside else d - 1, 1))
 
 
-def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.ndarray, ...]:
-    """Return a and b of exponentials and waves that the equation lets through.
+def passing(
+    equations: Sequence[AbstractOperator], to_unit: AffineMap, d: int
+) -> tuple[np.ndarray, ...]:
+    """Return a and b of exponentials and waves that the equations let through.
 
     With coefficients frozen at a point, L e^{λ·z} = p(λ) e^{λ·z}. Along one coordinate, the others
     carrying a given wave, p is a polynomial, and its roots are the modes: waves at resonance,
-    what grows where a problem is ill-posed, boundary layers.
+    what grows where a problem is ill-posed, boundary layers. Of several unknowns p is the
+    determinant of the equations, where there are as many.
     """
-    count, rng = operator.order + 1, np.random.default_rng(SEED)
+    a, b = np.zeros((2, MODES, d))
+    table = _table(equations)
+    if not table:
+        return a, b
+    count, rng = _degree(table) + 1, np.random.default_rng(SEED)
     rays = [(axis, wave) for axis in range(d) for wave in _transverse(axis, d, rng)]
     circle = RADIUS * np.exp(2j * np.pi * np.arange(count) / count)
     exponents = np.array([1j * wave for _, wave in rays])[:, None].repeat(count, 1)
@@ -327,8 +353,18 @@ def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.
         exponents[ray, :, axis] = circle
     at = to_unit.inverse(np.vstack([np.full(d, 0.5), rng.uniform(size=(FROZEN_AT, d))]))
     flat = exponents.reshape(-1, d)
-    images = np.asarray(_symbols(operator, to_unit, *map(jnp.asarray, (at, flat.real, flat.imag))))
-    symbols = (images[:, 0] + 1j * images[:, 1]).reshape(len(at), len(rays), count)
+    arrays = [jnp.asarray(array) for array in (at, flat.real, flat.imag)]
+
+    def symbol(operator: AbstractOperator | None) -> np.ndarray:
+        if operator is None:
+            return np.zeros((len(at), len(flat)), complex)
+        found = np.asarray(_symbols(operator, to_unit, *arrays))
+        return found[:, 0] + 1j * found[:, 1]
+
+    every = np.stack([[symbol(one) for one in row] for row in table])
+    every = np.moveaxis(every, (0, 1), (-2, -1))
+    symbols = every[..., 0, 0] if len(table) == 1 else np.linalg.det(every)
+    symbols = symbols.reshape(len(at), len(rays), count)
     polynomials = np.fft.fft(symbols, axis=2) / count  # of r over the radius, ascending
     steepest = STEEPEST if d == 1 else FRESH_POINTS ** (1 / d)
     found: dict[tuple[int, tuple[float, ...]], list[complex]] = {}
@@ -342,11 +378,26 @@ def passing(operator: AbstractOperator, to_unit: AffineMap, d: int) -> tuple[np.
                     here.append(root)
     modes = [(axis, wave, root) for (axis, wave), roots in found.items() for root in roots]
     modes = [modes[i] for i in sorted(rng.permutation(len(modes))[:MODES])]
-    a, b = np.zeros((2, MODES, d))
     for row, (axis, wave, root) in enumerate(modes):
         b[row] = wave
         a[row, axis], b[row, axis] = root.real, root.imag
     return a, b
+
+
+def _table(equations: Sequence[AbstractOperator]) -> list[Sequence[AbstractOperator | None]]:
+    """Return operators by equation and unknown, none where they are not as many."""
+    rows: list[Any] = []
+    for one in equations:
+        if isinstance(one, Linearised) and one.n_unknowns > 1:
+            return []
+        rows.append(one.operators if isinstance(one, Coupled) else (one,))
+    return rows if all(len(row) == len(rows) for row in rows) else []
+
+
+def _degree(table: Sequence[Sequence[AbstractOperator | None]]) -> int:
+    """Return a bound of the degree of the determinant: by equations or by unknowns."""
+    orders = np.array([[-1 if one is None else one.order for one in row] for row in table])
+    return int(min(orders.max(axis=1).clip(0).sum(), orders.max(axis=0).clip(0).sum()))
 
 
 def _transverse(axis: int, d: int, rng: np.random.Generator) -> np.ndarray:

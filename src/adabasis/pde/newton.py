@@ -34,7 +34,7 @@ from ..train import (
     StopReason,
     train,
 )
-from .system import ridged
+from .system import ridged, several
 
 MOST_STEPS, HALVINGS = 30, 6
 #: Relative fall of the loss below which a step was the last one.
@@ -45,22 +45,27 @@ ROUNDS = 12
 
 
 class Expansion(eqx.Module):
-    """The function Φ(x; ξ) c, a number, its arrays traced."""
+    """The function Φ(x; ξ) c, a number, or a vector of B unknowns; its arrays are traced."""
 
     basis: AbstractBasis
     parameters: Parameters
     coefficients: Array
+    blocks: int = eqx.field(static=True, default=1)
 
     def __call__(self, x: PointX) -> Array:
         """Evaluate at one point."""
-        return (self.basis(x, self.parameters) @ self.coefficients)[0]
+        phi = self.basis(x, self.parameters)
+        if self.blocks == 1:
+            return (phi @ self.coefficients)[0]
+        return self.coefficients.reshape(self.blocks, -1) @ phi
 
 
 def linearised(
     terms: Sequence[Any], basis: AbstractBasis, parameters: Parameters, c: Array
 ) -> list[rows.Term]:
     """Return terms whose operators are linear, those of the equation at u = Φ c."""
-    u = Expansion(basis, parameters, c)
+    blocks = max(operator.n_unknowns for term in terms for operator in term.used)
+    u = Expansion(basis, parameters, c, blocks)
 
     def at_u(term: rows.Term) -> rows.Term:
         if term.linear:
@@ -96,9 +101,10 @@ def newton(objective: Objective, parameters: Parameters, start: AnyArray | None 
     terms, basis = objective.terms, objective.basis
     n = jax.eval_shape(lambda: terms[-1].design(basis, parameters)).shape[1]
     c = jnp.zeros((n, 1)) if start is None else jnp.asarray(start)
-    loss = float(_loss(objective, parameters, c))
+    loss, many = float(_loss(objective, parameters, c)), several(terms)
     for _ in range(MOST_STEPS):
-        solution = _ridged(reduced_at(terms, basis, parameters, c), objective.ridge)
+        reduction = reduced_at(terms, basis, parameters, c)
+        solution = _ridged(reduction, objective.ridge, many=many)
         move, before = solution - c, loss
         for halving in range(HALVINGS):
             trial = c + 0.5**halving * move

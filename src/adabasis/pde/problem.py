@@ -1,87 +1,99 @@
-"""A problem: domain, equation, conditions, observations; and its rows.
+"""A problem: domain, equations, conditions, observations; and its rows.
 
-Row scaling. A term's residual is divided by the *size* of its operator: the root mean square of
-L w over waves w that turn over once along the box (wave number π per side, eight directions, both
-phases). So every term speaks in units of u, whatever the units of x, t and the coefficients, and
-one boundary weight near 1 serves all problems. Scaling by the rows of the basis instead weighs the
-equation down by what steep functions have large: derivatives of high order.
+Row scaling. A term's residual is divided by the *size* of its operator (:mod:`.sizes`). So every
+term speaks in units of u, whatever the units of x, t and the coefficients, and one boundary weight
+near 1 serves all problems. Scaling by the rows of the basis instead weighs the equation down by
+what steep functions have large: derivatives of high order.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import numbers
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from .._runtime.compute import double_precision, quickly
 from .._runtime.registry import provided
-from ..geometry.boxes import Box, Gauss, Points
+from ..geometry.boxes import Box, Gauss, Sobol
 from ..geometry.fields import Field, as_field, evaluate
-from ..operators import AbstractOperator
-from ..operators.base import Composed, Scaled
+from ..operators import AbstractOperator, Equation, Expression, unknowns
+from ..operators.expressions import as_expression
+from ..operators.integrals import Averaged
 from .conditions import AbstractCondition, Constraint, Place, coordinate_name
-from .probe import Dense, look
+from .scrutiny import looked_at, sized
+from .sizes import orders_of
+from .statement import Row, listed_equations, rows_of, unknowns_in
 
-DIRECTIONS = 8
-WAVE_NUMBER = np.pi
-#: Relative departure from linearity on test functions that is taken for round-off.
-LINEARITY = 1e-8
+#: Points of a mean over the domain.
+MEAN_POINTS = 2048
 
 
-class LinearProblem:
-    """L[u] = f in a domain, with conditions.
+class Problem:
+    """Equations in unknowns on a domain, with conditions.
 
     Parameters
     ----------
     domain : Box
-    operator : AbstractOperator
-        L; coordinates by name or number.
-    source : number, function or expression
-        f. Functions name the coordinates they take: ``lambda x, t: ...``.
+    equations : sequence of Equation
+        ``operator(u) == source``; as many as unknowns, or more. Functions among sources and
+        coefficients name the coordinates they take: ``lambda x, t: ...``.
     conditions : sequence of conditions
-        Dirichlet, Neumann, Robin, Initial, Periodic, Condition.
+        Dirichlet, Neumann, Robin, Initial, Periodic, MeanValue, Condition.
     data : sequence of Observe
         Measurements to be honoured too.
     weight : float, optional
-        ε of the equation (slides eq. 6); by default terms are scaled by their operators.
-    exact : number, function or expression, optional
-        The solution, where known, for tests and convergence studies.
+        ε of the equations (slides eq. 6); by default terms are scaled by their operators.
+    exact : number, function or expression, or a tuple of them, optional
+        The solution, where known, for tests and convergence studies; one for each unknown.
     name : str
 
     Attributes
     ----------
+    unknowns : tuple of Expression
+        Those of the equations, in the order in which they were made.
     equation : str
-        The equation in one line, as it was stated.
+        The equations in one line, as they were stated.
     linear : bool
-        Whether the operator is, and with it those of all conditions.
+        Whether all equations and conditions are, read off their structure.
     order : int
-        The highest derivative in the equation or a condition.
+        The highest derivative in an equation or a condition.
     notes : list of str
         What a dense look at sources and coefficients shows, in words.
     constraints : list of Constraint
-        The equation, then those of all conditions; points of no two conditions are alike.
+        The equations, then those of all conditions; points of no two conditions are alike.
     observed : list of Constraint
         Observations with noise.
 
     Raises
     ------
     TypeError, ValueError
-        For an operator that is not linear, coefficients that are not finite, unknown coordinates,
-        or conditions outside the domain.
+        For an entry that is no equation (its position is named), fewer equations than unknowns,
+        conditions on other unknowns or outside the domain, an operator that claims to be linear
+        and is not, coefficients that are not finite, unknown coordinates.
+
+    Examples
+    --------
+    >>> from adabasis import Box, operators, pde
+    >>> u, v = pde.unknowns("u", "v")
+    >>> d = operators.Partial("t")
+    >>> problem = pde.Problem(
+    ...     Box(t=(0, 1)),
+    ...     [d(u) == -v, d(v) == u],
+    ...     [pde.Initial((1.0, 0.0), at=("t", 0.0), of=(u, v))],
+    ... )
+    >>> problem.equation
+    'u_t = -v; v_t = u in Box(t=(0, 1))'
     """
 
     def __init__(
         self,
         domain: Box,
-        operator: AbstractOperator,
-        source: Any = 0.0,
+        equations: Sequence[Equation] = (),
         conditions: Sequence[AbstractCondition] = (),
         data: Sequence[AbstractCondition] = (),
         *,
@@ -89,45 +101,132 @@ class LinearProblem:
         exact: Any = None,
         name: str = "problem",
     ) -> None:
+        call = type(self).__name__
         if not isinstance(domain, Box):
-            raise TypeError(
-                f"LinearProblem(domain={domain!r}): expected a domain such as Box(x=(0, 1))."
+            raise TypeError(f"{call}(domain={domain!r}): expected a domain such as Box(x=(0, 1)).")
+        self.domain, self.name, self.weight = domain, name, weight
+        self.equations = tuple(listed_equations(call, equations))
+        self.unknowns = unknowns_in(self.equations)
+        if len(self.equations) < len(self.unknowns):
+            raise ValueError(
+                f"{call}(equations=[…]): {len(self.equations)} for {len(self.unknowns)} unknowns "
+                f"({', '.join(u.name for u in self.unknowns)}): expected as many, or more."
             )
-        if not isinstance(operator, AbstractOperator):
-            raise TypeError(
-                f"LinearProblem(operator={operator!r}): expected an operator, such as "
-                "operators.Laplacian(), or UserOperator for a function of (u, x)."
+        self.conditions = tuple(_listed(call, conditions, "conditions"))
+        self.data = tuple(_listed(call, data, "data"))
+        self.exact = self._exact(exact)
+        self.times = tuple(dict.fromkeys(t for c in self.conditions for t in c.times))
+        self.stated_rows = [
+            (f"Equation {k}" if len(self.equations) > 1 else "Equation", row)
+            for k, equation in enumerate(self.equations, 1)
+            for row in self.rows(f"{call}(equations=[…])", equation)
+        ]
+        self.equation = "; ".join(map(repr, self.equations)) + f" in {domain!r}"
+        given = [
+            Constraint(
+                f"{label} ({row.part} part)" if row.part else label,
+                row.operator, row.data, weight, equation=True,
             )
-        self.domain, self.name = domain, name
-        self.stated, self.operator = operator, operator.bind(domain.names)
-        self.source = as_field(source)
-        self.conditions = tuple(_listed(conditions, "conditions"))
-        self.data = tuple(_listed(data, "data"))
-        self.weight = weight
-        self.exact = None if exact is None else as_field(exact)
-        self.times = tuple(t for c in self.conditions for t in c.times)
-        self.linear, self.equation = (
-            operator.linear,
-            f"{operator!r} = {self.source!r} in {domain!r}",
-        )
-        stated = [Constraint("Equation", self.operator, self.source, weight)] + [
+            for label, row in self.stated_rows
+        ]  # fmt: skip
+        self.n_equations = len(given)
+        given += [
             dataclasses.replace(constraint, stream=constraint.stream + 101 * number)
             for number, condition in enumerate([*self.conditions, *self.data], 1)
             for constraint in condition.constraints(self)
         ]
+        self.linear = all(c.operator.linear for c in given)
         self.notes: list[str] = []
-        sized = [dataclasses.replace(c, size=self._size(c)) for c in stated]
-        self.constraints = [
-            dataclasses.replace(c, dense=self._dense(c)) for c in sized if c.noise is None
-        ]
-        self.observed = [c for c in sized if c.noise is not None]
-        if self.observed and not all(c.operator.linear for c in sized):
+        self.constraints: list[Constraint] = []
+        self.observed: list[Constraint] = []
+        for one in [sized(c, domain) for c in _distinguished(given)]:
+            if one.noise is None:
+                dense, notes = looked_at(one, domain)
+                self.notes += notes
+                self.constraints.append(dataclasses.replace(one, dense=dense))
+            else:
+                self.observed.append(one)
+        if self.observed and (not self.linear or self.n_blocks > 1):
             raise ValueError(
-                "LinearProblem(data=[Observe(…, noise=…)]): what noisy values say of a solution is "
-                "known where the equation, the conditions and what is observed are linear. Leave "
-                "noise out, and give a weight."
+                f"{call}(data=[Observe(…, noise=…)]): what noisy values say of a solution is "
+                "known for one real unknown, where the equation, the conditions and what is "
+                "observed are linear. Leave noise out, and give a weight."
             )
-        self.order = max(constraint.operator.order for constraint in stated)
+        self.order = max(constraint.operator.order for constraint in given)
+
+    @property
+    def n_blocks(self) -> int:
+        """B, the number of real functions that are sought."""
+        return len(self.blocks)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the real functions that are sought."""
+        return tuple(u.name for u in self.unknowns)
+
+    @property
+    def operator(self) -> AbstractOperator:
+        """That of the first equation."""
+        return self.constraints[0].operator
+
+    @property
+    def source(self) -> Any:
+        """The right-hand side of the first equation."""
+        return self.constraints[0].data
+
+    @functools.cached_property
+    def mean(self) -> AbstractOperator:
+        """The mean over the domain, as an operator."""
+        domain = self.domain
+        sampler: Any = Gauss() if domain.n_inputs <= 3 else Sobol()
+        points = sampler.interior(domain.bounds, MEAN_POINTS)
+        return Averaged(np.asarray(points.x), np.asarray(points.weight))
+
+    def rows(self, call: str, equation: Equation) -> list[Row]:
+        """Return an equation as operators, bound to the domain, on the vector of the unknowns.
+
+        Raises
+        ------
+        ValueError
+            For unknowns that no equation has, or a coordinate that the domain lacks.
+        """
+        names = self.domain.names
+        return [
+            row._replace(operator=row.operator.bind(names))
+            for row in rows_of(call, equation, self.unknowns)
+        ]
+
+    def unknowns_of(self, call: str, of: Any) -> tuple[Expression, ...]:
+        """Return the unknowns that a condition is of.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is no unknown of the problem; for none, where the problem has several.
+        """
+        names = ", ".join(u.name for u in self.unknowns)
+        if of is None:
+            if len(self.unknowns) > 1:
+                raise ValueError(
+                    f"{call}: the problem has the unknowns {names}; say which one the condition "
+                    "is of."
+                )
+            return self.unknowns
+        found = tuple(of) if isinstance(of, tuple | list) else (of,)
+        for one in found:
+            if not (isinstance(one, Expression) and one.kind == "unknown"):
+                raise TypeError(f"{call}: expected unknowns among {names}, got {one!r}.")
+            if all(one.name != u.name for u in self.unknowns):
+                raise ValueError(
+                    f"{call}: {one.name} is in no equation of the problem; its unknowns are "
+                    f"{names}."
+                )
+        return found
+
+    def order_in(self, unknown: Expression) -> int:
+        """Return the highest derivative that the equations take of an unknown."""
+        block = [u.name for u in self.unknowns].index(unknown.name)
+        return max(orders_of(row.operator, block) for _, row in self.stated_rows)
 
     def faces(self, place: Place) -> list[tuple[int, float]]:
         """Return the (axis, value) pairs that a place names.
@@ -170,8 +269,20 @@ class LinearProblem:
         sign = -1.0 if abs(value - lower) < abs(value - upper) else 1.0
         return tuple(sign if i == axis else 0.0 for i in range(self.domain.n_inputs))
 
+    def _exact(self, exact: Any) -> Any:
+        if exact is None:
+            return None
+        given = exact if isinstance(exact, tuple) else (exact,)
+        if len(given) != len(self.unknowns):
+            raise ValueError(
+                f"{type(self).__name__}(exact=…): expected {len(self.unknowns)} functions, one for "
+                f"each of {', '.join(u.name for u in self.unknowns)}, got {len(given)}."
+            )
+        fields = tuple(map(as_field, given))
+        return fields if len(fields) > 1 else fields[0]
+
     def exact_values(self, x: np.ndarray) -> np.ndarray:
-        """Return the exact solution at N points, (N,).
+        """Return the exact solution at N points, (N,), or (N, number of unknowns) for several.
 
         Raises
         ------
@@ -180,21 +291,9 @@ class LinearProblem:
         """
         if self.exact is None:
             raise ValueError(f"{self.name}: no exact solution was given.")
-        return evaluate(self.exact, self.domain.names, x)
-
-    def with_data(
-        self, source: Any = None, conditions: Sequence[AbstractCondition] | None = None
-    ) -> LinearProblem:
-        """Return the same equation with another source or other values in the conditions."""
-        return LinearProblem(
-            self.domain,
-            self.stated,
-            self.source if source is None else source,
-            self.conditions if conditions is None else conditions,
-            self.data,
-            weight=self.weight,
-            name=self.name,
-        )
+        if isinstance(self.exact, Field):
+            return evaluate(self.exact, self.domain.names, x)
+        return np.stack([evaluate(one, self.domain.names, x) for one in self.exact], axis=1)
 
     def check(self, function: Any, values: Any = None) -> Any:
         """Say whether a claimed solution is one.
@@ -202,10 +301,11 @@ class LinearProblem:
         Parameters
         ----------
         function : function, expression, number or fitted function
-            Of the coordinates; a function has to be NumPy's on expressions, or jax.numpy's. Or the
-            points X of a table, (N, D).
+            Of the coordinates; a function has to be NumPy's on expressions, or jax.numpy's. For
+            several unknowns a tuple of such. Or the points X of a table, (N, D).
         values : array-like, shape (N,), optional
-            u at the points of a table: derivatives come from polynomials through near rows.
+            u at the points of a table, for one unknown: derivatives come from polynomials through
+            near rows.
 
         Returns
         -------
@@ -220,141 +320,103 @@ class LinearProblem:
         """
         return provided("check of a claimed solution")(self, function, values)
 
-    def _size(self, constraint: Constraint) -> float:
-        """Return the operator's size: root mean square of L w over waves of amplitude 1.
-
-        Raises
-        ------
-        ValueError
-            If it is not linear, not finite, or its coefficients are not one number a point.
-        """
-        operator, domain = constraint.operator, self.domain
-        points = constraint.points(domain, Gauss(5), 1, 1, 0)
-        if not len(points.x):  # the part of a face that ``where`` selects lies between them
-            whole = dataclasses.replace(constraint, where=None)
-            points = whole.points(domain, Gauss(5), 1, 1, 0)
-        x = points.x
-        constraint.values(domain, x)
-        with double_precision():
-            try:
-                found = on_waves(operator, domain.bounds, jnp.asarray(x))
-            except jax.errors.TracerArrayConversionError as error:
-                raise TypeError(
-                    f"{constraint.label}: a coefficient of {operator!r} calls NumPy on a number "
-                    "that JAX is tracing. Use jax.numpy there, or write it with NumPy functions of "
-                    "the coordinates."
-                ) from error
-        images, mixed, zero = np.split(np.asarray(found), [-2, -1], axis=1)
-        wrong = np.argwhere(~np.isfinite(images))
-        if len(wrong):
-            place = located(domain.names, np.asarray(x)[wrong[0][0]])
-            raise ValueError(
-                f"{constraint.label}: {operator!r} is not finite at {place}. Its coefficients must "
-                "be finite on the whole domain."
-            )
-        off = max(np.abs(mixed[:, 0] - images[:, :2] @ [2.0, 3.0]).max(), np.abs(zero).max())
-        if operator.linear and off > LINEARITY * max(np.abs(mixed).max(), np.abs(images).max()):
-            raise ValueError(
-                f"{constraint.label}: {operator!r} is not linear in u (found on test functions). "
-                "Move terms without u to the source; declare a nonlinear operator as "
-                "UserOperator(function, order, linear=False)."
-            )
-        return float(np.sqrt(np.mean(2 * images**2))) or 1.0
-
-    def _dense(self, constraint: Constraint) -> Dense | None:
-        """Look at data and coefficients densely; note what they do where samples do not look.
-
-        Raises
-        ------
-        ValueError
-            If one is not finite, or a coefficient jumps under a derivative.
-        """
-        domain, face = self.domain, constraint.face
-        axes = [i for i in range(domain.n_inputs) if face is None or i != face[0]]
-        if constraint.at is not None or constraint.where is not None or not axes:
-            return None
-        names, bounds = domain.names, domain.bounds
-
-        def whole(x: np.ndarray) -> np.ndarray:
-            return x if face is None else np.insert(x, face[0], face[1], axis=1)
-
-        def values(field: Field, x: np.ndarray) -> np.ndarray:
-            return evaluate(field, names, whole(x))
-
-        dense = None
-        for field, under in [(constraint.data, False), *coefficients(constraint.operator)]:
-            if field.kind == "constant":
-                continue
-            seen = look(functools.partial(values, field), bounds[axes])
-            what = "source" if constraint.label == "Equation" else constraint.label
-            what = what if field is constraint.data else f"coefficient {field!r}"
-            if seen.jump is not None:
-                place = located(names, whole(seen.jump[None])[0])
-                if under:
-                    raise ValueError(
-                        f"{constraint.label}: the {what} jumps near {place}, and a derivative is "
-                        f"taken of what it multiplies ({constraint.operator!r}): the derivative of "
-                        "the jump would be lost. Interfaces cannot be stated yet: solve each side "
-                        "as a problem of its own, or smooth the coefficient over a stated width, "
-                        "such as a + (b - a) * (1 + np.tanh((x - x0) / width)) / 2."
-                    )
-                self.notes.append(f"The {what} jumps, or has no bound, near {place}.")
-            if seen.narrow is not None:
-                place = located(names, whole(seen.narrow[None])[0])
-                self.notes.append(f"The {what} is concentrated near {place}.")
-                cells = Points(whole(np.asarray(seen.points.x)), seen.points.weight)
-                dense = Dense(bounds, axes, seen.blocks, cells)
-        return dense
-
     def __repr__(self) -> str:
-        return f"LinearProblem({self.equation})"
+        return f"{type(self).__name__}({self.equation})"
 
 
-def located(names: Sequence[str], point: np.ndarray) -> str:
-    """Return a point in words."""
-    return ", ".join(f"{name} = {value:.4g}" for name, value in zip(names, point, strict=True))
+class LinearProblem(Problem):
+    """L[u] = f in a domain, with conditions: a :class:`Problem` of one equation in one unknown.
+
+    Parameters
+    ----------
+    domain : Box
+    operator : AbstractOperator
+        L, linear; coordinates by name or number. For others state a :class:`Problem`.
+    source : number, function or expression
+        f. Functions name the coordinates they take: ``lambda x, t: ...``.
+    conditions, data, weight, exact, name
+        As of :class:`Problem`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of :class:`Problem`.
+    """
+
+    def __init__(
+        self,
+        domain: Box,
+        operator: AbstractOperator,
+        source: Any = 0.0,
+        conditions: Sequence[AbstractCondition] = (),
+        data: Sequence[AbstractCondition] = (),
+        *,
+        weight: float | None = None,
+        exact: Any = None,
+        name: str = "problem",
+    ) -> None:
+        if not isinstance(operator, AbstractOperator):
+            raise TypeError(
+                f"LinearProblem(operator={operator!r}): expected an operator, such as "
+                "operators.Laplacian(), or UserOperator for a function of (u, x)."
+            )
+        if not operator.linear:
+            # The name promises what the operator denies; earlier versions took it, too.
+            warnings.warn(
+                f"LinearProblem(operator={operator!r}): the operator is not linear. Use "
+                "Problem(domain, [operator(u) == source], …) with u = unknowns('u').",
+                FutureWarning,
+                stacklevel=2,
+            )
+        self.stated = operator
+        equation = Equation(operator(UNKNOWN), as_expression(source))
+        super().__init__(
+            domain, [equation], conditions, data, weight=weight, exact=exact, name=name
+        )
+
+    def with_data(
+        self, source: Any = None, conditions: Sequence[AbstractCondition] | None = None
+    ) -> LinearProblem:
+        """Return the same equation with another source or other values in the conditions."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return LinearProblem(
+                self.domain,
+                self.stated,
+                self.source if source is None else source,
+                self.conditions if conditions is None else conditions,
+                self.data,
+                weight=self.weight,
+                name=self.name,
+            )
 
 
-def coefficients(operator: AbstractOperator, under: bool = False) -> Iterator[tuple[Field, bool]]:
-    """Yield the coefficients of an operator, and whether what they multiply is differentiated."""
-    if isinstance(operator, Composed):
-        yield from coefficients(operator.outer, under)
-        yield from coefficients(operator.inner, under or operator.outer.order > 0)
-        return
-    if isinstance(operator, Scaled):
-        yield operator.coefficient, under
-    for inner in operator.operands:
-        yield from coefficients(inner, under)
+#: The unknown of a :class:`LinearProblem`.
+UNKNOWN: Expression = unknowns("u")
 
 
-def waves(bounds: Any, x: Array) -> Array:
-    """Return the test waves at one point: cosines and sines in fixed directions."""
-    rng = np.random.default_rng(0)
-    n = rng.normal(size=(DIRECTIONS, len(bounds)))
-    n = WAVE_NUMBER * n / np.linalg.norm(n, axis=1, keepdims=True)
-    phase = n @ ((x - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0]))
-    return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)])
+def _distinguished(constraints: Sequence[Constraint]) -> list[Constraint]:
+    """Return constraints whose labels are all different, the second of one name being numbered."""
+    seen: collections.Counter[str] = collections.Counter()
+    found = []
+    for one in constraints:
+        seen[one.label] += 1
+        again = f"{one.label} ({seen[one.label]})" if seen[one.label] > 1 else one.label
+        found.append(dataclasses.replace(one, label=again))
+    return found
 
 
-@quickly(once=True)
-def on_waves(operator: AbstractOperator, bounds: Any, x: Array) -> Array:
-    """Return L applied to each wave at N points, to 2w₁ + 3w₂ and to 0, (N, 18)."""
-    n = 2 * DIRECTIONS
-    mixtures = jnp.eye(n, n + 2).at[:2, n].set(jnp.array([2.0, 3.0]))
-
-    def at(mixture: Array) -> Array:
-        return jax.vmap(operator(lambda y: waves(bounds, y) @ mixture))(x)
-
-    # What is linear takes all functions at once.
-    return at(mixtures) if operator.linear else jnp.stack([at(m) for m in mixtures.T], axis=1)
-
-
-def _listed(given: Any, call: str) -> Sequence[AbstractCondition]:
+def _listed(call: str, given: Any, argument: str) -> Sequence[AbstractCondition]:
     found = [given] if isinstance(given, AbstractCondition) else list(given)
     for condition in found:
+        if isinstance(condition, Equation):
+            raise TypeError(
+                f"{call}({argument}=…): {condition!r} is an equation; say where it holds: "
+                "Condition(lhs == rhs, on=(x, 0.0))."
+            )
         if not isinstance(condition, AbstractCondition):
             raise TypeError(
-                f"LinearProblem({call}=...): expected conditions such as Dirichlet(0.0, on=(x, 0)),"
-                f" got {condition!r}."
+                f"{call}({argument}=...): expected conditions such as Dirichlet(0.0, on=(x, 0)), "
+                f"got {condition!r}."
             )
     return found

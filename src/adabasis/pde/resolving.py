@@ -12,8 +12,10 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from ..geometry.boxes import Sobol
+from ..operators import AbstractOperator, Coupled
 from .certificate import certified, settled
-from .problem import LinearProblem, on_waves
+from .problem import Problem
+from .sizes import on_waves
 from .system import CollocationRows, CollocationTerm, collocate
 
 #: Points at which problems are compared.
@@ -24,7 +26,7 @@ SAME = 1e-12
 OTHER = ", other data"
 
 
-def resolved(solution: Any, wanted: Sequence[LinearProblem]) -> list[Any]:
+def resolved(solution: Any, wanted: Sequence[Problem]) -> list[Any]:
     """Solve on the systems of both finalists, certify the better answer.
 
     See :meth:`adabasis.pde.Solution.resolve`.
@@ -52,9 +54,7 @@ def resolved(solution: Any, wanted: Sequence[LinearProblem]) -> list[Any]:
         ]
 
 
-def _answers(
-    candidate: Any, wanted: Sequence[LinearProblem], unseen: list[np.ndarray]
-) -> list[Any]:
+def _answers(candidate: Any, wanted: Sequence[Problem], unseen: list[np.ndarray]) -> list[Any]:
     """Solve K problems on a candidate's system, each answer a candidate."""
     system, label = candidate.system, candidate.label.removesuffix(OTHER)
     c = system.factor.solve(_data(wanted, system.rows))
@@ -71,15 +71,15 @@ def _answers(
     ]
 
 
-def _data(wanted: Sequence[LinearProblem], at: CollocationRows) -> list[np.ndarray]:
+def _data(wanted: Sequence[Problem], at: CollocationRows) -> list[np.ndarray]:
     """Return the data of K problems at the points of rows, (N_k, K) for each term."""
     each = [at.data(problem) for problem in wanted]
     return [np.stack(columns, axis=1) for columns in zip(*each, strict=True)]
 
 
-def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> None:
+def _refuse_others(first: Problem, wanted: Sequence[Problem]) -> None:
     if not first.linear:
-        raise ValueError(f"resolve: {first.operator!r} is not linear; use solve.")
+        raise ValueError(f"resolve: {first.equation} is not linear; use solve.")
     known = collocate(first, *PROBE)
     labels = [term.constraint.label for term in known]
     for other in wanted:
@@ -102,7 +102,7 @@ def _refuse_others(first: LinearProblem, wanted: Sequence[LinearProblem]) -> Non
             raise ValueError(f"resolve: expected conditions {labels}, got {given}.")
 
 
-def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: CollocationTerm) -> str:
+def _difference(problem: Problem, mine: CollocationTerm, theirs: CollocationTerm) -> str:
     """Say what is different, but for data; operators are compared by what they do to waves."""
     first, second = mine.constraint, theirs.constraint
     if not np.array_equal(mine.points.x, theirs.points.x):
@@ -112,12 +112,25 @@ def _difference(problem: LinearProblem, mine: CollocationTerm, theirs: Collocati
     same = eqx.tree_equal(first.operator, second.operator)
     if not same and first.operator.order == second.operator.order and second.operator.linear:
         bounds, x = problem.domain.bounds, jnp.asarray(mine.points.x)
-        u, v = (on_waves(one.operator, bounds, x)[:, :-2] for one in (first, second))
-        same = jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u))
+        same = all(
+            _alike(*pair, bounds, x)
+            for pair in zip(_each(first.operator), _each(second.operator), strict=True)
+        )
     return "" if same else f"it has another operator, {second.operator!r},"
 
 
-def _certified(solution: Any, problem: LinearProblem, answers: list[Any]) -> Any:
+def _each(operator: AbstractOperator) -> Sequence[AbstractOperator | None]:
+    return operator.operators if isinstance(operator, Coupled) else (operator,)
+
+
+def _alike(one: Any, other: Any, bounds: np.ndarray, x: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    u, v = (on_waves(operator, bounds, x)[:, :-2] for operator in (one, other))
+    return bool(jnp.max(jnp.abs(u - v)) <= SAME * jnp.max(jnp.abs(u)))
+
+
+def _certified(solution: Any, problem: Problem, answers: list[Any]) -> Any:
     """Return the better one of two answers, with its certificate."""
     finalists = sorted(answers, key=lambda candidate: candidate.errors)
     system = finalists[0].system

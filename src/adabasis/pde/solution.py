@@ -22,12 +22,14 @@ from ..geometry.boxes import AffineMap
 from ..geometry.fields import evaluate
 from ..models.evaluation import by_rows, in_jax
 from ..models.fitted import Fitted
-from ..operators import AbstractOperator, Identity
+from ..operators import AbstractOperator, Equation, Expression, Identity
+from ..operators.expressions import ZERO, as_expression
 from .certificate import Certificate, Stability
 from .meshes import CELLS, format_of, grid, write_grid
 from .posterior import Posterior
-from .problem import LinearProblem
+from .problem import Problem
 from .resolving import resolved
+from .statement import rows_of
 
 #: Points of the default measure of the error.
 SEEN = 4096
@@ -79,13 +81,16 @@ class Study:
 class Solution(Fitted):
     """u with L[u] = f: evaluate it, apply any operator to it, read its certificate.
 
+    Of several unknowns the values are the columns, in the order of ``unknowns``;
+    ``solution["u"]`` is one of them, a function of its own.
+
     Attributes
     ----------
     certificate : Certificate
     domain : Box
     equation : str
         In words.
-    problem : LinearProblem or None
+    problem : Problem or None
         ``None`` where the solution was read from a file, which holds no functions of the user's;
         :meth:`with_problem` gives it back.
     finalists : tuple of EquationCandidate
@@ -106,7 +111,7 @@ class Solution(Fitted):
     equation: str = ""
     solved_from: ClassVar[str] = "an equation"
 
-    problem: LinearProblem = None  # type: ignore[assignment]
+    problem: Problem = None  # type: ignore[assignment]
     finalists: tuple[Any, ...] = ()
     task: Any = None
     posterior: Posterior | None = None
@@ -116,9 +121,71 @@ class Solution(Fitted):
         """What the certificate says, in words."""
         return self.certificate.verdict
 
-    def apply(self, operator: AbstractOperator, X: Any) -> np.ndarray:
-        """Evaluate L[u] at N points, coordinates by name or number, in the user's units."""
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """The names of the unknowns, in the order of the columns."""
+        return tuple(self.record.output_names or ("u",))
+
+    def __getitem__(self, name: Any) -> Solution:
+        """Return one of several unknowns as a solution of its own.
+
+        Parameters
+        ----------
+        name : str, or an unknown
+
+        Raises
+        ------
+        KeyError
+            For another name; the names are listed.
+        """
+        wanted = name.name if isinstance(name, Expression) else name
+        if wanted not in self.unknowns:
+            raise KeyError(f"{wanted!r}: the unknowns are {', '.join(self.unknowns)}.")
+        k = [self.unknowns.index(wanted)]
+        units = AffineMap(self.output_map.shift[k], self.output_map.scale[k])
+        record = dataclasses.replace(self.record, output_names=(wanted,))
+        if len(self.unknowns) == 1:
+            return self
+        alone: dict[str, Any] = {"problem": None, "finalists": ()}
+        return dataclasses.replace(
+            self,
+            coefficients=self.coefficients[:, k],
+            output_map=units,
+            flat_output=True,
+            record=record,
+            **alone,
+        )
+
+    def apply(self, operator: Any, X: Any) -> np.ndarray:
+        """Evaluate an operator of each unknown, or an expression, at N points.
+
+        Parameters
+        ----------
+        operator : AbstractOperator or Expression
+            Coordinates by name or number: ``Partial("x")``. An expression may be of several
+            unknowns, and need not be linear: ``d(x)(u) + d(y)(v)``.
+        X : array-like, shape (N, D)
+
+        Returns
+        -------
+        array, shape (N,), or (N, number of unknowns) for an operator and several unknowns
+        """
+        if isinstance(operator, Expression):
+            return self._expression(operator, X)
         return super().apply(operator.bind(self.domain.names), X)
+
+    def _expression(self, expression: Expression, X: Any) -> np.ndarray:
+        call = f"Solution.apply({expression!r}, X)"
+        x, names = self._inputs(X, call), self.domain.names
+        known = [Expression("unknown", (n, "float", k)) for k, n in enumerate(self.unknowns)]
+        (row,) = rows_of(call, Equation(expression, as_expression(0.0)), known)
+        values = self._operated(row.operator.bind(names), x)
+        return values if row.data == ZERO else values - evaluate(row.data, names, x)
+
+    def _operated(self, operator: AbstractOperator, x: np.ndarray) -> np.ndarray:
+        """Return the image of all unknowns together, (N,)."""
+        found = in_jax(self.basis, self._parts(), x, operator)
+        return found[:, 0] if found.ndim > 1 else found
 
     def predict(self, X: Any, return_std: bool = False, *, dtype: str = "float64") -> Any:
         """Return u at N points, and its standard deviation given noisy observations if asked.
@@ -185,13 +252,19 @@ class Solution(Fitted):
         return variance, np.zeros_like(variance)
 
     def residual(self, X: Any) -> np.ndarray:
-        """Evaluate L[u] − f at N points, in the user's units: (N,)."""
+        """Evaluate L[u] − f at N points, in the user's units: (N,), or a column an equation."""
         x, problem = self._inputs(X, "Solution.residual(X)"), self._known("residual")
-        source = evaluate(problem.source, self.domain.names, x)
-        return super().apply(problem.operator, x) - source
+        each = [
+            self._operated(one.operator, x) - evaluate(one.data, self.domain.names, x)
+            for one in problem.constraints
+            if one.equation
+        ]
+        return each[0] if len(each) == 1 else np.stack(each, axis=1)
 
     def error(self, X: Any = None) -> float:
         """Return the relative l2 error against the exact solution, where that is known.
+
+        Of several unknowns the largest one.
 
         Parameters
         ----------
@@ -200,9 +273,9 @@ class Solution(Fitted):
         """
         x = self._anywhere() if X is None else np.asarray(X, dtype=float)
         exact = self._known("error").exact_values(x)
-        return float(np.linalg.norm(self(x) - exact) / np.linalg.norm(exact))
+        return float(_relative(self(x) - exact, exact))
 
-    def with_problem(self, problem: LinearProblem) -> Solution:
+    def with_problem(self, problem: Problem) -> Solution:
         """Return a solution read from a file with its problem, which files do not hold.
 
         Raises
@@ -216,7 +289,7 @@ class Solution(Fitted):
             )
         return dataclasses.replace(self, problem=problem)
 
-    def resolve(self, problems: Iterable[LinearProblem]) -> list[Solution]:
+    def resolve(self, problems: Iterable[Problem]) -> list[Solution]:
         """Solve the same equation for other sources and values of conditions.
 
         The rows are factored once, those of the runner-up too; every further right-hand side costs
@@ -226,7 +299,7 @@ class Solution(Fitted):
 
         Parameters
         ----------
-        problems : iterable of LinearProblem
+        problems : iterable of Problem
             As made by :meth:`LinearProblem.with_data`: same domain, operator, places.
 
         Returns
@@ -272,11 +345,11 @@ class Solution(Fitted):
         with numerics():
             task = type(self.task)(self.task.asked, problem, self.task.sampler)
             found = [task.frozen(basis.replace(width=w), weight, f"{w}") for w in wanted]
-            values = [task.unit * one.system.values(x, one.coefficients) for one in found]
-        size = np.linalg.norm(reference)
+            units = task.unit if task.scales is None else np.array(task.scales)
+            values = [units * one.system.values(x, one.coefficients) for one in found]
         return Study(
             np.array(wanted),
-            np.array([np.linalg.norm(u - reference) / size for u in values]),
+            np.array([_relative(u - reference, reference) for u in values]),
             np.array([one.validation_error for one in found]),
             np.array([one.seconds for one in found]),
             "the exact solution" if known else "this solution",
@@ -321,14 +394,17 @@ class Solution(Fitted):
             )
         name = format_of("to_vtk", path, d)
         x, _ = grid(self.box, per_side)
-        write_grid(path, name, self.box, {"u": self(x), "residual": self.residual(x)})
+        values, residual = self(x).reshape(len(x), -1), self.residual(x).reshape(len(x), -1)
+        columns = dict(zip(self.unknowns, values.T, strict=True))
+        missed = np.linalg.norm(residual, axis=1) if residual.shape[1] > 1 else residual[:, 0]
+        write_grid(path, name, self.box, columns | {"residual": missed})
 
     def _anywhere(self) -> np.ndarray:
         """Return fixed random points of the domain."""
         lower, upper = self.domain.bounds.T
         return np.random.default_rng(1).uniform(lower, upper, (SEEN, len(lower)))
 
-    def _known(self, call: str) -> LinearProblem:
+    def _known(self, call: str) -> Problem:
         if self.problem is None:
             raise ValueError(
                 f"Solution.{call}: this solution was read from a file, which does not hold its "
@@ -377,3 +453,10 @@ class Solution(Fitted):
             "equation": about["equation"],
             "certificate": Certificate(**certificate, stability=examined),
         }
+
+
+def _relative(off: np.ndarray, exact: np.ndarray) -> float:
+    """Return the relative l2 error of the worst unknown; one that is 0 counts beside the others."""
+    sizes = np.linalg.norm(exact, axis=0)
+    sizes = np.where(sizes > 0, sizes, np.max(sizes))
+    return float(np.max(np.linalg.norm(off, axis=0) / sizes))

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import lstsq
 from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, FrozenFeatures, MappedBasis
@@ -26,11 +27,12 @@ from ..models.record import NO_RIDGE, Asked, Tried
 from ..selection.search import AbstractTask, Candidate, Search
 from ..selection.task import draw
 from ..train import Objective, Run
+from .balance import balanced
 from .certificate import SOLVED, certified, settled
 from .enlarged import evaluated
 from .newton import newton
 from .posterior import Posterior, posterior
-from .problem import LinearProblem
+from .problem import Problem
 from .solution import Solution
 from .system import (
     CollocationRows,
@@ -47,6 +49,8 @@ WIDTHS = {1: (128, 384, 1000), 2: (300, 900, 2000), 3: (500, 1500, 3000)}
 #: The score at which the first and the second width are wide enough: a wider one costs more and
 #: must be worth it.
 GOALS = (1e-9, 1e-7)
+#: That of the second width for several unknowns, where a wider one costs most.
+SEVERAL_GOAL = 1e-5
 FIRST = {"tanh": (0.5, 1.0, 2.0, 4.0, 8.0), "gaussian": (1.0, 2.0, 4.0, 8.0)}
 #: Slopes tried at the second and at the third width, relative to the best so far.
 STEEPER = ((1.0, 2.0, 0.5), (1.0, 1.5))
@@ -63,6 +67,11 @@ SIZES, STEP = tuple(4.0**k for k in range(-10, 16)), 1e-4
 MOVED_FUNCTIONS = "moved functions"
 #: A runner-up whose score is within this factor of the best one's says how far both are off.
 SIMILAR = 1e3
+#: An unknown counts as this share of the largest one, each in its balanced unit, at least: one
+#: that is 0 has no size of its own.
+LEAST_LEVEL = 1e-3
+#: Relative cut-off of the solve that tells the units: what is left free stays 0.
+CLEAR = 1e-10
 #: Share of the error that noise leaves at which residuals no longer matter.
 OF_NOISE = 1e-2
 
@@ -112,21 +121,24 @@ class EquationTask(AbstractTask[EquationCandidate]):
     Attributes
     ----------
     asked : Asked
-    problem : LinearProblem
+    problem : Problem
     sampler : AbstractSampler
     unit : float
-        The scale of u.
+        The scale of u; 1 for several unknowns.
+    scales : tuple of float, or None
+        Those of several unknowns.
     fresh : CollocationRows
         Points that no solve sees.
     widest : int or None
         As many functions as half the rows, where those are fixed.
     """
 
-    def __init__(self, asked: Asked, problem: LinearProblem, sampler: AbstractSampler) -> None:
+    def __init__(self, asked: Asked, problem: Problem, sampler: AbstractSampler) -> None:
         self.asked, self.problem, self.sampler = asked, problem, sampler
         self.n_inputs = problem.domain.n_inputs
-        first = rows_for(problem, 64, sampler)
-        self.unit, self.fresh = first.unit, fresh_rows(problem, first.unit)
+        self.scales = balanced(problem) if problem.n_blocks > 1 else None
+        first = rows_for(problem, 64, sampler, scales=self.scales)
+        self.unit, self.fresh = first.unit, fresh_rows(problem, first.unit, self.scales)
         fixed = sampler.count(self.n_inputs)
         self.widest = None if fixed is None else max(8, first.n_rows // 2)
         self.ridge = asked.fixed_ridge or NO_RIDGE
@@ -141,9 +153,29 @@ class EquationTask(AbstractTask[EquationCandidate]):
     def rows(self, width: int) -> CollocationRows:
         """Return the rows for so many functions; the last ones are kept for the next slope."""
         if self._last_rows[0] != width:
-            rows = rows_for(self.problem, width, self.sampler, self.unit)
+            rows = rows_for(self.problem, width, self.sampler, self.unit, self.scales)
             self._last_rows = width, rows
         return self._last_rows[1]
+
+    def measure(self, basis: AbstractBasis) -> None:
+        """Solve once on these functions, and take what comes out for the units of the unknowns.
+
+        An unknown that is 0 keeps a share of the unit that balances its equations.
+        """
+        found = self.frozen(basis, 1.0, "units of the unknowns")
+        c = found.coefficients
+        if found.system.known is not None:  # what the equations leave free is no size of anything
+            rows: Any = np.asarray(found.system.known.factor)
+            known = lstsq.Reduction(rows, len(rows), len(c))
+            c = np.asarray(lstsq.solve(known, rcond=CLEAR).coefficients)
+        values = found.system.values(self.fresh.x, c)
+        levels = np.sqrt(np.mean(values**2, axis=0))
+        if not np.isfinite(levels).all() or not levels.any():
+            return
+        units = np.array(self.scales) * np.maximum(levels, LEAST_LEVEL * levels.max())
+        self.scales = tuple(map(float, units))
+        self.fresh = dataclasses.replace(self.fresh, scales=self.scales)
+        self._last_rows = 0, self._last_rows[1]
 
     def on_domain(self, basis: AbstractBasis) -> AbstractBasis:
         """Return a basis of the unit box as functions of the problem's domain."""
@@ -242,16 +274,18 @@ class EquationTask(AbstractTask[EquationCandidate]):
         return Solution(
             **attributes,
             input_map=AffineMap.onto_unit_box(domain.bounds),
-            output_map=AffineMap(np.zeros(1), np.full(1, self.unit)),
+            output_map=AffineMap(
+                np.zeros(self.problem.n_blocks), np.full(self.problem.n_blocks, self.unit)
+            ),
             box=domain.bounds,
             validation_kind="residual on fresh points",
             record=search.record(
                 best.system.rows.n_rows,
                 self.ridge,
                 input_names=domain.names,
-                output_names=("u",),
+                output_names=self.problem.blocks,
             ),
-            flat_output=True,
+            flat_output=self.problem.n_blocks == 1,
             posterior=best.posterior,
             domain=domain,
             equation=self.problem.equation,
@@ -266,10 +300,12 @@ class EquationTask(AbstractTask[EquationCandidate]):
         """
         one = min(ranked, key=lambda each: len(each.coefficients))
         system, fresh, c = one.system, self.fresh, one.coefficients
-        phi = np.asarray(evaluated(system.basis, system.parameters, jnp.asarray(fresh.x)))
+        blocks, places = self.problem.n_blocks, (jnp.asarray(fresh.x), fresh.units)
+        phi = np.asarray(evaluated(system.basis, system.parameters, *places))
         bounds = self.problem.domain.bounds
         z = (fresh.x - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0])
-        bump = np.linalg.lstsq(phi, np.prod(4 * z * (1 - z), axis=1)[:, None], rcond=1e-8)[0]
+        hill = np.tile(np.prod(4 * z * (1 - z), axis=1), blocks)[:, None]
+        bump = np.linalg.lstsq(phi, hill, rcond=1e-8)[0]
 
         level = float(np.sqrt(np.mean((phi @ bump) ** 2)))
 
@@ -309,7 +345,8 @@ class EquationStrategy:
         self.search, self.task, self.level = search, task, 1
         search.task = task
         widths, widest = WIDTHS[min(task.n_inputs, 3)], task.widest or math.inf
-        self.widths = sorted({int(min(width, widest)) for width in widths})
+        share = task.problem.n_blocks**-0.5  # columns are as many times more, their cost the cube
+        self.widths = sorted({int(min(share * width, widest)) for width in widths})
         first, *more = map(_frozen, self.widths)
         search.stages = (first, *more[:1], MOVED_FUNCTIONS, *more[1:])
 
@@ -328,6 +365,8 @@ class EquationStrategy:
     def start(self) -> None:
         """Try activations and slopes at the first width, and weights on the best of them."""
         self.search.begin(_frozen(self.widths[0]))
+        if self.task.scales:
+            self.task.measure(FrozenFeatures(self.widths[0]))
         for activation, slopes in FIRST.items():
             features = FrozenFeatures(self.widths[0], activation=activation)
             self._each([features.replace(scale=slope) for slope in slopes], 1.0)
@@ -336,7 +375,8 @@ class EquationStrategy:
     def grow(self, most: int) -> None:
         """Try wider bases of the best kind while the residual asks for it, at most so many."""
         for level in range(self.level, min(self.level + most, len(self.widths))):
-            if self.good(GOALS[level - 1]) or self.search.late():
+            goal = SEVERAL_GOAL if self.task.scales and level > 1 else GOALS[level - 1]
+            if self.good(goal) or self.search.late():
                 return
             self.level = level + 1
             self.search.begin(_frozen(self.widths[level]))
@@ -347,6 +387,8 @@ class EquationStrategy:
 
     def one(self, basis: AbstractBasis) -> None:
         """Solve on a basis as drawn, over all slopes where its own is open."""
+        if self.task.scales:
+            self.task.measure(basis)
         self._each(basis.with_slopes(FIRST["tanh"]), 1.0)
         self._weigh()
 
@@ -359,7 +401,8 @@ class EquationStrategy:
     def _weigh(self) -> None:
         """Try other boundary weights on the best candidate."""
         best = self.search.best
-        if not self.task.problem.linear or len(best.system.rows.terms) < 2:
+        rows = best.system.rows
+        if not self.task.problem.linear or len(rows.terms) == rows.n_equations:
             return
         for weight in WEIGHTS:
             if self.search.late():

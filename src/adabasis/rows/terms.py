@@ -98,7 +98,7 @@ class Term(AbstractTerm):
 
     def point_values(self, basis: OnePointBasis, parameters: Parameters, c: Array) -> Any:
         """Return x ↦ L[Φ c](x), (Q,)."""
-        return self.operator(lambda x: basis(x, parameters) @ c)
+        return self.operator.combined(lambda x: basis(x, parameters), c)
 
     @property
     def targets(self) -> Array:
@@ -220,8 +220,8 @@ def _unknown(basis: OnePointBasis, parameters: Parameters, c: Array, x: Array) -
 def evaluate(
     operator: AbstractOperator, basis: AbstractBasis, parameters: Parameters, x: AnyArray
 ) -> DesignMatrix:
-    """Return LΦ at N points, shape (N, P)."""
-    return jax.vmap(operator(lambda point: basis(point, parameters)))(jnp.asarray(x))
+    """Return LΦ at N points, shape (N, P), or (N, B·P) for an operator of B unknowns."""
+    return jax.vmap(operator.columns(lambda point: basis(point, parameters)))(jnp.asarray(x))
 
 
 def assemble(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters) -> Rows:
@@ -230,8 +230,38 @@ def assemble(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Pa
 
 
 def design(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters) -> Array:
-    """Return the weighted matrix A of all terms: the part of the rows that depends on ξ."""
-    return _stack([t.root_weights[:, None] * t.design(basis, parameters) for t in terms])
+    """Return the weighted matrix A of all terms: the part of the rows that depends on ξ.
+
+    Neighbours that state the same operator are evaluated together, which compiles once.
+    """
+    return _stack(
+        [
+            _stack([t.root_weights for t in like])[:, None] * _design(like, basis, parameters)
+            for like in _alike(terms)
+        ]
+    )
+
+
+def _design(like: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters) -> Array:
+    first = like[0]
+    if len(like) == 1 or not isinstance(first, Term):
+        return first.design(basis, parameters)
+    x = _stack([jnp.asarray(t.points.x) for t in like])
+    return evaluate(first.operator, basis, parameters, x)
+
+
+def _alike(terms: Sequence[AbstractTerm]) -> list[list[AbstractTerm]]:
+    """Return terms in groups of neighbours with the same operator, no array being part of it."""
+    groups: list[list[AbstractTerm]] = []
+    for term in terms:
+        last = groups[-1][-1] if groups else None
+        if isinstance(term, Term) and isinstance(last, Term):
+            one, other = (jax.tree.flatten(each.operator) for each in (term, last))
+            if not one[0] and not other[0] and one == other:
+                groups[-1].append(term)
+                continue
+        groups.append([term])
+    return groups
 
 
 def jacobian(

@@ -1,0 +1,128 @@
+"""A close look at a constraint: how large its operator is, what its data and coefficients do."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..geometry.boxes import Box, Gauss, Points
+from ..geometry.fields import Field, evaluate
+from .conditions import Constraint
+from .probe import Dense, look
+from .sizes import coefficients, measured, transparent
+
+
+def sized(constraint: Constraint, domain: Box) -> Constraint:
+    """Return a constraint that knows the size of its operator.
+
+    What user's code is in it is called at once, so that it complains here.
+    """
+    units: dict[Any, float] = {}
+
+    def measure(scales: tuple[float, ...] | None) -> float:
+        if scales not in units:
+            units[scales] = _size(constraint, domain, scales)
+        return units[scales]
+
+    if not transparent(constraint.operator):
+        measure(None)
+    else:
+        x = _places(constraint, domain)
+        constraint.values(domain, x)
+        for field, _ in coefficients(constraint.operator):
+            evaluate(field, domain.names, x)
+    return dataclasses.replace(constraint, measure=measure)
+
+
+def _places(constraint: Constraint, domain: Box) -> np.ndarray:
+    """Return some points of a constraint."""
+    points = constraint.points(domain, Gauss(5), 1, 1, 0)
+    if not len(points.x):  # the part of a face that ``where`` selects lies between them
+        whole = dataclasses.replace(constraint, where=None)
+        points = whole.points(domain, Gauss(5), 1, 1, 0)
+    return np.asarray(points.x)
+
+
+def _size(constraint: Constraint, domain: Box, scales: tuple[float, ...] | None) -> float:
+    """Return the operator's size: root mean square of L w over waves of amplitude 1.
+
+    Raises
+    ------
+    ValueError
+        If it is not linear, not finite, or its coefficients are not one number a point.
+    """
+    operator = constraint.operator
+    x = _places(constraint, domain)
+    constraint.values(domain, x)
+    try:
+        size, wrong = measured(operator, domain.bounds, x, scales)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{constraint.label}: {error}") from error
+    if wrong is not None:
+        raise ValueError(
+            f"{constraint.label}: {operator!r} is not finite at "
+            f"{located(domain.names, wrong)}. Its coefficients must be finite on the whole "
+            "domain."
+        )
+    return size
+
+
+def looked_at(constraint: Constraint, domain: Box) -> tuple[Dense | None, list[str]]:
+    """Look at data and coefficients densely; say what they do where samples do not look.
+
+    Raises
+    ------
+    ValueError
+        If one is not finite, or a coefficient jumps under a derivative.
+    """
+    face = constraint.face
+    notes: list[str] = []
+    axes = [i for i in range(domain.n_inputs) if face is None or i != face[0]]
+    if (
+        constraint.at is not None
+        or not isinstance(constraint.data, Field)
+        or constraint.where is not None
+        or not axes
+    ):
+        return None, notes
+    names, bounds = domain.names, domain.bounds
+
+    def whole(x: np.ndarray) -> np.ndarray:
+        return x if face is None else np.insert(x, face[0], face[1], axis=1)
+
+    def values(field: Field, x: np.ndarray) -> np.ndarray:
+        return evaluate(field, names, whole(x))
+
+    dense = None
+    for field, under in [(constraint.data, False), *coefficients(constraint.operator)]:
+        if field.kind == "constant":
+            continue
+        seen = look(functools.partial(values, field), bounds[axes])
+        what = "source" if constraint.equation else constraint.label
+        what = what if field is constraint.data else f"coefficient {field!r}"
+        if seen.jump is not None:
+            place = located(names, whole(seen.jump[None])[0])
+            if under:
+                raise ValueError(
+                    f"{constraint.label}: the {what} jumps near {place}, and a derivative is "
+                    f"taken of what it multiplies ({constraint.operator!r}): the derivative of "
+                    "the jump would be lost. Interfaces cannot be stated yet: solve each side "
+                    "as a problem of its own, or smooth the coefficient over a stated width, "
+                    "such as a + (b - a) * (1 + np.tanh((x - x0) / width)) / 2."
+                )
+            notes.append(f"The {what} jumps, or has no bound, near {place}.")
+        if seen.narrow is not None:
+            place = located(names, whole(seen.narrow[None])[0])
+            notes.append(f"The {what} is concentrated near {place}.")
+            cells = Points(whole(np.asarray(seen.points.x)), seen.points.weight)
+            dense = Dense(bounds, axes, seen.blocks, cells)
+    return dense, notes
+
+
+def located(names: Sequence[str], point: np.ndarray) -> str:
+    """Return a point in words."""
+    return ", ".join(f"{name} = {value:.4g}" for name, value in zip(names, point, strict=True))

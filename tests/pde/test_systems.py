@@ -1,0 +1,181 @@
+"""Several unknowns: equations and conditions in blocks, units, certificates, files."""
+
+import numpy as np
+import pytest
+
+import adabasis as ab
+from adabasis import operators as op
+from adabasis import pde
+from adabasis.basis import FrozenFeatures
+from adabasis.pde.balance import balanced
+
+x, t = pde.coordinates("x", "t")
+u, v, w = pde.unknowns("u", "v", "w")
+d = op.Partial
+LINE, SPAN = ab.Box(x=(0, 1)), ab.Box(t=(0, 1))
+FEW = FrozenFeatures(48)
+
+
+def oscillator(unit=1.0, factor=1.0, **options):
+    """u′ = −v/unit, v′ = unit u: u = cos t, v = unit sin t, all times a factor."""
+    return pde.Problem(
+        SPAN,
+        [d(t)(u) == -1.0 / unit * v, d(t)(v) == unit * u],
+        [pde.Initial((factor, 0.0), at=(t, 0.0), of=(u, v))],
+        exact=(factor * np.cos(t), factor * unit * np.sin(t)),
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def circle():
+    return ab.solve(oscillator(), FEW)
+
+
+def test_a_first_order_system_is_solved_and_certified(circle):
+    assert circle.certificate.verdict.startswith("Solved")
+    assert circle.error() <= 1e-9
+    assert circle.error() <= circle.certificate.error_estimate
+    assert set(circle.certificate.terms) == {
+        "Equation 1",
+        "Equation 2",
+        "Initial value of u at t = 0",
+        "Initial value of v at t = 0",
+    }
+
+
+def test_values_come_by_name_and_by_column(circle):
+    points = np.linspace(0, 1, 7)[:, None]
+    assert circle.unknowns == ("u", "v")
+    assert circle(points).shape == (7, 2)
+    for name, column in zip("uv", circle(points).T, strict=True):
+        np.testing.assert_allclose(circle[name](points), column, rtol=1e-12, atol=1e-15)
+    assert circle[u](points).shape == (7,)
+    with pytest.raises(KeyError, match="the unknowns are u, v"):
+        circle["p"]
+
+
+def test_expressions_are_evaluated_on_a_solution(circle):
+    points = np.linspace(0, 1, 7)[:, None]
+    energy = circle.apply(u**2 + v**2, points)
+    np.testing.assert_allclose(energy, 1.0, rtol=1e-9)
+    assert np.abs(circle.apply(d(t)(u) + v, points)).max() <= 1e-9
+    assert circle.apply(d(t), points).shape == (7, 2)
+    assert np.abs(circle.residual(points)).max() <= 1e-9
+    with pytest.raises(ValueError, match="w, which is in no equation"):
+        circle.apply(w, points)
+
+
+def test_files_keep_systems(circle, tmp_path):
+    circle.save(tmp_path / "circle.adabasis")
+    back = ab.load(tmp_path / "circle.adabasis")
+    points = np.linspace(0, 1, 7)[:, None]
+    np.testing.assert_allclose(back["v"](points), circle["v"](points), rtol=1e-12, atol=1e-15)
+    assert back.certificate == circle.certificate
+    assert back.with_problem(oscillator()).error() == pytest.approx(circle.error(), rel=1e-3)
+
+
+def test_the_same_system_for_other_data_is_solved_by_the_factor(circle):
+    (other,) = circle.resolve([oscillator(factor=3.0)])
+    assert other.error() <= 1e-9
+    with pytest.raises(ValueError, match="another operator"):
+        circle.resolve([oscillator(unit=2.0)])
+
+
+@pytest.mark.parametrize(("unit", "factor"), [(1e6, 1.0), (1e-7, 1e4)])
+def test_units_of_each_unknown_change_nothing(circle, unit, factor):
+    other = ab.solve(oscillator(unit, factor), FEW)
+    assert other.error() <= 1e-9
+    assert other.certificate.error_estimate <= 1e-12
+
+
+def test_balanced_units_follow_the_units_of_unknowns_equations_and_data():
+    plain = np.array(balanced(oscillator()))
+    np.testing.assert_allclose(balanced(oscillator(1e3, 5.0)), plain * [5.0, 5e3], rtol=1e-9)
+
+
+def test_a_mean_value_settles_the_constant_of_a_pressure():
+    p, q = pde.unknowns("p", "q")
+    equations = [d(x)(p) + d(x, 2)(q) == 1.0, d(x, 2)(q) == 0.0]
+    ends = [pde.Dirichlet(0.0, of=q)]
+    settled = ab.solve(pde.Problem(LINE, equations, [*ends, pde.MeanValue(2.0, of=p)]), FEW)
+    points = np.linspace(0, 1, 5)[:, None]
+    np.testing.assert_allclose(settled["p"](points), points[:, 0] + 1.5, atol=1e-9)
+    free = ab.solve(pde.Problem(LINE, equations, ends), FEW)
+    assert "Any constant may be added to p" in free.verdict
+
+
+def test_conditions_are_equations_between_unknowns_too():
+    """u″ = 0, v′ = 0; u(0) = 0, u(1) + v(1) = 3, u′(0) = v(0): u = 1.5 x, v = 1.5."""
+    problem = pde.Problem(
+        LINE,
+        [d(x, 2)(u) == 0.0, d(x)(v) == 0.0],
+        [
+            pde.Condition(u == 0.0, on=(x, 0.0)),
+            pde.Condition(u + v == 3.0, on=(x, 1.0)),
+            pde.Condition(d(x)(u) - v == 0.0, on=(x, 0.0)),
+        ],
+    )
+    values = ab.solve(problem, FEW)(np.array([[0.4], [1.0]]))
+    np.testing.assert_allclose(values, [[0.6, 1.5], [1.5, 1.5]], atol=1e-9)
+
+
+def test_an_equation_in_one_unknown_is_the_linear_problem():
+    sine = np.sin(np.pi * x)
+    one = pde.LinearProblem(LINE, -d(x, 2), np.pi**2 * sine, [pde.Dirichlet(0.0)])
+    two = pde.Problem(LINE, [-d(x, 2)(u) == np.pi**2 * sine], [pde.Dirichlet(0.0)])
+    points = np.linspace(0, 1, 9)[:, None]
+    np.testing.assert_array_equal(ab.solve(one, FEW)(points), ab.solve(two, FEW)(points))
+    moved = pde.Problem(LINE, [-d(x, 2)(u) - np.pi**2 * sine == 0.0], [pde.Dirichlet(0.0)])
+    np.testing.assert_allclose(ab.solve(moved, FEW)(points), ab.solve(two, FEW)(points), atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_operators_of_textbooks_are_linear(k):
+    """u″ + (kπ)² u = 0 with u = cos kπx: what the test waves of the size do not see."""
+    exact = np.cos(k * np.pi * x)
+    conditions = [pde.Dirichlet(1.0, on=(x, 0.0)), pde.Neumann(0.0, on=(x, 0.0))]
+    problem = pde.LinearProblem(
+        LINE, d(x, 2) + (k * np.pi) ** 2 * op.Identity(), 0.0, conditions, exact=exact
+    )
+    assert problem.constraints[0].size > 1.0
+    assert ab.solve(problem, FEW).error() <= 1e-8
+
+
+def test_a_claim_of_linearity_is_tested_where_no_textbook_looks():
+    both = [lambda w, q: d(0, 2)(w)(q) + np.pi**2 * w(q), lambda w, q: d(0, 2)(w)(q) + w(q) ** 2]
+    pde.LinearProblem(LINE, op.UserOperator(both[0], 2), 0.0)
+    with pytest.raises(ValueError, match="not linear"):
+        pde.LinearProblem(LINE, op.UserOperator(both[1], 2), 0.0)
+
+
+def test_a_linear_problem_that_is_none_is_told_of_problem():
+    with pytest.warns(FutureWarning, match="Use Problem"):
+        pde.LinearProblem(LINE, op.UserOperator(lambda w, q: w(q) ** 2, 0, linear=False), 1.0)
+
+
+COUPLED = [d(x, 2)(u) + v == 0.0, d(x, 2)(v) == 1.0]
+
+
+@pytest.mark.parametrize(
+    ("equations", "conditions", "error", "message"),
+    [
+        ([d(x)(u) == 0.0, u is v], [], TypeError, "entry 1 is False"),
+        ([d(x)(u) == 0.0, lambda s: s], [], TypeError, "entry 1 is .*function"),
+        ([d(x)(u)], [], TypeError, "entry 0 is u_x, an expression"),
+        ([d(x)], [], TypeError, "apply it to an unknown"),
+        ([], [], ValueError, "at least one"),
+        ([d(x)(u) + v == 0.0], [], ValueError, r"1 for 2 unknowns \(u, v\)"),
+        (COUPLED, [pde.Dirichlet(0.0)], ValueError, "unknowns u, v; say which"),
+        (COUPLED, [pde.Dirichlet(0.0, of=w)], ValueError, "w is in no equation.*u, v"),
+        (COUPLED, [pde.Dirichlet(0.0, of="u")], TypeError, "expected unknowns among u, v"),
+        (COUPLED, [pde.Dirichlet((0.0, 1.0), of=u)], ValueError, "one value, or one for each"),
+        (COUPLED, [pde.Condition(u == w)], ValueError, "about w"),
+        (COUPLED, [pde.Condition(u == v, 3.0)], ValueError, "leave value and of out"),
+        (COUPLED, [pde.Condition(False, 3.0)], TypeError, "True or False, and none"),
+        (COUPLED, [u == v], TypeError, r"Condition\(lhs == rhs"),
+    ],
+)
+def test_bad_systems_are_refused_in_words(equations, conditions, error, message):
+    with pytest.raises(error, match=message):
+        pde.Problem(LINE, equations, conditions)
