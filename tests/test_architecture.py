@@ -26,7 +26,7 @@ train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.
 train.ngd train.adam train.record train.exact train.tape train.descent train.batches
 train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.intervals
-evidence.noise evidence.outliers
+evidence.left_out evidence.noise evidence.outliers
 evidence.peers evidence.verdict evidence.paired evidence.label_sets evidence.sobol
 evidence.judge evidence.classes evidence
  models.timings models.tolerance models.record models.files models.evaluation
@@ -35,7 +35,8 @@ evidence.judge evidence.classes evidence
  models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.places selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.choice regression.decades regression.transforms
-regression.units regression.solve regression.posterior regression.unseen regression.uncertainty
+regression.units regression.solve regression.posterior regression.left_out regression.unseen
+regression.uncertainty
 regression.task regression.growth regression.strategy
 regression.reweighted regression.outliers regression.robust regression.api
 regression.rungs regression.shortfall regression.tolerance regression

@@ -2,24 +2,30 @@
 
 import dataclasses
 import re
+import types
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from adabasis import POUNetRegressor, fit_pounet, load, plots, refit
+from adabasis import POUNetRegressor, fit_pounet, load, plots, refit, rows
 from adabasis.basis import PartitionBasis
-from adabasis.pou import unequal
-from adabasis.pou.em import EM
+from adabasis.geometry.boxes import Points
+from adabasis.pou import noisy, unequal
+from adabasis.pou.borders import interval_weights
+from adabasis.pou.em import EM, MixtureEvaluation
 from adabasis.pou.mixture import Mixture, Sample
+from adabasis.pou.noisy import MixtureTask
 from adabasis.pou.segmentation import FLOOR
 from adabasis.pou.starts import cheapest, merging
 from adabasis.pou.strategy import POUNetTask
 from adabasis.pou.unequal import UnequalFits
+from adabasis.train import Objective
 
 from .laws import assert_close, assert_same_bits
 from .registry import draw
 
+some = types.SimpleNamespace
 LEVELS = (0.02, 0.2)
 HALVES = np.array([[0.25], [0.75]])
 QUICK = {"noise": "parts", "max_steps": 0, "degree": 1}
@@ -307,4 +313,71 @@ def test_the_trainer_moves_borders_that_have_a_slope(monkeypatch):
         if one.run
     ]
     assert max(moved) > 1e-3
-    assert EM(None, 1.0, lambda term: np.zeros(1)).pace.max_steps == 60
+    # Candidates are compared by likelihoods: levels of .02 and .2 are .063 in the mean, .14 by rms.
+    assert min(one.error for one in found) * np.std(y) < 0.1
+    assert EM(None, 1.0, lambda term: np.zeros(1), lambda z: z[:, None], 1.0).pace.max_steps == 60
+
+
+def sharp(slope=1e9):
+    """Return two halves around zero with the levels."""
+    basis = PartitionBasis(2, 0, partition="affine")
+    drawn = draw(basis, ((0.0, 1.0),))
+    parameters = drawn._replace(partition=interval_weights(np.array([0.5]), slope))
+    return Mixture(basis, parameters, np.zeros((2, 1)), np.square(LEVELS)[:, None])
+
+
+def test_a_row_not_seen_does_not_tell_where_a_border_is():
+    """One of the noisier part, a little on the side of the quieter one, is 10 deviations off."""
+    x = np.array([[0.49], [0.2], [0.8]])
+    sample = Sample(x, np.array([[0.2], [0.0], [0.0]]), np.ones(3), np.zeros((3, 1)))
+    around = np.stack([x, x], axis=1)
+    around[0, 1] = 0.51
+    mixture = sharp()
+    known = norm.logpdf([0.0, 0.0], 0, LEVELS).sum()
+    beside = np.log(0.5 * norm.pdf(0.2, 0, LEVELS).sum())
+    assert_close(mixture.unseen_likelihood(sample, around), known + beside, 1e-9)
+    assert mixture.moments(sample).log_likelihood < known + beside - 40
+
+
+def test_rows_seen_and_unseen_tell_which_mixture_is_likelier():
+    rng = np.random.default_rng(0)
+    x = rng.random((100, 1))
+    y = np.where(x < 0.5, *LEVELS) * rng.normal(size=(100, 1))
+    term = rows.Term(Points(x, np.ones(100)), y)
+    trainer = EM(None, 1.0, lambda term: np.zeros((100, 1)), lambda z: z[:, None], 900.0)
+    judge = trainer.judge(Objective([term], 0.0, sharp().basis))
+    mixture = sharp()
+    of_rows = -2 * mixture.moments(trainer.sample(term)).log_likelihood
+    alike = np.exp((of_rows / 100 - np.log(2 * np.pi) - 1) / 2)
+
+    def judged(loss):
+        about = mixture.parameters, mixture.coefficients, 2, 0.0, False, mixture
+        return judge(MixtureEvaluation(loss, *about))
+
+    # Two coefficients, two levels and a border cost half a ln 1000 each.
+    expected = np.log(alike) * 0.1 + np.log(0.05) * 0.9 + 5 * np.log(1000) / 2000
+    assert_close(np.log(judged(0.05**2)), expected, 1e-9)
+    assert judged(np.inf) == np.inf
+
+
+@pytest.mark.parametrize(("worse", "first"), [(1.0, 1), (3.0, 0)])
+def test_of_mixtures_as_likely_the_one_with_soft_borders_goes_first(monkeypatch, worse, first):
+    """As likely is: but for two in the logarithm of the likelihood."""
+    task = object.__new__(MixtureTask)
+    z = np.linspace(0, 1, 50)[:, None]
+    places = some(count=np.ones(50), z=z)
+    task.data = some(places=places, some_places=np.arange(50))
+    found = [
+        some(run=sharp(slope=slope), error=error)
+        for slope, error in [(1e9, 0.1), (10.0, 0.1 * np.exp(worse / 50))]
+    ]
+    monkeypatch.setattr(noisy, "_mixture_of", lambda run: run)
+    assert task._tied(found) is found[first]
+
+
+def test_a_border_is_known_up_to_eight_rows():
+    task = object.__new__(MixtureTask)
+    z = np.linspace(0, 1, 50)[:, None]
+    task.data = some(places=some(z=z), fold=lambda number: (np.arange(1, 50), None))
+    assert task.around(z[:1]).shape == (1, 9, 1)
+    assert_close(np.sort(task.around(z[:1])[0, :, 0]), z[:9, 0], 1e-12)

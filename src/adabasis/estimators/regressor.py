@@ -142,20 +142,22 @@ class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
         x = self._inputs(X)
         return self.fitted_.predict(x, return_std=True) if return_std else self.fitted_(x)
 
-    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+    def predict_interval(
+        self, X: Any, coverage: float = 0.9, *, method: str = "auto"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return lower and upper bounds of new values at X (N, D), each like the fitted y.
 
         A new value lies between them with the chance ``coverage``: see
-        :meth:`adabasis.Fitted.predict_interval`.
+        :meth:`adabasis.Fitted.predict_interval`, its methods, too.
 
         Raises
         ------
         ValueError
-            Unless the coverage is between 0 and 1.
+            Unless the coverage is between 0 and 1, and for a method that the model does not have.
         """
         coverage = checked_coverage(f"{type(self).__name__}.predict_interval", coverage)
         x = self._inputs(X)
-        return self.fitted_.predict_interval(x, coverage)
+        return self.fitted_.predict_interval(x, coverage, method=method)
 
 
 class AdaptiveEstimator(AbstractEstimator):

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..evidence.intervals import Scores
+from ..evidence.left_out import LeftOutModels
 from ..evidence.noise import CONSTANT, Variation
 from ..evidence.support import Nearness
 
@@ -83,6 +84,8 @@ class ErrorModel:
         Mean square error of rows not seen; NaN where there are none.
     optimism : array, shape (Q,)
         Error of rows not seen over that of rows left out of the last solve alone.
+    left_out : LeftOutModels, optional
+        The models without a row each, where there are any.
     """
 
     roots: np.ndarray
@@ -98,6 +101,7 @@ class ErrorModel:
     n_rows: int
     error: np.ndarray
     optimism: np.ndarray
+    left_out: LeftOutModels | None = None
 
     @property
     def noise_share(self) -> np.ndarray:
@@ -164,6 +168,7 @@ class ErrorModel:
             "linear": self.linear,
             "n_rows": self.n_rows,
             "scores": {"kind": self.scores.kind, "n_groups": self.scores.n_groups},
+            "left_out": self.left_out and self.left_out.to_json(),
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -175,7 +180,7 @@ class ErrorModel:
         for q, one in enumerate(self.variations):
             if one.form != CONSTANT.form:
                 found |= {f"{name}.{q}": getattr(one, name) for name in ("theta", "mean", "scale")}
-        return found
+        return found if self.left_out is None else found | self.left_out.arrays()
 
     @classmethod
     def restored(cls, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
@@ -192,7 +197,9 @@ class ErrorModel:
         values = arrays["scores"].astype(float)
         mass = arrays.get("mass", np.ones(len(values)))
         scores = Scores(values, mass, **about["scores"])
-        return cls(**known, variations=tuple(variations), scores=scores)
+        about_left = about.get("left_out")
+        left_out = None if about_left is None else LeftOutModels.restored(about_left, arrays)
+        return cls(**known, variations=tuple(variations), scores=scores, left_out=left_out)
 
 
 def member_variance(phi: np.ndarray, c: np.ndarray, n_members: int) -> np.ndarray:

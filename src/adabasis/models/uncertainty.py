@@ -11,11 +11,21 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..evidence.intervals import checked_coverage, fewest_rows
+from ..evidence.left_out import METHODS
 from ..evidence.support import Nearness
 from ..geometry.boxes import AffineMap
 from ..geometry.maps import TargetMap
-from .error_model import ErrorModel, Uncertainty
+from .error_model import MOST_EXACT, ErrorModel, Uncertainty
 from .evaluation import in_chunks
+
+#: What a model lacks that has no intervals of a method.
+_LACKING = {
+    "jackknife+": (
+        f"it takes at most {MOST_EXACT} functions that were not trained on the rows, squared "
+        "errors, and rows that are left out one by one: no groups, no holdout."
+    ),
+    "cv+": "it takes a mean of members, each trained without a fold of the rows, and no holdout.",
+}
 
 
 class Interval(NamedTuple):
@@ -59,7 +69,7 @@ class WithUncertainty:
         return _in_units(self, t, *variances)
 
     def predict_interval(
-        self: Any, X: Any, coverage: float = 0.9, *, of: str = "value"
+        self: Any, X: Any, coverage: float = 0.9, *, of: str = "value", method: str = "auto"
     ) -> Interval:
         """Return intervals at N points that hold a new value, or the mean, with a chance.
 
@@ -75,6 +85,13 @@ class WithUncertainty:
         coverage : float
             The chance, between 0 and 1.
         of : {"value", "mean"}
+        method : {"auto", "jackknife+", "cv+"}
+            Where intervals of new values come from. ``"auto"``: as above, as wide as the model
+            knows less. ``"jackknife+"`` and ``"cv+"``: from the predictions of models without a
+            row each, or without a fold (:mod:`adabasis.evidence.left_out`), which hold a new value
+            with a chance of at least 1 − 2 (1 − ``coverage``), usually about the coverage.
+            Jackknife+ takes functions that were not trained, 96 at most; CV+ a mean of members
+            without a fold each. ``model.error_model.left_out.told(coverage)`` says it.
 
         Returns
         -------
@@ -85,8 +102,8 @@ class WithUncertainty:
         Raises
         ------
         ValueError
-            For a coverage that is none, or if the model does not know its errors (see
-            :meth:`uncertainty`).
+            For a coverage that is none, a method that this model does not have, or if the model
+            does not know its errors (see :meth:`uncertainty`).
 
         Examples
         --------
@@ -102,6 +119,8 @@ class WithUncertainty:
         coverage = checked_coverage(call[:-2], coverage)
         if of not in ("value", "mean"):
             raise ValueError(f"{call}, of={of!r}): expected 'value' or 'mean'.")
+        if method != "auto":
+            return _without_rows(self, X, coverage, of, method)
         t, function, far, noise = in_model_units(self, X, "predict_interval(X)")
         known: ErrorModel = self.error_model
         normal = ndtri((1 + coverage) / 2)
@@ -112,7 +131,7 @@ class WithUncertainty:
         kinked = self.record.asked.loss in ("absolute", "quantile")
         low, high = known.scores.bounds(coverage, signed=kinked)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            _too_few(call, known, coverage, kinked)
+            _too_few(call, known.scores, coverage, kinked)
         with np.errstate(all="ignore"):
             # Scores say how wide errors are where rows are; where none is near, g says it.
             size, gap = np.sqrt(function + noise), normal * np.sqrt(far)
@@ -120,6 +139,36 @@ class WithUncertainty:
             ends = t + lower - gap, t + upper + gap
             plain = _plain(self.output_map)
             return Interval(*_shaped(self, _sorted(*map(plain.inverse, ends))))
+
+
+def _without_rows(model: Any, X: Any, coverage: float, of: str, method: str) -> Interval:
+    """Return intervals of jackknife+ or CV+, wider where no row is near, as others are."""
+    call = f"{type(model).__name__}.predict_interval(X, method={method!r}"
+    if method not in METHODS:
+        raise ValueError(f"{call}): expected {', '.join(map(repr, METHODS[:-1]))} or 'cv+'.")
+    if of != "value":
+        raise ValueError(f"{call}, of={of!r}): it is of new values. Leave method out.")
+    known = known_errors(model, "predict_interval(X)")
+    left = known.left_out
+    if left is None or left.kind != method:
+        has = "" if left is None else f" This model has {left.kind!r}."
+        raise ValueError(
+            f"{call}): {_LACKING[method]}{has} Use method='auto', which any model has."
+        )
+    if coverage > left.enough_for:
+        _too_few(f"{call}", left, coverage, False)
+    x, c, outputs = model._inputs(X, f"{call})"), model.coefficients, model.n_outputs
+    moves, nearness = None, model._nearness
+    if left.z is not None:
+        moves = left.moves(model.basis.values(left.z.astype(float), model.parameters))
+
+    def parts(phi: np.ndarray, z: np.ndarray) -> np.ndarray:
+        gap = ndtri((1 + coverage) / 2) * np.sqrt(known.far(z, nearness))
+        return left.bounds(coverage, phi, phi @ c, moves) + np.hstack([-gap, gap])
+
+    ends = np.split(in_chunks(model.basis, model._parts(), x, parts), [outputs], axis=1)
+    with np.errstate(all="ignore"):
+        return Interval(*_shaped(model, _sorted(*map(_plain(model.output_map).inverse, ends))))
 
 
 def in_model_units(model: Any, X: Any, call: str = "uncertainty(X)") -> list[np.ndarray]:
@@ -209,9 +258,9 @@ def _shaped(model: Any, arrays: Any) -> list[np.ndarray]:
     return [array[:, 0] if model.flat_output else array for array in arrays]
 
 
-def _too_few(call: str, known: ErrorModel, coverage: float, signed: bool) -> None:
+def _too_few(call: str, scores: Any, coverage: float, signed: bool) -> None:
     tail = (1 + coverage) / 2 if signed else coverage
-    scores, least = known.scores, fewest_rows(tail)
+    least = fewest_rows(tail)
     have = f"{scores.n_groups:,} groups" if scores.n_groups else f"{len(scores):,} rows"
     what = "groups" if scores.n_groups else "rows"
     warnings.warn(

@@ -25,7 +25,8 @@ from .._runtime.notation import Parameters, RandomKey
 from ..basis import AbstractPartition
 from ..train import AbstractTrainer, Budget, Evaluation, Objective
 from .mixture import LOG_2PI, Mixture, Sample, normalized
-from .unequal import least_error
+from .segmentation import FLOOR
+from .unequal import MOST_LOG, least_error
 
 #: Steps of a run, which ends where one changes the loss by less than this share.
 STEPS, CHANGE = 60, 1e-7
@@ -75,6 +76,10 @@ class EM(AbstractTrainer):
         Rows that one unit of weight stands for.
     scatter : callable
         From a term to the mean squares (N, Q) of what its data are means of.
+    around : callable
+        From points not seen (N, D) to those and seen ones around each, (N, k, D).
+    n_rows : float
+        How many rows are seen.
     """
 
     minimizes: ClassVar[type] = Objective
@@ -83,6 +88,8 @@ class EM(AbstractTrainer):
     ridge: float | None = eqx.field(static=True)
     per_weight: float = eqx.field(static=True)
     scatter: Scatter = eqx.field(static=True)
+    around: Callable[[np.ndarray], np.ndarray] = eqx.field(static=True)
+    n_rows: float = eqx.field(static=True)
 
     @property
     def pace(self) -> Budget:
@@ -147,17 +154,37 @@ class EM(AbstractTrainer):
         squares = np.average(np.mean(sample.y**2, axis=1), weights=sample.weight)
         return tol**2 * float(squares)
 
-    def held_out(self, objective: Objective, now: Evaluation) -> float:
-        """Return the error of which the rows are as likely as they are."""
-        assert isinstance(now, MixtureEvaluation)
-        return error_of(now.mixture, self.sample(objective.terms[0]))
+    def judge(self, objective: Objective) -> Callable[[Evaluation], float]:
+        """Return what measures the error of which rows, seen or not, are as likely as they are.
+
+        Few rows not seen tell levels and borders by chance; of those that are seen, which are many
+        more, each number of the mixture costs what Schwarz's criterion says, ½ ln N.
+        """
+        sample = self.sample(objective.terms[0])
+        around, unseen = self.around(sample.x), float(sample.weight.sum())
+
+        def error(now: Evaluation) -> float:
+            assert isinstance(now, MixtureEvaluation)
+            mixture, n_rows = now.mixture, self.n_rows + unseen
+            if not 0 < now.loss < math.inf:
+                return math.inf
+            of_seen = 0.5 * self.n_rows * math.log(now.loss)
+            of_unseen = unseen * math.log(max(error_of(mixture, sample, around), FLOOR))
+            price = 0.5 * math.log(n_rows) * mixture.n_numbers / sample.y.shape[1]
+            return math.exp(min((of_seen + of_unseen + price) / n_rows, MOST_LOG))
+
+        return error
 
 
-def error_of(mixture: Mixture, sample: Sample) -> float:
-    """Return the error of which rows are as likely as they are, or the root mean square if less."""
+def error_of(mixture: Mixture, sample: Sample, around: np.ndarray) -> float:
+    """Return the error of which rows are as likely as they are, or the root mean square if less.
+
+    See :meth:`Mixture.unseen_likelihood`.
+    """
     moments = mixture.moments(sample)
     total, n_outputs = float(sample.weight.sum()), sample.y.shape[1]
-    loss = -2 * moments.log_likelihood / total / n_outputs - LOG_2PI - 1.0
+    log_likelihood = mixture.unseen_likelihood(sample, around)
+    loss = -2 * log_likelihood / total / n_outputs - LOG_2PI - 1.0
     rms = math.sqrt(float(moments.squares.mean()) / total)
     return least_error(np.array([loss]), np.ones(1), rms)
 

@@ -125,6 +125,13 @@ class Mixture:
         """N_part."""
         return self.basis.n_partitions
 
+    @property
+    def n_numbers(self) -> int:
+        """How many numbers rows tell: coefficients, levels, and where parts end."""
+        assert self.coefficients is not None
+        assert self.variances is not None
+        return self.coefficients.size + self.variances.size + self.n_parts - 1
+
     def log_shares(self, x: np.ndarray) -> np.ndarray:
         """Return ln φ at N points, (N, N_part)."""
         with np.errstate(all="ignore"):  # far away logits overflow, to what they tend to
@@ -140,10 +147,32 @@ class Mixture:
 
     def joint(self, sample: Sample) -> np.ndarray:
         """Return ln(φ_α N_α) of rows, (N, N_part); of replicates its mean."""
+        return self.log_shares(sample.x) + self.log_normal(sample)
+
+    def log_normal(self, sample: Sample) -> np.ndarray:
+        """Return ln N_α of rows, (N, N_part); of replicates its mean."""
         assert self.variances is not None
         squares = (self.means(sample.x) - sample.y[:, None]) ** 2 + sample.scatter[:, None]
         ratio = squares / self.variances + np.log(self.variances) + LOG_2PI
-        return self.log_shares(sample.x) - 0.5 * ratio.sum(axis=2)
+        return -0.5 * ratio.sum(axis=2)
+
+    def unseen_likelihood(self, sample: Sample, around: np.ndarray) -> float:
+        """Return Σ w ln p of rows not seen, the place of borders known up to the rows beside it.
+
+        Parameters
+        ----------
+        sample : Sample
+            The rows.
+        around : array, shape (N, k, D)
+            Points around each, itself among them: its shares are the means of theirs. Sharp
+            borders lie between two rows that were seen, and one row beyond them, taken to be of
+            the quieter part, would decide alone.
+        """
+        n_rows, count = around.shape[:2]
+        shares = np.exp(self.log_shares(around.reshape(n_rows * count, -1)))
+        with np.errstate(divide="ignore"):
+            logs = np.log(shares.reshape(n_rows, count, -1).mean(axis=1))
+        return float(sample.weight @ normalized(logs + self.log_normal(sample))[1])
 
     def moments(self, sample: Sample) -> Moments:
         """Return what rows say of each part: the expectation step."""

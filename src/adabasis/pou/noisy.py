@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy.spatial import cKDTree
 
 from .. import lstsq, rows
 from .._runtime.compute import numerics
@@ -26,8 +29,13 @@ from .mixture import Mixture, Sample
 from .probabilistic import ProbabilisticPOUNet
 from .segmentation import compact
 from .strategy import POUNetStrategy, POUNetTask
-from .unequal import UnequalFits
+from .unequal import MOST_LOG, UnequalFits
 
+#: Rows nearest to one not seen, up to which the place of a border is known: of levels one and two
+#: about so many tell it.
+BESIDE = 8
+#: Of mixtures that logarithms of the likelihood of all rows tell apart by less, any may be true.
+ALIKE = 2.0
 #: How the note begins that levels are unknown.
 UNKNOWN = "The noise is not known"
 
@@ -165,6 +173,17 @@ class MixtureTask(POUNetTask):
                 found[i] = self._scatter_at.get(place.tobytes(), 0.0)
         return found
 
+    @functools.cached_property
+    def _seen(self) -> cKDTree:
+        """The places that are not held out."""
+        return cKDTree(self.data.places.z[self.data.fold(0)[0]])
+
+    def around(self, z: np.ndarray) -> np.ndarray:
+        """Return points (N, D) and the nearest ones that are not held out, (N, k, D)."""
+        tree, count = self._seen, min(BESIDE, self._seen.n)
+        nearest = tree.query(z, count)[1].reshape(len(z), count)
+        return np.concatenate([z[:, None], tree.data[nearest]], axis=1)
+
     def points(self, term: Any) -> HeldOut | None:
         """Return points, values, weights in rows, and the scatter of replicates."""
         found = super().points(term)
@@ -180,7 +199,28 @@ class MixtureTask(POUNetTask):
 
     def steps(self, usual: AbstractTrainer) -> AbstractTrainer:
         """Return expectation–maximisation."""
-        return EM(self._ridge, self.per_weight, self.scatter)
+        n_rows = float(self.data.places.count[self.data.fold(0)[0]].sum())
+        return EM(self._ridge, self.per_weight, self.scatter, self.around, n_rows)
+
+    def _tied(self, own: Sequence[Candidate]) -> Candidate | None:
+        """Return the candidate with the softest borders of those that are about as likely.
+
+        How well rows tell a border, a sharp one does not say: a row beyond it is very unlikely. (By
+        likelihoods over rows, a tenth of the error is far more than chance, ties or none.)
+        """
+        n_rows = float(self.data.places.count.sum())
+        most = math.exp(min(ALIKE / n_rows, 1.0)) * own[0].error
+        alike = [one for one in own if _mixture_of(one.run) and one.error <= most]
+        if own[0] not in alike:
+            return None
+        return max(alike, key=self._softness)
+
+    def _softness(self, candidate: Candidate) -> float:
+        """Return the entropy of the shares of parts, the mean over places."""
+        mixture = _mixture_of(candidate.run)
+        assert mixture is not None
+        logs = mixture.log_shares(self.data.places.z[self.data.some_places])
+        return -float(np.mean(np.sum(np.exp(logs) * np.maximum(logs, -MOST_LOG), axis=1)))
 
     def relative(self, error: float, fold: int | None) -> float:
         """Return an error in units of the spread: replicates are in it."""

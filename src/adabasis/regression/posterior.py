@@ -209,4 +209,4 @@ def _posterior(
     if size > MOST_EXACT:
         draws = np.random.default_rng(0).normal(size=(c.shape[1], DRAWS)) / np.sqrt(DRAWS)
         c = c @ draws
-    return np.asarray(c, np.float32), np.minimum(leverages, 1.0)
+    return np.asarray(c), np.minimum(leverages, 1.0)

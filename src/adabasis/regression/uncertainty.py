@@ -18,6 +18,7 @@ from ..models.fitted import Fitted
 from ..models.uncertainty import in_model_units
 from ..selection.prepared import Prepared, some_rows
 from ..selection.search import Candidate
+from .left_out import folds_left_out, rows_left_out
 from .posterior import MOST_LEVERAGE, Data, Functions, Posterior
 from .unseen import Seen, errors_of, given_rows, left_out, mean_square, of_mean
 
@@ -50,7 +51,14 @@ def known_errors(
         penalty = 0.0 if chosen.ridge.relative else chosen.ridge.value
     functions = Functions(best.basis, best.parameters, best.ridge, c)
     about = {"penalty": penalty, "worst": worst, "others": task.others, "error": best.error}
-    return learnt(task.data, functions, unseen, **about)
+    found = learnt(task.data, functions, unseen, **about)
+    if task.asked.loss != "squared" or task.joint:
+        return dataclasses.replace(found, left_out=None)
+    return (
+        found
+        if best.run is None
+        else dataclasses.replace(found, left_out=folds_left_out(task.data, best))
+    )
 
 
 def learnt(
@@ -106,6 +114,8 @@ def learnt(
         seen = left_out(data, functions, posterior, max(more, 1.0), "trained")
         square = mean_square(seen.residuals, seen.weight)
     found = _assembled(data, functions, posterior, seen, effective, square, choice)
+    if not trained:
+        found = dataclasses.replace(found, left_out=rows_left_out(data, functions, posterior))
     if not (trained and data.grouped and found.scores.enough_for < USUAL_COVERAGE):
         return found
     # The groups of some folds are few: those of all rows say more, if less directly.
@@ -308,7 +318,8 @@ def relearnt(model: Fitted, x: np.ndarray, y: np.ndarray, weight: np.ndarray) ->
     found = _assembled(
         data, functions, posterior, seen, effective, error, least=before.inflation, robust=not plain
     )
-    return dataclasses.replace(found, optimism=before.optimism)
+    left = rows_left_out(data, functions, posterior) if plain else None
+    return dataclasses.replace(found, optimism=before.optimism, left_out=left)
 
 
 def calibrated(
@@ -353,6 +364,7 @@ def calibrated(
         "scores": scores,
         "error": mean_square(residuals, weight),
         "n_rows": own.n_rows,
+        "left_out": None,  # of another solve
     }
     found = dataclasses.replace(known, **about)
     return dataclasses.replace(model, error_model=found)

@@ -64,6 +64,8 @@ class Candidate:
         Its losses on rows that its coefficients never saw, where they are known.
     apart : Unseen or None
         Of a mean: the losses of its members, each on the rows that were held out of it.
+    members : tuple of Candidate
+        Of a mean: what it is of.
     overshoot : float
         How far its values between the rows are from the middle of theirs, in ranges.
     """
@@ -80,6 +82,7 @@ class Candidate:
     fold: int | None = None
     unseen: Unseen | None = None
     apart: Unseen | None = None
+    members: tuple[Candidate, ...] = ()
     overshoot: float = 0.5
 
     @property

@@ -328,6 +328,7 @@ class DataTask(AbstractTask[Candidate]):
                 unseen=Unseen.worst(claims) if known else None,
                 apart=joined,
                 mean_of=len(group),
+                members=tuple(group),
             )
         )
 
