@@ -11,7 +11,8 @@ import adabasis
 
 SOURCE = pathlib.Path(adabasis.__file__).parent
 ORDER = """
-_runtime.errors _runtime.arguments _runtime.arrays _runtime.registry _runtime.notation
+_runtime.errors _runtime.arguments _runtime.arrays _runtime.summaries _runtime.registry
+_runtime.notation
 _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progress _runtime
   geometry.boxes geometry.maps geometry.fields geometry
  basis.activations basis.layers basis.base  basis.networks basis.wrappers

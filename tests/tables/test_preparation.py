@@ -470,3 +470,39 @@ def test_numbers_written_as_text_are_no_categories_unless_said_so():
         Preparation().fit({"a": written})
     names = [f"0{i % 15}" for i in range(300)]
     assert len(Preparation(categorical=["a"]).fit({"a": names}).features) == 15
+
+
+def summed(labelled, function, rows=30):
+    """Return a frame of two columns of numbers, and the same with rows that sum it up."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"a": rng.random(rows), "b": rng.random(rows)})
+    return frame, pd.concat([frame, pd.DataFrame(function(frame), index=labelled)])
+
+
+SUMS = [
+    (["Total"], lambda f: [f.sum()], "the last row sums"),
+    (["mean", "std"], lambda f: [f.mean(), f.std()], "the last 2 rows sum"),
+]
+
+
+@pytest.mark.parametrize(("labels", "function", "words"), SUMS)
+def test_rows_of_a_frame_that_sum_up_the_others_are_refused(labels, function, words):
+    _, frame = summed(labels, function)
+    kept = rf"{words} up the others \('{labels[0]}' in .*X.iloc\[:-{len(labels)}\]"
+    with pytest.raises(BadInput, match=rf"Preparation.fit\(X\): {kept}"):
+        Preparation().fit(frame)
+    with pytest.raises(BadInput, match=rf"fit\(X\): {kept}"):
+        ab.fit(frame[["a"]], frame["b"])
+    with pytest.raises(BadInput, match=rf"AdaptiveBasisRegressor.fit\(X\): {kept}"):
+        ab.AdaptiveBasisRegressor().fit(frame[["a"]], frame["b"])
+    named = frame.reset_index(names="city")
+    named["city"] = named["city"].astype(str)
+    for given in (named, pl.from_pandas(named)):
+        with pytest.raises(BadInput, match=rf"{words} up the others .* in column 'city'"):
+            Preparation().fit(given)
+
+
+def test_rows_that_are_only_named_so_stay():
+    frame, _ = summed(["Total"], lambda f: [f.sum()])
+    frame.index = [*"abcdefghijklmnopqrstuvwxyz123", "Total"]
+    assert Preparation().fit_transform(frame).shape == (30, 2)

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .._runtime.arrays import check_finite, explained, floats, refuse_times
+from .._runtime.summaries import check_index
 from ..basis import AbstractBasis, NeuralBasis
 from ..basis.layers import AbstractInitializer
 from ..evidence.intervals import checked_coverage
@@ -89,6 +90,8 @@ class AbstractEstimator(BaseEstimator):
             checks = {**self._checks, "ensure_all_finite": False, "dtype": np.float64}
             x, y = validate_data(self, X, y, **checks)
         check_finite(call, "X", x, X)
+        if y is not None and self._checks.get("y_numeric"):
+            check_index(call, X, np.hstack([x, y.reshape(len(y), -1)]))
         X = x
         if sample_weight is not None:
             sample_weight = _check_sample_weight(

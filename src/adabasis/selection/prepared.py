@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from .. import rows
 from .._runtime.arrays import check_finite, floats, in_order
 from .._runtime.notation import AnyKey, RandomKey
+from .._runtime.summaries import check_index
 from ..basis import AbstractBasis
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
@@ -385,6 +386,7 @@ def checked_data(
         raise ValueError(f"{call}(sample_weight): expected shape ({len(x)},), got {weight.shape}.")
     check_finite(call, "X", x, X)
     check_finite(call, "y", values, y)
+    check_index(call, X, np.hstack([x, values]))
     check_finite(call, "sample_weight", weight)
     if (weight < 0).any() or not (weight > 0).any():
         raise ValueError(f"{call}(sample_weight): weights must not be negative and not all zero.")

@@ -22,6 +22,7 @@ from .columns import missing, wrong_column
 from .encoding import Column, check_levels, in_python, kind_in, learned, names_of
 from .frames import as_table, is_named
 from .numerals import Strays
+from .summaries import check_none_sums_up
 from .targets import targets_as_numbers
 
 FEW_ONE_HOT, MOST_ONE_HOT, ROWS_ONE_HOT = 10, 50, 20
@@ -180,6 +181,7 @@ class Preparation(TransformerMixin, BaseEstimator):
 
     def _fit_given(self, X: Any, y: Any) -> tuple[pa.Table, np.ndarray | None]:
         table = as_table(X, "Preparation.fit")
+        check_none_sums_up("Preparation.fit(X)", X, table)
         left_out = self._left_out()
         absent = [name for name in names_of(self.drop) if name not in table.column_names]
         if absent:

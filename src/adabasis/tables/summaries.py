@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._runtime.errors import BadInput
+from .._runtime.summaries import MOST, WORDS, holds, told
 from .columns import kind_of, texts
 
-#: Rows at the end that are looked at.
-MOST = 8
-#: Difference from what a row says of the others, over their spread, that is rounding.
-ROUNDED = 0.01
-_SPREAD: Callable[..., float] = lambda x: float(np.std(x, ddof=1))  # noqa: E731 (as the others)
-_OF: dict[Callable[..., float], str] = {
-    np.mean: "mean average avg",
-    np.sum: "total sum totals subtotal",
-    np.median: "median",
-    np.min: "min minimum",
-    np.max: "max maximum",
-    np.size: "count n",
-    _SPREAD: "std sd stdev",
-}
-WORDS = {word: function for function, words in _OF.items() for word in words.split()}
-WORDS |= {"grand total": np.sum, "standard deviation": _SPREAD, "std. dev.": _SPREAD}
+#: What the index of a frame is called among its columns.
+INDEX = "(index)"
 
 
 def summed_up(
@@ -56,7 +45,7 @@ def summed_up(
     empty = np.all([c.is_null().to_numpy() for c in table.slice(begin).columns], axis=0)
     for i in range(n - 1, begin - 1, -1):
         named = [(name, e[i - begin]) for name, e in tail.items() if e[i - begin] in WORDS]
-        sure = [pair for pair in named if pair[0] in known or _holds(known, i, WORDS[pair[1]], n)]
+        sure = [pair for pair in named if pair[0] in known or holds(known, i, WORDS[pair[1]], n)]
         if sure:
             last, told = i, (str(table.column(sure[0][0])[i].as_py()).strip(), sure[0][0])
         elif not empty[i - begin]:
@@ -66,25 +55,24 @@ def summed_up(
     return n - last, *told
 
 
-def _holds(
-    columns: Mapping[str, np.ndarray], row: int, function: Callable[..., float], n: int
-) -> bool:
-    """Whether most numbers of a row are a function of those above, the first of such rows aside."""
-    said = right = 0
-    for values in columns.values():
-        if not np.isfinite(values[row]):
-            continue
-        said += 1
-        # Rows that sum up may stand between: what a column says above them is what counts.
-        for end in range(row, max(row - MOST, 1), -1):
-            above = values[:end][np.isfinite(values[:end])]
-            if len(above) < 2:
-                break
-            spread = float(np.ptp(above)) or abs(float(above[0]))
-            if abs(function(above) - values[row]) <= ROUNDED * spread:
-                right += 1
-                break
-    return 2 * right > said
+def check_none_sums_up(call: str, X: Any, table: pa.Table) -> None:
+    """Refuse a frame whose last rows sum up the others, by a word in a column or in its index.
+
+    Rows of a file are left out; those of a frame belong to a target that is given besides.
+
+    Raises
+    ------
+    BadInput
+    """
+    index: Any = getattr(X, "index", None)
+    labels = getattr(index, "dtype", None)
+    if labels is not None and labels.kind == "O" and INDEX not in table.column_names:
+        names = [str(label) for label in index]
+        table = table.append_column(INDEX, pa.array(names, pa.string()))
+    count, word, column = summed_up(table, lambda: numbers_of(table, {}))
+    if count:
+        where = "its index" if column == INDEX else f"column '{column}'"
+        raise BadInput(f"{call}: {told(count, word, where)}")
 
 
 def numbers_of(table: pa.Table, written: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
