@@ -35,7 +35,8 @@ evidence.judge evidence.classes evidence
  models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.places selection.prepared selection.task selection.holdout selection
-regression.kriging regression.bases regression.choice regression.decades regression.transforms
+regression.kriging regression.bases regression.remarks regression.choice regression.decades
+regression.transforms
 regression.units regression.solve regression.posterior regression.left_out regression.unseen
 regression.uncertainty
 regression.task regression.growth regression.strategy

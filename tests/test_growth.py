@@ -15,7 +15,7 @@ from adabasis.regression import growth, strategy
 from adabasis.regression.growth import EFFORTS, Effort, Growth
 from adabasis.regression.task import RegressionTask
 from adabasis.selection.prepared import Prepared
-from adabasis.selection.search import Search
+from adabasis.selection.search import Candidate, Search
 from adabasis.train import LM, StopReason
 from adabasis.train.levenberg_marquardt import Layout
 
@@ -262,12 +262,27 @@ def test_later_stages_take_few_steps():
     assert [self._steps(stage) for stage in range(3)] == [None, 30, 12]
 
 
-@pytest.mark.parametrize(("n_rows", "most"), [(340, 1), (365, 2), (960, 3), (2000, 4)])
-def test_networks_have_seven_weights_for_ten_numbers_at_most(n_rows, most):
+@pytest.mark.parametrize(("n_rows", "most"), [(180, 1), (182, 2), (980, 4), (982, 5)])
+def test_networks_have_as_many_weights_as_there_are_numbers_at_most(n_rows, most):
     weights = [growth.number_of_weights(NeuralBasis(*size), 5, 1) for size in growth.SIZES]
-    allowed = sum(w <= 0.7 * n_rows for w in weights)
+    allowed = sum(w <= n_rows for w in weights)
+    assert allowed == most
     assert list(told(n_rows)._affordable(0)) == list(growth.SIZES[:allowed])
-    assert sum(w <= 7.0 * n_rows for w in weights) > allowed
+
+
+@pytest.mark.parametrize(("error", "patience"), [(0.055, 35), (0.065, 13), (None, 13)])
+def test_steps_on_data_of_little_noise_have_patience(monkeypatch, error, patience):
+    self = grower()
+    if error:
+        self.search.add(Candidate(LIKE, None, None, "", loo_error=error))
+
+    def trained(search, trainer, *_, **__):
+        raise StopIteration(trainer.patience)
+
+    monkeypatch.setattr(self.task, "trained", trained)
+    for size in ((6, 2), (10, 2)):
+        with pytest.raises(StopIteration, match=f"^{patience}$"):
+            self.trained(size, 0, 0)
 
 
 def test_rows_of_the_stage_count():

@@ -186,14 +186,17 @@ def test_small_singular_values_stay_orthogonal_to_free_columns():
     assert np.abs(a @ factors.solve(b) - b).max() < 1e-9
 
 
-@pytest.mark.parametrize(("apart", "tolerance"), [(1.0, 1e-13), (1e-2, 1e-10), (1e-6, 1e-9)])
+@pytest.mark.parametrize(
+    ("apart", "tolerance"), [(1.0, 1e-13), (1e-2, 1e-10), (1e-4, 1e-10), (1e-6, 1e-9)]
+)
 def test_columns_that_are_independent_need_no_singular_values(apart, tolerance):
-    """By a Cholesky factor, by QR, and, where columns are the same, by singular values."""
+    """By a Cholesky factor, by two, by QR, and, where columns are the same, by singular values."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(40, 6)), rng.normal(size=(40, 2))
     a[:, 1] = a[:, 0] + apart * a[:, 1]
     found, whole = lstsq.factorize_full_rank(a), lstsq.factorize(a)
     assert (found.s == 1).all()
+    assert_close(found.u.T @ found.u, np.eye(6), 1e-10)
     assert_close(found.solve(b), whole.solve(b), tolerance)
     assert_close(found.leverages(), whole.leverages(), tolerance)
     assert_close(found.loo_residuals(b), whole.loo_residuals(b), tolerance)

@@ -420,6 +420,12 @@ def test_another_precision_is_refused(precision):
         LM(precision=precision)
 
 
+def test_patience_is_a_number_of_steps():
+    with pytest.raises(ValueError, match=r"LM\(patience=0\): expected a number of steps"):
+        LM(patience=0)
+    assert LM(patience=7).pace.patience == 7
+
+
 @pytest.mark.parametrize(
     "basis", [FrozenFeatures(5), NeuralBasis(5, 1, activation=jnp.arctan), RBFPartition(3)]
 )

@@ -231,16 +231,13 @@ class LeftOut:
     @functools.cached_property
     def factors(self) -> lstsq.Factorization:
         """Those of the weighted rows, the ridge's below them."""
-        a = self._weighted
-        if self.ridge:
-            below = math.sqrt(self.ridge) * np.eye(a.shape[1])
-            penalized = a.shape[1] - self.n_free
-            return lstsq.factorize_full_rank(np.concatenate([a, below[:penalized]]))
-        return lstsq.factorize(a, n_free=self.n_free)
-
-    @functools.cached_property
-    def _weighted(self) -> np.ndarray:
-        return self._root[:, None] * self.matrix
+        (n, p), root = self.matrix.shape, self._root[:, None]
+        if not self.ridge:
+            return lstsq.factorize(root * self.matrix, n_free=self.n_free)
+        rows = np.zeros((n + p - self.n_free, p))
+        np.multiply(root, self.matrix, out=rows[:n])
+        rows[n:][np.diag_indices(p - self.n_free)] = math.sqrt(self.ridge)
+        return lstsq.factorize_full_rank(rows, overwrite=True)
 
     @functools.cached_property
     def _root(self) -> np.ndarray:
@@ -251,6 +248,10 @@ class LeftOut:
         b = self._root[:, None] * self.places.t
         below = self.factors.u.shape[0] - len(b)
         return np.concatenate([b, np.zeros((below, b.shape[1]))])
+
+    @functools.cached_property
+    def _some_together(self) -> bool:
+        return len(np.unique(self.places.group)) < len(self.places)
 
     def losses(self, relative: float = 0.0) -> np.ndarray:
         """Return the loss of each row where it is left out, (N,).
@@ -277,7 +278,7 @@ class LeftOut:
         share = np.ones(len(leverages))
         share[:n] = np.where(places.within | alone, 1 / places.count, 1.0)
         gain = np.where(share < 1, 1 / np.maximum(1 - share * leverages, 1e-150), 1.0)[:n, None]
-        if not places.within and len(np.unique(places.group)) < n:
+        if not places.within and self._some_together:
             groups = np.append(places.group, places.group.max() + 1 + np.arange(len(leverages) - n))
         out = factors.loo_residuals(self._rhs, ridge, groups=groups, share=share)[:n]
         out = out / self._root[:, None]

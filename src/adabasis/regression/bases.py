@@ -216,6 +216,8 @@ class LinearFit:
         The effective number of parameters.
     beside : array, shape (M, Q)
         Values beside the rows (:attr:`adabasis.selection.prepared.Prepared.beside`).
+    functions : array, shape (N, P)
+        At the rows.
     """
 
     ridge: Ridge
@@ -225,6 +227,7 @@ class LinearFit:
     tried: np.ndarray
     effective: float = math.nan
     beside: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 1)))
+    functions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 0)))
 
 
 def linear_fit(
@@ -292,6 +295,7 @@ def linear_fit(
         losses[allowed],
         fit.effective(float(offered[best])),
         around[best][PROBES:],
+        matrix,
     )
 
 

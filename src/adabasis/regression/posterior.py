@@ -30,12 +30,16 @@ MOST_LEVERAGE = 0.999
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Functions:
-    """Functions with the ridge and the coefficients of their last solve, (P, Q)."""
+    """Functions with the ridge and the coefficients of their last solve, (P, Q).
+
+    Where they are known, there are the functions at the sample of places that a posterior is of.
+    """
 
     basis: AbstractBasis
     parameters: Any
     ridge: Ridge
     coefficients: np.ndarray
+    of_sample: np.ndarray | None = None
 
     @property
     def members(self) -> list[tuple[AbstractBasis, Any]]:
@@ -125,7 +129,9 @@ class Posterior:
         roots, leverages, errors = [], [], sample.t.copy()
         c = np.split(functions.coefficients, len(functions.members))
         for (basis, parameters), own in zip(functions.members, c, strict=True):
-            matrix = design(basis.canonical(), parameters, sample.z)
+            matrix = functions.of_sample
+            if matrix is None:
+                matrix = design(basis.canonical(), parameters, sample.z)
             errors -= matrix @ own
             root, leverage = _posterior(sample, matrix, absolute, relative, ridge.n_free)
             roots.append(root / np.sqrt(data.n_rows))

@@ -25,7 +25,10 @@ NUMPY_NUMBERS = 2**20
 
 @charged_to("solves")
 def solve_rows(
-    model: tuple[AbstractBasis, Parameters], source: rows.AbstractSource, ridge: Ridge
+    model: tuple[AbstractBasis, Parameters],
+    source: rows.AbstractSource,
+    ridge: Ridge,
+    known: np.ndarray | None = None,
 ) -> lstsq.Solution:
     """Reduce rows chunk by chunk, in the model's units, and solve; members apart, then their mean.
 
@@ -36,6 +39,8 @@ def solve_rows(
     source : rows.AbstractSource
         Rows in the model's units.
     ridge : Ridge
+    known : array, shape (N, P), optional
+        The functions at all rows, where they are known.
     """
     basis, parameters = model
     total = source.statistics().total_weight
@@ -48,10 +53,11 @@ def solve_rows(
         size = part.size(source.n_inputs)
         if part.tie_weight == 0 and _in_numpy(source.n_rows * size):
             inside = jax.tree.map(np.asarray, inside)
-            blocks = [
-                lstsq.reduce(part.values(x, inside), y, weight / total)
-                for x, y, weight in source.chunks(max(BLOCK_ROWS, NUMPY_NUMBERS // size))
-            ]
+            at_once, done, blocks = max(BLOCK_ROWS, NUMPY_NUMBERS // size), 0, []
+            for x, y, weight in source.chunks(at_once):
+                phi = part.values(x, inside) if known is None else known[done : done + len(x)]
+                blocks.append(lstsq.reduce(phi, y, weight / total))
+                done += len(x)
             reduction = lstsq.combine(*blocks) if len(blocks) > 1 else blocks[0]
             solutions.append(_with_ridge(reduction, shrink, relative=ridge.relative))
             continue

@@ -14,8 +14,7 @@ import numpy as np
 from .. import lstsq, rows
 from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
-from ..basis import AbstractBasis, Ensemble, GaussianKernels, PartitionBasis
-from ..basis.pou.partition import hard_assignment
+from ..basis import AbstractBasis, Ensemble, GaussianKernels
 from ..evidence.errors import Unseen, spread
 from ..evidence.judge import left_out_verdict
 from ..evidence.replicates import FEWEST, lack_of_fit
@@ -31,6 +30,7 @@ from . import bases as proposals
 from .choice import Choice, in_words
 from .kriging import MOST_CENTERS, kriged
 from .posterior import Functions
+from .remarks import idle, lonely
 from .solve import solve_rows
 from .uncertainty import known_errors
 from .units import in_units, smeared
@@ -54,6 +54,9 @@ EXACT = 1e-13
 ROUND_OFF = 1e-10
 #: Rows up to which each row's functions are chosen anew without it: with more, luck is small.
 MOST_CHOSEN_ANEW, MOST_LUCK = 1000, 3.0
+#: Entries of the functions evaluated last that are kept (32 MiB): to evaluate them anew, for the
+#: last solve, the posterior and what the model says there, takes half of a first answer's time.
+KEPT = 2**22
 
 
 class RegressionTask(DataTask):
@@ -79,6 +82,7 @@ class RegressionTask(DataTask):
         self.likeliest: np.ndarray | None = None
         self.others: list[tuple[float, np.ndarray]] = []
         self.choice = choice
+        self._evaluated: tuple[Any, Parameters, np.ndarray | None] = (None, None, None)
 
     def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
         """Return the mean square of the rows' residual, the ties of the basis and the ridge."""
@@ -152,6 +156,8 @@ class RegressionTask(DataTask):
         if len(self.sampled) <= MOST_CHOSEN_ANEW:
             self.trials.append(found.tried)
         self.others.append((found.unseen.error, found.beside))
+        kept = found.functions if found.functions.size <= KEPT else None
+        self._evaluated = (basis, parameters, kept)
         return Candidate(
             basis,
             parameters,
@@ -231,8 +237,8 @@ class RegressionTask(DataTask):
         output_map = data.output_map
         errors = known_errors(self, search.best, best, coefficients, seen)
         if isinstance(output_map, TargetMap):
-            known = Functions(*functions, best.ridge, coefficients)
-            output_map = smeared(seen, data, lambda z: known.at(z) @ coefficients)
+            told = Functions(*functions, best.ridge, coefficients)
+            output_map = smeared(seen, data, lambda z: told.at(z) @ coefficients)
             seen = None if seen is None else in_units(seen, data, output_map)
         verdict = None if seen is None else left_out_verdict(seen, data.as_given, data.x, search)
         error = math.nan if seen is None else seen.claim
@@ -257,8 +263,8 @@ class RegressionTask(DataTask):
             notes=(
                 *self._notes(status),
                 *self._replicates(best, coefficients),
-                *self._lonely(best),
-                *self._idle(best),
+                *lonely(data, best),
+                *idle(data, best, self.asked),
                 *data.gaps(),
             ),
             places=data.kept_places,
@@ -267,14 +273,24 @@ class RegressionTask(DataTask):
         )
         if data.grouped or not error > ROUND_OFF:
             return model
-        first = data.at[:SEARCH_ROWS]
-        values = model(data.x[first]).reshape(len(first), -1)
+        first, known = data.at[:SEARCH_ROWS], self.known_functions(best)
+        if known is None or len(known) < len(data.z):
+            values = model(data.x[first]).reshape(len(first), -1)
+        else:
+            values = output_map.inverse(known @ coefficients)[first]
         notes = told_by_order(data.x[data.at], (data.y[first] - values)[:, 0])
         return dataclasses.replace(model, notes=(*model.notes, *notes))
 
+    def known_functions(self, candidate: Candidate) -> np.ndarray | None:
+        """Return a candidate's functions at :attr:`sampled`, if they are those evaluated last."""
+        basis, parameters, functions = self._evaluated
+        same = candidate.basis is basis and candidate.parameters is parameters
+        return functions if same else None
+
     def solved(self, best: Candidate) -> lstsq.Solution:
         """Solve a candidate's coefficients on all rows."""
-        return solve_rows((best.basis, best.parameters), self.data.source, best.ridge)
+        known = self.known_functions(best) if len(self.sampled) == len(self.data.z) else None
+        return solve_rows((best.basis, best.parameters), self.data.source, best.ridge, known)
 
     def evidence(
         self, best: Candidate, found: Sequence[Candidate]
@@ -413,35 +429,6 @@ class RegressionTask(DataTask):
             told = lack_of_fit(of_one, errors[:, k] * scale, fit.effective)
             if told is not None:
                 yield f"{named}{told}"
-
-    def _lonely(self, best: Candidate) -> Iterator[str]:
-        """Say how many places have one row alone, which the model goes through."""
-        data, members = self.data, best.basis.members(best.parameters)
-        single = int(np.sum(data.places.count <= 1))
-        if not data.places.within or not single or len(members) > 1:
-            return
-        fit = proposals.linear_fit(*members[0], data, data.all_rows, best.ridge)
-        if fit.effective > len(data.places) - 0.5:
-            one = "one place rests" if single == 1 else f"{single} places rests"
-            yield (
-                f"What the model says at {one} on one row{' each' * (single > 1)}: its error there "
-                "is taken to be that of replicates."
-            )
-
-    def _idle(self, best: Candidate) -> Iterator[str]:
-        """Say how many partitions of a partition of unity network own no row."""
-        if not isinstance(best.basis, PartitionBasis):
-            return
-        owned = hard_assignment(best.basis.unity, best.parameters.partition, self.data.z)
-        counts = np.bincount(owned, minlength=best.basis.n_partitions)
-        empty = int(np.sum(counts == 0))
-        if empty:
-            chosen = self.asked.n_partitions == "auto"
-            choose = "" if chosen else ", or let fit_pounet choose (n_partitions='auto')"
-            yield (
-                f"{empty} of {len(counts)} partitions own no row: the data show fewer pieces, or "
-                f"training has emptied them. Ask for {len(counts) - empty}{choose}."
-            )
 
 
 def _spread_of(term: rows.Term) -> float:

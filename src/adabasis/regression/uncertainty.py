@@ -49,7 +49,8 @@ def known_errors(
     if best.run is not None:
         unseen = best.apart or task.unseen(best, best.run.coefficients)
         penalty = 0.0 if chosen.ridge.relative else chosen.ridge.value
-    functions = Functions(best.basis, best.parameters, best.ridge, c)
+    of_sample = task.known_functions(best)
+    functions = Functions(best.basis, best.parameters, best.ridge, c, of_sample)
     about = {"penalty": penalty, "worst": worst, "others": task.others, "error": best.error}
     found = learnt(task.data, functions, unseen, **about)
     if task.asked.loss != "squared" or task.joint:

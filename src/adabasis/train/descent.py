@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from .. import rows
@@ -17,6 +16,9 @@ from .._runtime.notation import AnyArray, Parameters
 from ..basis.base import AbstractBasis
 from ..geometry.boxes import AffineMap, Points
 from .base import AbstractObjective
+
+if TYPE_CHECKING:
+    import optax
 
 #: Share of the schedule in which the rate rises.
 WARM_UP = 0.05

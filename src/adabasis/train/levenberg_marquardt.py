@@ -126,6 +126,8 @@ class LM(AbstractTrainer):
         the one that was kept. Below all of them, such as 0, the least of all is taken alone.
     max_steps : int, optional
         By default as many as all ridges take.
+    patience : int
+        Steps without a held-out error that is smaller by one per cent: the end.
 
     Raises
     ------
@@ -152,11 +154,16 @@ class LM(AbstractTrainer):
     precision: str = eqx.field(static=True, default="auto")
     most_ridge: float = eqx.field(static=True, default=math.inf)
     max_steps: int | None = eqx.field(static=True, default=None)
+    patience: int = eqx.field(static=True, default=PATIENCE)
 
     def __check_init__(self) -> None:
         if self.precision not in ("auto", "single", "double"):
             raise ValueError(
                 f"LM(precision={self.precision!r}): expected 'auto', 'single' or 'double'."
+            )
+        if self.patience < 1:
+            raise ValueError(
+                f"LM(patience={self.patience!r}): expected a number of steps, 1 or more."
             )
 
     @property
@@ -164,7 +171,7 @@ class LM(AbstractTrainer):
         """Stages of all ridges, while the held-out error falls."""
         usual = FIRST_STAGE + STAGE * (len(RIDGES) - 1)
         steps = usual if self.max_steps is None else self.max_steps
-        return Budget(steps, check_every=1, patience=PATIENCE)
+        return Budget(steps, check_every=1, patience=self.patience)
 
     def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> State:
         """Solve for the coefficients of the first parameters, with the first ridge."""

@@ -22,7 +22,6 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
@@ -144,6 +143,8 @@ class NGD(AbstractTrainer):
         c = jnp.zeros((design.shape[1], objective.n_outputs), design.dtype)
         if self.learning_rate != "auto":
             return begun(parameters), c, jax.random.key_data(key)
+        import optax
+
         flat, _ = ravel_pytree(parameters)
         zero = jnp.zeros_like(flat)
         infinite, one = jnp.asarray(jnp.inf, flat.dtype), jnp.ones((), flat.dtype)
@@ -193,6 +194,8 @@ def _projected(
 
 def _turned(state: DescentState, trial: Array, solved: LastLayer, gradient: Array) -> DescentState:
     # Move to the trial and choose the next direction; without curvature, forget the past.
+    import optax
+
     lbfgs = optax.scale_by_lbfgs(MEMORY)
     bent = jnp.vdot(trial - state.good, gradient - state.gradient) > 0
     fresh = jax.tree.map(jnp.zeros_like, state.memory)

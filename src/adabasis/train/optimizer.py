@@ -7,17 +7,24 @@ import functools
 import math
 import numbers
 from collections.abc import Callable
-from typing import Any
-
-import optax
+from typing import TYPE_CHECKING, Any
 
 from .soap import scale_by_soap
 
+if TYPE_CHECKING:  # it takes .1 s, and default fits of few rows need none of it
+    import optax
+
 #: Optimisers by name: of Adam's ε, directions without a rate that the step goes against.
 OPTIMIZERS: dict[str, Callable[[float], optax.GradientTransformation]] = {
-    "adam": lambda epsilon: optax.scale_by_adam(eps=epsilon),
+    "adam": lambda epsilon: _adam(epsilon),
     "soap": lambda epsilon: scale_by_soap(epsilon=epsilon),
 }
+
+
+def _adam(epsilon: float) -> optax.GradientTransformation:
+    import optax
+
+    return optax.scale_by_adam(eps=epsilon)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +62,8 @@ def _transformation(optimizer: Any, epsilon: float) -> optax.GradientTransformat
     # The same object each time: compiled code belongs to it.
     if not isinstance(optimizer, str):
         return optimizer
+    import optax
+
     return optax.chain(OPTIMIZERS[optimizer](epsilon), optax.scale(-1.0))
 
 

@@ -14,12 +14,14 @@ References
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
+
+if TYPE_CHECKING:
+    import optax
 
 #: Decay of the mean gradient, and of the means of squares, G Gᵀ and Gᵀ G.
 BETAS = (0.9, 0.99)
@@ -105,6 +107,7 @@ def scale_by_soap(
     >>> direction.shape
     (3, 2)
     """
+    import optax
 
     def init(parameters: Any) -> SOAPState:
         leaves = map(jnp.asarray, jax.tree.leaves(parameters))

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from .. import lstsq
@@ -44,6 +43,8 @@ FIRST_RATE = 1e-3
 
 def begun(variables: Any) -> tuple[Any, Any, Array]:
     """Return the state of Adam before its first step: variables, moments, steps so far."""
+    import optax
+
     return variables, optax.scale_by_adam().init(variables), jnp.asarray(0)
 
 
@@ -51,6 +52,8 @@ def adam_step(
     rate: Any, state: Any, gradient: Any, dtype: Any, epsilon: float = EPSILON
 ) -> tuple[Any, Array]:
     """Return the state after a step of Adam, and the rate that it had."""
+    import optax
+
     variables, moments, count = state
     direction, moments = optax.scale_by_adam(eps=epsilon).update(gradient, moments)
     rate = jnp.asarray(rate(count) if callable(rate) else rate, dtype)
@@ -250,6 +253,8 @@ class LSGD(AbstractTrainer):
         return state, Evaluation(value, parameters, c, solution.rank, rate, jnp.asarray(False))
 
     def _controlled(self, state: Any, value: Array, gradient: Parameters) -> tuple[Any, Array]:
+        import optax
+
         parameters, moments, (good, good_gradient, good_value), rate = state
         adam = optax.scale_by_adam(eps=self.epsilon)
         accepted = value <= good_value
