@@ -29,7 +29,7 @@ from adabasis.basis import (
     ProjectedFeatures,
     RBFPartition,
 )
-from adabasis.geometry.boxes import AffineMap
+from adabasis.geometry.points import AffineMap
 from adabasis.lstsq import Status
 from adabasis.models.fitted import Fitted
 from adabasis.models.record import Asked, Record, Ridge, Tried

@@ -14,7 +14,10 @@ ORDER = """
 _runtime.errors _runtime.arguments _runtime.arrays _runtime.summaries _runtime.registry
 _runtime.notation
 _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progress _runtime
-  geometry.boxes geometry.maps geometry.fields geometry
+ geometry.points geometry.fields geometry.surfaces geometry.curves geometry.pieces
+ geometry.domains geometry.boxes
+ geometry.levels geometry.shapes geometry.simplices geometry.polygons geometry.clouds geometry.mesh
+ geometry.maps geometry
  basis.activations basis.layers basis.base  basis.networks basis.wrappers
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.named
 basis.pou.partitioned basis.pou basis

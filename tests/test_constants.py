@@ -11,7 +11,7 @@ import pytest
 
 from adabasis import LSGN, Box, FrozenFeatures, NeuralBasis, operators, pde
 from adabasis.evidence import verdict
-from adabasis.geometry.boxes import default_sampler
+from adabasis.geometry.points import default_sampler
 from adabasis.geometry.maps import Coordinates, TargetMap, Transform
 from adabasis.lstsq.losses import Loss
 from adabasis.models.record import Asked, Record

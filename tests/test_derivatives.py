@@ -8,7 +8,7 @@ import pytest
 
 import adabasis as ab
 from adabasis.basis import ACTIVATIONS, Ensemble, ProjectedFeatures
-from adabasis.geometry.boxes import AffineMap
+from adabasis.geometry.points import AffineMap
 from adabasis.operators import Biharmonic, Directional, Partial
 from adabasis.pde import Dirichlet, LinearProblem, Neumann
 

@@ -6,7 +6,7 @@ import pytest
 
 from adabasis import rows
 from adabasis.basis import FrozenFeatures
-from adabasis.geometry.boxes import AffineMap, bounding_box
+from adabasis.geometry.points import AffineMap, bounding_box
 from adabasis.models import evaluation
 from adabasis.operators import Identity, Partial
 

@@ -22,7 +22,7 @@ from adabasis import (
     solve,
 )
 from adabasis.basis import Ensemble, PartitionBasis, ProjectedFeatures, WarpedBasis
-from adabasis.geometry.boxes import Cartesian
+from adabasis.geometry.points import Cartesian
 from adabasis.pde import catalog
 
 from .laws import relative_error

@@ -13,7 +13,7 @@ import pytest
 from adabasis import LSGD, POUNetRegressor, fit, fit_pounet, load, plots, rows
 from adabasis.basis import PartitionBasis, PolynomialPartition
 from adabasis.basis.pou.partition import AbstractSoftmax, hard_assignment
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.operators import Identity, Partial
 from adabasis.plots.partitions import breaks, pieces, shares
 from adabasis.pou.segmentation import LocalFits

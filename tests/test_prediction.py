@@ -19,7 +19,7 @@ import adabasis as ab
 from adabasis.basis.layers import Affine
 from adabasis.basis.networks import Network
 from adabasis.basis.wrappers import Ensemble
-from adabasis.geometry.boxes import AffineMap
+from adabasis.geometry.points import AffineMap
 from adabasis.models import loading
 from adabasis.models.files import ModelFileError, read_model, write_model
 

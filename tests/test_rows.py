@@ -7,7 +7,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from adabasis import lstsq, rows
-from adabasis.geometry.boxes import Points, bucket, pad_points, pad_rows, padded
+from adabasis.geometry.points import Points, bucket, pad_points, pad_rows, padded
 from adabasis.operators import Identity, Partial
 
 from .laws import assert_close, assert_derivative, assert_same_rows

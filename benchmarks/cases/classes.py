@@ -22,7 +22,7 @@ from sklearn.svm import SVC
 from adabasis import GD, NGD, AdaptiveBasisClassifier, FrozenFeatures, NeuralBasis, classify
 from adabasis._runtime.compute import numerics
 from adabasis.experiments.spirals import spirals
-from adabasis.geometry.boxes import AffineMap, Points, bounding_box, unit_box
+from adabasis.geometry.points import AffineMap, Points, bounding_box, unit_box
 from adabasis.models.classifier import indicators
 from adabasis.rows import Term
 from adabasis.train import CrossEntropy, newton

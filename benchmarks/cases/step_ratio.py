@@ -13,7 +13,7 @@ import numpy as np
 
 from adabasis import GD, LSGD, NeuralBasis, lstsq
 from adabasis._runtime.compute import numerics
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.lstsq.solve import BACK_SUBSTITUTION_LIMIT, condition_bound
 from adabasis.rows import Term
 from adabasis.train import AbstractTrainer, Objective

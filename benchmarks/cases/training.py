@@ -12,7 +12,7 @@ import numpy as np
 
 from adabasis import GD, LSGD, LSGN, NeuralBasis
 from adabasis._runtime.compute import numerics
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.operators import Identity
 from adabasis.rows import Term, evaluate
 from adabasis.train import AbstractTrainer, Budget, Objective, Run, StopReason, train

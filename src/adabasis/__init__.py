@@ -35,7 +35,7 @@ declare(
 # Public names by the module that holds them, in the order of the path: geometry, bases, operators,
 # rows, least squares, training, results, public functions.
 _NAMES = {
-    "geometry.boxes": ["Box"],
+    "geometry": ["Ball", "Box", "Disk", "ImplicitDomain", "Mesh", "PointCloud", "Polygon"],
     "basis": ["AbstractBasis", "FrozenFeatures", "NeuralBasis", "PartitionBasis"],
     "train": ["GD", "LSGD", "LSGN", "NGD", "TwoPhase"],
     "models.fitted": ["Fitted"],

@@ -16,7 +16,13 @@ from .classification.api import refit_classes as refit_classes
 from .estimators.classifier import AdaptiveBasisClassifier as AdaptiveBasisClassifier
 from .estimators.pounet import POUNetRegressor as POUNetRegressor
 from .estimators.regressor import AdaptiveBasisRegressor as AdaptiveBasisRegressor
-from .geometry.boxes import Box as Box
+from .geometry import Ball as Ball
+from .geometry import Box as Box
+from .geometry import Disk as Disk
+from .geometry import ImplicitDomain as ImplicitDomain
+from .geometry import Mesh as Mesh
+from .geometry import PointCloud as PointCloud
+from .geometry import Polygon as Polygon
 from .models.classifier import Classifier as Classifier
 from .models.comparison import compare as compare
 from .models.fitted import Fitted as Fitted

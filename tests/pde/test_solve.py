@@ -13,7 +13,7 @@ import adabasis as ab
 from adabasis import operators as op
 from adabasis import pde
 from adabasis._runtime.compute import numerics
-from adabasis.geometry.boxes import Cartesian, Gauss
+from adabasis.geometry.points import Cartesian, Gauss
 from adabasis.models.record import Ridge
 from adabasis.pde import catalog, strategy
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from adabasis import rows
 from adabasis.basis import NeuralBasis
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.train import GD, LSGD, LSGN, Budget, Objective, train
 
 from ..registry import FUNCTIONS, ROWS, draw, key, points

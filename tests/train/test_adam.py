@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adabasis.basis import FrozenFeatures, NeuralBasis
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.models.classifier import indicators
 from adabasis.rows import Term
 from adabasis.train import Budget, CrossEntropy, adam, newton, train

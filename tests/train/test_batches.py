@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from adabasis import LSGD, NGD, NeuralBasis, PartitionBasis, classify, fit, rows
-from adabasis.geometry.boxes import AffineMap, Points, unit_box
+from adabasis.geometry.points import AffineMap, Points, unit_box
 from adabasis.models.record import Asked
 from adabasis.regression.task import RegressionTask
 from adabasis.selection.prepared import Prepared

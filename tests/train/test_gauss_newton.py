@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from adabasis._runtime.compute import numerics
 from adabasis.basis import NeuralBasis
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.operators import Identity, Partial
 from adabasis.rows import Term
 from adabasis.train import LSGN, Objective, gauss_newton, matrix_free

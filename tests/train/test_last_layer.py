@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from adabasis.basis import NeuralBasis
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.models.classifier import indicators
 from adabasis.rows import Term
 from adabasis.train import GD, NGD, Budget, CrossEntropy, StopReason, newton, train

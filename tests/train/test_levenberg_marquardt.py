@@ -18,7 +18,7 @@ from adabasis.basis import (
     activations,
 )
 from adabasis.basis.networks import widened
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.train import LM, Budget, Objective, StopReason, train
 from adabasis.train import levenberg_marquardt as lm
 from adabasis.train.blocks import InPython

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adabasis.basis import PartitionBasis
-from adabasis.geometry.boxes import Points
+from adabasis.geometry.points import Points
 from adabasis.pou.borders import interval_weights
 from adabasis.rows import Term
 from adabasis.train import GD, LSGD, LSGN, Budget, Locality, Objective, StopReason, TwoPhase, train

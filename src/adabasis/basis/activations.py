@@ -17,7 +17,7 @@ from scipy import special
 
 from .._runtime.backend import namespace
 from .._runtime.compute import double_precision
-from ..geometry.boxes import pad_points
+from ..geometry.points import pad_points
 
 Interval = tuple[Array, Array]
 

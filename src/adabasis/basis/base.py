@@ -16,7 +16,7 @@ from jax import Array
 
 from .._runtime.backend import in_numpy, namespace
 from .._runtime.notation import AnyKey, BoxBounds, Functions, Parameters, PointsX, PointX, RandomKey
-from ..geometry.boxes import AffineMap, unit_box
+from ..geometry.points import AffineMap, unit_box
 from .activations import activation_named, in_jax
 from .layers import AbstractInitializer, initializer_config, initializer_from
 

@@ -28,7 +28,7 @@ from jax import Array
 
 from .._runtime.backend import namespace, normal, split, uniform
 from .._runtime.notation import AnyKey, BoxBounds
-from ..geometry.boxes import unit_box
+from ..geometry.points import unit_box
 from .activations import Activation
 
 

@@ -24,7 +24,7 @@ from scipy.special import ndtri
 
 from .._runtime.backend import namespace
 from .._runtime.notation import AnyArray, AnyKey, BoxBounds, Functions, PointsX, PointX
-from ..geometry.boxes import AffineMap, unit_box
+from ..geometry.points import AffineMap, unit_box
 from .activations import activation_named
 from .base import (
     AbstractActivated,

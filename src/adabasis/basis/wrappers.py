@@ -21,7 +21,7 @@ from .._runtime.notation import (
     PointsX,
     PointX,
 )
-from ..geometry.boxes import AffineMap, unit_box
+from ..geometry.points import AffineMap, unit_box
 from .base import AbstractBasis, AbstractWrapper, OnePointBasis, in_model_files, require_positive
 
 

@@ -14,7 +14,7 @@ from .. import rows
 from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..lstsq import Status
 from ..selection.prepared import padded_term, some_rows
 from ..selection.task import design

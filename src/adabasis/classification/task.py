@@ -19,7 +19,7 @@ from ..evidence.classes import ShareComparison
 from ..evidence.errors import Unseen
 from ..evidence.label_sets import HeldOutLabels
 from ..evidence.verdict import OURS, Judged, Predictions, Verdict
-from ..geometry.boxes import AffineMap
+from ..geometry.points import AffineMap
 from ..lstsq import Status
 from ..models.classifier import Classifier, logits
 from ..models.record import Asked, Ridge

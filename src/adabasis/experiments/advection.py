@@ -18,7 +18,7 @@ import optax
 from .. import lstsq, rows
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis, NeuralBasis
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..operators import AbstractOperator, Identity, Partial
 from ..pde.catalog import tent
 from ..train import GD, LSGD, LSGN, AbstractTrainer, Budget, Objective, Run, train

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis
-from ..geometry.boxes import AffineMap, bounding_box, unit_box
+from ..geometry.points import AffineMap, bounding_box, unit_box
 from ..models.classifier import indicators, logits
 from ..selection.prepared import padded_term
 from ..selection.task import draw

@@ -21,7 +21,7 @@ from .. import rows
 from .._runtime.compute import numerics
 from .._runtime.notation import BoxBounds, Functions, PointX, RandomKey
 from ..basis import AbstractBasis
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, figure_of, new_axes, styled
 from ..train import GD, LSGD, LSGN, AbstractTrainer, Budget, Objective, Progress, train
 from . import sine

@@ -18,7 +18,7 @@ from scipy.interpolate import CubicSpline
 from .. import rows
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis, NetworkPartition, PartitionBasis
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..train import (
     LSGD,
     AbstractTrainer,

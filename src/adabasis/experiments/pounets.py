@@ -14,7 +14,7 @@ from .. import lstsq, rows
 from .._runtime.compute import numerics
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis, PartitionBasis, RBFPartition
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..operators import Identity
 from ..train import AbstractTrainer, Budget, Objective, Run, train
 

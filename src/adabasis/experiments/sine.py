@@ -15,7 +15,7 @@ import numpy as np
 from .. import rows
 from .._runtime.compute import numerics
 from ..basis import AbstractBasis, BoxInit
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..train import LSGN, AbstractTrainer, Budget, Objective, train
 from .kept import kept
 from .registry import Record

@@ -1,9 +1,14 @@
 """Where things are: domains, points with weights, samplers, functions of the coordinates."""
 
-from .boxes import (
+from .boxes import Box
+from .clouds import PointCloud
+from .domains import AbstractDomain
+from .fields import Field, coordinates
+from .mesh import Mesh
+from .pieces import Boundaries, Piece
+from .points import (
     AbstractSampler,
     AffineMap,
-    Box,
     Cartesian,
     Gauss,
     Points,
@@ -12,16 +17,26 @@ from .boxes import (
     tensor_grid,
     unit_box,
 )
-from .fields import Field, coordinates
+from .polygons import Polygon
+from .shapes import Ball, Disk, ImplicitDomain
 
 __all__ = [
+    "AbstractDomain",
     "AbstractSampler",
     "AffineMap",
+    "Ball",
+    "Boundaries",
     "Box",
     "Cartesian",
+    "Disk",
     "Field",
     "Gauss",
+    "ImplicitDomain",
+    "Mesh",
+    "Piece",
+    "PointCloud",
     "Points",
+    "Polygon",
     "Sobol",
     "bounding_box",
     "coordinates",

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.errors import listed
-from .boxes import AffineMap, bounding_box, unit_box
+from .points import AffineMap, bounding_box, unit_box
 
 #: Residuals that stand for all in the mean over them: one for each 64th of their number.
 SMEARED = 64

@@ -9,7 +9,7 @@ from ..basis import PartitionBasis
 from ..basis.plain import AdditiveSplines, Polynomial
 from ..basis.pou.polynomial import multi_indices, products
 from ..evidence.sobol import ROUND_OFF, Indices, Marginals, exact, of_coefficients
-from ..geometry.boxes import AffineMap
+from ..geometry.points import AffineMap
 from .classifier import Classifier
 from .fitted import Fitted
 

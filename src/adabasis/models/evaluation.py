@@ -15,7 +15,7 @@ from jax import Array
 from .._runtime.compute import double_precision
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
-from ..geometry.boxes import AffineMap, pad_points
+from ..geometry.points import AffineMap, pad_points
 from ..operators import AbstractOperator
 
 CHUNK_NUMBERS = 2**24

@@ -18,7 +18,7 @@ from ..basis import AbstractBasis
 from ..basis.base import description
 from ..evidence.support import by_leverage
 from ..geometry import maps
-from ..geometry.boxes import AffineMap
+from ..geometry.points import AffineMap
 from ..lstsq import Status
 from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason

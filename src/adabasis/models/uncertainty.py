@@ -13,8 +13,8 @@ from scipy.special import ndtri
 from ..evidence.intervals import checked_coverage, fewest_rows
 from ..evidence.left_out import METHODS
 from ..evidence.support import Nearness
-from ..geometry.boxes import AffineMap
 from ..geometry.maps import TargetMap
+from ..geometry.points import AffineMap
 from .error_model import MOST_EXACT, ErrorModel, Uncertainty
 from .evaluation import in_chunks
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .._runtime.arguments import told_arguments
 from ..basis import AbstractBasis
-from ..geometry.boxes import AbstractSampler, default_sampler
+from ..geometry.points import AbstractSampler, default_sampler
 from ..models.record import Asked
 from ..models.timings import with_timings
 from ..selection.search import Search, named_bases, resolved_trainer

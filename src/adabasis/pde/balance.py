@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from ..geometry.boxes import Gauss
+from ..geometry.points import Gauss
 from .conditions import Constraint
 from .problem import Problem
 

@@ -18,8 +18,8 @@ import numpy as np
 from jax import Array
 
 from .._runtime.compute import numerics, quickly
-from ..geometry.boxes import Sobol
 from ..geometry.fields import as_field, at_point, symbolic
+from ..geometry.points import Sobol
 from ..operators import AbstractOperator, Identity
 from .conditions import Constraint, Problem
 

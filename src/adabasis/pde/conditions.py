@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .._runtime.notation import AnyArray
-from ..geometry.boxes import AbstractSampler, Box, Points
+from ..geometry.boxes import Box
 from ..geometry.fields import Field, as_field, evaluate
+from ..geometry.points import AbstractSampler, Points
 from ..operators import (
     AbstractOperator,
     Equation,

@@ -25,7 +25,7 @@ from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis, FrozenFeatures
 from ..basis.layers import Affine
-from ..geometry.boxes import AffineMap, Gauss, Points, Sobol
+from ..geometry.points import AffineMap, Gauss, Points, Sobol
 from ..operators import AbstractOperator, Coupled, Linearised
 from .newton import linearised, reduced_at
 from .system import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry.boxes import Points
 from ..geometry.fields import evaluate
+from ..geometry.points import Points
 from ..operators import Equation, Expression, Identity
 from ..operators.expressions import as_expression
 from .conditions import AbstractCondition, Constraint, Problem, stated

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..geometry.boxes import Points, Sobol, tensor_grid
+from ..geometry.points import Points, Sobol, tensor_grid
 
 #: Blocks a side, and cells a side of a block, by number of coordinates; more are not divided.
 GRID = {1: (1024, 64), 2: (32, 8), 3: (10, 4)}

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from .._runtime.registry import provided
-from ..geometry.boxes import Box, Gauss, Sobol
+from ..geometry.boxes import Box
 from ..geometry.fields import Field, as_field, evaluate
+from ..geometry.points import Gauss, Sobol
 from ..operators import AbstractOperator, Equation, Expression, unknowns
 from ..operators.expressions import as_expression
 from ..operators.integrals import Averaged

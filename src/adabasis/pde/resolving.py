@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._runtime.compute import numerics
-from ..geometry.boxes import Sobol
+from ..geometry.points import Sobol
 from ..operators import AbstractOperator, Coupled
 from .certificate import certified, settled
 from .problem import Problem

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry.boxes import Box, Gauss, Points
+from ..geometry.boxes import Box
 from ..geometry.fields import Field, evaluate
+from ..geometry.points import Gauss, Points
 from .conditions import Constraint
 from .probe import Dense, look
 from .sizes import coefficients, measured, transparent

@@ -18,8 +18,8 @@ from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import FrozenFeatures
 from ..geometry import Box
-from ..geometry.boxes import AffineMap
 from ..geometry.fields import evaluate
+from ..geometry.points import AffineMap
 from ..models.evaluation import by_rows, in_jax
 from ..models.fitted import Fitted
 from ..operators import AbstractOperator, Equation, Expression, Identity

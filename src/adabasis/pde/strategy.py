@@ -22,7 +22,7 @@ from .. import lstsq
 from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, FrozenFeatures, MappedBasis
-from ..geometry.boxes import AbstractSampler, AffineMap, unit_box
+from ..geometry.points import AbstractSampler, AffineMap, unit_box
 from ..models.record import NO_RIDGE, Asked, Tried
 from ..selection.search import AbstractTask, Candidate, Search
 from ..selection.task import draw

@@ -15,7 +15,7 @@ from .. import lstsq
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
-from ..geometry.boxes import AbstractSampler, Points, Sobol
+from ..geometry.points import AbstractSampler, Points, Sobol
 from ..operators import Identity
 from ..rows import AbstractTerm, Term, TieTerm, assemble, design, evaluate
 from .conditions import Constraint

@@ -17,7 +17,7 @@ from ..basis.pou.partition import hard_assignment
 from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
 from ..evidence.errors import Unseen
-from ..geometry.boxes import unit_box
+from ..geometry.points import unit_box
 from ..models.fitted import Fitted
 from ..regression.bases import MOST_NUMBERS
 from ..regression.strategy import PRIOR, RegressionStrategy

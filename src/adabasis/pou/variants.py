@@ -12,7 +12,7 @@ from ..basis import AbstractPartition, PartitionBasis, PolynomialPartition
 from ..basis.pou.partition import AbstractSoftmax, hard_assignment
 from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import dimension
-from ..geometry.boxes import unit_box
+from ..geometry.points import unit_box
 from ..selection.task import draw
 from .borders import shaped, steepness
 from .candidates import HeldOut, Segmentation

@@ -16,8 +16,8 @@ from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import AbstractBasis
 from ..evidence.judge import judge
-from ..geometry.boxes import bounding_box
 from ..geometry.maps import TargetMap, input_transforms, periodic_columns
+from ..geometry.points import bounding_box
 from ..models.fitted import Fitted
 from ..models.record import Asked
 from ..models.timings import with_timings

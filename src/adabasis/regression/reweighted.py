@@ -12,7 +12,7 @@ import numpy as np
 from .. import lstsq, rows
 from ..evidence.errors import LeftOut, Places
 from ..evidence.outliers import LEAST
-from ..geometry.boxes import AffineMap
+from ..geometry.points import AffineMap
 from ..lstsq.losses import LAST_ROUNDED, LEAST_SCALE, Loss, robust_scale
 from ..models.fitted import Fitted
 from ..models.record import Ridge

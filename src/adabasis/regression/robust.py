@@ -23,8 +23,8 @@ from ..evidence.errors import Unseen, spread
 from ..evidence.outliers import above_quantile, expected, far_off, parts, unexpected, unit_box
 from ..evidence.peers import PEERS
 from ..evidence.verdict import OURS, Judged, LossComparison, Predictions
-from ..geometry.boxes import AffineMap
 from ..geometry.maps import TargetMap
+from ..geometry.points import AffineMap
 from ..lstsq.losses import Loss
 from ..models.fitted import Fitted
 from ..selection.prepared import checked_data

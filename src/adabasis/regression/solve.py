@@ -13,7 +13,7 @@ from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
-from ..geometry.boxes import bucket
+from ..geometry.points import bucket
 from ..lstsq.reduce import BLOCK_ROWS
 from ..models.evaluation import CHUNK_NUMBERS
 from ..models.record import Ridge

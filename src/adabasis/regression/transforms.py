@@ -17,8 +17,8 @@ from .._runtime.compute import numerics
 from ..basis import AbstractBasis, FrozenFeatures
 from ..evidence.errors import LeftOut, Unseen
 from ..evidence.verdict import CLEAR, SURE
-from ..geometry.boxes import unit_box
 from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
+from ..geometry.points import unit_box
 from ..models.record import Asked
 from ..selection.prepared import Prepared, merged, some_rows
 from ..selection.task import design, draw, placed

@@ -25,7 +25,7 @@ from jax.flatten_util import ravel_pytree
 
 from .._runtime.notation import AnyArray, DesignMatrix, Parameters
 from ..basis.base import AbstractBasis, OnePointBasis
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..operators import AbstractOperator, Identity
 
 

@@ -20,8 +20,8 @@ from ..basis import AbstractBasis
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
 from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
-from ..geometry.boxes import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
+from ..geometry.points import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..models.fitted import Fitted
 from .places import counts, distinct
 

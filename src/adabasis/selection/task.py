@@ -20,7 +20,7 @@ from .._runtime.errors import counted
 from .._runtime.notation import AnyArray, AnyKey, Parameters
 from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from ..models.record import Asked, Ridge
 from ..train import AbstractTrainer
 from ..train.descent import weighted_map

@@ -25,7 +25,7 @@ import numpy as np
 from .. import rows
 from .._runtime.notation import AnyArray, Parameters, RandomKey
 from .._runtime.progress import Callback, Progress
-from ..geometry.boxes import Points, pad_rows
+from ..geometry.points import Points, pad_rows
 from . import exact
 from .base import AbstractObjective, Budget, Evaluation
 from .descent import (

@@ -14,7 +14,7 @@ from .. import rows
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis.base import AbstractBasis
-from ..geometry.boxes import AffineMap, Points
+from ..geometry.points import AffineMap, Points
 from .base import AbstractObjective
 
 if TYPE_CHECKING:

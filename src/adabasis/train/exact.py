@@ -18,7 +18,7 @@ from .. import lstsq, rows
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis.base import AbstractBasis
-from ..geometry.boxes import Points, bucket, pad_rows
+from ..geometry.points import Points, bucket, pad_rows
 from .base import AbstractObjective, CrossEntropy, Objective
 from .last_layer import newton
 

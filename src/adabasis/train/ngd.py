@@ -27,7 +27,7 @@ from jax.flatten_util import ravel_pytree
 
 from .. import rows
 from .._runtime.notation import Parameters, RandomKey
-from ..geometry.boxes import Points
+from ..geometry.points import Points
 from .base import (
     AbstractTrainer,
     Budget,
