@@ -16,6 +16,7 @@ from adabasis.basis import (
     INITIALIZERS,
     AdditiveSplines,
     BoxInit,
+    EnrichedBasis,
     Ensemble,
     FanScaled,
     FrozenFeatures,
@@ -29,6 +30,7 @@ from adabasis.basis import (
     ProjectedFeatures,
     RBFPartition,
 )
+from adabasis.basis.enriched import Corners, Layers, Poles
 from adabasis.geometry.points import AffineMap
 from adabasis.lstsq import Status
 from adabasis.models.fitted import Fitted
@@ -67,6 +69,16 @@ FUNCTIONS = {
     "kriging": GaussianKernels(4),
     "anova": GaussianKernels(4, anova=True),
     "three nets": Ensemble(NeuralBasis(WIDTH, DEPTH), 3),
+    "enriched": EnrichedBasis(
+        FrozenFeatures(3, scale=1.0),
+        [
+            Poles([(2.0, 2.0)], [1.0], 2),
+            Layers([0], [1.0], [0.5], [(0, 1), (0, 1)], 1),
+            Corners([(-0.5, -0.5)], [0.8], [4.5], [[0.7, 1.3]], [[0.7, 1.3]]),
+        ],
+        [0.0, 0.0],
+        [1.0, 1.0],
+    ),
     "two frozen": Ensemble(FrozenFeatures(WIDTH, activation="relu"), 2),
     "round bumps": RBFPartition(3),
     "power diagram": PolynomialPartition(3),

@@ -17,8 +17,9 @@ _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progre
  geometry.points geometry.fields geometry.surfaces geometry.curves geometry.pieces
  geometry.domains geometry.boxes
  geometry.levels geometry.shapes geometry.simplices geometry.polygons geometry.clouds geometry.mesh
+ geometry.documents
  geometry.maps geometry
- basis.activations basis.layers basis.base  basis.networks basis.wrappers
+ basis.activations basis.layers basis.base  basis.networks basis.wrappers basis.enriched
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.named
 basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators.several operators.integrals
@@ -50,8 +51,9 @@ classification.strategy classification.api classification
 pou.segmentation pou.unequal pou.starts pou.borders pou.candidates pou.mixture pou.em
 pou.probabilistic
 pou.variants pou.strategy pou.noisy pou.api pou
-pde.probe pde.sizes pde.statement pde.conditions pde.observations pde.scrutiny
-pde.check pde.problem pde.balance pde.catalog pde.system pde.posterior pde.newton
+pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places
+pde.observations pde.scrutiny
+pde.check pde.problem pde.added pde.balance pde.catalog pde.system pde.posterior pde.newton
 pde.enlarged pde.certificate pde.meshes pde.resolving pde.solution pde.strategy pde.adapt
 pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators

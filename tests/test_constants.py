@@ -11,8 +11,8 @@ import pytest
 
 from adabasis import LSGN, Box, FrozenFeatures, NeuralBasis, operators, pde
 from adabasis.evidence import verdict
-from adabasis.geometry.points import default_sampler
 from adabasis.geometry.maps import Coordinates, TargetMap, Transform
+from adabasis.geometry.points import default_sampler
 from adabasis.lstsq.losses import Loss
 from adabasis.models.record import Asked, Record
 from adabasis.pde import adapt, certificate, enlarged, probe, strategy, system

@@ -15,6 +15,7 @@ from adabasis.basis import (
     AbstractPartition,
     AdditiveSplines,
     BoxInit,
+    EnrichedBasis,
     Ensemble,
     FrozenFeatures,
     GaussianKernels,
@@ -93,7 +94,9 @@ def test_a_draw_is_finite_repeatable_and_depends_on_the_key(name):
 def test_size_is_the_number_of_functions(name):
     basis = REGISTRY[name]
     for n_inputs in (1, 2, 10):
-        if isinstance(basis, Ensemble):
+        if isinstance(basis, EnrichedBasis):
+            assert basis.size(n_inputs) == basis.n_added + basis.inner.size(n_inputs)
+        elif isinstance(basis, Ensemble):
             assert basis.size(n_inputs) == basis.n_members * basis.inner.size(n_inputs)
         elif isinstance(basis, NeuralBasis):
             assert basis.size(n_inputs) == basis.width + basis.constant
@@ -125,6 +128,9 @@ def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
     assert copy.config() == basis.config()
     assert not jax.tree.leaves(basis), "a recipe holds no arrays"
     sizes = ("n_partitions", "n_members", "width", "degree", "n_knots", "n_centers")
+    if isinstance(basis, EnrichedBasis):
+        assert basis.with_inner(FrozenFeatures(4)) != basis
+        return
     name = next(n for n in sizes if n in basis.config())
     size = getattr(basis, name)
     wider = basis.replace(**{name: size + 1})

@@ -12,6 +12,7 @@ from adabasis import rows
 from adabasis.basis import (
     AbstractBasis,
     AbstractWrapper,
+    EnrichedBasis,
     Ensemble,
     FrozenFeatures,
     MappedBasis,
@@ -52,6 +53,10 @@ OWN = {
 }
 CHANGED = {
     MappedBasis: {},
+    EnrichedBasis: dict.fromkeys(
+        ("__call__", "values", "size", "linearizable", "members", "config"),
+        "there are other functions before those of the inner basis",
+    ),
     WarpedBasis: {"smoothness": "that of the coordinates counts, too"},
     Ensemble: dict.fromkeys(
         (

@@ -5,6 +5,7 @@ from typing import Any
 
 from .activations import ACTIVATIONS, Activation
 from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
+from .enriched import EnrichedBasis
 from .layers import INITIALIZERS, AbstractInitializer, BoxInit, FanScaled
 from .networks import FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .plain import AdditiveSplines, GaussianKernels, Polynomial
@@ -31,6 +32,7 @@ __all__ = [
     "Activation",
     "AdditiveSplines",
     "BoxInit",
+    "EnrichedBasis",
     "Ensemble",
     "FanScaled",
     "FrozenFeatures",

@@ -28,8 +28,8 @@ class Field(NDArrayOperatorsMixin):
     Attributes
     ----------
     kind : str
-        ``"coordinate"`` (arguments: name), ``"constant"``, ``"function"`` (a user's), or the name
-        of a NumPy function of the arguments.
+        ``"coordinate"`` (arguments: name), ``"normal"`` (arguments: name), ``"constant"``,
+        ``"function"`` (a user's), or the name of a NumPy function of the arguments.
     arguments : tuple
     """
 
@@ -42,6 +42,8 @@ class Field(NDArrayOperatorsMixin):
             return columns[self.arguments[0]]
         if self.kind == "constant":
             return self.arguments[0]
+        if self.kind == "normal":
+            return _normal_in(columns, self.arguments[0])
         if self.kind == "function":
             return _called(self.arguments[0], columns, numpy)
         return getattr(numpy, self.kind)(*(a.evaluate(columns, numpy) for a in self.arguments))
@@ -66,6 +68,8 @@ class Field(NDArrayOperatorsMixin):
             return f"{self.arguments[0]:g}"
         if self.kind == "coordinate":
             return str(self.arguments[0])
+        if self.kind == "normal":
+            return f"n_{self.arguments[0]}"
         if self.kind == "function":
             return getattr(self.arguments[0], "__name__", "function")
         if self.kind in _SIGNS:
@@ -99,6 +103,57 @@ def coordinates(*names: str) -> tuple[Field, ...]:
     return tuple(Field("coordinate", (name,)) for name in names)
 
 
+def normal(*names: str) -> tuple[Field, ...]:
+    """Return the components of the outward unit normal, for conditions on boundaries.
+
+    Parameters
+    ----------
+    *names : str
+        Coordinates of the domain.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no identifier, or one given twice.
+
+    Examples
+    --------
+    >>> normal("x", "y")
+    (n_x, n_y)
+    """
+    return tuple(Field("normal", one.arguments) for one in coordinates(*names))
+
+
+def has_normal(field: Field) -> bool:
+    """Whether a normal is part of a field."""
+    inner = [a for a in field.arguments if isinstance(a, Field)]
+    return field.kind == "normal" or any(map(has_normal, inner))
+
+
+def on_plane(field: Field, names: Sequence[str], components: Sequence[float]) -> Field:
+    """Return a field with the components of a normal that is the same everywhere in their place."""
+    if not has_normal(field):
+        return field
+    if field.kind == "normal":
+        return Field("constant", (float(components[list(names).index(field.arguments[0])]),))
+    inner = [on_plane(a, names, components) if isinstance(a, Field) else a
+             for a in field.arguments]  # fmt: skip
+    return dataclasses.replace(field, arguments=tuple(inner))
+
+
+#: What a component of the normal is called among the columns of points.
+NORMAL = "normal along "
+
+
+def _normal_in(columns: dict[str, Any], name: str) -> Any:
+    if NORMAL + name not in columns:
+        raise ValueError(
+            f"pde.normal({name!r}): there is no normal here. Normals are those of boundaries: use "
+            "them in conditions."
+        )
+    return columns[NORMAL + name]
+
+
 def as_field(value: Any) -> Field:
     """Return a number, a function or a field as a field.
 
@@ -124,8 +179,10 @@ def as_field(value: Any) -> Field:
     return Field("constant", (float(value),))
 
 
-def evaluate(field: Field, names: Sequence[str], x: np.ndarray) -> np.ndarray:
+def evaluate(field: Field, names: Sequence[str], x: np.ndarray, normals: Any = None) -> np.ndarray:
     """Return a field's values at N points, (N,) in float64.
+
+    ``normals`` (N, D) are those of a boundary.
 
     Raises
     ------
@@ -133,6 +190,8 @@ def evaluate(field: Field, names: Sequence[str], x: np.ndarray) -> np.ndarray:
         If a function returns another shape or a value that is not finite, naming the point.
     """
     columns = dict(zip(names, x.T, strict=True))
+    if normals is not None and has_normal(field):
+        columns |= {NORMAL + n: one for n, one in zip(names, normals.T, strict=True)}
     with np.errstate(all="ignore"):
         values = np.asarray(field.evaluate(columns, np), dtype=float)
     if values.shape == (len(x), 1):
@@ -153,14 +212,17 @@ def evaluate(field: Field, names: Sequence[str], x: np.ndarray) -> np.ndarray:
     return values
 
 
-def at_point(field: Field, names: Sequence[str], x: Any) -> Any:
-    """Return a field at one traced point x: (D,)."""
-    return field.evaluate({name: x[i] for i, name in enumerate(names)}, jnp)
+def at_point(field: Field, names: Sequence[str], x: Any, components: Any = None) -> Any:
+    """Return a field at one traced point x: (D,), where a normal (D,) may be known."""
+    columns = {name: x[i] for i, name in enumerate(names)}
+    if components is not None and has_normal(field):
+        columns |= {NORMAL + name: components[i] for i, name in enumerate(names)}
+    return field.evaluate(columns, jnp)
 
 
 def unknown_names(field: Field, names: Sequence[str]) -> list[str]:
     """Return the coordinates of a field that are not among the names."""
-    if field.kind == "coordinate":
+    if field.kind in ("coordinate", "normal"):
         return [n for n in field.arguments if n not in names]
     inner = [a for a in field.arguments if isinstance(a, Field)]
     return [n for a in inner for n in unknown_names(a, names)]

@@ -13,7 +13,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._runtime.notation import OnePointFunction, PointX
-from ..geometry.fields import Field, as_field, at_point, symbolic, unknown_names
+from ..geometry.fields import (
+    Field,
+    as_field,
+    at_point,
+    has_normal,
+    on_plane,
+    symbolic,
+    unknown_names,
+)
 
 
 class AbstractOperator(eqx.Module):
@@ -72,8 +80,8 @@ class AbstractOperator(eqx.Module):
         """Return the operator with names of coordinates replaced by their numbers."""
         return self._over(lambda operator: operator.bind(names))
 
-    def facing(self, normal: Sequence[float]) -> AbstractOperator:
-        """Return the operator on a face with this outward normal."""
+    def facing(self, normal: Any) -> AbstractOperator:
+        """Return the operator where the outward normal is this: a tuple on a face, (D,) traced."""
         return self._over(lambda operator: operator.facing(normal))
 
     def _over(self, function: Callable[[AbstractOperator], AbstractOperator]) -> Self:
@@ -191,6 +199,16 @@ class Scaled(AbstractOperator):
     coefficient: Field = eqx.field(static=True, converter=as_field)
     operator: AbstractOperator
     names: tuple[str, ...] = eqx.field(static=True, default=())
+    normal: Any = None
+
+    def facing(self, normal: Any) -> AbstractOperator:
+        """Let the coefficient know the normal, too, a constant one or that of a point."""
+        inner = self.operator.facing(normal)
+        if not has_normal(self.coefficient):
+            return Scaled(self.coefficient, inner, self.names, self.normal)
+        if isinstance(normal, tuple):
+            return Scaled(on_plane(self.coefficient, self.names, normal), inner, self.names)
+        return Scaled(self.coefficient, inner, self.names, normal)
 
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Bind coefficient and operator."""
@@ -215,7 +233,7 @@ class Scaled(AbstractOperator):
                 "here. Bind the operator first: operator.bind(domain.names)."
             )
         names = self.names or [f"x{i}" for i in range(x.shape[0])]
-        value = at_point(self.coefficient, names, x)
+        value = at_point(self.coefficient, names, x, self.normal)
         if jnp.ndim(value):
             raise ValueError(
                 f"coefficient {self.coefficient!r} returned shape {jnp.shape(value)} at a point: "

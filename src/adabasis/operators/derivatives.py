@@ -102,6 +102,20 @@ class Directional(AbstractOperator):
         return self.text("u")
 
 
+class Along(AbstractOperator):
+    """Lu = v·∇u for a vector v: (D,) that may be traced, such as the normal at a point."""
+
+    direction: Any
+    order = 1
+
+    def __call__(self, u: OnePointFunction) -> OnePointFunction:
+        """Return the derivative of u along the vector."""
+        return lambda x: _derivative(u, x, jnp.asarray(self.direction, x.dtype), 1)
+
+    def __repr__(self) -> str:
+        return "∂u/∂n"
+
+
 class AbstractOverCoordinates(AbstractOperator):
     """An operator that takes derivatives along the coordinates named, or along all."""
 
@@ -192,9 +206,9 @@ class NormalDerivative(AbstractOperator):
 
     order = 1
 
-    def facing(self, normal: Sequence[float]) -> AbstractOperator:
-        """Return the derivative along the face's outward normal."""
-        return Directional(normal)
+    def facing(self, normal: Any) -> AbstractOperator:
+        """Return the derivative along the outward normal, of a face or at a point."""
+        return Directional(normal) if isinstance(normal, tuple) else Along(normal)
 
     def __call__(self, u: Any) -> Any:
         """Refuse: without a face there is no normal."""

@@ -1,6 +1,6 @@
 """Differential equations: state the problem, get a solution with a certificate."""
 
-from ..geometry.fields import coordinates
+from ..geometry.fields import coordinates, normal
 from ..operators.expressions import Equation, Expression, unknowns
 from . import catalog
 from .certificate import Certificate
@@ -28,5 +28,6 @@ __all__ = [
     "Solution",
     "catalog",
     "coordinates",
+    "normal",
     "unknowns",
 ]

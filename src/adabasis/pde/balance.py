@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from ..geometry.points import Gauss
-from .conditions import Constraint
+from .constraints import Constraint
 from .problem import Problem
 
 #: What is not determined stays near 1: a small weight of the logarithms themselves.
@@ -46,8 +46,9 @@ def balanced(problem: Problem) -> tuple[float, ...]:
 
 def _rms(problem: Problem, constraint: Constraint) -> float:
     """Return the root mean square of a constraint's data."""
-    x = constraint.points(problem.domain, Gauss(9), 1, 1, 0).x
-    return float(np.sqrt(np.mean(constraint.values(problem.domain, x) ** 2))) if len(x) else 0.0
+    points = constraint.points(problem.domain, Gauss(9), 81, 9, 0)
+    values = constraint.values(problem.domain, points)
+    return float(np.sqrt(np.mean(values**2))) if len(points) else 0.0
 
 
 def _row(total: int, *ones: int) -> np.ndarray:

@@ -13,8 +13,10 @@ import numpy as np
 
 from .. import lstsq
 from .._runtime.errors import counted
+from ..geometry.boxes import Box
 from ..train import History, StopReason
 from .enlarged import Directions, Enlarged, directions, enlarged, least
+from .places import bare_pieces
 from .problem import Problem
 from .system import CollocationRows, CollocationSystem, Misfit, misfit, reduced
 
@@ -263,7 +265,7 @@ def certified(
     status = lstsq.Status.FULL_RANK if rank == p else lstsq.Status.RANK_DEFICIENT
     loss = misfit.equation**2 + misfit.conditions**2
     return {
-        "basis": best.basis,
+        "basis": best.whole,
         "parameters": jax.tree.map(np.asarray, best.parameters),
         "initial_parameters": jax.tree.map(np.asarray, best.initial),
         "coefficients": best.coefficients.reshape(problem.n_blocks, -1).T,
@@ -383,6 +385,12 @@ def _missing(problem: Problem, constants: Sequence[str]) -> str:
         return f" Any constant may be added to {name}: a value or MeanValue would settle it."
     if constants:
         return " Any constant may be added: a value or a mean of u would settle it."
+    if not isinstance(problem.domain, Box):
+        pieces = [c.piece for c in problem.constraints]
+        bare = bare_pieces(problem.domain, pieces, problem.times)
+        if bare:
+            return f" There is no condition on {', '.join(bare)}."
+        return " A condition of a higher order may be missing, such as a velocity at the start."
     faces = problem.domain.sides
     held = {c.face for c in problem.constraints}
     held |= {(c.face[0], faces[c.face[0]][1]) for c in problem.constraints

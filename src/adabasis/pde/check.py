@@ -19,9 +19,11 @@ from jax import Array
 
 from .._runtime.compute import numerics, quickly
 from ..geometry.fields import as_field, at_point, symbolic
-from ..geometry.points import Sobol
+from ..geometry.points import Points, Sobol
 from ..operators import AbstractOperator, Identity
-from .conditions import Constraint, Problem
+from ..rows import images_of
+from .conditions import Problem
+from .constraints import Constraint, within
 
 #: Residuals relative to u: below the first a function solves the problem, above the second not.
 #: The second is coarse: residuals of an approximate solution exceed its error.
@@ -34,6 +36,8 @@ ABOVE, ROWS_PER_COEFFICIENT = (2, 3, 4), 2
 #: A residual counts where it is so many times the difference of these polynomials; this share of
 #: rows must have such to refute a table.
 CLEAR, REFUTED = 10.0, 0.1
+#: Points of a piece of a boundary, and how near to one of them a row lies on it, over the domain.
+EDGE, ON_PIECE = 20_000, 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +137,20 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values)))) if len(values) else 0.0
 
 
+def along_normals(fitted: Any, operator: AbstractOperator, points: Points) -> np.ndarray:
+    """Return L[u] of a fitted function on a boundary; operators are affine in the normal."""
+    x, normal = np.asarray(points.x), np.asarray(points.normal)
+    d = x.shape[1]
+    still = np.asarray(fitted.apply(operator.facing((0.0,) * d), x))
+    image = still
+    for axis in range(d):
+        unit = tuple(float(i == axis) for i in range(d))
+        image = image + normal[:, axis] * (
+            np.asarray(fitted.apply(operator.facing(unit), x)) - still
+        )
+    return image
+
+
 class _Formula:
     """A function of the coordinates, or a fitted one."""
 
@@ -141,14 +159,17 @@ class _Formula:
         self.fitted = function if hasattr(function, "apply") else None
         field = symbolic(as_field(0.0 if self.fitted is not None else function), names)
         self.u = lambda p: jnp.reshape(at_point(field, names, p), (1,))
-        x = np.asarray(Sobol().interior(problem.domain.bounds, INSIDE, SEED).x)
-        self.level = _rms(self.image(Identity(), x))
+        points = within(problem.domain, Sobol(), INSIDE, SEED)
+        self.level = _rms(self.image(Identity(), points))
 
-    def image(self, operator: AbstractOperator, x: np.ndarray) -> np.ndarray:
+    def image(self, operator: AbstractOperator, points: Points) -> np.ndarray:
+        x = np.asarray(points.x)
         if self.fitted is not None:
-            return np.asarray(self.fitted.apply(operator, x))
+            if points.normal is None:
+                return np.asarray(self.fitted.apply(operator, x))
+            return along_normals(self.fitted, operator, points)
         try:
-            return np.asarray(jax.vmap(operator(self.u))(jnp.asarray(x)))[:, 0]
+            return np.asarray(images_of(operator, self.u, points))[:, 0]
         except jax.errors.TracerArrayConversionError as error:
             raise TypeError(
                 "check(function): the function calls NumPy on a number that JAX is tracing, and "
@@ -158,8 +179,9 @@ class _Formula:
 
     def residuals(self, constraint: Constraint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         domain = self.problem.domain
-        x = np.asarray(constraint.points(domain, Sobol(), INSIDE, FACE, SEED).x)
-        left = self.image(constraint.operator, x) - constraint.values(domain, x)
+        points = constraint.points(domain, Sobol(), INSIDE, FACE, SEED)
+        x = np.asarray(points.x)
+        left = self.image(constraint.operator, points) - constraint.values(domain, points)
         return x, left / constraint.size, np.zeros(len(x))
 
 
@@ -194,13 +216,18 @@ class _Table:
             at = at[np.abs(at[:, axis] - value) <= 1e-9 * np.ptp(domain.bounds[axis])]
         if constraint.at is not None:
             at = np.asarray(constraint.at.x)
+        if constraint.piece is not None:
+            # Rows know no normals: values alone can be compared there.
+            edge = constraint.piece.points(EDGE)
+            near = cKDTree(edge.x).query(at)[0] <= ON_PIECE * np.ptp(domain.bounds)
+            at = at[near & (constraint.operator.order == 0)]
         at = at[rng.permutation(len(at))[:ROWS]]
         if constraint.where is not None:
             here = constraint.where.evaluate(dict(zip(domain.names, at.T, strict=True)), np)
             at = at[np.broadcast_to(np.asarray(here, dtype=bool), len(at))]
         if not len(at):
             return at, np.zeros(0), np.zeros(0)
-        data = constraint.values(domain, at)
+        data = constraint.values(domain, Points(at, np.ones(len(at))))
         tree = cKDTree(self.x / self.step)
         images = []
         for above in ABOVE:

@@ -9,10 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._runtime.notation import AnyArray
-from ..geometry.boxes import Box
 from ..geometry.fields import Field, as_field, evaluate
-from ..geometry.points import AbstractSampler, Points
+from ..geometry.points import Points
 from ..operators import (
     AbstractOperator,
     Equation,
@@ -22,93 +20,13 @@ from ..operators import (
     Shifted,
 )
 from ..operators.expressions import as_expression
-from .probe import Dense
-from .sizes import Measure
+from .constraints import Constraint
 
 # A Problem, which comes after its conditions on the path.
 Problem: TypeAlias = Any
-#: ``(coordinate, value)``, a coordinate (both its faces), a list of such; ``None``: all faces.
+#: A piece of ``domain.boundaries``, ``(coordinate, value)``, a coordinate (both its faces), a list
+#: of such; ``None``: all of the boundary.
 Place = Any
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Constraint:
-    """An equation L[u] = data on the domain, on a face of it, or at points.
-
-    Attributes
-    ----------
-    label : str
-        For people: ``"Dirichlet on x = 0"``.
-    operator : AbstractOperator
-        Bound to the domain's coordinates.
-    data : Field or array, shape (N,)
-        An array belongs to the points ``at``.
-    weight : float or None
-        ε_k if the user gave one.
-    face : (axis, value) or None
-        ``None``: the whole domain.
-    where : Field or None
-        True where the constraint holds, if not on the whole face.
-    at : Points or None
-        The only points at which it holds.
-    dense : Dense or None
-        Where samples do not show what the data or a coefficient does, if anywhere.
-    stream : int
-        Added to the seed of the points: constraints of one stream share their points.
-    measure : function or None
-        Of the units of several unknowns, or ``None``: the root mean square of the operator on
-        waves of amplitude 1 in those units.
-    equation : bool
-        Whether it is one of the equations, and no condition.
-    noise : float, array of shape (N,), "estimate" or None
-        The standard deviation of the data, if they are not exact.
-    """
-
-    label: str
-    operator: AbstractOperator
-    data: Any
-    weight: float | None = None
-    face: tuple[int, float] | None = None
-    where: Field | None = None
-    at: Points | None = None
-    dense: Dense | None = None
-    stream: int = 0
-    measure: Measure | None = None
-    equation: bool = False
-    noise: Any = None
-
-    @property
-    def size(self) -> float:
-        """The size of the operator on waves of amplitude 1."""
-        return self.size_in(None)
-
-    def size_in(self, scales: tuple[float, ...] | None) -> float:
-        """Return the size of the operator on waves of one unit of each unknown."""
-        return 1.0 if self.measure is None else self.measure(scales)
-
-    def points(
-        self, domain: Box, sampler: AbstractSampler, n: int, n_face: int, seed: int
-    ) -> Points:
-        """Place about ``n`` points in the domain, or ``n_face`` on the face."""
-        if self.at is not None:
-            return self.at
-        if self.face is None:
-            points = sampler.interior(domain.bounds, n, seed)
-        else:
-            points = sampler.face(domain.bounds, *self.face, n_face, seed + self.stream)
-        if self.dense is not None:
-            points = self.dense.merged(points)
-        if self.where is None:
-            return points
-        values = self.where.evaluate(dict(zip(domain.names, points.x.T, strict=True)), np)
-        here = np.broadcast_to(np.asarray(values, dtype=bool), (len(points),))
-        return Points(points.x[here], points.weight[here])
-
-    def values(self, domain: Box, x: AnyArray) -> np.ndarray:
-        """Return the data at the points, (N,)."""
-        if isinstance(self.data, Field):
-            return evaluate(self.data, domain.names, np.asarray(x))
-        return np.asarray(self.data, dtype=float)
 
 
 class AbstractCondition(abc.ABC):
@@ -158,8 +76,8 @@ class Condition(AbstractCondition):
     value : number, function or expression, or a tuple of them
         A function takes the coordinates it names, as arrays of N numbers. A tuple has a value for
         each unknown of ``of``. An equation has none.
-    on : (coordinate, value), coordinate, list of such, or None
-        ``None``: every face of every coordinate that is not a time.
+    on : piece of a boundary, (coordinate, value), coordinate, list of such, or None
+        ``domain.boundaries["hole"]``. ``None``: all of the boundary, but for faces of times.
     where : function, optional
         True where the condition holds, if not on the whole face.
     weight : float, optional
@@ -200,14 +118,14 @@ class Condition(AbstractCondition):
             about = f"{kind} of {name}" if name else kind
             for row in problem.rows(f"{kind}(…)", equation):
                 label = " ".join(filter(None, (about, row.part and f"({row.part} part)")))
-                for stream, (axis, value) in enumerate(problem.faces(self.on)):
-                    faced = row.operator.facing(problem.normal(axis, value))
+                for stream, spot in enumerate(problem.spots(kind, self.on)):
                     yield Constraint(
-                        f"{label} on {names[axis]} = {value:g}",
-                        faced,
-                        row.data,
+                        f"{label} on {spot.name}",
+                        spot.facing(row.operator),
+                        spot.given(row.data, names),
                         self.weight,
-                        (axis, value),
+                        spot.face,
+                        spot.piece,
                         where,
                         stream=stream,
                     )
@@ -313,7 +231,8 @@ class Initial(AbstractCondition):
 
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield the initial values, then the initial velocities."""
-        ((axis, value),) = problem.faces(tuple(self.at))
+        axis, value = problem.plane(*self.at)
+        ((spot),) = problem.spots("Initial", tuple(self.at))
         place = f"at {problem.domain.names[axis]} = {value:g}"
         given: list[tuple[str, AbstractOperator, Any]] = [("value", Identity(), self.value)]
         if self.velocity is not None:
@@ -323,7 +242,8 @@ class Initial(AbstractCondition):
                 about = f"Initial {what} of {name} {place}" if name else f"Initial {what} {place}"
                 for row in problem.rows("Initial(…)", equation):
                     label = f"{about} ({row.part} part)" if row.part else about
-                    yield Constraint(label, row.operator, row.data, self.weight, (axis, value))
+                    where = spot.face, spot.piece
+                    yield Constraint(label, row.operator, row.data, self.weight, *where)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -348,7 +268,9 @@ class Periodic(AbstractCondition):
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield one equation for u and one for each derivative."""
         axis = problem.domain.axis(coordinate_name(self.coordinate))
-        lower, upper = problem.domain.sides[axis]
+        lower, upper = map(float, problem.domain.bounds[axis])
+        (one,) = problem.spots("Periodic", (self.coordinate, lower))
+        start = one.face, one.piece
         shift = tuple(upper - lower if i == axis else 0.0 for i in range(problem.domain.n_inputs))
         several = len(problem.unknowns) > 1
         of = problem.unknowns if self.of is None else problem.unknowns_of("Periodic(of=…)", self.of)
@@ -360,7 +282,7 @@ class Periodic(AbstractCondition):
                 label = f"Periodic{f' {u.name}' if several else ''} in {name}, derivative {k}"
                 for row in problem.rows("Periodic(…)", Equation(operator(u), as_expression(0.0))):
                     label = f"{label} ({row.part} part)" if row.part else label
-                    yield Constraint(label, row.operator, row.data, self.weight, (axis, lower))
+                    yield Constraint(label, row.operator, row.data, self.weight, *start)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -380,7 +302,7 @@ class MeanValue(AbstractCondition):
 
     def constraints(self, problem: Problem) -> Iterator[Constraint]:
         """Yield one equation for each unknown, at the middle of the domain."""
-        operator, centre = problem.mean, problem.domain.bounds.mean(axis=1)[None]
+        operator, centre = problem.mean, problem.centre[None]
         point = Points(centre, np.ones(1))
         for name, equation in stated("MeanValue", problem, operator, self.value, self.of):
             for row in problem.rows("MeanValue(…)", equation):

@@ -25,9 +25,11 @@ from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis, FrozenFeatures
 from ..basis.layers import Affine
-from ..geometry.points import AffineMap, Gauss, Points, Sobol
+from ..geometry.boxes import Box
+from ..geometry.points import AffineMap, Points
 from ..operators import AbstractOperator, Coupled, Linearised
 from .newton import linearised, reduced_at
+from .places import rule_on
 from .system import (
     FRESH_POINTS,
     CollocationRows,
@@ -119,10 +121,9 @@ def least(system: CollocationSystem, seen: Directions, c: np.ndarray | None = No
     if c is None:
         c = seen.coefficients(seen.rotated - seen.free @ (seen.free.T @ seen.rotated))
     domain = system.rows.problem.domain
-    sampler: Any = Gauss() if domain.n_inputs <= 3 else Sobol()
-    x = jnp.asarray(sampler.interior(domain.bounds, PLACES).x)
+    points = rule_on(domain, PLACES)
+    x, weight = jnp.asarray(points.x), np.asarray(points.weight)
     blocks, units = system.n_blocks, system.rows.units
-    weight = np.asarray(sampler.interior(domain.bounds, PLACES).weight)
     root = np.sqrt(np.tile(weight, blocks))[:, None]
     null = seen.coefficients(seen.free)
     phi = np.asarray(evaluated(system.basis, system.parameters, x, units)) * root
@@ -268,7 +269,7 @@ def enlarged(
     beside: Any = Beside(plain, AffineMap.onto_unit_box(domain.bounds))
     drawn = (
         _planes(beside, slope, fresh, misfit),
-        passing([term.operator for term in terms[: fresh.n_equations]], beside.map, d),
+        passing([term.operator for term in terms[: fresh.n_equations]], beside.map, d, domain),
     )
     new = images(beside, drawn, terms, fresh.x, fresh.units)
     rows, u = (_tamed(np.asarray(a), np.asarray(new[0]), plain.width, blocks) for a in new)
@@ -315,7 +316,7 @@ def _planes(beside: Beside, slope: float, fresh: CollocationRows, misfit: Misfit
         local = np.arange(0, width, LOCAL)
         at = rng.choice(len(x), len(local), p=squares / squares.sum())
         point[local] = np.asarray(beside.map(x[at]))
-        between = np.concatenate([_distances(term.points, term.constraint.face is None)
+        between = np.concatenate([_distances(term.points, term.constraint.inside)
                                   for term in fresh.terms])[at]  # fmt: skip
         steepest = np.maximum(RESOLVED / between, slope)
         per_length[local] = 1 / lengths[local]
@@ -332,7 +333,7 @@ def _distances(points: Points, inside: bool) -> np.ndarray:
 
 
 def passing(
-    equations: Sequence[AbstractOperator], to_unit: AffineMap, d: int
+    equations: Sequence[AbstractOperator], to_unit: AffineMap, d: int, domain: Any = None
 ) -> tuple[np.ndarray, ...]:
     """Return a and b of exponentials and waves that the equations let through.
 
@@ -352,6 +353,8 @@ def passing(
     for ray, (axis, _) in enumerate(rays):
         exponents[ray, :, axis] = circle
     at = to_unit.inverse(np.vstack([np.full(d, 0.5), rng.uniform(size=(FROZEN_AT, d))]))
+    if domain is not None and not isinstance(domain, Box):
+        at = np.asarray(domain.interior(1 + FROZEN_AT, SEED).x)
     flat = exponents.reshape(-1, d)
     arrays = [jnp.asarray(array) for array in (at, flat.real, flat.imag)]
 

@@ -66,16 +66,29 @@ def format_of(call: str, path: str | os.PathLike[str], n_inputs: int) -> str:
 
 
 def write_grid(
-    path: str | os.PathLike[str], name: str, bounds: np.ndarray, values: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    name: str,
+    bounds: np.ndarray,
+    values: Mapping[str, Any],
+    inside: np.ndarray | None = None,
 ) -> None:
-    """Write values at the points of :func:`grid` in a format of :func:`format_of`, atomically."""
+    """Write values at the points of :func:`grid` in a format of :func:`format_of`, atomically.
+
+    Points that are not ``inside`` are left out, and with them their cells.
+    """
     import meshio
 
     d, n_points = len(bounds), len(next(iter(values.values())))
     x, cells = grid(bounds, round(n_points ** (1 / d)))
+    values = dict(values)
+    if inside is not None:
+        cells = cells[inside[cells].all(axis=1)]
+        used, cells = np.unique(cells, return_inverse=True)
+        cells = cells.reshape(-1, 2**d)
+        x, values = x[used], {name: np.asarray(column)[used] for name, column in values.items()}
     # Integers of 32 bits are what all formats hold.
     blocks = [(CELLS[d], cells.astype(np.int32))]
-    mesh = meshio.Mesh(np.pad(x, ((0, 0), (0, 3 - d))), blocks, point_data=dict(values))
+    mesh = meshio.Mesh(np.pad(x, ((0, 0), (0, 3 - d))), blocks, point_data=values)
     options = {"data_format": "XML"} if name == "xdmf" else {}
     with replacing(path) as temporary:
         mesh.write(temporary, file_format=name, **options)

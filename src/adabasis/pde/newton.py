@@ -70,8 +70,10 @@ def linearised(
     def at_u(term: rows.Term) -> rows.Term:
         if term.linear:
             return term
-        derivative, x = Linearised(term.operator, u), jnp.asarray(term.points.x)
-        values, images = jax.vmap(term.operator(u))(x), jax.vmap(derivative(u))(x)
+        derivative = Linearised(term.operator, u)
+        values, images = (
+            rows.images_of(one, u, term.points) for one in (term.operator, derivative)
+        )
         data = jnp.asarray(term.data) + (images - values)[:, None]
         return dataclasses.replace(term, operator=derivative, data=data)
 

@@ -12,7 +12,8 @@ from ..geometry.fields import evaluate
 from ..geometry.points import Points
 from ..operators import Equation, Expression, Identity
 from ..operators.expressions import as_expression
-from .conditions import AbstractCondition, Constraint, Problem, stated
+from .conditions import AbstractCondition, Problem, stated
+from .constraints import Constraint
 
 #: What ``Observe(noise=…)`` is where the noise is to be found.
 ESTIMATE = "estimate"

@@ -33,7 +33,7 @@ from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
 from ..operators import AbstractOperator
 from ..rows import evaluate
-from .conditions import Constraint
+from .constraints import Constraint
 from .system import CollocationSystem
 
 #: τ in units of the noise of the mean of all observations: what the equation leaves then adds

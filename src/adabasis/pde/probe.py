@@ -89,7 +89,7 @@ def block_of(x: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 
 
 def look(values: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> Seen:
-    """Look at a function of N points of a box densely.
+    """Look at a function of N points of a box densely; it is NaN where the domain is not.
 
     Raises
     ------
@@ -108,12 +108,12 @@ def look(values: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> Seen
     n = blocks * cells
     x = bounds[:, 0] + sides * tensor_grid(*[(np.arange(n) + 0.5) / n] * d)
     v = values(x)
-    if np.ptp(v) <= 1e-9 * np.abs(v).max():  # a constant, but for round-off
-        return nothing
+    if not np.isfinite(v).any() or _range(v) <= 1e-9 * np.nanmax(np.abs(v)):
+        return nothing  # a constant, but for round-off
     steps, width = _steps(v.reshape((1,) + (n,) * d)), np.full(len(v), 1.0 / n)
     jump = _jump(values, x, v, n)
     for _ in range(LEVELS):
-        steep = np.flatnonzero(steps > STEEP * np.ptp(v))
+        steep = np.flatnonzero(steps > STEEP * _range(v))
         if not len(steep):
             break
         steep = steep[np.argsort(-steps[steep], kind="stable")[:CELLS]]
@@ -127,7 +127,9 @@ def look(values: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> Seen
         steps = np.concatenate([np.where(kept, 0.0, steps)[kept], differences])
         width = np.concatenate([width[kept], np.repeat(width[steep] / parts, parts**d)])
         x, v = np.concatenate([x[kept], new]), np.concatenate([v[kept], fresh])
-    volume = width**d
+    inside, volume = np.isfinite(v), width**d
+    x, v, volume = x[inside], v[inside], volume[inside] / volume[inside].sum()
+    sampled = sampled[np.isfinite(sampled)]
     if not _missed(v, volume, sampled):
         return dataclasses.replace(nothing, jump=jump)
     home = block_of(x, bounds)
@@ -139,11 +141,16 @@ def look(values: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> Seen
     return Seen(jump, narrow, chosen, Points(x[here], volume[here]))
 
 
+def _range(v: np.ndarray) -> float:
+    """Return the largest value less the smallest, of those that are known."""
+    return float(np.nanmax(v) - np.nanmin(v))
+
+
 def _steps(v: np.ndarray) -> np.ndarray:
     """Return the largest difference of each cell of K grids from its neighbours, flat."""
     largest = np.zeros_like(v)
     for axis in range(1, v.ndim):
-        step = np.abs(np.diff(v, axis=axis))
+        step = np.nan_to_num(np.abs(np.diff(v, axis=axis)))
         before = np.pad(step, [(0, int(i == axis)) for i in range(v.ndim)])
         after = np.pad(step, [(int(i == axis), 0) for i in range(v.ndim)])
         largest = np.maximum(largest, np.maximum(before, after))
@@ -158,7 +165,7 @@ def _jump(
     number, grid = np.arange(len(v)).reshape((n,) * d), v.reshape((n,) * d)
     pairs = []
     for axis in range(d):
-        at = np.abs(np.diff(grid, axis=axis)) > STEEP * np.ptp(v)
+        at = np.abs(np.diff(grid, axis=axis)) > STEEP * _range(v)
         first = np.delete(number, -1, axis=axis)[at]
         pairs.append(np.stack([first, np.delete(number, 0, axis=axis)[at]], axis=1))
     both = np.concatenate(pairs)
@@ -179,6 +186,8 @@ def _jump(
 
 def _missed(v: np.ndarray, volume: np.ndarray, sampled: np.ndarray) -> bool:
     """Whether the integral of |v| or v² is another one for samples."""
+    if not len(sampled):
+        return False
     for power in (1, 2):
         whole = float(np.sum(volume * np.abs(v) ** power))
         if abs(float(np.mean(np.abs(sampled) ** power)) - whole) > UNSEEN * whole:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -20,12 +19,14 @@ import numpy as np
 
 from .._runtime.registry import provided
 from ..geometry.boxes import Box
+from ..geometry.domains import AbstractDomain
 from ..geometry.fields import Field, as_field, evaluate
-from ..geometry.points import Gauss, Sobol
 from ..operators import AbstractOperator, Equation, Expression, unknowns
 from ..operators.expressions import as_expression
 from ..operators.integrals import Averaged
-from .conditions import AbstractCondition, Constraint, Place, coordinate_name
+from .conditions import AbstractCondition, Place
+from .constraints import Constraint, Spot
+from .places import plane_of, rule_on, spots_of
 from .scrutiny import looked_at, sized
 from .sizes import orders_of
 from .statement import Row, listed_equations, rows_of, unknowns_in
@@ -39,7 +40,7 @@ class Problem:
 
     Parameters
     ----------
-    domain : Box
+    domain : AbstractDomain
     equations : sequence of Equation
         ``operator(u) == source``; as many as unknowns, or more. Functions among sources and
         coefficients name the coordinates they take: ``lambda x, t: ...``.
@@ -93,7 +94,7 @@ class Problem:
 
     def __init__(
         self,
-        domain: Box,
+        domain: AbstractDomain,
         equations: Sequence[Equation] = (),
         conditions: Sequence[AbstractCondition] = (),
         data: Sequence[AbstractCondition] = (),
@@ -103,7 +104,7 @@ class Problem:
         name: str = "problem",
     ) -> None:
         call = type(self).__name__
-        if not isinstance(domain, Box):
+        if not isinstance(domain, AbstractDomain):
             raise TypeError(f"{call}(domain={domain!r}): expected a domain such as Box(x=(0, 1)).")
         self.domain, self.name, self.weight = domain, name, weight
         self.equations = tuple(listed_equations(call, equations))
@@ -179,8 +180,7 @@ class Problem:
     def mean(self) -> AbstractOperator:
         """The mean over the domain, as an operator."""
         domain = self.domain
-        sampler: Any = Gauss() if domain.n_inputs <= 3 else Sobol()
-        points = sampler.interior(domain.bounds, MEAN_POINTS)
+        points = rule_on(domain, MEAN_POINTS)
         return Averaged(np.asarray(points.x), np.asarray(points.weight))
 
     def rows(self, call: str, equation: Equation) -> list[Row]:
@@ -229,46 +229,32 @@ class Problem:
         block = [u.name for u in self.unknowns].index(unknown.name)
         return max(orders_of(row.operator, block) for _, row in self.stated_rows)
 
-    def faces(self, place: Place) -> list[tuple[int, float]]:
-        """Return the (axis, value) pairs that a place names.
+    @property
+    def centre(self) -> np.ndarray:
+        """A point of the domain, (D,): of a box the middle."""
+        if isinstance(self.domain, Box):
+            return np.asarray(self.domain.bounds.mean(axis=1))
+        return np.asarray(self.domain.interior(16).x)[0]
+
+    def spots(self, call: str, place: Place) -> list[Spot]:
+        """Return the parts of the boundary, or of planes, that a place names.
 
         Raises
         ------
         ValueError
             If it is none, or lies outside the domain.
         """
-        if place is None:
-            space = [n for n in self.domain.names if n not in self.times]
-            return [face for name in space for face in self.faces(name)]
-        if isinstance(place, list):
-            return [face for one in place for face in self.faces(one)]
-        if isinstance(place, tuple):
-            return [self._plane(*place)]
-        axis = self.domain.axis(coordinate_name(place))
-        return [(axis, value) for value in self.domain.sides[axis]]
+        return spots_of(call, self.domain, place, self.times)
 
-    def _plane(self, coordinate: Any, value: float) -> tuple[int, float]:
-        axis = self.domain.axis(coordinate_name(coordinate))
-        lower, upper = self.domain.sides[axis]
-        if not isinstance(value, numbers.Real):
-            name = self.domain.names[axis]
-            raise ValueError(
-                f"a condition on ({name}, {value!r}): expected ({name}, number), {name} alone for "
-                "both of its faces, or a list of such."
-            )
-        value, slack = float(value), 1e-9 * (upper - lower)
-        if not lower - slack <= value <= upper + slack:
-            raise ValueError(
-                f"a condition at {self.domain.names[axis]} = {value:g} lies outside the domain, "
-                f"where {self.domain.names[axis]} runs from {lower:g} to {upper:g}."
-            )
-        return axis, value
+    def plane(self, coordinate: Any, value: float) -> tuple[int, float]:
+        """Return the axis and the value of a plane.
 
-    def normal(self, axis: int, value: float) -> tuple[float, ...]:
-        """Return the outward normal of a face."""
-        lower, upper = self.domain.sides[axis]
-        sign = -1.0 if abs(value - lower) < abs(value - upper) else 1.0
-        return tuple(sign if i == axis else 0.0 for i in range(self.domain.n_inputs))
+        Raises
+        ------
+        ValueError
+            If it lies outside the domain.
+        """
+        return plane_of(self.domain, coordinate, value)
 
     def _exact(self, exact: Any) -> Any:
         if exact is None:
@@ -330,7 +316,7 @@ class LinearProblem(Problem):
 
     Parameters
     ----------
-    domain : Box
+    domain : AbstractDomain
     operator : AbstractOperator
         L, linear; coordinates by name or number. For others state a :class:`Problem`.
     source : number, function or expression
@@ -346,7 +332,7 @@ class LinearProblem(Problem):
 
     def __init__(
         self,
-        domain: Box,
+        domain: AbstractDomain,
         operator: AbstractOperator,
         source: Any = 0.0,
         conditions: Sequence[AbstractCondition] = (),

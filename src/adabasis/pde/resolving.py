@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -111,7 +112,7 @@ def _difference(problem: Problem, mine: CollocationTerm, theirs: CollocationTerm
         return f"its weight is {second.weight!r} rather than {first.weight!r}, other"
     same = eqx.tree_equal(first.operator, second.operator)
     if not same and first.operator.order == second.operator.order and second.operator.linear:
-        bounds, x = problem.domain.bounds, jnp.asarray(mine.points.x)
+        bounds, x = problem.domain.bounds, jax.tree.map(jnp.asarray, mine.points)
         same = all(
             _alike(*pair, bounds, x)
             for pair in zip(_each(first.operator), _each(second.operator), strict=True)

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from ..geometry.boxes import Box
+from ..geometry.domains import AbstractDomain
 from ..geometry.fields import Field, evaluate
 from ..geometry.points import Gauss, Points
-from .conditions import Constraint
+from .constraints import Constraint
 from .probe import Dense, look
 from .sizes import coefficients, measured, transparent
 
+#: Points of a piece of a boundary at which the size of an operator is told.
+PLACES = 16
 
-def sized(constraint: Constraint, domain: Box) -> Constraint:
+
+def sized(constraint: Constraint, domain: AbstractDomain) -> Constraint:
     """Return a constraint that knows the size of its operator.
 
     What user's code is in it is called at once, so that it complains here.
@@ -32,23 +36,25 @@ def sized(constraint: Constraint, domain: Box) -> Constraint:
     if not transparent(constraint.operator):
         measure(None)
     else:
-        x = _places(constraint, domain)
-        constraint.values(domain, x)
+        points = _places(constraint, domain)
+        constraint.values(domain, points)
         for field, _ in coefficients(constraint.operator):
-            evaluate(field, domain.names, x)
+            evaluate(field, domain.names, np.asarray(points.x), points.normal)
     return dataclasses.replace(constraint, measure=measure)
 
 
-def _places(constraint: Constraint, domain: Box) -> np.ndarray:
+def _places(constraint: Constraint, domain: AbstractDomain) -> Points:
     """Return some points of a constraint."""
-    points = constraint.points(domain, Gauss(5), 1, 1, 0)
+    points = constraint.points(domain, Gauss(5), 25, PLACES, 0)
     if not len(points.x):  # the part of a face that ``where`` selects lies between them
         whole = dataclasses.replace(constraint, where=None)
-        points = whole.points(domain, Gauss(5), 1, 1, 0)
-    return np.asarray(points.x)
+        points = whole.points(domain, Gauss(5), 25, PLACES, 0)
+    return points
 
 
-def _size(constraint: Constraint, domain: Box, scales: tuple[float, ...] | None) -> float:
+def _size(
+    constraint: Constraint, domain: AbstractDomain, scales: tuple[float, ...] | None
+) -> float:
     """Return the operator's size: root mean square of L w over waves of amplitude 1.
 
     Raises
@@ -57,10 +63,10 @@ def _size(constraint: Constraint, domain: Box, scales: tuple[float, ...] | None)
         If it is not linear, not finite, or its coefficients are not one number a point.
     """
     operator = constraint.operator
-    x = _places(constraint, domain)
-    constraint.values(domain, x)
+    points = _places(constraint, domain)
+    constraint.values(domain, points)
     try:
-        size, wrong = measured(operator, domain.bounds, x, scales)
+        size, wrong = measured(operator, domain.bounds, points, scales)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{constraint.label}: {error}") from error
     if wrong is not None:
@@ -72,7 +78,7 @@ def _size(constraint: Constraint, domain: Box, scales: tuple[float, ...] | None)
     return size
 
 
-def looked_at(constraint: Constraint, domain: Box) -> tuple[Dense | None, list[str]]:
+def looked_at(constraint: Constraint, domain: AbstractDomain) -> tuple[Dense | None, list[str]]:
     """Look at data and coefficients densely; say what they do where samples do not look.
 
     Raises
@@ -82,6 +88,8 @@ def looked_at(constraint: Constraint, domain: Box) -> tuple[Dense | None, list[s
     """
     face = constraint.face
     notes: list[str] = []
+    if constraint.piece is not None:
+        return None, notes
     axes = [i for i in range(domain.n_inputs) if face is None or i != face[0]]
     if (
         constraint.at is not None
@@ -96,7 +104,16 @@ def looked_at(constraint: Constraint, domain: Box) -> tuple[Dense | None, list[s
         return x if face is None else np.insert(x, face[0], face[1], axis=1)
 
     def values(field: Field, x: np.ndarray) -> np.ndarray:
-        return evaluate(field, names, whole(x))
+        at = whole(x)
+        if isinstance(domain, Box):
+            return evaluate(field, names, at)
+        found, inside = (
+            np.full(len(at), np.nan),
+            domain.contains(at),
+        )  # elsewhere it may be anything
+        if inside.any():
+            found[inside] = evaluate(field, names, at[inside])
+        return found
 
     dense = None
     for field, under in [(constraint.data, False), *coefficients(constraint.operator)]:

@@ -18,8 +18,10 @@ from jax import Array
 
 from .._runtime.compute import double_precision, quickly
 from ..geometry.fields import Field
+from ..geometry.points import Points
 from ..operators import AbstractOperator, Coupled, UserOperator
 from ..operators.base import Composed, Scaled
+from ..rows import images_of
 
 DIRECTIONS = 8
 WAVE_NUMBER = np.pi
@@ -43,7 +45,7 @@ def waves(bounds: Any, x: Array, number: Any = WAVE_NUMBER) -> Array:
 
 @quickly(once=True)
 def on_waves(
-    operator: AbstractOperator, bounds: Any, x: Array, number: Any = WAVE_NUMBER, scales: Any = None
+    operator: AbstractOperator, bounds: Any, x: Any, number: Any = WAVE_NUMBER, scales: Any = None
 ) -> Array:
     """Return L applied to each wave at N points, to 2w₁ + 3w₂ and to 0, (N, 18).
 
@@ -52,8 +54,10 @@ def on_waves(
     n, several = 2 * DIRECTIONS, operator.n_unknowns
     mixtures = jnp.eye(n, n + 2).at[:2, n].set(jnp.array([2.0, 3.0]))
 
+    points = x if isinstance(x, Points) else Points(x, jnp.ones(len(x)))
+
     def at(mixture: Array) -> Array:
-        return jax.vmap(operator(lambda y: waves(bounds, y, number) @ mixture))(x)
+        return images_of(operator, lambda y: waves(bounds, y, number) @ mixture, points)
 
     # What is linear takes all functions at once.
     if several > 1:
@@ -64,7 +68,7 @@ def on_waves(
 
 
 def measured(
-    operator: AbstractOperator, bounds: np.ndarray, x: np.ndarray, scales: Any = None
+    operator: AbstractOperator, bounds: np.ndarray, x: Any, scales: Any = None
 ) -> tuple[float, np.ndarray | None]:
     """Return the size of an operator, and a point where it is not finite, if there is one.
 
@@ -88,7 +92,7 @@ def measured(
     with double_precision():
         try:
             found, odd = (
-                np.asarray(on_waves(operator, bounds, jnp.asarray(x), number, given))
+                np.asarray(on_waves(operator, bounds, jax.tree.map(jnp.asarray, x), number, given))
                 for number in (WAVE_NUMBER, ODD_NUMBER)
             )
         except jax.errors.TracerArrayConversionError as error:
@@ -99,7 +103,7 @@ def measured(
     images = found[:, :-2]
     wrong = np.argwhere(~np.isfinite(images))
     if len(wrong):
-        return np.nan, x[wrong[0][0]]
+        return np.nan, np.asarray(x.x if isinstance(x, Points) else x)[wrong[0][0]]
     if operator.linear and any(claims(operator)):
         _refuse_wrong_claim(operator, odd)
     size, other = (float(np.sqrt(np.mean(2 * a[:, :-2] ** 2))) for a in (found, odd))

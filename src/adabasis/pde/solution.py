@@ -16,8 +16,10 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
-from ..basis import FrozenFeatures
+from ..basis import EnrichedBasis, FrozenFeatures
 from ..geometry import Box
+from ..geometry.documents import from_document, to_document
+from ..geometry.domains import AbstractDomain
 from ..geometry.fields import evaluate
 from ..geometry.points import AffineMap
 from ..models.evaluation import by_rows, in_jax
@@ -87,7 +89,7 @@ class Solution(Fitted):
     Attributes
     ----------
     certificate : Certificate
-    domain : Box
+    domain : AbstractDomain
     equation : str
         In words.
     problem : Problem or None
@@ -107,7 +109,7 @@ class Solution(Fitted):
     """
 
     certificate: Certificate = None  # type: ignore[assignment]
-    domain: Box = None  # type: ignore[assignment]
+    domain: AbstractDomain = None  # type: ignore[assignment]
     equation: str = ""
     solved_from: ClassVar[str] = "an equation"
 
@@ -155,6 +157,11 @@ class Solution(Fitted):
             record=record,
             **alone,
         )
+
+    def outside(self, X: Any) -> np.ndarray:
+        """Say which of N points lie outside the domain: (N,) bools."""
+        x = self._inputs(X, "Solution.outside(X)")
+        return ~self.domain.contains(x)
 
     def apply(self, operator: Any, X: Any) -> np.ndarray:
         """Evaluate an operator of each unknown, or an expression, at N points.
@@ -331,6 +338,7 @@ class Solution(Fitted):
         """
         self._solved_here("convergence_study")
         basis: Any = self.basis
+        basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
         if not isinstance(basis, FrozenFeatures):
             raise ValueError(
                 f"convergence_study: expected frozen functions, this solution has {basis!r}. Use "
@@ -378,6 +386,7 @@ class Solution(Fitted):
 
             Others that meshio knows lose the values or the cells, and are refused.
         per_side : int
+            Cells with a corner outside the domain are left out.
 
         Raises
         ------
@@ -397,10 +406,13 @@ class Solution(Fitted):
         values, residual = self(x).reshape(len(x), -1), self.residual(x).reshape(len(x), -1)
         columns = dict(zip(self.unknowns, values.T, strict=True))
         missed = np.linalg.norm(residual, axis=1) if residual.shape[1] > 1 else residual[:, 0]
-        write_grid(path, name, self.box, columns | {"residual": missed})
+        inside = None if isinstance(self.domain, Box) else self.domain.contains(x)
+        write_grid(path, name, self.box, columns | {"residual": missed}, inside)
 
     def _anywhere(self) -> np.ndarray:
         """Return fixed random points of the domain."""
+        if not isinstance(self.domain, Box):
+            return np.asarray(self.domain.interior(SEEN, 1).x)
         lower, upper = self.domain.bounds.T
         return np.random.default_rng(1).uniform(lower, upper, (SEEN, len(lower)))
 
@@ -421,7 +433,7 @@ class Solution(Fitted):
 
     def _document(self) -> dict[str, Any]:
         about = {
-            "domain": dict(zip(self.domain.names, self.domain.sides, strict=True)),
+            "domain": to_document(self.domain),
             "equation": self.equation,
             # As text: numbers that are none are no JSON.
             "certificate": json.dumps(dataclasses.asdict(self.certificate)),
@@ -449,7 +461,7 @@ class Solution(Fitted):
             weighed = Posterior.restored(known, tensors["coefficients"], tensors["posterior"])
         return {
             "posterior": weighed,
-            "domain": Box(**about["domain"]),
+            "domain": from_document(about["domain"]),
             "equation": about["equation"],
             "certificate": Certificate(**certificate, stability=examined),
         }

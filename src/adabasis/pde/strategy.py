@@ -21,12 +21,13 @@ import numpy as np
 from .. import lstsq
 from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
-from ..basis import AbstractBasis, FrozenFeatures, MappedBasis
+from ..basis import AbstractBasis, EnrichedBasis, FrozenFeatures, MappedBasis
 from ..geometry.points import AbstractSampler, AffineMap, unit_box
 from ..models.record import NO_RIDGE, Asked, Tried
 from ..selection.search import AbstractTask, Candidate, Search
 from ..selection.task import draw
 from ..train import Objective, Run
+from .added import added_functions, through
 from .balance import balanced
 from .certificate import SOLVED, certified, settled
 from .enlarged import evaluated
@@ -100,6 +101,12 @@ class EquationCandidate(Candidate):
     posterior: Posterior | None = None
 
     @property
+    def whole(self) -> AbstractBasis:
+        """The basis with what was added to it."""
+        inner = self.system.basis.inner  # type: ignore[attr-defined]
+        return inner.with_inner(self.basis) if isinstance(inner, EnrichedBasis) else self.basis
+
+    @property
     def shortfall(self) -> float:
         """What wider functions could do something about: noise is not of it."""
         return self.misfit.score if self.posterior else self.validation_error
@@ -143,6 +150,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         self.widest = None if fixed is None else max(8, first.n_rows // 2)
         self.ridge = asked.fixed_ridge or NO_RIDGE
         self._last_rows = 64, first
+        self.added = added_functions(problem)
         self._last_drawn: tuple[AbstractBasis | None, Parameters] = None, None
 
     @functools.cached_property
@@ -179,7 +187,10 @@ class EquationTask(AbstractTask[EquationCandidate]):
 
     def on_domain(self, basis: AbstractBasis) -> AbstractBasis:
         """Return a basis of the unit box as functions of the problem's domain."""
-        return MappedBasis(basis, AffineMap.onto_unit_box(self.problem.domain.bounds))
+        to_unit = AffineMap.onto_unit_box(self.problem.domain.bounds)
+        if self.added:
+            basis = EnrichedBasis(basis, self.added, to_unit.shift, to_unit.scale)
+        return MappedBasis(basis, to_unit)
 
     @charged_to("solves")
     def frozen(self, basis: AbstractBasis, weight: float, label: str) -> EquationCandidate:
@@ -187,8 +198,10 @@ class EquationTask(AbstractTask[EquationCandidate]):
         began = time.perf_counter()
         canonical = basis.canonical()
         if self._last_drawn[0] != canonical:  # once for all slopes
-            self._last_drawn = canonical, draw(canonical, self.key, unit_box(self.n_inputs))
-        functions, rows = self.on_domain(canonical), self.rows(basis.size(self.n_inputs))
+            drawn = draw(canonical, self.key, unit_box(self.n_inputs))
+            self._last_drawn = canonical, through(self.problem.domain, canonical, drawn)
+        functions = self.on_domain(canonical)
+        rows = self.rows(functions.size(self.n_inputs))
         xi = basis.sloped(self._last_drawn[1])
         system = CollocationSystem(functions, xi, rows, weight, self.ridge.value)
         return self.judged(basis, system, label, began)

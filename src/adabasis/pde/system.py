@@ -17,8 +17,8 @@ from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
 from ..geometry.points import AbstractSampler, Points, Sobol
 from ..operators import Identity
-from ..rows import AbstractTerm, Term, TieTerm, assemble, design, evaluate
-from .conditions import Constraint
+from ..rows import AbstractTerm, Term, TieTerm, assemble, design, evaluate, spots
+from .constraints import Constraint
 from .problem import Problem
 
 #: Relative ridge on unit-norm columns: as accurate as a truncated SVD, several times cheaper.
@@ -69,13 +69,19 @@ class CollocationTerm:
 
 
 def collocate(
-    problem: Problem, sampler: AbstractSampler, n: int, n_face: int, seed: int = 0
+    problem: Problem,
+    sampler: AbstractSampler,
+    n: int,
+    n_face: int,
+    seed: int = 0,
+    *,
+    unseen: bool = False,
 ) -> list[CollocationTerm]:
     """Return the equation at about ``n`` points and the conditions at ``n_face`` a face."""
     terms = []
     for constraint in problem.constraints:
-        points = constraint.points(problem.domain, sampler, n, n_face, seed)
-        data = constraint.values(problem.domain, points.x)
+        points = constraint.points(problem.domain, sampler, n, n_face, seed, unseen=unseen)
+        data = constraint.values(problem.domain, points)
         if len(data):
             terms.append(CollocationTerm(constraint, points, data))
     return terms
@@ -129,7 +135,7 @@ class CollocationRows:
         """Return the data of a problem with the same constraints at these points, a term each."""
         numbers = [self.problem.constraints.index(term.constraint) for term in self.terms]
         return [
-            problem.constraints[number].values(problem.domain, term.points.x)
+            problem.constraints[number].values(problem.domain, term.points)
             for number, term in zip(numbers, self.terms, strict=True)
         ]
 
@@ -178,7 +184,7 @@ def fresh_rows(
 ) -> CollocationRows:
     """Return rows at points no solve has seen."""
     n_face = 256 if problem.domain.n_inputs > 1 else 1
-    terms = collocate(problem, Sobol(), FRESH_POINTS, n_face, FRESH_SEED)
+    terms = collocate(problem, Sobol(), FRESH_POINTS, n_face, FRESH_SEED, unseen=True)
     return CollocationRows(problem, terms, unit, scales)
 
 
@@ -261,9 +267,7 @@ def _left_side(term: Term, basis: AbstractBasis, parameters: Parameters, c: AnyA
     """Return L[Φ c] at the term's points, (N,): by the matrix where L is linear, one GEMM."""
     if term.operator.linear:
         return (term.design(basis, parameters) @ c)[:, 0]
-    return jax.vmap(term.point_values(basis, parameters, jnp.asarray(c)))(
-        jnp.asarray(term.points.x)
-    )[:, 0]
+    return jax.vmap(term.point_values(basis, parameters, jnp.asarray(c)))(spots(term.points))[:, 0]
 
 
 @quickly()

@@ -49,8 +49,10 @@ def residual_map(solution: Solution) -> Figure:
     first, second, plane = grid(solution.box[:2], SIDE)
     x = np.tile(middle, (len(plane), 1))
     x[:, :2] = plane
-    values = np.abs(solution.residual(x)).reshape(SIDE, SIDE)
-    top = max(float(values.max()), 1e-300)
+    values = np.abs(solution.residual(x))
+    values[solution.outside(x)] = np.nan
+    values = values.reshape(SIDE, SIDE)
+    top = max(float(np.nanmax(values, initial=0.0)), 1e-300)
     colours: Any = LogNorm(max(DECADES * top, 1e-300), top)
     shown = ax.pcolormesh(
         first, second, np.maximum(values, DECADES * top), cmap=COLOURMAP, norm=colours,

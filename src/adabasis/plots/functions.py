@@ -119,12 +119,13 @@ def _surface(model: Fitted, ax: Axes, data: Any, output: int) -> None:
     first, second, x = grid(model.box, SIDE)
     z = value(model, x, output)
     hull = None if data is None else _hull(np.asarray(data[0], dtype=float))
+    beyond = model.outside(x)  # holes of the domain of an equation, and what is around it
     if hull is None:
-        low, high = _usual_range(model, z, output)
+        low, high = _usual_range(model, z[~beyond], output)
     else:
         seen = z[hull.contains_points(x)]
         low, high = seen.min(initial=z.max()), seen.max(initial=z.min())
-    z = np.clip(z, low, high).reshape(SIDE, SIDE)
+    z = np.where(beyond, np.nan, np.clip(z, low, high)).reshape(SIDE, SIDE)
     filled = ax.contourf(first, second, z, levels=LEVELS, cmap=COLOURMAP)
     if hull is not None:
         filled.set_clip_path(hull, transform=ax.transData)
@@ -134,6 +135,8 @@ def _surface(model: Fitted, ax: Axes, data: Any, output: int) -> None:
     bar.locator = MaxNLocator(6)
     bar.update_ticks()
     ax.grid(False)
+    if beyond.any():
+        ax.set_aspect("equal")
     ax.set(xlabel=short(inputs[0]), ylabel=short(inputs[1]))
 
 

@@ -10,8 +10,10 @@ from .terms import (
     assemble,
     design,
     evaluate,
+    images_of,
     jacobian,
     predictions,
+    spots,
     targets,
     tied,
 )
@@ -29,8 +31,10 @@ __all__ = [
     "assemble",
     "design",
     "evaluate",
+    "images_of",
     "jacobian",
     "predictions",
+    "spots",
     "targets",
     "tied",
 ]

@@ -41,7 +41,10 @@ class AbstractTerm(abc.ABC):
 
     @abc.abstractmethod
     def point_values(self, basis: OnePointBasis, parameters: Parameters, c: Array) -> Any:
-        """Return the function x ↦ the rows of A c that belong to the point x, (Q,) or (E,)."""
+        """Return the function x ↦ the rows of A c that belong to the point x, (Q,) or (E,).
+
+        Points are those of :func:`spots`.
+        """
 
     @property
     @abc.abstractmethod
@@ -94,11 +97,16 @@ class Term(AbstractTerm):
 
     def design(self, basis: AbstractBasis, parameters: Parameters) -> Array:
         """Return LΦ at the points, (N, P)."""
-        return evaluate(self.operator, basis, parameters, self.points.x)
+        return evaluate(self.operator, basis, parameters, spots(self.points))
 
     def point_values(self, basis: OnePointBasis, parameters: Parameters, c: Array) -> Any:
         """Return x ↦ L[Φ c](x), (Q,)."""
-        return self.operator.combined(lambda x: basis(x, parameters), c)
+
+        def value(spot: Any) -> Array:
+            here, point = _at(self.operator, spot)
+            return here.combined(lambda x: basis(x, parameters), c)(point)
+
+        return value
 
     @property
     def targets(self) -> Array:
@@ -218,10 +226,42 @@ def _unknown(basis: OnePointBasis, parameters: Parameters, c: Array, x: Array) -
 
 
 def evaluate(
-    operator: AbstractOperator, basis: AbstractBasis, parameters: Parameters, x: AnyArray
+    operator: AbstractOperator, basis: AbstractBasis, parameters: Parameters, x: Any
 ) -> DesignMatrix:
-    """Return LΦ at N points, shape (N, P), or (N, B·P) for an operator of B unknowns."""
-    return jax.vmap(operator.columns(lambda point: basis(point, parameters)))(jnp.asarray(x))
+    """Return LΦ at N points, shape (N, P), or (N, B·P) for an operator of B unknowns.
+
+    Points are an array (N, D), or a pair of it and normals (N, D): see :func:`spots`.
+    """
+
+    def row(spot: Any) -> Array:
+        here, point = _at(operator, spot)
+        return here.columns(lambda y: basis(y, parameters))(point)
+
+    return jax.vmap(row)(x if isinstance(x, tuple) else jnp.asarray(x))
+
+
+def spots(points: Points) -> Any:
+    """Return points (N, D), those of a boundary in a pair with their normals (N, D)."""
+    x = jnp.asarray(points.x)
+    return x if points.normal is None else (x, jnp.asarray(points.normal))
+
+
+def _at(operator: AbstractOperator, spot: Any) -> tuple[AbstractOperator, Array]:
+    """Return an operator at one of :func:`spots`, and the point."""
+    if not isinstance(spot, tuple):
+        return operator, spot
+    point, normal = spot
+    return operator.facing(normal), point
+
+
+def images_of(operator: AbstractOperator, u: Any, points: Points) -> Array:
+    """Return L[u] at N points for a function u of one point."""
+
+    def image(spot: Any) -> Array:
+        here, point = _at(operator, spot)
+        return here(u)(point)
+
+    return jax.vmap(image)(spots(points))
 
 
 def assemble(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Parameters) -> Rows:
@@ -246,7 +286,8 @@ def _design(like: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Para
     first = like[0]
     if len(like) == 1 or not isinstance(first, Term):
         return first.design(basis, parameters)
-    x = _stack([jnp.asarray(t.points.x) for t in like])
+    each = [spots(t.points) for t in like]
+    x = jax.tree.map(lambda *parts: _stack(list(parts)), *each)
     return evaluate(first.operator, basis, parameters, x)
 
 
@@ -257,7 +298,8 @@ def _alike(terms: Sequence[AbstractTerm]) -> list[list[AbstractTerm]]:
         last = groups[-1][-1] if groups else None
         if isinstance(term, Term) and isinstance(last, Term):
             one, other = (jax.tree.flatten(each.operator) for each in (term, last))
-            if not one[0] and not other[0] and one == other:
+            normals = (term.points.normal is None) == (last.points.normal is None)
+            if not one[0] and not other[0] and one == other and normals:
                 groups[-1].append(term)
                 continue
         groups.append([term])
@@ -278,12 +320,11 @@ def jacobian(
         smooth = _linearizable(term, terms, basis, parameters)
 
         def values(
-            flat: Array, x: Array, term: AbstractTerm = term, basis: OnePointBasis = smooth
+            flat: Array, x: Any, term: AbstractTerm = term, basis: OnePointBasis = smooth
         ) -> Array:
             return term.point_values(basis, unravel(flat), c)(x)
 
-        x = jnp.asarray(term.points.x)
-        block = jax.vmap(jax.jacrev(values), in_axes=(None, 0))(flat, x)
+        block = jax.vmap(jax.jacrev(values), in_axes=(None, 0))(flat, spots(term.points))
         if term.targets.shape[0] != block.shape[0]:  # coupled: equation after equation
             block = block.swapaxes(0, 1).reshape(-1, 1, flat.shape[0])
         blocks.append(term.root_weights[:, None, None] * block)
@@ -299,7 +340,7 @@ def predictions(
     def predicted(parameters: Parameters) -> Array:
         blocks = []
         for term, basis in zip(terms, smooth, strict=True):
-            block = jax.vmap(term.point_values(basis, parameters, c))(jnp.asarray(term.points.x))
+            block = jax.vmap(term.point_values(basis, parameters, c))(spots(term.points))
             if term.targets.shape[0] != block.shape[0]:
                 block = block.T.reshape(-1, 1)
             blocks.append(term.root_weights[:, None] * block)
