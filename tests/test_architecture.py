@@ -23,7 +23,7 @@ _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progre
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.named
 basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators.several operators.integrals
-operators.expressions
+operators.expressions operators.complex_parts
 operators rows.sources rows.terms rows
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free

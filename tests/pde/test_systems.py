@@ -1,5 +1,7 @@
 """Several unknowns: equations and conditions in blocks, units, certificates, files."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -179,3 +181,96 @@ COUPLED = [d(x, 2)(u) + v == 0.0, d(x, 2)(v) == 1.0]
 def test_bad_systems_are_refused_in_words(equations, conditions, error, message):
     with pytest.raises(error, match=message):
         pde.Problem(LINE, equations, conditions)
+
+
+@pytest.fixture(scope="module")
+def prey():
+    """Lotka–Volterra, from (10, 5) to t = 0.5."""
+    a, b = pde.unknowns("a", "b")
+    problem = pde.Problem(
+        ab.Box(t=(0, 0.5)),
+        [d(t)(a) == 1.5 * a - a * b, d(t)(b) == -3.0 * b + a * b],
+        [pde.Initial((10.0, 5.0), at=(t, 0.0), of=(a, b))],
+    )
+    return ab.solve(problem, FEW)
+
+
+def test_systems_that_are_not_linear_are_solved_by_newton_steps(prey):
+    end = prey(np.array([[0.5]]))[0]
+    ivp = pytest.importorskip("scipy.integrate").solve_ivp
+    exact = ivp(
+        lambda _, z: [1.5 * z[0] - z[0] * z[1], -3 * z[1] + z[0] * z[1]],
+        (0, 0.5), [10.0, 5.0], method="DOP853", rtol=1e-13, atol=1e-13,
+    ).y[:, -1]  # fmt: skip
+    np.testing.assert_allclose(end, exact, rtol=1e-5)
+    assert prey.certificate.verdict.startswith("Solved")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        op.Pointwise("multiply", [op.Component(0), d(0) @ op.Component(1)]),
+        op.Pointwise("power", [op.Component(1), op.Known(3.0)]) + d(0) @ op.Component(0),
+        d(0) @ op.Pointwise("sin", [op.Component(0)]),
+    ],
+)
+def test_derivatives_along_coefficients_are_those_of_differences(operator):
+    """By the chain rule where no product is differentiated, by reverse mode elsewhere."""
+    joint = op.Joint(operator.bind(("x",)), 2)
+    with jax.enable_x64(True):
+        phi = lambda q: jnp.stack([jnp.sin(q[0]), jnp.cos(q[0]), q[0]])  # noqa: E731
+        c, place = jnp.asarray([[0.3, 0.2, 1.1], [-0.4, 0.9, 0.5]]), jnp.asarray([0.7])
+        row = op.Linearised(joint, lambda q: c @ phi(q)).columns(phi)(place)
+        want = jax.grad(lambda e: joint(lambda q: e @ phi(q))(place))(c)
+    np.testing.assert_allclose(np.asarray(row), np.asarray(want).ravel(), rtol=1e-12)
+
+
+def test_complex_unknowns_are_pairs():
+    """i u′ = −k u with u(0) = 1: u = e^{ikx}."""
+    z, k = pde.unknowns("z", dtype=complex), 4.0
+    wave = np.exp(1j * k * x)
+    conditions = [pde.Dirichlet(1.0, on=(x, 0.0))]
+    problem = pde.Problem(LINE, [1j * d(x)(z) == -k * z], conditions, exact=wave)
+    assert problem.blocks == ("Re z", "Im z")
+    solution = ab.solve(problem, FEW)
+    points = np.linspace(0, 1, 5)[:, None]
+    np.testing.assert_allclose(solution(points), np.exp(4j * points[:, 0]), atol=1e-9)
+    np.testing.assert_allclose(solution.apply(abs(z) ** 2, points), 1.0, atol=1e-9)
+    np.testing.assert_allclose(solution.apply(d(x), points), 4j * solution(points), atol=1e-8)
+    assert solution.error() <= 1e-9
+    assert solution["z"](points).dtype == complex
+
+
+def test_complex_numbers_need_complex_unknowns():
+    phase = np.exp(2j * x)
+    with pytest.raises(ValueError, match=r"Make them complex: pde\.unknowns\('u', dtype=complex\)"):
+        pde.Problem(LINE, [d(x)(u) == 1j * u])
+    with pytest.raises(ValueError, match="dtype=complex"):
+        pde.LinearProblem(LINE, d(x), 0.0, [pde.Dirichlet(phase)])
+    with pytest.raises(ValueError, match="dtype=complex"):
+        pde.LinearProblem(LINE, d(x), lambda x: np.exp(2j * x))
+    with pytest.raises(ValueError, match="dtype=complex"):
+        pde.LinearProblem(LINE, d(x), 0.0, [], [pde.Observe([[0.5]], np.array([1j]))])
+    z = pde.unknowns("z", dtype=complex)
+    with pytest.raises(ValueError, match=r"u\.real and u\.imag"):
+        pde.Problem(LINE, [d(x)(z) == np.tanh(z)])
+
+
+def test_products_of_complex_expressions_are_those_of_numbers():
+    from adabasis.operators.complex_parts import parts_of
+
+    z = pde.unknowns("z", dtype=complex)
+    formula = lambda a: (2 - 1j) * a**3 / (1 + a) + np.conjugate(a) * np.exp(1j * a)  # noqa: E731
+    real, imaginary = parts_of(formula(z))
+    at = {"Re z": 0.3, "Im z": -0.7}
+
+    def value(e):
+        if e.kind == "unknown":
+            return at[e.name]
+        if e.kind == "given":
+            return e.arguments[0].evaluate({}, np)
+        return getattr(np, e.kind)(*map(value, e.arguments))
+
+    want = formula(0.3 - 0.7j)
+    assert value(real) == pytest.approx(want.real, rel=1e-12)
+    assert value(imaginary) == pytest.approx(want.imag, rel=1e-12)

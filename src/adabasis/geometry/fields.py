@@ -171,6 +171,8 @@ def as_field(value: Any) -> Field:
         return Field("function", (value,))
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
+    if isinstance(value, complex | np.complexfloating):
+        return Field("constant", (complex(value),))
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise TypeError(
             f"expected a number, a function of the coordinates or an expression in them, got "
@@ -187,13 +189,22 @@ def evaluate(field: Field, names: Sequence[str], x: np.ndarray, normals: Any = N
     Raises
     ------
     ValueError
-        If a function returns another shape or a value that is not finite, naming the point.
+        If a function returns another shape, complex numbers, or a value that is not finite, naming
+        the point.
     """
     columns = dict(zip(names, x.T, strict=True))
     if normals is not None and has_normal(field):
         columns |= {NORMAL + n: one for n, one in zip(names, normals.T, strict=True)}
     with np.errstate(all="ignore"):
-        values = np.asarray(field.evaluate(columns, np), dtype=float)
+        values = np.asarray(field.evaluate(columns, np))
+    if np.iscomplexobj(values):
+        if np.any(values.imag):
+            raise ValueError(
+                f"{field!r} is complex, and what it stands for is real. Complex data belong to "
+                "complex unknowns: pde.unknowns('u', dtype=complex)."
+            )
+        values = values.real
+    values = np.asarray(values, dtype=float)
     if values.shape == (len(x), 1):
         values = values[:, 0]
     if values.ndim and values.shape != (len(x),):
@@ -210,6 +221,35 @@ def evaluate(field: Field, names: Sequence[str], x: np.ndarray, normals: Any = N
             "must be finite on the whole domain."
         )
     return values
+
+
+def complex_values(field: Field, names: Sequence[str], x: np.ndarray) -> np.ndarray:
+    """Return a complex field's values at N points, (N,)."""
+    real, imaginary = parts(field)
+    values = evaluate(real, names, x)
+    return values if imaginary is None else values + 1j * evaluate(imaginary, names, x)
+
+
+def parts(field: Field) -> tuple[Field, Field | None]:
+    """Return the real part and, where it may not be 0, the imaginary part."""
+    if not maybe_complex(field):
+        return field, None
+    if field.kind == "constant":
+        value = complex(field.arguments[0])
+        imaginary = Field("constant", (value.imag,)) if value.imag else None
+        return Field("constant", (value.real,)), imaginary
+    return Field("real", (field,)), Field("imag", (field,))
+
+
+def maybe_complex(field: Field, functions: bool = True) -> bool:
+    """Whether a complex constant is part of a field, or a user's function whose values may be."""
+    if field.kind == "constant":
+        return isinstance(field.arguments[0], complex)
+    if field.kind == "function":
+        return functions
+    if field.kind in ("real", "imag", "absolute"):
+        return False
+    return any(maybe_complex(a, functions) for a in field.arguments if isinstance(a, Field))
 
 
 def at_point(field: Field, names: Sequence[str], x: Any, components: Any = None) -> Any:

@@ -352,7 +352,7 @@ class Fitted(WithUncertainty):
             "coefficients": self.coefficients,
             "box": self.box,
             "singular_values": self.singular_values,
-            "probe": self(probe_points(self.box)),
+            "probe": self._apply(Identity(), probe_points(self.box), "Fitted.save"),
         }
         if self.places is not None:
             tensors["places"] = self.places

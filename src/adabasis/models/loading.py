@@ -16,6 +16,7 @@ from ..basis import AbstractBasis
 from ..basis.base import from_description
 from ..geometry import maps
 from ..lstsq import Status
+from ..operators import Identity
 from ..train import History, Snapshot, StopReason
 from .error_model import ERRORS, ErrorModel
 from .evaluation import probe_points
@@ -86,7 +87,7 @@ def load(path: str | os.PathLike[str]) -> Fitted:
         **kind._restored(document, tensors),
     )
     places, then = probe_points(model.box), tensors["probe"]
-    now = model(places).reshape(then.shape)
+    now = model._apply(Identity(), places, "load").reshape(then.shape)
     phi, c = model.functions(places), model.coefficients
     tolerance = PROBE_TOLERANCE * np.abs(then).max(initial=1e-300)
     off = CANCELLED * np.abs(phi) @ np.abs(c)

@@ -11,7 +11,6 @@ from .base import (
     AbstractOperator,
     Composed,
     Identity,
-    Linearised,
     Scaled,
     Shifted,
     Sum,
@@ -19,7 +18,7 @@ from .base import (
 )
 from .derivatives import Biharmonic, Directional, Laplacian, NormalDerivative, Partial
 from .expressions import Equation, Expression, unknowns
-from .several import Component, Coupled, Joint, Known, Pointwise
+from .several import Component, Coupled, Joint, Known, Linearised, Pointwise
 
 __all__ = [
     "AbstractOperator",

@@ -224,9 +224,10 @@ class Scaled(AbstractOperator):
     def __call__(self, u: Any) -> Any:
         """Return x ↦ a(x) (Mu)(x)."""
         image = self.operator(u)
-        return lambda x: self._number_at(x) * image(x)
+        return lambda x: self.number_at(x) * image(x)
 
-    def _number_at(self, x: PointX) -> Any:
+    def number_at(self, x: PointX) -> Any:
+        """Return the coefficient at a point."""
         if not self.names and unknown_names(self.coefficient, ()):
             raise ValueError(
                 f"coefficient {self.coefficient!r}: the order of the coordinates is not known "
@@ -234,6 +235,11 @@ class Scaled(AbstractOperator):
             )
         names = self.names or [f"x{i}" for i in range(x.shape[0])]
         value = at_point(self.coefficient, names, x, self.normal)
+        if jnp.iscomplexobj(value):
+            raise ValueError(
+                f"coefficient {self.coefficient!r} is complex, and what it multiplies is real. "
+                "Complex equations are about complex unknowns: pde.unknowns('u', dtype=complex)."
+            )
         if jnp.ndim(value):
             raise ValueError(
                 f"coefficient {self.coefficient!r} returned shape {jnp.shape(value)} at a point: "
@@ -345,86 +351,3 @@ class UserOperator(AbstractOperator):
 
     def __repr__(self) -> str:
         return self.text("u")
-
-
-def combined(operator: AbstractOperator, phi: OnePointFunction, c: Any) -> OnePointFunction:
-    """Return x ↦ L[Φ c](x) of an operator of B unknowns, whose coefficients follow each other."""
-    if operator.n_unknowns == 1:
-        return operator(lambda x: phi(x) @ c)
-    each = c.reshape(operator.n_unknowns, -1)
-    image = operator(lambda x: each @ phi(x))
-    return lambda x: image(x)[None]
-
-
-class Linearised(AbstractOperator):
-    """Lv = d/dε N[u + ε v] at ε = 0: the derivative of an operator at a function u.
-
-    Parameters
-    ----------
-    operator : AbstractOperator
-        N.
-    at : callable pytree
-        u, from a point x: (D,) to a number. Arrays in it are traced: a new u compiles nothing.
-
-    Examples
-    --------
-    >>> square = UserOperator(lambda u, x: u(x) ** 2, order=0, linear=False)
-    >>> L = Linearised(square, jax.tree_util.Partial(lambda x: 3.0 * x[0]))
-    >>> float(L(lambda x: x[0])(jnp.array([2.0])))
-    24.0
-    """
-
-    operator: AbstractOperator
-    at: OnePointFunction
-    linear = True
-
-    @property
-    def n_unknowns(self) -> int:
-        """That of the operator."""
-        return self.operator.n_unknowns
-
-    def __call__(self, u: Any) -> Any:
-        """Return Lu; of many functions in one reverse pass."""
-        if self.n_unknowns > 1:
-            return self._along(u)
-
-        def image(x: PointX) -> Array:
-            def along(steps: Array) -> Array:
-                return self.operator(lambda y: self.at(y) + jnp.sum(steps * u(y)))(x)
-
-            shape = jax.eval_shape(u, x)
-            return jax.grad(along)(jnp.zeros(shape.shape, shape.dtype))
-
-        return image
-
-    def _along(self, u: OnePointFunction) -> OnePointFunction:
-        def image(x: PointX) -> Array:
-            def moved(step: Array) -> Array:
-                return self.operator(lambda y: self.at(y) + step * u(y))(x)
-
-            zero = jnp.zeros((), x.dtype)
-            return jax.jvp(moved, (zero,), (jnp.ones_like(zero),))[1]
-
-        return image
-
-    def columns(self, phi: OnePointFunction) -> OnePointFunction:
-        """Return the derivatives along all coefficients, unknown after unknown."""
-        if self.n_unknowns == 1:
-            return self(phi)
-
-        def row(x: PointX) -> Array:
-            def along(steps: Array) -> Array:
-                return self.operator(lambda y: self.at(y) + steps @ phi(y))(x)
-
-            shape = jax.eval_shape(phi, x)
-            steps = jnp.zeros((self.n_unknowns, *shape.shape), shape.dtype)
-            return jax.grad(along)(steps).reshape(-1)
-
-        return row
-
-    def combined(self, phi: OnePointFunction, c: Any) -> OnePointFunction:
-        """Return the image of Φ c."""
-        return combined(self, phi, c)
-
-    def __repr__(self) -> str:
-        return f"{self.operator!r}, linearised"

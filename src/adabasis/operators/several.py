@@ -7,7 +7,7 @@ functions Φ, each with coefficients of its own: unknown b owns columns b·P …
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,7 +16,16 @@ from jax import Array
 
 from .._runtime.notation import OnePointFunction, PointX
 from ..geometry.fields import Field, as_field
-from .base import AbstractOperator, Identity, Scaled, added, combined
+from .base import AbstractOperator, Identity, Scaled, Sum, added
+
+
+def combined(operator: AbstractOperator, phi: OnePointFunction, c: Any) -> OnePointFunction:
+    """Return x ↦ L[Φ c](x) of an operator of B unknowns, whose coefficients follow each other."""
+    if operator.n_unknowns == 1:
+        return operator(lambda x: phi(x) @ c)
+    each = c.reshape(operator.n_unknowns, -1)
+    image = operator(lambda x: each @ phi(x))
+    return lambda x: image(x)[None]
 
 
 class Component(AbstractOperator):
@@ -142,15 +151,17 @@ class Pointwise(AbstractOperator):
 
     def __call__(self, u: Any) -> Any:
         """Return x ↦ g((M₁u)(x), …)."""
-        images, function = [one(u) for one in self.arguments], getattr(jnp, self.kind)
+        images = [one(u) for one in self.arguments]
+        return lambda x: self.of([image(x) for image in images])
+
+    def of(self, values: Sequence[Any]) -> Any:
+        """Return g of the values of the arguments."""
         if self.kind == "power" and isinstance(self.arguments[1], Known):
             exponent = self.arguments[1].field
-            if exponent.kind == "constant" and exponent.arguments[0] == round(
-                exponent.arguments[0]
-            ):
-                whole = int(exponent.arguments[0])  # z**3.0 has no derivative where z ≤ 0
-                return lambda x: images[0](x) ** whole
-        return lambda x: function(*(image(x) for image in images))
+            number = exponent.arguments[0] if exponent.kind == "constant" else 0.5
+            if number == round(number):  # z**3.0 has no derivative where z ≤ 0
+                return values[0] ** int(number)
+        return getattr(jnp, self.kind)(*values)
 
     def __repr__(self) -> str:
         return f"{self.kind}({', '.join(map(repr, self.arguments))})"
@@ -189,3 +200,164 @@ class Joint(AbstractOperator):
 
     def __repr__(self) -> str:
         return repr(self.operator)
+
+
+class Form(NamedTuple):
+    """An operator as g(M₁u, M₂u, …), the M being linear.
+
+    Attributes
+    ----------
+    parts : list of AbstractOperator
+        M_j.
+    value : function
+        g, of the values of the parts (J,) and a point.
+    """
+
+    parts: list[AbstractOperator]
+    value: Callable[[Array, PointX], Array]
+
+
+def pointwise(operator: AbstractOperator) -> Form | None:
+    """Return the form of an operator that differentiates no products, ``None`` of another one."""
+    parts: list[AbstractOperator] = []
+
+    def form(one: AbstractOperator) -> Callable[[Array, PointX], Any] | None:
+        if isinstance(one, Joint):
+            return form(one.operator)
+        if isinstance(one, Known):
+            return lambda w, x: one.scaled(lambda y: jnp.ones((), y.dtype))(x)
+        if isinstance(one, Sum | Pointwise | Scaled):
+            inner = [form(each) for each in one.operands]
+            known = [each for each in inner if each is not None]
+            if len(known) < len(inner):
+                return None
+            if isinstance(one, Sum):
+                return lambda w, x: sum((f(w, x) for f in known[1:]), start=known[0](w, x))
+            if isinstance(one, Scaled):
+                return lambda w, x: one.number_at(x) * known[0](w, x)
+            return lambda w, x: one.of([f(w, x) for f in known])
+        if not one.linear:
+            return None
+        number = len(parts)
+        parts.append(one)
+        return lambda w, x: w[number]
+
+    value = form(operator)
+    return None if value is None else Form(parts, value)
+
+
+def _blocks(operator: AbstractOperator) -> list[int]:
+    """Return the unknowns of a linear part: the first one where there is no other."""
+    if isinstance(operator, Component):
+        return [operator.index]
+    inner = sorted({b for one in operator.operands for b in _blocks(one)})
+    return inner or ([] if isinstance(operator, Component) else [0])
+
+
+def _of_block(
+    operator: AbstractOperator, block: int, count: int, phi: OnePointFunction
+) -> OnePointFunction:
+    """Return the image of the functions Φ of one of several unknowns, (P,)."""
+    if count == 1:
+        return operator(phi)
+
+    def placed(x: PointX) -> Array:
+        values = phi(x)
+        return jnp.zeros((count, *values.shape), values.dtype).at[block].set(values)
+
+    return operator(placed)
+
+
+class Linearised(AbstractOperator):
+    """Lv = d/dε N[u + ε v] at ε = 0: the derivative of an operator at a function u.
+
+    Parameters
+    ----------
+    operator : AbstractOperator
+        N.
+    at : callable pytree
+        u, from a point x: (D,) to a number. Arrays in it are traced: a new u compiles nothing.
+
+    Examples
+    --------
+    >>> square = UserOperator(lambda u, x: u(x) ** 2, order=0, linear=False)
+    >>> L = Linearised(square, jax.tree_util.Partial(lambda x: 3.0 * x[0]))
+    >>> float(L(lambda x: x[0])(jnp.array([2.0])))
+    24.0
+    """
+
+    operator: AbstractOperator
+    at: OnePointFunction
+    linear = True
+
+    @property
+    def n_unknowns(self) -> int:
+        """That of the operator."""
+        return self.operator.n_unknowns
+
+    def __call__(self, u: Any) -> Any:
+        """Return Lu; of many functions in one reverse pass."""
+        if self.n_unknowns > 1:
+            return self._along(u)
+
+        def image(x: PointX) -> Array:
+            def along(steps: Array) -> Array:
+                return self.operator(lambda y: self.at(y) + jnp.sum(steps * u(y)))(x)
+
+            shape = jax.eval_shape(u, x)
+            return jax.grad(along)(jnp.zeros(shape.shape, shape.dtype))
+
+        return image
+
+    def _along(self, u: OnePointFunction) -> OnePointFunction:
+        def image(x: PointX) -> Array:
+            def moved(step: Array) -> Array:
+                return self.operator(lambda y: self.at(y) + step * u(y))(x)
+
+            zero = jnp.zeros((), x.dtype)
+            return jax.jvp(moved, (zero,), (jnp.ones_like(zero),))[1]
+
+        return image
+
+    def columns(self, phi: OnePointFunction) -> OnePointFunction:
+        """Return the derivatives along all coefficients, unknown after unknown."""
+        form = pointwise(self.operator)
+        if form is not None:
+            return self._by_chain_rule(form, phi)
+        if self.n_unknowns == 1:
+            return self(phi)
+
+        def row(x: PointX) -> Array:
+            def along(steps: Array) -> Array:
+                return self.operator(lambda y: self.at(y) + steps @ phi(y))(x)
+
+            shape = jax.eval_shape(phi, x)
+            steps = jnp.zeros((self.n_unknowns, *shape.shape), shape.dtype)
+            return jax.grad(along)(steps).reshape(-1)
+
+        return row
+
+    def _by_chain_rule(self, form: Form, phi: OnePointFunction) -> OnePointFunction:
+        # Σ_j ∂g/∂w_j M_j Φ for g(M_1 u, M_2 u, …): no derivative is taken of derivatives of Φ.
+        count = self.n_unknowns
+        images = [one(self.at) for one in form.parts]
+        moves = [[(b, _of_block(one, b, count, phi)) for b in _blocks(one)] for one in form.parts]
+
+        def row(x: PointX) -> Array:
+            values = jnp.stack([image(x) for image in images])
+            slopes = jax.grad(form.value)(values, x)
+            shape = jax.eval_shape(phi, x)
+            each = [jnp.zeros(shape.shape, shape.dtype)] * count
+            for slope, pieces in zip(slopes, moves, strict=True):
+                for b, piece in pieces:
+                    each[b] = each[b] + slope * piece(x)
+            return jnp.concatenate(each)
+
+        return row
+
+    def combined(self, phi: OnePointFunction, c: Any) -> OnePointFunction:
+        """Return the image of Φ c."""
+        return combined(self, phi, c)
+
+    def __repr__(self) -> str:
+        return f"{self.operator!r}, linearised"

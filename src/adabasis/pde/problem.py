@@ -20,7 +20,7 @@ import numpy as np
 from .._runtime.registry import provided
 from ..geometry.boxes import Box
 from ..geometry.domains import AbstractDomain
-from ..geometry.fields import Field, as_field, evaluate
+from ..geometry.fields import Field, as_field, complex_values, evaluate
 from ..operators import AbstractOperator, Equation, Expression, unknowns
 from ..operators.expressions import as_expression
 from ..operators.integrals import Averaged
@@ -29,7 +29,7 @@ from .constraints import Constraint, Spot
 from .places import plane_of, rule_on, spots_of
 from .scrutiny import looked_at, sized
 from .sizes import orders_of
-from .statement import Row, listed_equations, rows_of, unknowns_in
+from .statement import Row, blocks_of, listed_equations, rows_of, unknowns_in
 
 #: Points of a mean over the domain.
 MEAN_POINTS = 2048
@@ -163,8 +163,8 @@ class Problem:
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """The names of the real functions that are sought."""
-        return tuple(u.name for u in self.unknowns)
+        """The names of the real functions that are sought: two for a complex unknown."""
+        return tuple(blocks_of(self.unknowns))
 
     @property
     def operator(self) -> AbstractOperator:
@@ -226,7 +226,7 @@ class Problem:
 
     def order_in(self, unknown: Expression) -> int:
         """Return the highest derivative that the equations take of an unknown."""
-        block = [u.name for u in self.unknowns].index(unknown.name)
+        block = self.blocks.index(blocks_of([unknown])[0])
         return max(orders_of(row.operator, block) for _, row in self.stated_rows)
 
     @property
@@ -278,9 +278,13 @@ class Problem:
         """
         if self.exact is None:
             raise ValueError(f"{self.name}: no exact solution was given.")
-        if isinstance(self.exact, Field):
-            return evaluate(self.exact, self.domain.names, x)
-        return np.stack([evaluate(one, self.domain.names, x) for one in self.exact], axis=1)
+        names, several = self.domain.names, not isinstance(self.exact, Field)
+        fields = self.exact if several else (self.exact,)
+        columns = [
+            complex_values(one, names, x) if u.is_complex else evaluate(one, names, x)
+            for u, one in zip(self.unknowns, fields, strict=True)
+        ]
+        return np.stack(columns, axis=1) if several else columns[0]
 
     def check(self, function: Any, values: Any = None) -> Any:
         """Say whether a claimed solution is one.

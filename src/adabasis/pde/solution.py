@@ -25,7 +25,7 @@ from ..geometry.points import AffineMap
 from ..models.evaluation import by_rows, in_jax
 from ..models.fitted import Fitted
 from ..operators import AbstractOperator, Equation, Expression, Identity
-from ..operators.expressions import ZERO, as_expression
+from ..operators.expressions import ZERO, as_expression, mapped
 from .certificate import Certificate, Stability
 from .meshes import CELLS, format_of, grid, write_grid
 from .posterior import Posterior
@@ -126,7 +126,30 @@ class Solution(Fitted):
     @property
     def unknowns(self) -> tuple[str, ...]:
         """The names of the unknowns, in the order of the columns."""
-        return tuple(self.record.output_names or ("u",))
+        return tuple(self._columns)
+
+    @property
+    def _columns(self) -> dict[str, list[int]]:
+        """The columns of the coefficients by unknown: two for a complex one."""
+        found: dict[str, list[int]] = {}
+        for k, name in enumerate(self.record.output_names or ("u",)):
+            found.setdefault(name.removeprefix("Re ").removeprefix("Im "), []).append(k)
+        return found
+
+    def _joined(self, values: np.ndarray) -> np.ndarray:
+        """Return a column for each unknown, those of complex ones made of two."""
+        columns = self._columns
+        if values.ndim == 1 or not any(len(k) > 1 for k in columns.values()):
+            return values
+        each = [
+            values[:, k[0]] + 1j * values[:, k[1]] if len(k) > 1 else values[:, k[0]]
+            for k in columns.values()
+        ]
+        return each[0] if len(each) == 1 else np.stack(each, axis=1)
+
+    def __call__(self, X: Any) -> np.ndarray:
+        """Evaluate at N points: (N,) for one unknown, else (N, number of unknowns)."""
+        return self._joined(super().__call__(X))
 
     def __getitem__(self, name: Any) -> Solution:
         """Return one of several unknowns as a solution of its own.
@@ -140,21 +163,21 @@ class Solution(Fitted):
         KeyError
             For another name; the names are listed.
         """
-        wanted = name.name if isinstance(name, Expression) else name
-        if wanted not in self.unknowns:
-            raise KeyError(f"{wanted!r}: the unknowns are {', '.join(self.unknowns)}.")
-        k = [self.unknowns.index(wanted)]
-        units = AffineMap(self.output_map.shift[k], self.output_map.scale[k])
-        record = dataclasses.replace(self.record, output_names=(wanted,))
-        if len(self.unknowns) == 1:
+        wanted, columns = name.name if isinstance(name, Expression) else name, self._columns
+        if wanted not in columns:
+            raise KeyError(f"{wanted!r}: the unknowns are {', '.join(columns)}.")
+        if len(columns) == 1:
             return self
+        k = columns[wanted]
+        units = AffineMap(self.output_map.shift[k], self.output_map.scale[k])
+        names = tuple(self.record.output_names[i] for i in k)
         alone: dict[str, Any] = {"problem": None, "finalists": ()}
         return dataclasses.replace(
             self,
             coefficients=self.coefficients[:, k],
             output_map=units,
-            flat_output=True,
-            record=record,
+            flat_output=len(k) == 1,
+            record=dataclasses.replace(self.record, output_names=names),
             **alone,
         )
 
@@ -179,15 +202,25 @@ class Solution(Fitted):
         """
         if isinstance(operator, Expression):
             return self._expression(operator, X)
-        return super().apply(operator.bind(self.domain.names), X)
+        return self._joined(super().apply(operator.bind(self.domain.names), X))
 
     def _expression(self, expression: Expression, X: Any) -> np.ndarray:
         call = f"Solution.apply({expression!r}, X)"
         x, names = self._inputs(X, call), self.domain.names
-        known = [Expression("unknown", (n, "float", k)) for k, n in enumerate(self.unknowns)]
-        (row,) = rows_of(call, Equation(expression, as_expression(0.0)), known)
-        values = self._operated(row.operator.bind(names), x)
-        return values if row.data == ZERO else values - evaluate(row.data, names, x)
+        known = [
+            Expression("unknown", (n, "complex" if len(k) > 1 else "float", k[0]))
+            for n, k in self._columns.items()
+        ]
+        kinds = {u.name: u for u in known}
+        stated = mapped(expression, lambda e: kinds.get(e.name) if e.kind == "unknown" else None)
+        parts = {}
+        for row in rows_of(call, Equation(stated, as_expression(0.0)), known):
+            values = self._operated(row.operator.bind(names), x)
+            values = values if row.data == ZERO else values - evaluate(row.data, names, x)
+            parts[row.part] = values
+        if "imaginary" not in parts:
+            return next(iter(parts.values()))
+        return parts.get("real", 0.0) + 1j * parts["imaginary"]
 
     def _operated(self, operator: AbstractOperator, x: np.ndarray) -> np.ndarray:
         """Return the image of all unknowns together, (N,)."""
@@ -215,7 +248,7 @@ class Solution(Fitted):
         ValueError
             If the problem has no observations with noise.
         """
-        u = super().predict(X, dtype=dtype)
+        u = self._joined(super().predict(X, dtype=dtype))
         return (u, self.std(Identity(), X)) if return_std else u
 
     def std(self, operator: AbstractOperator, X: Any) -> np.ndarray:
@@ -403,8 +436,9 @@ class Solution(Fitted):
             )
         name = format_of("to_vtk", path, d)
         x, _ = grid(self.box, per_side)
-        values, residual = self(x).reshape(len(x), -1), self.residual(x).reshape(len(x), -1)
-        columns = dict(zip(self.unknowns, values.T, strict=True))
+        values, residual = super().__call__(x), self.residual(x).reshape(len(x), -1)
+        names = self.record.output_names or ("u",)
+        columns = dict(zip(names, values.reshape(len(x), -1).T, strict=True))
         missed = np.linalg.norm(residual, axis=1) if residual.shape[1] > 1 else residual[:, 0]
         inside = None if isinstance(self.domain, Box) else self.domain.contains(x)
         write_grid(path, name, self.box, columns | {"residual": missed}, inside)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..geometry.fields import Field
 from ..operators import AbstractOperator, Coupled, Equation, Expression, Joint
+from ..operators.complex_parts import any_complex, pair_of, parts_of
 from ..operators.expressions import (
     ZERO,
     affine,
@@ -83,7 +84,33 @@ def rows_of(call: str, equation: Equation, unknowns: Sequence[Expression]) -> li
             f"{call}: {equation!r} is about {', '.join(lacking)}, which is in no equation of the "
             f"problem; its unknowns are {', '.join(names)}."
         )
+    if any(u.is_complex for u in unknowns):
+        return _parts(call, equation, blocks_of(unknowns))
+    if any_complex(equation.left) or any_complex(equation.right):
+        raise ValueError(
+            f"{call}: {equation!r} has complex numbers, and its unknowns are real. Make them "
+            f"complex: pde.unknowns({names[0]!r}, dtype=complex)."
+        )
     return [Row("", *_row(call, equation, names))]
+
+
+def blocks_of(unknowns: Sequence[Expression]) -> list[str]:
+    """Return the names of the real functions that unknowns consist of: two for a complex one."""
+    pairs = [pair_of(u) if u.is_complex else (u,) for u in unknowns]
+    return [one.name for pair in pairs for one in pair]
+
+
+def _parts(call: str, equation: Equation, names: Sequence[str]) -> list[Row]:
+    """Return the real and the imaginary part of an equation; one of real numbers has no other."""
+    zero, rows = Expression("given", (ZERO,)), []
+    pairs = zip(parts_of(equation.left), parts_of(equation.right), strict=True)
+    for part, (left, right) in zip(("real", "imaginary"), pairs, strict=True):
+        one = Equation(zero if left is None else left, zero if right is None else right)
+        if one.unknowns:
+            rows.append(Row(part, *_row(call, one, names)))
+    if not rows:
+        raise ValueError(f"{call}: {equation!r} has no unknown.")
+    return rows
 
 
 def _row(call: str, equation: Equation, names: Sequence[str]) -> tuple[AbstractOperator, Field]:
