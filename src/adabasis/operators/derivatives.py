@@ -44,11 +44,11 @@ class Partial(AbstractOperator):
     order: int = eqx.field(static=True, default=1)
 
     def __init__(self, index: Coordinate, order: int = 1) -> None:
-        self.index, self.order = _coordinate("Partial", index), _order("Partial", order)
+        self.index, self.order = coordinate_given("Partial", index), _order("Partial", order)
 
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Replace the coordinate's name by its number."""
-        return Partial(_number("Partial", self.index, names), self.order)
+        return Partial(number_of("Partial", self.index, names), self.order)
 
     def __call__(self, u: Any) -> Any:
         """Return the derivative of u along coordinate ``index``."""
@@ -124,7 +124,7 @@ class AbstractOverCoordinates(AbstractOperator):
     def bind(self, names: Sequence[str]) -> AbstractOperator:
         """Replace names by numbers."""
         kind: Any = type(self)
-        return kind(*(_number(kind.__name__, c, names) for c in self.coordinates))
+        return kind(*(number_of(kind.__name__, c, names) for c in self.coordinates))
 
 
 class Laplacian(AbstractOverCoordinates):
@@ -140,7 +140,7 @@ class Laplacian(AbstractOverCoordinates):
     order = 2
 
     def __init__(self, *coordinates: Coordinate) -> None:
-        self.coordinates = tuple(_coordinate("Laplacian", c) for c in coordinates)
+        self.coordinates = tuple(coordinate_given("Laplacian", c) for c in coordinates)
 
     def __call__(self, u: Any) -> Any:
         """Return the sum of second derivatives."""
@@ -174,7 +174,7 @@ class Biharmonic(AbstractOverCoordinates):
     order = 4
 
     def __init__(self, *coordinates: Coordinate) -> None:
-        self.coordinates = tuple(_coordinate("Biharmonic", c) for c in coordinates)
+        self.coordinates = tuple(coordinate_given("Biharmonic", c) for c in coordinates)
 
     def __call__(self, u: Any) -> Any:
         """Return the sum of fourth derivatives."""
@@ -248,7 +248,8 @@ def _axis(x: PointX, index: int | str) -> Array:
     return jnp.zeros_like(x).at[index].set(1.0)
 
 
-def _coordinate(call: str, coordinate: Coordinate) -> int | str:
+def coordinate_given(call: str, coordinate: Coordinate) -> int | str:
+    """Return the name or number of what is given as a coordinate."""
     if isinstance(coordinate, Field) and coordinate.kind == "coordinate":
         return str(coordinate.arguments[0])
     if isinstance(coordinate, int | str) and not isinstance(coordinate, bool):
@@ -256,7 +257,8 @@ def _coordinate(call: str, coordinate: Coordinate) -> int | str:
     raise ValueError(f"{call}({coordinate!r}): expected a coordinate, its name or its number.")
 
 
-def _number(call: str, coordinate: int | str, names: Sequence[str]) -> int:
+def number_of(call: str, coordinate: int | str, names: Sequence[str]) -> int:
+    """Return the number of a coordinate, counted from 0."""
     if isinstance(coordinate, str):
         if coordinate not in names:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from ..geometry.fields import coordinates, normal
 from ..operators.expressions import Equation, Expression, unknowns
+from ..operators.integrals import Integral
 from . import catalog
 from .certificate import Certificate
 from .check import Check
@@ -18,6 +19,7 @@ __all__ = [
     "Equation",
     "Expression",
     "Initial",
+    "Integral",
     "LinearProblem",
     "MeanValue",
     "Neumann",
