@@ -274,3 +274,19 @@ def test_products_of_complex_expressions_are_those_of_numbers():
     want = formula(0.3 - 0.7j)
     assert value(real) == pytest.approx(want.real, rel=1e-12)
     assert value(imaginary) == pytest.approx(want.imag, rel=1e-12)
+
+
+def test_claimed_solutions_of_systems_are_checked(circle):
+    made = oscillator()
+    assert made.check((np.cos(t), np.sin(t))).verdict.startswith("Solved")
+    assert made.check(circle).verdict.startswith("Solved")
+    assert made.check((np.cos(t), np.cos(t))).verdict.startswith("Not solved")
+    with pytest.raises(ValueError, match="each of u, v"):
+        made.check(np.cos(t))
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_an_operator_with_several_values_is_refused_in_words(linear):
+    gradient = op.UserOperator(lambda f, q: jnp.stack([d(0)(f)(q)] * 2), 1, linear=linear)
+    with pytest.raises(ValueError, match=r"returned shape \(2,\) at a point: expected one number"):
+        pde.Problem(LINE, [gradient(u) == 0.0])

@@ -90,8 +90,11 @@ class Along(AbstractOperator):
         axis = self.coordinate
 
         def image(x: PointX) -> Array:
-            low, high = (x[axis] if e == "here" else e for e in (self.lower, self.upper))
-            half = (jnp.asarray(high, x.dtype) - low) / 2
+            low, high = (
+                x[axis] if isinstance(end, str) else jnp.asarray(end, x.dtype)
+                for end in (self.lower, self.upper)
+            )
+            half = (high - low) / 2
             s = low + half * (1 + jnp.asarray(z, x.dtype))
             values = jax.vmap(lambda at: u(x.at[axis].set(at)))(s)
             weights = half * jnp.asarray(w, x.dtype)
@@ -166,8 +169,8 @@ def Integral(
             "(x, 0.0, 1.0) or (t, 0.0, t)."
         )
     name = coordinate_given("Integral", over[0])
-    ends = [_end(name, end) for end in over[1:]]
-    return Along(name, *ends, kernel, nodes)(u)
+    low, high = (_end(name, end) for end in over[1:])
+    return Along(name, low, high, kernel, nodes)(u)
 
 
 def _end(name: int | str, end: Any) -> float | str:

@@ -13,9 +13,9 @@ import numpy as np
 
 from .. import lstsq
 from .._runtime.errors import counted
-from ..geometry.boxes import Box
+from ..geometry.boxes import AffineMap, Box
 from ..train import History, StopReason
-from .enlarged import Directions, Enlarged, directions, enlarged, least
+from .enlarged import Directions, Enlarged, directions, enlarged, least, turns
 from .places import bare_pieces
 from .problem import Problem
 from .system import CollocationRows, CollocationSystem, Misfit, misfit, reduced
@@ -30,6 +30,9 @@ SOLVED, FAILED = 1e-5, 1e-2
 SAFETY = 2.0
 #: An error of at most so many of the standard deviations that noise leaves is due to noise.
 MOSTLY = 1.5
+#: Functions along a side that a turn of a wave takes: random ones are about half as good as
+#: polynomials, which take π.
+PER_TURN = 8.0
 #: Observations that lie farther away than so many deviations of their noise contradict the rest,
 #: and so many deviations of the mean of their squares, 1/√(2n), are no chance.
 DISCREPANT, SURE = 1.3, 4.0
@@ -244,6 +247,7 @@ def certified(
                 stays,
                 terms,
                 examination.constants_free(problem.blocks),
+                p,
             ),
             *problem.notes,
             *notes,
@@ -339,6 +343,7 @@ def _verdict(
     stays: float,
     terms: Mapping[str, float],
     constants: Sequence[str] = (),
+    count: int = 0,
 ) -> str:
     conditions = {term.label for term in problem.constraints if not term.equation}
     worst = max(terms, key=lambda name: terms[name])
@@ -372,9 +377,25 @@ def _verdict(
             f"'{worst}'."
         )
     about = f"about {estimate:.0e}" if math.isfinite(estimate) else "unknown"
+    return f"Not solved: relative error {about}, the largest residual being that of '{worst}'. " + (
+        _too_many_turns(problem, count)
+        or "The solution may not be smooth, or a condition may contradict the equation."
+    )
+
+
+def _too_many_turns(problem: Problem, count: int) -> str:
+    """Say that waves of the equations turn over more often than so many functions can tell."""
+    if not problem.linear:
+        return ""
+    domain = problem.domain
+    equations = [one.operator for one in problem.constraints if one.equation]
+    often = turns(equations, AffineMap.onto_unit_box(domain.bounds), domain.n_inputs)
+    if (PER_TURN * often) ** domain.n_inputs <= count / problem.n_blocks:
+        return ""
     return (
-        f"Not solved: relative error {about}, the largest residual being that of "
-        f"'{worst}'. The solution may not be smooth, or a condition may contradict the equation."
+        f"The equation lets waves through that turn over some {often:.2g} times along a side, more "
+        f"than {count // problem.n_blocks:,} functions can tell. Take a smaller domain, or solve "
+        "it in parts."
     )
 
 

@@ -80,12 +80,14 @@ def checked(problem: Problem, function: Any, values: Any = None) -> Check:
             _Formula(problem, function) if values is None else _Table(problem, function, values)
         )
         found = [(c.label, *measure.residuals(c)) for c in problem.constraints]
+    equations = [c.label for c in problem.constraints if c.equation]
     seen = [(label, x, r, off) for label, x, r, off in found if len(r)]
     level = measure.level or 1.0
     terms = {label: _rms(r) / level for label, _, r, _ in seen}
     unknown = max((_rms(off) / level for *_, off in seen), default=math.inf)
-    residual = terms.get("Equation", math.nan)
-    violation = math.hypot(*(v for k, v in terms.items() if k != "Equation"))
+    stated = [v for k, v in terms.items() if k in equations]
+    residual = math.hypot(*stated) if stated else math.nan
+    violation = math.hypot(*(v for k, v in terms.items() if k not in equations))
     verdict = _verdict(problem, seen, terms, unknown, level)
     return Check(residual, violation, unknown, terms, verdict)
 
@@ -98,7 +100,7 @@ def _verdict(
     level: float,
 ) -> str:
     names = problem.domain.names
-    if "Equation" not in terms:
+    if not any(c.equation and c.label in terms for c in problem.constraints):
         return "Not determined: no row lies where the equation holds."
     for label, x, r, _ in seen:
         wrong = np.flatnonzero(~np.isfinite(r))
@@ -137,52 +139,73 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values)))) if len(values) else 0.0
 
 
-def along_normals(fitted: Any, operator: AbstractOperator, points: Points) -> np.ndarray:
-    """Return L[u] of a fitted function on a boundary; operators are affine in the normal."""
+def along_normals(image_of: Any, operator: AbstractOperator, points: Points) -> np.ndarray:
+    """Return L[u] on a boundary, given images at points: operators are affine in the normal."""
     x, normal = np.asarray(points.x), np.asarray(points.normal)
     d = x.shape[1]
-    still = np.asarray(fitted.apply(operator.facing((0.0,) * d), x))
+    still = np.asarray(image_of(operator.facing((0.0,) * d), x))
     image = still
     for axis in range(d):
         unit = tuple(float(i == axis) for i in range(d))
         image = image + normal[:, axis] * (
-            np.asarray(fitted.apply(operator.facing(unit), x)) - still
+            np.asarray(image_of(operator.facing(unit), x)) - still
         )
     return image
 
 
 class _Formula:
-    """A function of the coordinates, or a fitted one."""
+    """A function of the coordinates, one for each unknown, or a fitted one."""
 
     def __init__(self, problem: Problem, function: Any) -> None:
         self.problem, names = problem, problem.domain.names
         self.fitted = function if hasattr(function, "apply") else None
-        field = symbolic(as_field(0.0 if self.fitted is not None else function), names)
-        self.u = lambda p: jnp.reshape(at_point(field, names, p), (1,))
+        several, self.scales = problem.n_blocks > 1, None
+        given = function if isinstance(function, tuple | list) else (function,)
+        if several and self.fitted is not None:
+            given = (0.0,) * problem.n_blocks
+        if any(u.is_complex for u in problem.unknowns) or len(given) != problem.n_blocks:
+            raise ValueError(
+                f"check(function): expected one function of the coordinates for each of "
+                f"{', '.join(problem.blocks)} (complex unknowns cannot be checked), got "
+                f"{len(given)}."
+            )
+        fields = [symbolic(as_field(0.0 if self.fitted else one), names) for one in given]
+        self.u = lambda p: jnp.stack([jnp.asarray(at_point(f, names, p), float) for f in fields])
         points = within(problem.domain, Sobol(), INSIDE, SEED)
-        self.level = _rms(self.image(Identity(), points))
+        x = np.asarray(points.x)
+        if not several:
+            self.level = _rms(self.image(Identity(), points))
+            return
+        # Sizes of operators are taken for unknowns as large as these; relative to them all is 1.
+        values = self.fitted(x) if self.fitted else np.asarray(jax.vmap(self.u)(jnp.asarray(x)))
+        levels = np.sqrt(np.mean(values**2, axis=0))
+        largest = float(levels.max()) or 1.0
+        self.scales = tuple(float(v) for v in np.where(levels > 0, levels, largest))
+        self.level = 1.0
 
     def image(self, operator: AbstractOperator, points: Points) -> np.ndarray:
-        x = np.asarray(points.x)
         if self.fitted is not None:
+            alone = operator.n_unknowns == 1
+            image = self.fitted.apply if alone else self.fitted.joint
             if points.normal is None:
-                return np.asarray(self.fitted.apply(operator, x))
-            return along_normals(self.fitted, operator, points)
+                return np.asarray(image(operator, np.asarray(points.x)))
+            return along_normals(image, operator, points)
         try:
-            return np.asarray(images_of(operator, self.u, points))[:, 0]
+            found = np.asarray(images_of(operator, self.u, points))
         except jax.errors.TracerArrayConversionError as error:
             raise TypeError(
                 "check(function): the function calls NumPy on a number that JAX is tracing, and "
                 "has no derivatives. Use jax.numpy there, or give a table: "
                 "problem.check(X, values)."
             ) from error
+        return found[:, 0] if found.ndim > 1 else found
 
     def residuals(self, constraint: Constraint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         domain = self.problem.domain
         points = constraint.points(domain, Sobol(), INSIDE, FACE, SEED)
         x = np.asarray(points.x)
         left = self.image(constraint.operator, points) - constraint.values(domain, points)
-        return x, left / constraint.size, np.zeros(len(x))
+        return x, left / constraint.size_in(self.scales), np.zeros(len(x))
 
 
 class _Table:
@@ -191,6 +214,11 @@ class _Table:
     def __init__(self, problem: Problem, points: Any, values: Any) -> None:
         x, u = np.asarray(points, dtype=float), np.asarray(values, dtype=float)
         d = problem.domain.n_inputs
+        if problem.n_blocks > 1:
+            raise ValueError(
+                "check(X, values): a table has the values of one real unknown. Give functions: "
+                f"check(({', '.join(problem.blocks)}))."
+            )
         if x.ndim != 2 or x.shape[1] != d or u.shape != (len(x),):
             raise ValueError(
                 f"check(X, values): expected shapes (N, {d}) and (N,), got {x.shape} and {u.shape}."

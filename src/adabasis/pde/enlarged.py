@@ -333,14 +333,19 @@ def _distances(points: Points, inside: bool) -> np.ndarray:
 
 
 def passing(
-    equations: Sequence[AbstractOperator], to_unit: AffineMap, d: int, domain: Any = None
+    equations: Sequence[AbstractOperator],
+    to_unit: AffineMap,
+    d: int,
+    domain: Any = None,
+    fastest: float = FASTEST,
 ) -> tuple[np.ndarray, ...]:
     """Return a and b of exponentials and waves that the equations let through.
 
     With coefficients frozen at a point, L e^{λ·z} = p(λ) e^{λ·z}. Along one coordinate, the others
     carrying a given wave, p is a polynomial, and its roots are the modes: waves at resonance,
     what grows where a problem is ill-posed, boundary layers. Of several unknowns p is the
-    determinant of the equations, where there are as many.
+    determinant of the equations, where there are as many. None is ``fastest`` or more radians a
+    side.
     """
     a, b = np.zeros((2, MODES, d))
     table = _table(equations)
@@ -377,7 +382,7 @@ def passing(
             here = found.setdefault((axis, tuple(wave)), [])
             for root in RADIUS * np.roots(p[::-1]) if np.isfinite(p).all() else ():
                 known = any(abs(root - r) <= APART * (1 + abs(r)) for r in here)
-                if not known and abs(root.imag) <= FASTEST and abs(root.real) <= steepest:
+                if not known and abs(root.imag) <= fastest and abs(root.real) <= steepest:
                     here.append(root)
     modes = [(axis, wave, root) for (axis, wave), roots in found.items() for root in roots]
     modes = [modes[i] for i in sorted(rng.permutation(len(modes))[:MODES])]
@@ -385,6 +390,13 @@ def passing(
         b[row] = wave
         a[row, axis], b[row, axis] = root.real, root.imag
     return a, b
+
+
+def turns(equations: Sequence[AbstractOperator], to_unit: AffineMap, d: int) -> float:
+    """Return how often the fastest waves turn over along a side that the equations let through."""
+    a, b = passing(equations, to_unit, d, fastest=np.inf)
+    waves = b[np.abs(a).max(axis=1) < 1.0]
+    return float(np.abs(waves).max(initial=0.0) / (2 * np.pi))
 
 
 def _table(equations: Sequence[AbstractOperator]) -> list[Sequence[AbstractOperator | None]]:

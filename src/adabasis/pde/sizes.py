@@ -91,6 +91,7 @@ def measured(
     given = None if scales is None else jnp.asarray(scales)
     with double_precision():
         try:
+            _refuse_vectors(operator, len(bounds))
             found, odd = (
                 np.asarray(on_waves(operator, bounds, jax.tree.map(jnp.asarray, x), number, given))
                 for number in (WAVE_NUMBER, ODD_NUMBER)
@@ -108,6 +109,29 @@ def measured(
         _refuse_wrong_claim(operator, odd)
     size, other = (float(np.sqrt(np.mean(2 * a[:, :-2] ** 2))) for a in (found, odd))
     return (other if size < ANNIHILATED * other < np.inf else size) or 1.0, None
+
+
+def _refuse_vectors(operator: AbstractOperator, n_inputs: int) -> None:
+    """Refuse an operator whose image of a function is no number at a point.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not any(claims(operator)):
+        return
+    several = operator.n_unknowns
+
+    def u(x: Array) -> Array:
+        value = jnp.sin(jnp.sum(x))
+        return value if several == 1 else jnp.stack([value] * several)
+
+    found = jax.eval_shape(operator(u), jax.ShapeDtypeStruct((n_inputs,), float))
+    if found.shape:
+        raise ValueError(
+            f"{operator!r} returned shape {found.shape} at a point: expected one number. An "
+            "equation is one number; state one for each component."
+        )
 
 
 def _refuse_wrong_claim(operator: AbstractOperator, found: np.ndarray) -> None:

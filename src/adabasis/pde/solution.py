@@ -215,15 +215,15 @@ class Solution(Fitted):
         stated = mapped(expression, lambda e: kinds.get(e.name) if e.kind == "unknown" else None)
         parts = {}
         for row in rows_of(call, Equation(stated, as_expression(0.0)), known):
-            values = self._operated(row.operator.bind(names), x)
+            values = self.joint(row.operator.bind(names), x)
             values = values if row.data == ZERO else values - evaluate(row.data, names, x)
             parts[row.part] = values
         if "imaginary" not in parts:
             return next(iter(parts.values()))
         return parts.get("real", 0.0) + 1j * parts["imaginary"]
 
-    def _operated(self, operator: AbstractOperator, x: np.ndarray) -> np.ndarray:
-        """Return the image of all unknowns together, (N,)."""
+    def joint(self, operator: AbstractOperator, x: np.ndarray) -> np.ndarray:
+        """Return the image of all unknowns together under a bound operator of them, (N,)."""
         found = in_jax(self.basis, self._parts(), x, operator)
         return found[:, 0] if found.ndim > 1 else found
 
@@ -295,7 +295,7 @@ class Solution(Fitted):
         """Evaluate L[u] − f at N points, in the user's units: (N,), or a column an equation."""
         x, problem = self._inputs(X, "Solution.residual(X)"), self._known("residual")
         each = [
-            self._operated(one.operator, x) - evaluate(one.data, self.domain.names, x)
+            self.joint(one.operator, x) - evaluate(one.data, self.domain.names, x)
             for one in problem.constraints
             if one.equation
         ]
