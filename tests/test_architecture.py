@@ -53,8 +53,10 @@ pou.probabilistic
 pou.variants pou.strategy pou.noisy pou.api pou
 pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places
 pde.observations pde.scrutiny
-pde.check pde.problem pde.added pde.balance pde.catalog pde.system pde.posterior pde.newton
-pde.enlarged pde.certificate pde.meshes pde.resolving pde.solution pde.strategy pde.adapt
+pde.check pde.problem pde.added pde.balance pde.catalog
+pde.collocation pde.system pde.posterior pde.newton
+pde.enlarged pde.certificate pde.meshes pde.resolving pde.study
+pde.solution pde.candidate pde.strategy pde.adapt
 pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records

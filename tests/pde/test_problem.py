@@ -11,7 +11,7 @@ from adabasis import pde
 from adabasis.geometry.fields import at_point
 from adabasis.geometry.points import Cartesian, Gauss, Sobol
 from adabasis.pde import catalog
-from adabasis.pde.system import collocate
+from adabasis.pde.collocation import collocate
 
 x, t = pde.coordinates("x", "t")
 SQUARE = ab.Box(x=(0, 1), t=(0, 2))

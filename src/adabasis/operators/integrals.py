@@ -12,7 +12,8 @@ import numpy as np
 from jax import Array
 
 from .._runtime.notation import PointX
-from ..geometry.boxes import Box, Gauss, Sobol
+from ..geometry.boxes import Box
+from ..geometry.points import Gauss, Sobol
 from .base import AbstractOperator
 from .derivatives import coordinate_given, number_of
 

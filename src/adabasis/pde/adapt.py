@@ -25,11 +25,13 @@ from ..geometry import Gauss, bounding_box, coordinates, unit_box
 from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
+from .candidate import EquationCandidate
+from .collocation import collocate
 from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
 from .problem import LinearProblem, Problem
-from .strategy import MOVED_FUNCTIONS, EquationCandidate, EquationStrategy, EquationTask
-from .system import CollocationSystem, collocate
+from .strategy import MOVED_FUNCTIONS, EquationStrategy, EquationTask
+from .system import CollocationSystem
 
 #: Score after the first width above which moved functions are tried before wider frozen ones, if
 #: the next width does not lower it to this share: it does for steep solutions, not for kinks.

@@ -13,9 +13,10 @@ from ..models.timings import with_timings
 from ..selection.search import Search, named_bases, resolved_trainer
 from ..train import AbstractTrainer, Callback, Objective
 from .adapt import AdaptiveStrategy
+from .candidate import EquationCandidate
 from .problem import Problem
 from .solution import Solution
-from .strategy import EquationCandidate, EquationTask
+from .strategy import EquationTask
 
 
 @told_arguments

@@ -13,12 +13,14 @@ import numpy as np
 
 from .. import lstsq
 from .._runtime.errors import counted
-from ..geometry.boxes import AffineMap, Box
+from ..geometry.boxes import Box
+from ..geometry.points import AffineMap
 from ..train import History, StopReason
+from .collocation import CollocationRows
 from .enlarged import Directions, Enlarged, directions, enlarged, least, turns
 from .places import bare_pieces
 from .problem import Problem
-from .system import CollocationRows, CollocationSystem, Misfit, misfit, reduced
+from .system import CollocationSystem, Misfit, misfit, reduced
 
 #: Share of the conditions' data that no function of the basis meets: they contradict each other.
 CONTRADICTION = 0.02

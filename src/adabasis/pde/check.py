@@ -147,9 +147,7 @@ def along_normals(image_of: Any, operator: AbstractOperator, points: Points) -> 
     image = still
     for axis in range(d):
         unit = tuple(float(i == axis) for i in range(d))
-        image = image + normal[:, axis] * (
-            np.asarray(image_of(operator.facing(unit), x)) - still
-        )
+        image = image + normal[:, axis] * (np.asarray(image_of(operator.facing(unit), x)) - still)
     return image
 
 

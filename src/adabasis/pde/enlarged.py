@@ -28,11 +28,10 @@ from ..basis.layers import Affine
 from ..geometry.boxes import Box
 from ..geometry.points import AffineMap, Points
 from ..operators import AbstractOperator, Coupled, Linearised
+from .collocation import FRESH_POINTS, CollocationRows
 from .newton import linearised, reduced_at
 from .places import rule_on
 from .system import (
-    FRESH_POINTS,
-    CollocationRows,
     CollocationSystem,
     Misfit,
     images,

@@ -15,9 +15,9 @@ from .._runtime.compute import numerics
 from ..geometry.points import Sobol
 from ..operators import AbstractOperator, Coupled
 from .certificate import certified, settled
+from .collocation import CollocationRows, CollocationTerm, collocate
 from .problem import Problem
 from .sizes import on_waves
-from .system import CollocationRows, CollocationTerm, collocate
 
 #: Points at which problems are compared.
 PROBE = (Sobol(), 64, 64)

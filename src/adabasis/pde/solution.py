@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._runtime.compute import numerics
-from .._runtime.registry import provided
 from ..basis import EnrichedBasis, FrozenFeatures
 from ..geometry import Box
 from ..geometry.documents import from_document, to_document
@@ -32,51 +31,10 @@ from .posterior import Posterior
 from .problem import Problem
 from .resolving import resolved
 from .statement import rows_of
+from .study import Study, columns_of, joined, relative
 
 #: Points of the default measure of the error.
 SEEN = 4096
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """Errors at several widths; ``print`` it for a table.
-
-    Attributes
-    ----------
-    widths : array of int, shape (K,)
-    errors : array, shape (K,)
-        Relative l2 errors.
-    residuals : array, shape (K,)
-        Relative residuals on fresh points.
-    seconds : array, shape (K,)
-    against : str
-        What the errors are measured against: the exact solution, or the finest one.
-    """
-
-    widths: np.ndarray
-    errors: np.ndarray
-    residuals: np.ndarray
-    seconds: np.ndarray
-    against: str
-
-    @property
-    def order(self) -> float:
-        """The slope r of error ~ width^−r, fitted over all widths with an error."""
-        used = self.errors > 0
-        if used.sum() < 2:
-            return float("nan")
-        return -float(np.polyfit(np.log(self.widths[used]), np.log(self.errors[used]), 1)[0])
-
-    def __str__(self) -> str:
-        columns = zip(self.widths, self.errors, self.residuals, self.seconds, strict=True)
-        lines = [f"{w:>10,} {e:>10.1e} {r:>10.1e} {s:>8.2f}" for w, e, r, s in columns]
-        head = f"{'functions':>10} {'error':>10} {'residual':>10} {'seconds':>8}"
-        last = f"error ~ functions^-{self.order:.1f}, against {self.against}"
-        return "\n".join([head, *lines, last])
-
-    def plot(self) -> Any:
-        """Draw errors and residuals against width; returns a Figure."""
-        return provided("plot convergence")(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -131,21 +89,11 @@ class Solution(Fitted):
     @property
     def _columns(self) -> dict[str, list[int]]:
         """The columns of the coefficients by unknown: two for a complex one."""
-        found: dict[str, list[int]] = {}
-        for k, name in enumerate(self.record.output_names or ("u",)):
-            found.setdefault(name.removeprefix("Re ").removeprefix("Im "), []).append(k)
-        return found
+        return columns_of(self.record.output_names or ("u",))
 
     def _joined(self, values: np.ndarray) -> np.ndarray:
         """Return a column for each unknown, those of complex ones made of two."""
-        columns = self._columns
-        if values.ndim == 1 or not any(len(k) > 1 for k in columns.values()):
-            return values
-        each = [
-            values[:, k[0]] + 1j * values[:, k[1]] if len(k) > 1 else values[:, k[0]]
-            for k in columns.values()
-        ]
-        return each[0] if len(each) == 1 else np.stack(each, axis=1)
+        return joined(values, self._columns)
 
     def __call__(self, X: Any) -> np.ndarray:
         """Evaluate at N points: (N,) for one unknown, else (N, number of unknowns)."""
@@ -313,7 +261,7 @@ class Solution(Fitted):
         """
         x = self._anywhere() if X is None else np.asarray(X, dtype=float)
         exact = self._known("error").exact_values(x)
-        return float(_relative(self(x) - exact, exact))
+        return float(relative(self(x) - exact, exact))
 
     def with_problem(self, problem: Problem) -> Solution:
         """Return a solution read from a file with its problem, which files do not hold.
@@ -390,7 +338,7 @@ class Solution(Fitted):
             values = [units * one.system.values(x, one.coefficients) for one in found]
         return Study(
             np.array(wanted),
-            np.array([_relative(u - reference, reference) for u in values]),
+            np.array([relative(u - reference, reference) for u in values]),
             np.array([one.validation_error for one in found]),
             np.array([one.seconds for one in found]),
             "the exact solution" if known else "this solution",
@@ -499,10 +447,3 @@ class Solution(Fitted):
             "equation": about["equation"],
             "certificate": Certificate(**certificate, stability=examined),
         }
-
-
-def _relative(off: np.ndarray, exact: np.ndarray) -> float:
-    """Return the relative l2 error of the worst unknown; one that is 0 counts beside the others."""
-    sizes = np.linalg.norm(exact, axis=0)
-    sizes = np.where(sizes > 0, sizes, np.max(sizes))
-    return float(np.max(np.linalg.norm(off, axis=0) / sizes))

@@ -23,26 +23,25 @@ from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis, EnrichedBasis, FrozenFeatures, MappedBasis
 from ..geometry.points import AbstractSampler, AffineMap, unit_box
-from ..models.record import NO_RIDGE, Asked, Tried
-from ..selection.search import AbstractTask, Candidate, Search
+from ..models.record import NO_RIDGE, Asked
+from ..selection.search import AbstractTask, Search
 from ..selection.task import draw
 from ..train import Objective, Run
 from .added import added_functions, through
 from .balance import balanced
+from .candidate import EquationCandidate, lets_waves_through
 from .certificate import SOLVED, certified, settled
-from .enlarged import evaluated, passing
+from .collocation import CollocationRows, fresh_rows, rows_for
+from .enlarged import evaluated
 from .newton import newton
 from .posterior import Posterior, posterior
 from .problem import Problem
 from .solution import Solution
 from .system import (
-    CollocationRows,
     CollocationSystem,
     Misfit,
-    fresh_rows,
     misfit,
     reduced,
-    rows_for,
     solved,
 )
 
@@ -57,8 +56,6 @@ FIRST = {"tanh": (0.5, 1.0, 2.0, 4.0, 8.0), "gaussian": (1.0, 2.0, 4.0, 8.0)}
 #: Instead, for several unknowns whose equations let waves through: sines of many wave numbers. On a
 #: plane wave of twenty radians a side, 636 of them leave 1e-11, as many Gaussians 1e-7.
 WAVY = {"sine": (4.0, 8.0, 12.0, 16.0)}
-#: They do where this share of the modes is waves of so many radians a side, growing by less than e.
-WAVE_SHARE, RADIANS = 0.1, 3 * np.pi
 #: Slopes tried at the second and at the third width, relative to the best so far.
 STEEPER = ((1.0, 2.0, 0.5), (1.0, 1.5))
 #: Boundary weights tried besides 1.
@@ -86,51 +83,6 @@ MET = 1e-6
 CLEAR = 1e-10
 #: Share of the error that noise leaves at which residuals no longer matter.
 OF_NOISE = 1e-2
-
-
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class EquationCandidate(Candidate):
-    """Functions and coefficients; the validation error is the score of the misfit.
-
-    Attributes
-    ----------
-    system : CollocationSystem
-        What was solved.
-    coefficients : array, shape (P, 1)
-        In the unit of u.
-    misfit : Misfit
-        On fresh points.
-    seconds : float
-    posterior : Posterior or None
-        Where there are observations with noise.
-    """
-
-    system: CollocationSystem
-    coefficients: np.ndarray
-    misfit: Misfit
-    seconds: float
-    posterior: Posterior | None = None
-
-    @property
-    def whole(self) -> AbstractBasis:
-        """The basis with what was added to it."""
-        inner = self.system.basis.inner  # type: ignore[attr-defined]
-        return inner.with_inner(self.basis) if isinstance(inner, EnrichedBasis) else self.basis
-
-    @property
-    def shortfall(self) -> float:
-        """What wider functions could do something about: noise is not of it."""
-        return self.misfit.score if self.posterior else self.validation_error
-
-    @property
-    def tried(self) -> Tried:
-        """The candidate as a row of the record."""
-        return dataclasses.replace(
-            super().tried,
-            functions=len(self.coefficients),
-            weight=self.system.weight,
-            seconds=round(self.seconds, 3),
-        )
 
 
 class EquationTask(AbstractTask[EquationCandidate]):
@@ -169,18 +121,6 @@ class EquationTask(AbstractTask[EquationCandidate]):
     def key(self) -> Any:
         """The random key of all draws."""
         return jax.random.key(self.asked.random_state, impl="rbg")
-
-    @functools.cached_property
-    def lets_waves_through(self) -> bool:
-        """Whether several unknowns have equations many of whose modes are waves."""
-        if not self.scales or not self.problem.linear:
-            return False
-        domain = self.problem.domain
-        equations = [one.operator for one in self.problem.constraints if one.equation]
-        a, b = passing(equations, AffineMap.onto_unit_box(domain.bounds), domain.n_inputs)
-        modes = np.any(a != 0, axis=1) | np.any(b != 0, axis=1)
-        wavy = (np.abs(a).max(axis=1) < 1.0) & (np.abs(b).max(axis=1) >= RADIANS)
-        return bool(wavy.sum() >= WAVE_SHARE * max(modes.sum(), 1))
 
     def rows(self, width: int) -> CollocationRows:
         """Return the rows for so many functions; the last ones are kept for the next slope."""
@@ -441,7 +381,9 @@ class EquationStrategy:
         self.search.begin(_frozen(self.widths[0]))
         if self.task.scales:
             self.task.measure(FrozenFeatures(self.widths[0]))
-        for activation, slopes in (WAVY if self.task.lets_waves_through else FIRST).items():
+        for activation, slopes in (
+            WAVY if self.task.scales and lets_waves_through(self.task.problem) else FIRST
+        ).items():
             features = FrozenFeatures(self.widths[0], activation=activation)
             self._each([features.replace(scale=slope) for slope in slopes], 1.0)
         self._weigh()

@@ -12,7 +12,8 @@ from .functions import grid
 from .style import BLUE, COLOURMAP, ORANGE, drawable, figure_of, names_of, new_axes, short, styled
 
 if TYPE_CHECKING:
-    from ..pde.solution import Solution, Study
+    from ..pde.solution import Solution
+    from ..pde.study import Study
 
 SIDE = 81
 DECADES = 1e-6
