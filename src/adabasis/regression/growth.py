@@ -36,13 +36,14 @@ FIRST_ROWS, MORE_ROWS = 2000, 6
 MOST_ROWS = 90_000
 #: Steps of a later stage on so many rows and on six times as many: the weights are good already.
 LATER_STEPS = {12_000: 30, MOST_ROWS: 12}
-#: Weights of a network for each number that is to be fitted, at most. The ridge holds what rows do
-#: not tell: with .7 instead, 6 x 2 is all that 250 rows of six inputs allow, and yacht's median of
-#: ten splits is .074 instead of .050.
-MOST_WEIGHTS = 1.0
-#: Relative error met so far below which steps have more patience: there is less noise to fit, and
-#: the held-out error falls in steps that are far apart. Energy: .036 and .043, with 35 steps .032
-#: and .036. More of noisy data's time would be in vain.
+#: Weights of a network for each number that is to be fitted, at most; and where the relative error
+#: met so far is below so much: the ridge holds what rows do not tell, and there is less noise to
+#: fit. With .7, 6 x 2 is all that 250 rows of six inputs allow: yacht's median of ten splits was
+#: .074 instead of .062.
+MOST_WEIGHTS, MOST_OF_CLEAR, CLEAR = 0.7, 1.0, 0.1
+#: Relative error met so far below which steps have more patience: the held-out error falls in steps
+#: that are far apart. Energy's median of ten splits is .035 instead of .040. More of noisy data's
+#: time would be in vain.
 LITTLE_NOISE, PATIENT = 0.06, 35
 #: A size helps where it makes the error smaller by this share; so many that do not are the end.
 HELPS, IN_VAIN = 0.02, 2
@@ -176,15 +177,21 @@ class Growth:
                 break
         return size
 
+    @property
+    def _least(self) -> float:
+        """The relative error of the best candidate so far."""
+        return self.search.best.error if self.search.found else math.inf
+
     def _over(self) -> bool:
         return self.search.late() or self.work > self.effort.work
 
     def _affordable(self, stage: int) -> Iterator[Size]:
         data = self.task.data
         n_rows = min(len(data.fold(0)[0]), self.stages[stage])
+        most = MOST_OF_CLEAR if self._least < CLEAR else MOST_WEIGHTS
         for width, depth in SIZES:
             basis = self.like.replace(width=width, depth=depth)
-            if self._weights(basis) <= MOST_WEIGHTS * n_rows * data.t.shape[1]:
+            if self._weights(basis) <= most * n_rows * data.t.shape[1]:
                 yield width, depth
 
     def _weights(self, basis: NeuralBasis) -> int:
@@ -218,8 +225,7 @@ class Growth:
         basis = self.like.replace(width=size[0], depth=size[1])
         if stage == 0:
             initial = drawn(basis, data.z[data.fold(fold)[0]], [data.seed, fold, *size])
-            clean = self.search.found and self.search.best.error < LITTLE_NOISE
-            patience = PATIENT if clean else PATIENCE
+            patience = PATIENT if self._least < LITTLE_NOISE else PATIENCE
             trainer = LM(patience=patience)
             half = (size[0] // 2, size[1])
             if half[0] >= NARROWEST:
