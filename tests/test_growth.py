@@ -15,7 +15,7 @@ from adabasis.regression import growth, strategy
 from adabasis.regression.growth import EFFORTS, Effort, Growth
 from adabasis.regression.task import RegressionTask
 from adabasis.selection.prepared import Prepared
-from adabasis.selection.search import Candidate, Search
+from adabasis.selection.search import Search
 from adabasis.train import LM, StopReason
 from adabasis.train.levenberg_marquardt import Layout
 
@@ -272,21 +272,6 @@ def test_networks_have_seven_weights_for_ten_numbers_or_as_many(n_rows, error, s
         self.search = some(found=[None], best=some(error=error))
     assert list(self._affordable(0)) == list(growth.SIZES[:allowed])
     assert sum(w <= 7.0 * n_rows for w in weights) > allowed
-
-
-@pytest.mark.parametrize(("error", "patience"), [(0.055, 35), (0.065, 13), (None, 13)])
-def test_steps_on_data_of_little_noise_have_patience(monkeypatch, error, patience):
-    self = grower()
-    if error:
-        self.search.add(Candidate(LIKE, None, None, "", loo_error=error))
-
-    def trained(search, trainer, *_, **__):
-        raise StopIteration(trainer.patience)
-
-    monkeypatch.setattr(self.task, "trained", trained)
-    for size in ((6, 2), (10, 2)):
-        with pytest.raises(StopIteration, match=f"^{patience}$"):
-            self.trained(size, 0, 0)
 
 
 def test_rows_of_the_stage_count():

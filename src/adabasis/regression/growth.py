@@ -25,7 +25,7 @@ from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import FEWEST_AGREEING, design
 from ..train import LM, AbstractTrainer
-from ..train.levenberg_marquardt import PATIENCE, drawn
+from ..train.levenberg_marquardt import drawn
 from .task import RegressionTask
 
 #: Widths and depths tried, one after another, each with about twice the weights of the last.
@@ -41,10 +41,6 @@ LATER_STEPS = {12_000: 30, MOST_ROWS: 12}
 #: fit. With .7, 6 x 2 is all that 250 rows of six inputs allow: yacht's median of ten splits was
 #: .074 instead of .062.
 MOST_WEIGHTS, MOST_OF_CLEAR, CLEAR = 0.7, 1.0, 0.1
-#: Relative error met so far below which steps have more patience: the held-out error falls in steps
-#: that are far apart. Energy's median of ten splits is .035 instead of .040. More of noisy data's
-#: time would be in vain.
-LITTLE_NOISE, PATIENT = 0.06, 35
 #: A size helps where it makes the error smaller by this share; so many that do not are the end.
 HELPS, IN_VAIN = 0.02, 2
 #: Of sizes whose single networks err by no more than this factor more, the largest is taken: more
@@ -225,13 +221,12 @@ class Growth:
         basis = self.like.replace(width=size[0], depth=size[1])
         if stage == 0:
             initial = drawn(basis, data.z[data.fold(fold)[0]], [data.seed, fold, *size])
-            patience = PATIENT if self._least < LITTLE_NOISE else PATIENCE
-            trainer = LM(patience=patience)
+            trainer = LM()
             half = (size[0] // 2, size[1])
             if half[0] >= NARROWEST:
                 before = self.trained(half, fold, 0)
                 initial = widened(initial, before.parameters)
-                trainer = LM(most_ridge=FIRST_RIDGE_OF_WIDENED, patience=patience)
+                trainer = LM(most_ridge=FIRST_RIDGE_OF_WIDENED)
         else:
             before = self.trained(size, fold, stage - 1)
             initial = before.parameters
