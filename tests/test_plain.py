@@ -168,6 +168,27 @@ def test_the_default_has_shares_from_a_hundred_rows_of_several_inputs_on():
     assert offered[-1].n_centers == kriging.MOST_OF_ANOVA
 
 
+def test_parameters_of_many_rows_are_sought_on_few_first_and_centers_among_more(monkeypatch):
+    looked_at, among, pivots = [], [], kriging._pivots
+
+    def likeliest(places, anova, start):
+        looked_at.append(len(places))
+        return np.array([0.5, 0.5, 0.0, 0.0, -4.0])
+
+    def counted(z, *about):
+        among.append(len(z))
+        return pivots(z, *about)
+
+    monkeypatch.setattr(kriging, "_likeliest", likeliest)
+    monkeypatch.setattr(kriging, "_pivots", counted)
+    x = np.random.default_rng(0).uniform(size=(2100, 2))
+    data = Prepared("fit", x, x[:, 0], None, None, 0, split_by_default=False)
+    for most in (kriging.MOST_OF_ANOVA, 390):
+        kriging.kriged(data.places, most, anova=True)
+    assert looked_at == [200, 500, 390]  # of twice as many, and no more, there is one stage
+    assert among == [2000, 4 * 390]
+
+
 def test_centers_are_no_more_than_the_noise_lets_tell():
     x, y = sum_of_two(200)
     noisy = ab.fit(x, y + 0.5 * normal(200), GaussianKernels(200, anova=True), method="frozen")
