@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import adabasis as ab
+from adabasis.pou.candidates import replicated
+from adabasis.pou.segmentation import LocalFits
+from adabasis.pou.starts import SegmentationOptions
 
 
 def noise(size, seed=0):
@@ -55,3 +58,35 @@ def test_noise_of_twenty_rows_has_one_piece():
     x = np.sort(np.random.default_rng(2).uniform(size=20))
     model = ab.fit_pounet(x[:, None], noise(20, 3))
     assert model.basis.n_partitions == 1
+
+
+STEPS = np.array([0.0, 3, 1, 4, 2, 6])
+
+
+@pytest.mark.parametrize(("places", "replicates", "pieces"), [(4, 4, 2), (3, 5, 3), (5, 3, 5)])
+def test_steps_at_few_places_with_replicates(places, replicates, pieces):
+    """Replicates tell the noise, and so that no line fits; four means lie on two lines."""
+    at = np.arange(places) / places
+    x, y = np.repeat(at, replicates), np.repeat(STEPS[:places], replicates)
+    model = ab.fit_pounet(x[:, None], y + 0.1 * noise(len(x)))
+    assert model.basis.n_partitions == pieces
+    assert np.sqrt(np.mean((model(at[:, None]) - STEPS[:places]) ** 2)) < 0.1
+    assert 0.08 < model.validation_error * y.std() < 0.2
+    line = ab.fit_pounet(x[:, None], 3 * x + 0.1 * noise(len(x)))
+    assert (line.basis.n_partitions, line.basis.degree) == (1, 1)
+
+
+@pytest.mark.parametrize(("n_rows", "known"), [(8, True), (7, False)])
+def test_two_rows_for_each_place_tell_the_noise(n_rows, known):
+    x = np.linspace(0, 1, 4)[:, None]
+    fits = LocalFits(x, x, np.ones(4), 0, scatter=np.ones((4, 1)))
+    assert replicated(fits, SegmentationOptions(n_rows=n_rows)) is known
+    assert not replicated(fits, SegmentationOptions(n_rows=n_rows, noise="parts"))
+
+
+def test_a_tied_fit_errs_no_less_than_it_leaves():
+    """Steps that are tied to each other are one constant."""
+    x = np.repeat(np.linspace(0, 1, 3), 5)
+    y = np.repeat(STEPS[:3], 5) + 0.1 * noise(15)
+    model = ab.fit_pounet(x[:, None], y, n_partitions=3, degree=0)
+    assert np.std(y - model(x[:, None])) < 1.5 * model.validation_error * np.std(y) < 0.3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -34,6 +34,8 @@ HIDDEN, WITHIN = 0.01, 2.0
 #: Rows below which a number of segments is not chosen: there is one. In an interval a segment has
 #: few ends, and a criterion for each number of segments.
 FEWEST_ROWS, FEWEST_ALONG = 40, 8
+#: Rows for each place from which replicates tell the noise, where places are fewer than that.
+REPLICATED = 2.0
 #: Points around one that has no label yet, whose segments are offered to it.
 NEARBY = 8
 #: Points, values, weights and, where there are repeated measurements, their scatter.
@@ -161,7 +163,10 @@ def segmentations(
     for degree in options.degrees(*x.shape):
         fits = options.fits(degree, *points)
         for labels in _labels(fits, start, options):
-            score = loo_error = fits.loo_error(labels) + FLOOR
+            if replicated(fits, options):
+                score = loo_error = _priced(fits, labels, options)
+            else:
+                score = loo_error = fits.loo_error(labels) + FLOOR
             if held_out is not None:
                 unseen = fits.error_on(labels, fits.at(*held_out), labels[nearest])
                 score = math.sqrt(loo_error * unseen)
@@ -173,11 +178,12 @@ def segmentations(
 def _labels(fits: LocalFits, start: str, options: SegmentationOptions) -> Iterator[np.ndarray]:
     # Settled labels of each number of segments; for intervals the best number only.
     n_rows, n_inputs = fits.x.shape
-    most = max(1, n_rows // (2 * fits.size))
+    by_rows = replicated(fits, options)
+    most = max(1, n_rows // (fits.size if by_rows else 2 * fits.size))
     counts = [1]
     if options.count is not None:
         counts = [min(options.count, most)]
-    elif n_rows >= (FEWEST_ALONG if n_inputs == 1 else FEWEST_ROWS):
+    elif by_rows or n_rows >= (FEWEST_ALONG if n_inputs == 1 else FEWEST_ROWS):
         compared = range(1, MOST_INTERVALS + 1) if n_inputs == 1 else COUNTS
         counts = [count for count in compared if count <= most]
     path = {1: np.zeros(n_rows, dtype=int)}
@@ -187,7 +193,33 @@ def _labels(fits: LocalFits, start: str, options: SegmentationOptions) -> Iterat
     if n_inputs > 1:
         yield from map(fits.settled, reached)
         return
-    criterion = functools.partial(fits.criterion, left_out=True)
+    criterion: Callable[[np.ndarray], float] = functools.partial(fits.criterion, left_out=True)
+    if by_rows:  # each number of segments as it is: one place may be a segment
+        yield min(reached, key=lambda labels: _priced(fits, labels, options))
+        return
     if start == "segments":  # the best of every number: one of them is settled
         reached = [min(reached, key=criterion)]
     yield min([*reached, *map(fits.settled, reached)], key=criterion)
+
+
+def replicated(fits: LocalFits, options: SegmentationOptions) -> bool:
+    """Whether an interval has few places, and replicates enough to tell the noise by."""
+    n_places, n_inputs = fits.x.shape
+    few = n_inputs == 1 and 1 < n_places < FEWEST_ALONG and options.noise == "same"
+    known = fits.scatter is not None and bool(fits.scatter.any())
+    return few and known and options.n_rows >= REPLICATED * n_places
+
+
+def _priced(fits: LocalFits, labels: np.ndarray, options: SegmentationOptions) -> float:
+    """Return the root mean square error of rows, replicates in it, and a price for each number.
+
+    That is of Schwarz's criterion over all rows, as an error: leaving out a place says nothing of
+    a segment that has one place alone, but its replicates do.
+    """
+    assert fits.scatter is not None
+    n, count = options.n_rows, int(labels.max()) + 1
+    n_outputs = fits.y.shape[1]
+    within = float(np.average(fits.scatter.sum(axis=1), weights=fits.weight))
+    square = (fits.loss(labels) + within) / n_outputs + FLOOR**2
+    parameters = (count * fits.n_parameters + count - 1) / n_outputs
+    return math.sqrt(square) * math.exp(0.5 * parameters * math.log(n) / n)

@@ -54,7 +54,10 @@ SHARES = (0.15, 0.3, 0.5, 0.7, 0.85)
 
 @dataclasses.dataclass(frozen=True)
 class SegmentationOptions:
-    """What is asked for: numbers, or ``None`` where they are to be chosen."""
+    """What is asked for: numbers, or ``None`` where they are to be chosen.
+
+    ``n_rows`` is how many rows the points stand for; 0 where that is not known.
+    """
 
     count: int | None = None
     degree: int | None = None
@@ -63,6 +66,7 @@ class SegmentationOptions:
     seed: int = 0
     deadline: float = float("inf")
     noise: str = "same"
+    n_rows: float = 0.0
 
     def late(self) -> bool:
         """Whether time is over."""

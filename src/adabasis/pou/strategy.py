@@ -26,7 +26,15 @@ from ..selection.prepared import SEARCH_ROWS
 from ..selection.search import Candidate, Search
 from ..selection.task import draw
 from ..train import AbstractTrainer, Run, Snapshots, StopReason
-from .candidates import HeldOut, Segmentation, different, ranked, segmentations, whole
+from .candidates import (
+    HeldOut,
+    Segmentation,
+    different,
+    ranked,
+    replicated,
+    segmentations,
+    whole,
+)
 from .segmentation import LocalFits, picked
 from .starts import SegmentationOptions, reseeded
 from .variants import EXACT, variants
@@ -123,14 +131,15 @@ class POUNetTask(RegressionTask):
         """Return a candidate and what its claim rests on, the place of its borders included.
 
         Where pieces are free to jump, data tell a border up to the rows beside it: those count as
-        if they were in the piece of their nearest neighbour.
+        if they were in the piece of their nearest neighbour. (Not where rows are held out within
+        places: the claim is of these places only.)
         """
         best, seen = super().evidence(best, found)
         basis, data = best.basis, self.data
         n_rows = len(data.z)
         assert isinstance(basis, PartitionBasis)
         free = best.run is not None and not basis.tie_weight and basis.n_partitions > 1
-        if seen is None or not free or n_rows > SEARCH_ROWS:
+        if seen is None or not free or n_rows > SEARCH_ROWS or data.places.within:
             return best, seen
         labels = hard_assignment(basis.unity, best.parameters.partition, data.z)
         labels = np.unique(labels, return_inverse=True)[1].ravel()
@@ -178,7 +187,8 @@ class POUNetStrategy(RegressionStrategy):
         partition: str | AbstractPartition,
     ) -> None:
         super().__init__(search, task)
-        self.wanted, self.partition = wanted, partition
+        n_rows = float(task.data.places.count.sum())
+        self.wanted, self.partition = dataclasses.replace(wanted, n_rows=n_rows), partition
         self.fold = 0 if task.data.folds else None
         self.seen = task.points(task.data.fold(0)[1])
 
@@ -192,10 +202,15 @@ class POUNetStrategy(RegressionStrategy):
             return
         points = self.task.points(self.task.some(self.task.data.fold(0)[0]))
         assert points is not None
+        places = self.task.data.places
+        if self.fold is None and len(points) == 3 and len(points[0]) == len(places):
+            points = (*points, places.scatter)
         search.stages = (SEGMENTED, "training")
         search.begin(SEGMENTED)
         segmented = self._segmented(points)
         tried = different(segmented, self.task.asked.effort or "auto")
+        if replicated(segmented[0].fits, self.wanted):
+            tried = tried[:1]  # what has numbers for all places leaves no error of rows but noise
         search.stages = (SEGMENTED, *map(_titled, tried))
         for segmentation in tried:
             search.begin(_titled(segmentation))
@@ -271,8 +286,11 @@ class POUNetStrategy(RegressionStrategy):
             candidate = self._trained(basis, parameters, ridge, f", from {segmentation.start}")
             if self.fold is None:
                 own = task.frozen(basis, candidate.parameters)
+                assert candidate.run is not None
+                # Functions as they are know nothing of ties, which may leave more.
+                least = task.relative(math.sqrt(candidate.run.loss), None)
                 candidate = dataclasses.replace(
-                    candidate, loo_error=own.loo_error, unseen=own.unseen
+                    candidate, loo_error=max(own.loo_error, least), unseen=own.unseen
                 )
             search.add(candidate)
             if search.late():
