@@ -20,6 +20,7 @@ from . import (
     uncertainty_compare,
     uncertainty_equations,
     uncertainty_intervals,
+    uncertainty_left_out,
     uncertainty_parts,
 )
 
@@ -43,5 +44,6 @@ __all__ = [
     "uncertainty_compare",
     "uncertainty_equations",
     "uncertainty_intervals",
+    "uncertainty_left_out",
     "uncertainty_parts",
 ]
