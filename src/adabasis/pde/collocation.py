@@ -99,6 +99,11 @@ class CollocationRows:
         return np.asarray(self.terms[0].points.x)
 
     @property
+    def places(self) -> np.ndarray:
+        """Points at which the size of functions is taken: fewer for several unknowns."""
+        return self.x[:: self.problem.n_blocks]
+
+    @property
     def n_rows(self) -> int:
         """Rows of all terms."""
         return sum(len(term.data) for term in self.terms)

@@ -162,7 +162,7 @@ def directions(
         reduction = reduced_at(system.terms, basis, xi, jnp.asarray(coefficients))
     triangle, rotated, norms = (np.asarray(a) for a in _ridged(reduction, fresh.units))
     terms = seen_at(system, coefficients, fresh)
-    found = images(basis, xi, terms, fresh.x, fresh.units)
+    found = images(basis, xi, terms, fresh.places, fresh.units)
     rows, phi = (np.asarray(a) for a in found)
     u = phi / (norms * len(phi) ** 0.5)
     count = min(KEPT, len(norms))
@@ -270,7 +270,7 @@ def enlarged(
         _planes(beside, slope, fresh, misfit),
         passing([term.operator for term in terms[: fresh.n_equations]], beside.map, d, domain),
     )
-    new = images(beside, drawn, terms, fresh.x, fresh.units)
+    new = images(beside, drawn, terms, fresh.places, fresh.units)
     rows, u = (_tamed(np.asarray(a), np.asarray(new[0]), plain.width, blocks) for a in new)
     rows = np.concatenate([least_seen.rows @ mixture, rows], axis=1)
     u = np.concatenate([least_seen.phi @ mixture, u], axis=1)

@@ -50,8 +50,8 @@ WIDTHS = {1: (128, 384, 1000), 2: (300, 900, 2000), 3: (500, 1500, 3000)}
 #: The score at which the first and the second width are wide enough: a wider one costs more and
 #: must be worth it.
 GOALS = (1e-9, 1e-7)
-#: That of the second width for several unknowns, where a wider one costs most.
-SEVERAL_GOAL = 1e-5
+#: The same for several unknowns, where wider ones cost most.
+SEVERAL_GOALS = (1e-8, 1e-5)
 FIRST = {"tanh": (0.5, 1.0, 2.0, 4.0, 8.0), "gaussian": (1.0, 2.0, 4.0, 8.0)}
 #: Instead, for several unknowns whose equations let waves through: sines of many wave numbers. On a
 #: plane wave of twenty radians a side, 636 of them leave 1e-11, as many Gaussians 1e-7.
@@ -391,7 +391,7 @@ class EquationStrategy:
     def grow(self, most: int) -> None:
         """Try wider bases of the best kind while the residual asks for it, at most so many."""
         for level in range(self.level, min(self.level + most, len(self.widths))):
-            goal = SEVERAL_GOAL if self.task.scales and level > 1 else GOALS[level - 1]
+            goal = (SEVERAL_GOALS if self.task.scales else GOALS)[level - 1]
             if self.good(goal) or self.search.late():
                 return
             self.level = level + 1
