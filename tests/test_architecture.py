@@ -51,7 +51,7 @@ classification.strategy classification.api classification
 pou.segmentation pou.unequal pou.starts pou.borders pou.candidates pou.mixture pou.em
 pou.probabilistic
 pou.variants pou.strategy pou.noisy pou.api pou
-pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places
+pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places pde.regions
 pde.observations pde.scrutiny
 pde.check pde.problem pde.added pde.balance pde.catalog
 pde.collocation pde.system pde.posterior pde.newton

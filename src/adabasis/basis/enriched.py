@@ -19,6 +19,9 @@ from .._runtime.notation import Functions, Parameters, PointX
 from ..geometry.points import AffineMap
 from .base import AbstractBasis, AbstractWrapper, in_model_files
 
+#: (r/R)² below which poles are what they are there.
+LEAST = 0.25
+
 
 class AbstractAdded(eqx.Module):
     """Functions of a point in the user's units; fields are numbers and tuples of them."""
@@ -72,7 +75,9 @@ class Poles(AbstractAdded):
     def at(self, x: Any, xp: Any) -> Any:
         """Return all."""
         away = x[..., None, list(self.axes)] - np.array(self.centers)
-        size = xp.log(xp.sum(away**2, axis=-1) / np.array(self.radii) ** 2) / 2
+        # Regions inside of the hole have no use for poles, which are kept from growing there.
+        square = xp.maximum(xp.sum(away**2, axis=-1) / np.array(self.radii) ** 2, LEAST)
+        size = xp.log(square) / 2
         angle, k = xp.arctan2(away[..., 1], away[..., 0])[..., None], np.arange(1.0, self.order + 1)
         power = xp.exp(-k * size[..., None])  # all at once: a recursion takes long to compile
         both = (power * xp.cos(k * angle), power * xp.sin(k * angle))
@@ -278,6 +283,22 @@ def _added(given: Sequence[Any]) -> tuple[AbstractAdded, ...]:
     return tuple(found)
 
 
+def column_mask(basis: Any, n_unknowns: int) -> np.ndarray | None:
+    """Return 0 for functions (B·P,) that an unknown does not have, else 1; ``None`` if all do."""
+    while not isinstance(basis, EnrichedBasis):
+        if not hasattr(basis, "inner"):
+            return None
+        basis = basis.inner
+    if not basis.owners:
+        return None
+    size = basis.size(len(basis.shift))
+    mask, start = np.ones((n_unknowns, size)), 0
+    for owner, one in zip(basis.owners, basis.added, strict=True):
+        mask[np.arange(n_unknowns) != owner, start : start + one.count] = 0.0
+        start += one.count
+    return mask.ravel()
+
+
 @in_model_files
 class EnrichedBasis(AbstractWrapper):
     """The functions of a basis of the unit box, and others before them.
@@ -289,12 +310,15 @@ class EnrichedBasis(AbstractWrapper):
         Functions of x in the user's units.
     shift, scale : arrays, shape (D,)
         x = shift + scale z for a point z of the unit box.
+    owners : sequence of int, optional
+        Of each of those added, the number of the one unknown that has it; by default all have.
     """
 
     inner: AbstractBasis = eqx.field(static=True)
     added: tuple[AbstractAdded, ...] = eqx.field(static=True, converter=_added)
     shift: Any = eqx.field(static=True, converter=_numbers)
     scale: Any = eqx.field(static=True, converter=_numbers)
+    owners: tuple[int, ...] = eqx.field(static=True, converter=tuple, default=())
 
     def size(self, n_inputs: int) -> int:
         """Return the number of all functions."""
@@ -331,6 +355,7 @@ class EnrichedBasis(AbstractWrapper):
             "added": [one.to_json() for one in self.added],
             "shift": self.shift,
             "scale": self.scale,
+            "owners": self.owners,
         }
 
     def __repr__(self) -> str:

@@ -44,6 +44,11 @@ class Field(NDArrayOperatorsMixin):
             return self.arguments[0]
         if self.kind == "normal":
             return _normal_in(columns, self.arguments[0])
+        if self.kind == "piecewise":
+            raise ValueError(
+                f"{self!r} is another one in every region: state them, "
+                'Problem(regions={"core": …, "shell": …}).'
+            )
         if self.kind == "function":
             return _called(self.arguments[0], columns, numpy)
         return getattr(numpy, self.kind)(*(a.evaluate(columns, numpy) for a in self.arguments))
@@ -72,6 +77,9 @@ class Field(NDArrayOperatorsMixin):
             return f"n_{self.arguments[0]}"
         if self.kind == "function":
             return getattr(self.arguments[0], "__name__", "function")
+        if self.kind == "piecewise":
+            each = zip(self.arguments[0], self.arguments[1:], strict=True)
+            return f"piecewise({', '.join(f'{name}={field!r}' for name, field in each)})"
         if self.kind in _SIGNS:
             return f"({self.arguments[0]!r} {_SIGNS[self.kind]} {self.arguments[1]!r})"
         return f"{self.kind}({', '.join(map(repr, self.arguments))})"

@@ -9,6 +9,7 @@ from .check import Check
 from .conditions import Condition, Dirichlet, Initial, MeanValue, Neumann, Periodic, Robin
 from .observations import Observe
 from .problem import LinearProblem, Problem
+from .regions import Interface, piecewise
 from .solution import Solution
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Expression",
     "Initial",
     "Integral",
+    "Interface",
     "LinearProblem",
     "MeanValue",
     "Neumann",
@@ -31,5 +33,6 @@ __all__ = [
     "catalog",
     "coordinates",
     "normal",
+    "piecewise",
     "unknowns",
 ]

@@ -80,7 +80,7 @@ class AdaptiveStrategy(EquationStrategy):
         task, search = self.task, self.search
         search.begin(MOVED_FUNCTIONS)
         functions, rows = task.on_domain(basis), task.rows(TRAINING_WIDTH)
-        objective = Objective(rows.weighted(1.0, functions), task.ridge.value, functions)
+        objective = Objective(rows.weighted(1.0, functions), task.least_ridge, functions)
         rounds = not (task.problem.linear or trainer.joint)
         run_by = train_in_rounds if rounds else train
         for restart in range(search.asked.restarts(RESTARTS)):
@@ -89,7 +89,7 @@ class AdaptiveStrategy(EquationStrategy):
             steps_key = jax.random.fold_in(key, 1)
             run = search.trained(trainer, objective, initial, key=steps_key, tol=None, run=run_by)
             label = f"{basis!r}, moved by {type(trainer).__name__}, restart {restart}"
-            system = CollocationSystem(functions, run.parameters, rows, 1.0, task.ridge.value)
+            system = CollocationSystem(functions, run.parameters, rows, 1.0, task.least_ridge)
             search.add(task.judged(basis, system, label, began, run=run, initial=initial))
             if self.good(FRACTION_SOLVED) or search.late():
                 return

@@ -36,6 +36,24 @@ DEGREE, MANY = 12, 4
 SEED = 41_113
 
 
+def owned(problem: Problem) -> tuple[tuple[AbstractAdded, ...], tuple[int, ...]]:
+    """Return what is added, and with regions the numbers of the unknowns that have each.
+
+    A pole in the core of a shell is no function of what is in the core.
+    """
+    if not problem.regions:
+        return added_functions(problem), ()
+    if problem.order < 2 or not problem.linear:
+        return (), ()
+    found, owners = [], []
+    for b, block in enumerate(problem.blocks):
+        region = problem.regions[block.rpartition(" in ")[2]]
+        each = [] if isinstance(region, Box) else holes(region)
+        found += each
+        owners += [b] * len(each)
+    return tuple(found), tuple(owners)
+
+
 def added_functions(problem: Problem) -> tuple[AbstractAdded, ...]:
     """Return what is added for a problem, which is nothing in plain boxes."""
     domain = problem.domain

@@ -223,8 +223,8 @@ def certified(
     # Values are sums of terms as large as the coefficients, whose round-off no residual shows.
     level = float(np.sqrt(np.mean((examination.least_seen.phi @ best.coefficients) ** 2)))
     terms_of_u = best.coefficients.reshape(problem.n_blocks, -1)
-    if fresh.units is not None:
-        terms_of_u = terms_of_u / fresh.units[:, None]
+    if fresh.scales is not None:
+        terms_of_u = terms_of_u / np.array(fresh.scales)[:, None]
     round_off = SAFETY * np.finfo(float).eps * float(np.linalg.norm(terms_of_u))
     estimate = max(estimate, round_off / (level or 1.0))
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
@@ -291,6 +291,8 @@ def certified(
 def _regions(fresh: CollocationRows, as_error: float, misfit: Misfit) -> dict[str, float]:
     """Return the equations' root mean square residual in every corner of halves."""
     each = [r for r in misfit.by_term[: fresh.n_equations] if len(r) == len(fresh.x)]
+    if not each:  # equations of regions, each with points of its own
+        return {}
     residuals = as_error * np.sqrt(sum(r**2 for r in each)) if len(each) > 1 else as_error * each[0]
     names = fresh.problem.domain.names[:3]
     x, middle = fresh.x[:, : len(names)], fresh.problem.domain.bounds.mean(axis=1)[: len(names)]

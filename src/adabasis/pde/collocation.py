@@ -95,7 +95,10 @@ class CollocationRows:
 
     @property
     def x(self) -> np.ndarray:
-        """The equation's points, (N, D)."""
+        """The equation's points, (N, D); with regions those of all of them."""
+        if self.problem.regions:
+            each = {one.points.x.tobytes(): one.points.x for one in self.terms[: self.n_equations]}
+            return np.concatenate(list(each.values()))
         return np.asarray(self.terms[0].points.x)
 
     @property
@@ -115,7 +118,22 @@ class CollocationRows:
     @property
     def units(self) -> np.ndarray | None:
         """The scales as an array, (B,), or ``None`` for one unknown."""
-        return None if self.scales is None else np.array(self.scales)
+        return None if self.scales is None else self.units_at(self.x)
+
+    def units_at(self, x: np.ndarray) -> np.ndarray:
+        """Return the scales (B,); with regions by points (B, N), infinite where u is another one.
+
+        The mean square over all points is that over the points of the region then.
+        """
+        scales, regions = np.array(self.scales), list(self.problem.regions)
+        if not regions:
+            return scales
+        home = self.problem.homes(x)
+        found = np.full((len(scales), len(x)), np.inf)
+        for b, name in enumerate(self.problem.blocks):
+            here = home == regions.index(name.rpartition(" in ")[2])
+            found[b, here] = scales[b] * np.sqrt(max(here.mean(), 1e-300))
+        return found
 
     @property
     def n_equations(self) -> int:

@@ -53,6 +53,8 @@ class Constraint:
         Whether it is one of the equations, and no condition.
     noise : float, array of shape (N,), "estimate" or None
         The standard deviation of the data, if they are not exact.
+    region : AbstractDomain or None
+        The part of the domain in which it holds, if not all of it.
     """
 
     label: str
@@ -68,6 +70,7 @@ class Constraint:
     measure: Measure | None = None
     equation: bool = False
     noise: Any = None
+    region: AbstractDomain | None = None
 
     @property
     def size(self) -> float:
@@ -99,6 +102,7 @@ class Constraint:
         """
         if self.at is not None:
             return self.at
+        domain = self.region or domain
         if self.piece is not None:
             points = self.piece.points(
                 count_on(self.piece, domain, n_face), seed + self.stream, unseen=unseen

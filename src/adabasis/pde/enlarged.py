@@ -122,7 +122,8 @@ def least(system: CollocationSystem, seen: Directions, c: np.ndarray | None = No
     domain = system.rows.problem.domain
     points = rule_on(domain, PLACES)
     x, weight = jnp.asarray(points.x), np.asarray(points.weight)
-    blocks, units = system.n_blocks, system.rows.units
+    blocks = system.n_blocks
+    units = None if system.rows.scales is None else system.rows.units_at(np.asarray(points.x))
     root = np.sqrt(np.tile(weight, blocks))[:, None]
     null = seen.coefficients(seen.free)
     phi = np.asarray(evaluated(system.basis, system.parameters, x, units)) * root
@@ -160,7 +161,8 @@ def directions(
         reduction = system.reduction
     else:
         reduction = reduced_at(system.terms, basis, xi, jnp.asarray(coefficients))
-    triangle, rotated, norms = (np.asarray(a) for a in _ridged(reduction, fresh.units))
+    given = None if fresh.scales is None else np.array(fresh.scales)
+    triangle, rotated, norms = (np.asarray(a) for a in _ridged(reduction, given))
     terms = seen_at(system, coefficients, fresh)
     found = images(basis, xi, terms, fresh.places, fresh.units)
     rows, phi = (np.asarray(a) for a in found)

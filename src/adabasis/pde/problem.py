@@ -12,7 +12,7 @@ import collections
 import dataclasses
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from ..operators.integrals import Averaged
 from .conditions import AbstractCondition, Place
 from .constraints import Constraint, Spot
 from .places import plane_of, rule_on, spots_of
+from .regions import checked_regions, constraints_in, equation_in, equations_in, in_region, unjoined
 from .scrutiny import looked_at, sized
 from .sizes import orders_of
 from .statement import Row, blocks_of, listed_equations, rows_of, unknowns_in
@@ -48,6 +49,9 @@ class Problem:
         Dirichlet, Neumann, Robin, Initial, Periodic, MeanValue, Condition.
     data : sequence of Observe
         Measurements to be honoured too.
+    regions : mapping of str to AbstractDomain, optional
+        Parts of the domain in which u is a function of its own, joined by :class:`Interface`;
+        the domain is their union if it is not given.
     weight : float, optional
         ε of the equations (slides eq. 6); by default terms are scaled by their operators.
     exact : number, function or expression, or a tuple of them, optional
@@ -94,49 +98,69 @@ class Problem:
 
     def __init__(
         self,
-        domain: AbstractDomain,
+        domain: AbstractDomain | None = None,
         equations: Sequence[Equation] = (),
         conditions: Sequence[AbstractCondition] = (),
         data: Sequence[AbstractCondition] = (),
         *,
+        regions: Mapping[str, AbstractDomain] | None = None,
         weight: float | None = None,
         exact: Any = None,
         name: str = "problem",
     ) -> None:
         call = type(self).__name__
+        self.regions: dict[str, AbstractDomain] = {}
+        if regions is not None:
+            self.regions, domain = checked_regions(call, regions, domain)
         if not isinstance(domain, AbstractDomain):
             raise TypeError(f"{call}(domain={domain!r}): expected a domain such as Box(x=(0, 1)).")
         self.domain, self.name, self.weight = domain, name, weight
         self.equations = tuple(listed_equations(call, equations))
-        self.unknowns = unknowns_in(self.equations)
+        self.stated_unknowns = self.unknowns = unknowns_in(self.equations)
         if len(self.equations) < len(self.unknowns):
             raise ValueError(
                 f"{call}(equations=[…]): {len(self.equations)} for {len(self.unknowns)} unknowns "
                 f"({', '.join(u.name for u in self.unknowns)}): expected as many, or more."
             )
+        if self.regions:
+            every = [e for _, e in equations_in(self.equations, list(self.regions))]
+            self.unknowns = unknowns_in(every)
         self.conditions = tuple(_listed(call, conditions, "conditions"))
         self.data = tuple(_listed(call, data, "data"))
         self.exact = self._exact(exact)
         self.times = tuple(dict.fromkeys(t for c in self.conditions for t in c.times))
-        self.stated_rows = [
-            (f"Equation {k}" if len(self.equations) > 1 else "Equation", row)
-            for k, equation in enumerate(self.equations, 1)
-            for row in self.rows(f"{call}(equations=[…])", equation)
-        ]
+        self.stated_rows, holds = [], []
+        for region in self.regions or [None]:
+            for k, equation in enumerate(self.equations, 1):
+                label = f"Equation {k}" if len(self.equations) > 1 else "Equation"
+                if region is not None:
+                    equation = equation_in(equation, list(self.regions), region)
+                    label = f"{label} in {region}"
+                for row in self.rows(f"{call}(equations=[…])", equation):
+                    self.stated_rows.append((label, row))
+                    holds.append(None if region is None else self.regions[region])
         self.equation = "; ".join(map(repr, self.equations)) + f" in {domain!r}"
         given = [
             Constraint(
                 f"{label} ({row.part} part)" if row.part else label,
-                row.operator, row.data, weight, equation=True,
+                row.operator, row.data, weight, equation=True, region=region,
             )
-            for label, row in self.stated_rows
+            for (label, row), region in zip(self.stated_rows, holds, strict=True)
         ]  # fmt: skip
         self.n_equations = len(given)
         given += [
             dataclasses.replace(constraint, stream=constraint.stream + 101 * number)
             for number, condition in enumerate([*self.conditions, *self.data], 1)
-            for constraint in condition.constraints(self)
+            for constraint in (
+                constraints_in(self, condition) if self.regions else condition.constraints(self)
+            )
         ]
+        bare = unjoined(self) if self.regions else []
+        if bare:
+            raise ValueError(
+                f"{call}(regions=…): {bare[0]} touch, and no Interface says what u does there. "
+                "Add Interface(of=u, between=(…), flux=k)."
+            )
         self.linear = all(c.operator.linear for c in given)
         self.notes: list[str] = []
         self.constraints: list[Constraint] = []
@@ -205,19 +229,19 @@ class Problem:
         TypeError, ValueError
             For what is no unknown of the problem; for none, where the problem has several.
         """
-        names = ", ".join(u.name for u in self.unknowns)
+        names = ", ".join(u.name for u in self.stated_unknowns)
         if of is None:
-            if len(self.unknowns) > 1:
+            if len(self.stated_unknowns) > 1:
                 raise ValueError(
                     f"{call}: the problem has the unknowns {names}; say which one the condition "
                     "is of."
                 )
-            return self.unknowns
+            return self.stated_unknowns
         found = tuple(of) if isinstance(of, tuple | list) else (of,)
         for one in found:
             if not (isinstance(one, Expression) and one.kind == "unknown"):
                 raise TypeError(f"{call}: expected unknowns among {names}, got {one!r}.")
-            if all(one.name != u.name for u in self.unknowns):
+            if all(one.name != u.name for u in self.stated_unknowns):
                 raise ValueError(
                     f"{call}: {one.name} is in no equation of the problem; its unknowns are "
                     f"{names}."
@@ -260,10 +284,11 @@ class Problem:
         if exact is None:
             return None
         given = exact if isinstance(exact, tuple) else (exact,)
-        if len(given) != len(self.unknowns):
+        if len(given) != len(self.stated_unknowns):
             raise ValueError(
-                f"{type(self).__name__}(exact=…): expected {len(self.unknowns)} functions, one for "
-                f"each of {', '.join(u.name for u in self.unknowns)}, got {len(given)}."
+                f"{type(self).__name__}(exact=…): expected {len(self.stated_unknowns)} functions, "
+                f"one for each of {', '.join(u.name for u in self.stated_unknowns)}; "
+                f"got {len(given)}."
             )
         fields = tuple(map(as_field, given))
         return fields if len(fields) > 1 else fields[0]
@@ -278,6 +303,8 @@ class Problem:
         """
         if self.exact is None:
             raise ValueError(f"{self.name}: no exact solution was given.")
+        if self.regions:
+            return self._exact_by_region(x)
         names, several = self.domain.names, not isinstance(self.exact, Field)
         fields = self.exact if several else (self.exact,)
         columns = [
@@ -285,6 +312,19 @@ class Problem:
             for u, one in zip(self.unknowns, fields, strict=True)
         ]
         return np.stack(columns, axis=1) if several else columns[0]
+
+    def _exact_by_region(self, x: np.ndarray) -> np.ndarray:
+        fields = (self.exact,) if isinstance(self.exact, Field) else self.exact
+        found, home = np.zeros((len(x), len(fields))), self.homes(x)
+        for k, region in enumerate(self.regions):
+            at = x[home == k]
+            for q, field in enumerate(fields):
+                found[home == k, q] = evaluate(in_region(field, region), self.domain.names, at)
+        return found if len(fields) > 1 else found[:, 0]
+
+    def homes(self, x: np.ndarray) -> np.ndarray:
+        """Return the number of the region that each of N points lies in, (N,)."""
+        return np.argmin([one.distance(x) for one in self.regions.values()], axis=0)
 
     def check(self, function: Any, values: Any = None) -> Any:
         """Say whether a claimed solution is one.

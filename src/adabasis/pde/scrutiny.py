@@ -128,9 +128,10 @@ def looked_at(constraint: Constraint, domain: AbstractDomain) -> tuple[Dense | N
                 raise ValueError(
                     f"{constraint.label}: the {what} jumps near {place}, and a derivative is "
                     f"taken of what it multiplies ({constraint.operator!r}): the derivative of "
-                    "the jump would be lost. Interfaces cannot be stated yet: solve each side "
-                    "as a problem of its own, or smooth the coefficient over a stated width, "
-                    "such as a + (b - a) * (1 + np.tanh((x - x0) / width)) / 2."
+                    "the jump would be lost. State an interface there: "
+                    'Problem(regions={"core": …, "shell": …}) with the coefficient '
+                    'k = piecewise(core=…, shell=…) and Interface(of=u, between=("core", '
+                    '"shell"), flux=k).'
                 )
             notes.append(f"The {what} jumps, or has no bound, near {place}.")
         if seen.narrow is not None:

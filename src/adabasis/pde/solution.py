@@ -97,7 +97,7 @@ class Solution(Fitted):
 
     def __call__(self, X: Any) -> np.ndarray:
         """Evaluate at N points: (N,) for one unknown, else (N, number of unknowns)."""
-        return self._joined(super().__call__(X))
+        return self._joined(self._by_region(super().__call__(X), X))
 
     def __getitem__(self, name: Any) -> Solution:
         """Return one of several unknowns as a solution of its own.
@@ -150,7 +150,21 @@ class Solution(Fitted):
         """
         if isinstance(operator, Expression):
             return self._expression(operator, X)
-        return self._joined(super().apply(operator.bind(self.domain.names), X))
+        return self._joined(self._by_region(super().apply(operator.bind(self.domain.names), X), X))
+
+    def _by_region(self, values: np.ndarray, X: Any) -> np.ndarray:
+        """Return values of each unknown in every region, (N, B), as those where the points are."""
+        problem = self.problem
+        if problem is None or not problem.regions or values.ndim < 2:
+            return values
+        home, regions = problem.homes(np.asarray(X, dtype=float)), list(problem.regions)
+        stated = [u.name for u in problem.stated_unknowns]
+        found = np.zeros((len(values), len(stated)))
+        for b, block in enumerate(problem.blocks):
+            name, _, region = block.rpartition(" in ")
+            here = home == regions.index(region)
+            found[here, stated.index(name)] = values[here, b]
+        return found if len(stated) > 1 else found[:, 0]
 
     def _expression(self, expression: Expression, X: Any) -> np.ndarray:
         call = f"Solution.apply({expression!r}, X)"
@@ -196,7 +210,7 @@ class Solution(Fitted):
         ValueError
             If the problem has no observations with noise.
         """
-        u = self._joined(super().predict(X, dtype=dtype))
+        u = self._joined(self._by_region(super().predict(X, dtype=dtype), X))
         return (u, self.std(Identity(), X)) if return_std else u
 
     def std(self, operator: AbstractOperator, X: Any) -> np.ndarray:

@@ -27,7 +27,7 @@ from ..models.record import NO_RIDGE, Asked
 from ..selection.search import AbstractTask, Search
 from ..selection.task import draw
 from ..train import Objective, Run
-from .added import added_functions, through
+from .added import owned, through
 from .balance import balanced
 from .candidate import EquationCandidate, lets_waves_through
 from .certificate import SOLVED, certified, settled
@@ -79,6 +79,9 @@ LEAST_LEVEL = 1e-3
 KNOWN, FITTED = 0.1, 1e-12
 #: Cut-off of the least function that meets the conditions.
 MET = 1e-6
+#: Ridge of problems with regions: functions of which no row sees more than about 1e-17 would have
+#: coefficients of any size, and do nothing.
+FAINT = 1e-34
 #: Relative cut-off of the solve that tells the units: what is left free stays 0.
 CLEAR = 1e-10
 #: Share of the error that noise leaves at which residuals no longer matter.
@@ -113,9 +116,14 @@ class EquationTask(AbstractTask[EquationCandidate]):
         self.widest = None if fixed is None else max(8, first.n_rows // 2)
         self.ridge = asked.fixed_ridge or NO_RIDGE
         self._last_rows = 64, first
-        self.added = added_functions(problem)
+        self.added, self.owners = owned(problem)
         self._known: tuple[float, Any] = KNOWN, None
         self._last_drawn: tuple[AbstractBasis | None, Parameters] = None, None
+
+    @property
+    def least_ridge(self) -> float:
+        """The ridge, which functions that live outside of their region cannot do without."""
+        return max(self.ridge.value, FAINT if self.problem.regions else 0.0)
 
     @functools.cached_property
     def key(self) -> Any:
@@ -153,7 +161,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         """Return a basis of the unit box as functions of the problem's domain."""
         to_unit = AffineMap.onto_unit_box(self.problem.domain.bounds)
         if self.added:
-            basis = EnrichedBasis(basis, self.added, to_unit.shift, to_unit.scale)
+            basis = EnrichedBasis(basis, self.added, to_unit.shift, to_unit.scale, self.owners)
         return MappedBasis(basis, to_unit)
 
     @charged_to("solves")
@@ -167,7 +175,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         functions = self.on_domain(canonical)
         rows = self.rows(functions.size(self.n_inputs))
         xi = basis.sloped(self._last_drawn[1])
-        system = CollocationSystem(functions, xi, rows, weight, self.ridge.value)
+        system = CollocationSystem(functions, xi, rows, weight, self.least_ridge)
         return self.judged(basis, system, label, began)
 
     def judged(

@@ -15,6 +15,7 @@ from .. import lstsq
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
+from ..basis.enriched import column_mask
 from ..operators import Identity
 from ..rows import AbstractTerm, Term, assemble, design, evaluate, spots
 from .collocation import CollocationRows, fresh_rows
@@ -91,7 +92,18 @@ def of_blocks(
 ) -> Array:
     """Return Φ at N points, (N, P), or B unknowns over their units, one by one: (B·N, B·P)."""
     phi = evaluate(Identity(), basis, parameters, x)
-    return phi if units is None else jnp.kron(jnp.diag(1 / jnp.asarray(units)), phi)
+    if units is None:
+        return phi
+    units = jnp.asarray(units)
+    mask = column_mask(basis, units.shape[0])
+    if mask is not None:
+        parts = mask.reshape(units.shape[0], -1)
+        each = jnp.broadcast_to(units.T, (phi.shape[0], units.shape[0])).T
+        pairs = zip(each, parts, strict=True)
+        return jax.scipy.linalg.block_diag(*(phi * part / one[:, None] for one, part in pairs))
+    if units.ndim == 1:
+        return jnp.kron(jnp.diag(1 / units), phi)
+    return jax.scipy.linalg.block_diag(*(phi / one[:, None] for one in units))
 
 
 @quickly()
@@ -122,7 +134,7 @@ def values(
     if units is None:
         return (phi @ c)[:, 0]
     units = jnp.asarray(units)
-    return phi @ jnp.asarray(c).reshape(units.shape[0], -1).T / units
+    return phi @ jnp.asarray(c).reshape(units.shape[0], -1).T / units.T
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -217,7 +229,8 @@ class CollocationSystem:
 
     def values(self, x: np.ndarray, c: AnyArray) -> np.ndarray:
         """Return Φ c at N points, (N,), or several unknowns over their units, (N, B)."""
-        return np.asarray(values(self.basis, self.parameters, x, c, self.rows.units))
+        units = None if self.rows.scales is None else self.rows.units_at(np.asarray(x))
+        return np.asarray(values(self.basis, self.parameters, x, c, units))
 
     @property
     def n_blocks(self) -> int:

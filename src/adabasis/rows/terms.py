@@ -25,6 +25,7 @@ from jax.flatten_util import ravel_pytree
 
 from .._runtime.notation import AnyArray, DesignMatrix, Parameters
 from ..basis.base import AbstractBasis, OnePointBasis
+from ..basis.enriched import column_mask
 from ..geometry.points import Points
 from ..operators import AbstractOperator, Identity
 
@@ -237,7 +238,9 @@ def evaluate(
         here, point = _at(operator, spot)
         return here.columns(lambda y: basis(y, parameters))(point)
 
-    return jax.vmap(row)(x if isinstance(x, tuple) else jnp.asarray(x))
+    found = jax.vmap(row)(x if isinstance(x, tuple) else jnp.asarray(x))
+    mask = column_mask(basis, operator.n_unknowns) if operator.n_unknowns > 1 else None
+    return found if mask is None else found * mask
 
 
 def spots(points: Points) -> Any:
