@@ -177,8 +177,10 @@ class Layers(AbstractAdded):
 
     def _exponents(self) -> np.ndarray:
         others = len(self.bounds) - 1
+        if not others:
+            return np.zeros((1, 0), int)
         grid = np.indices((self.degree + 1,) * others).reshape(others, -1).T
-        return grid[grid.sum(axis=1) <= self.degree] if others else np.zeros((1, 0), int)
+        return grid[grid.sum(axis=1) <= self.degree]
 
     def at(self, x: Any, xp: Any) -> Any:
         """Return all."""

@@ -14,15 +14,19 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from .._runtime.compute import double_precision
 from .._runtime.notation import Parameters
 from ..basis import AbstractBasis, FrozenFeatures
-from ..basis.enriched import AbstractAdded, Additive, Poles, Radial, Sources
+from ..basis.enriched import AbstractAdded, Additive, Corners, Layers, Poles, Radial, Sources
 from ..basis.layers import Affine
 from ..geometry.boxes import Box
+from ..geometry.curves import Arcs, Segment
 from ..geometry.domains import AbstractDomain, Product
 from ..geometry.pieces import Piece
 from ..geometry.points import AffineMap
 from ..geometry.shapes import Ball
+from ..geometry.surfaces import Reversed
+from ..operators import AbstractOperator
 from .problem import Problem
 
 #: The highest order of poles in a hole, and their number over all holes, at most.
@@ -33,6 +37,11 @@ SOURCES, INSIDE = 48, 0.5
 RADIAL, RADIAL_SLOPES = 240, (0.5, 2.0)
 #: The degree of polynomials of single coordinates, in boxes of at least so many.
 DEGREE, MANY = 12, 4
+#: Exponents at a corner; sides end at one point within this share of the domain's size, and the
+#: domain is looked for at this one from there.
+EXPONENTS, MEET, BESIDE = 6, 1e-5, 1e-3
+#: Exponentials that change by more than e^±this over an interval are layers: others are smooth.
+STEEP = 20.0
 SEED = 41_113
 
 
@@ -59,8 +68,8 @@ def added_functions(problem: Problem) -> tuple[AbstractAdded, ...]:
     domain = problem.domain
     found: list[AbstractAdded] = []
     if problem.order >= 2 and not isinstance(domain, Box):
-        found += holes(domain)
-    found += radial(domain)
+        found += holes(domain) + corners(domain)
+    found += radial(domain) + layers(problem)
     if isinstance(domain, Box) and domain.n_inputs >= MANY:
         found.append(Additive(domain.bounds, DEGREE))
     return tuple(found)
@@ -125,3 +134,106 @@ def through(domain: AbstractDomain, basis: AbstractBasis, drawn: Parameters) -> 
     x = np.resize(x, (count, x.shape[1]))
     z = jnp.asarray(AffineMap.onto_unit_box(domain.bounds)(x))
     return Affine(planes.weight, -jnp.sum(planes.weight * z, axis=1))
+
+
+def corners(domain: AbstractDomain) -> list[AbstractAdded]:
+    """Return powers of the distance from corners at which solutions are not smooth.
+
+    With equal kinds of conditions on both sides of an angle ω solutions of Laplace's equation are
+    sums of r^(kπ/ω) sin (kπ/ω)φ, with different kinds k is k − ½: both are added, and what r² times
+    these makes of lower terms and sources.
+    """
+    if domain.n_inputs != 2:
+        return []
+    found = [one for one in corners_of(domain) if not _smooth(one[1])]
+    if not found:
+        return []
+    places, angles, middles = (np.array(column) for column in zip(*found, strict=True))
+    k = np.arange(1, 2 * EXPONENTS + 1) / 2
+    waves = k * math.pi / angles[:, None]
+    powers = np.concatenate([waves, waves + 2], axis=1)
+    return [Corners(places, middles, angles, powers, np.tile(waves, 2), domain.size)]
+
+
+def _smooth(angle: float) -> bool:
+    """Whether powers of the distance are those of polynomials, or nearly: π/ω is whole."""
+    return bool(abs(math.pi / angle - round(math.pi / angle)) < 1e-6 and angle < math.pi)
+
+
+def corners_of(domain: AbstractDomain) -> list[tuple[np.ndarray, float, float]]:
+    """Return where straight sides meet, the angle inside, and the direction of its middle."""
+    ends = []
+    for piece in domain.boundaries.values():
+        for surface in piece.surfaces:
+            ends += _ends(surface)
+    found = []
+    for i, (place, along) in enumerate(ends):
+        for other, beyond in ends[i + 1 :]:
+            if np.linalg.norm(place - other) > MEET * domain.size:
+                continue
+            first, second = (math.atan2(v[1], v[0]) for v in (along, beyond))
+            width = (second - first) % (2 * math.pi)
+            step = BESIDE * domain.size
+            for start, angle in ((first, width), (second, 2 * math.pi - width)):
+                middle = start + angle / 2
+                probe = place + step * np.array([math.cos(middle), math.sin(middle)])
+                if angle > 1e-6 and domain.distance(probe[None])[0] < 0:
+                    if abs(angle - math.pi) > 1e-6:
+                        found.append((place, angle, middle))
+                    break
+    return found
+
+
+def _ends(surface: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the ends of straight sides, with the directions in which the sides leave them."""
+    inner = surface.inner if isinstance(surface, Reversed) else surface
+    intervals: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
+    if isinstance(inner, Arcs):
+        intervals, inner = inner.intervals, inner.inner
+    inner = inner.inner if isinstance(inner, Reversed) else inner
+    if not isinstance(inner, Segment):
+        return []
+    start, along = np.array(inner.start), np.subtract(inner.end, inner.start)
+    return [
+        end for a, b in intervals
+        for end in ((start + a * along, along), (start + b * along, -along))
+    ]  # fmt: skip
+
+
+def layers(problem: Problem) -> list[AbstractAdded]:
+    """Return exponential layers at the ends of an interval.
+
+    With coefficients frozen at an end a, L e^{λ(x−a)} = p(λ) e^{λ(x−a)}, and the coefficients of p
+    are what L makes of (x − a)^k / k! there. Its real roots, if they are steep and decay into the
+    interval, are layers.
+    """
+    domain, operator = problem.domain, problem.operator
+    if not isinstance(domain, Box) or domain.n_inputs != 1 or problem.n_blocks > 1:
+        return []
+    if not problem.linear or operator.order < 2:
+        return []
+    lower, upper = domain.sides[0]
+    places, widths = [], []
+    for end, inward in ((lower, -1.0), (upper, 1.0)):
+        polynomial = _symbol(operator, end)
+        if not np.isfinite(polynomial).all() or not polynomial.any():
+            continue
+        for root in np.roots(polynomial[::-1]):
+            steep = float(root.real) * inward * (upper - lower)
+            if abs(root.imag) <= 1e-9 * abs(root.real) and steep > STEEP:
+                places.append(end)
+                widths.append(1 / abs(float(root.real)))
+    if not places:
+        return []
+    return [Layers((0,) * len(places), places, widths, domain.bounds)]
+
+
+def _symbol(operator: AbstractOperator, end: float) -> np.ndarray:
+    """Return the coefficients of p, ascending."""
+    count = operator.order + 1
+
+    def powers(x: Any) -> Any:
+        return jnp.stack([(x[0] - end) ** k / math.factorial(k) for k in range(count)])
+
+    with double_precision():
+        return np.asarray(operator(powers)(jnp.array([end])), dtype=float)
