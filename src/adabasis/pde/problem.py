@@ -27,7 +27,14 @@ from ..operators.integrals import Averaged
 from .conditions import AbstractCondition, Place
 from .constraints import Constraint, Spot
 from .places import plane_of, rule_on, spots_of
-from .regions import checked_regions, constraints_in, equation_in, equations_in, in_region, unjoined
+from .regions import (
+    checked_regions,
+    constraints_in,
+    equation_in,
+    equations_in,
+    exact_by_region,
+    unjoined,
+)
 from .scrutiny import looked_at, sized
 from .sizes import orders_of
 from .statement import Row, blocks_of, listed_equations, rows_of, unknowns_in
@@ -50,8 +57,7 @@ class Problem:
     data : sequence of Observe
         Measurements to be honoured too.
     regions : mapping of str to AbstractDomain, optional
-        Parts of the domain in which u is a function of its own, joined by :class:`Interface`;
-        the domain is their union if it is not given.
+        Parts with functions of their own, joined by Interface; together they are the domain.
     weight : float, optional
         ε of the equations (slides eq. 6); by default terms are scaled by their operators.
     exact : number, function or expression, or a tuple of them, optional
@@ -304,7 +310,7 @@ class Problem:
         if self.exact is None:
             raise ValueError(f"{self.name}: no exact solution was given.")
         if self.regions:
-            return self._exact_by_region(x)
+            return exact_by_region(self, x)
         names, several = self.domain.names, not isinstance(self.exact, Field)
         fields = self.exact if several else (self.exact,)
         columns = [
@@ -312,15 +318,6 @@ class Problem:
             for u, one in zip(self.unknowns, fields, strict=True)
         ]
         return np.stack(columns, axis=1) if several else columns[0]
-
-    def _exact_by_region(self, x: np.ndarray) -> np.ndarray:
-        fields = (self.exact,) if isinstance(self.exact, Field) else self.exact
-        found, home = np.zeros((len(x), len(fields))), self.homes(x)
-        for k, region in enumerate(self.regions):
-            at = x[home == k]
-            for q, field in enumerate(fields):
-                found[home == k, q] = evaluate(in_region(field, region), self.domain.names, at)
-        return found if len(fields) > 1 else found[:, 0]
 
     def homes(self, x: np.ndarray) -> np.ndarray:
         """Return the number of the region that each of N points lies in, (N,)."""

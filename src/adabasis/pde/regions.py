@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry.domains import AbstractDomain
-from ..geometry.fields import Field, as_field
+from ..geometry.fields import Field, as_field, evaluate
 from ..geometry.pieces import OnBoundary, Piece
 from ..operators import AbstractOperator, Coupled, Equation, Expression, Identity, NormalDerivative
 from ..operators.base import Scaled
@@ -328,3 +328,28 @@ def equations_in(
 ) -> list[tuple[str, Equation]]:
     """Return every equation in every region."""
     return [(r, equation_in(e, regions, r)) for r in regions for e in equations]
+
+
+def by_region(problem: Any, values: np.ndarray, X: Any) -> np.ndarray:
+    """Return values of each unknown in every region, (N, B), as those where the points are."""
+    if problem is None or not problem.regions or values.ndim < 2:
+        return values
+    home, regions = problem.homes(np.asarray(X, dtype=float)), list(problem.regions)
+    stated = [u.name for u in problem.stated_unknowns]
+    found = np.zeros((len(values), len(stated)))
+    for b, block in enumerate(problem.blocks):
+        name, _, region = block.rpartition(" in ")
+        here = home == regions.index(region)
+        found[here, stated.index(name)] = values[here, b]
+    return found if len(stated) > 1 else found[:, 0]
+
+
+def exact_by_region(problem: Any, x: np.ndarray) -> np.ndarray:
+    """Return the exact solution at N points, (N,), or (N, number of unknowns)."""
+    fields = (problem.exact,) if isinstance(problem.exact, Field) else problem.exact
+    found, home = np.zeros((len(x), len(fields))), problem.homes(x)
+    for k, region in enumerate(problem.regions):
+        at = x[home == k]
+        for q, field in enumerate(fields):
+            found[home == k, q] = evaluate(in_region(field, region), problem.domain.names, at)
+    return found if len(fields) > 1 else found[:, 0]

@@ -29,6 +29,7 @@ from .certificate import Certificate, Stability
 from .meshes import CELLS, format_of, grid, write_grid
 from .posterior import Posterior
 from .problem import Problem
+from .regions import by_region
 from .resolving import resolved
 from .statement import rows_of
 from .study import Study, columns_of, joined, relative
@@ -97,7 +98,7 @@ class Solution(Fitted):
 
     def __call__(self, X: Any) -> np.ndarray:
         """Evaluate at N points: (N,) for one unknown, else (N, number of unknowns)."""
-        return self._joined(self._by_region(super().__call__(X), X))
+        return self._joined(by_region(self.problem, super().__call__(X), X))
 
     def __getitem__(self, name: Any) -> Solution:
         """Return one of several unknowns as a solution of its own.
@@ -130,9 +131,8 @@ class Solution(Fitted):
         )
 
     def outside(self, X: Any) -> np.ndarray:
-        """Say which of N points lie outside the domain: (N,) bools."""
-        x = self._inputs(X, "Solution.outside(X)")
-        return ~self.domain.contains(x)
+        """Say which of N points lie outside the domain."""
+        return ~self.domain.contains(self._inputs(X, "Solution.outside(X)"))
 
     def apply(self, operator: Any, X: Any) -> np.ndarray:
         """Evaluate an operator of each unknown, or an expression, at N points.
@@ -150,21 +150,9 @@ class Solution(Fitted):
         """
         if isinstance(operator, Expression):
             return self._expression(operator, X)
-        return self._joined(self._by_region(super().apply(operator.bind(self.domain.names), X), X))
-
-    def _by_region(self, values: np.ndarray, X: Any) -> np.ndarray:
-        """Return values of each unknown in every region, (N, B), as those where the points are."""
-        problem = self.problem
-        if problem is None or not problem.regions or values.ndim < 2:
-            return values
-        home, regions = problem.homes(np.asarray(X, dtype=float)), list(problem.regions)
-        stated = [u.name for u in problem.stated_unknowns]
-        found = np.zeros((len(values), len(stated)))
-        for b, block in enumerate(problem.blocks):
-            name, _, region = block.rpartition(" in ")
-            here = home == regions.index(region)
-            found[here, stated.index(name)] = values[here, b]
-        return found if len(stated) > 1 else found[:, 0]
+        return self._joined(
+            by_region(self.problem, super().apply(operator.bind(self.domain.names), X), X)
+        )
 
     def _expression(self, expression: Expression, X: Any) -> np.ndarray:
         call = f"Solution.apply({expression!r}, X)"
@@ -210,7 +198,7 @@ class Solution(Fitted):
         ValueError
             If the problem has no observations with noise.
         """
-        u = self._joined(self._by_region(super().predict(X, dtype=dtype), X))
+        u = self._joined(by_region(self.problem, super().predict(X, dtype=dtype), X))
         return (u, self.std(Identity(), X)) if return_std else u
 
     def std(self, operator: AbstractOperator, X: Any) -> np.ndarray:
@@ -402,8 +390,7 @@ class Solution(Fitted):
         names = self.record.output_names or ("u",)
         columns = dict(zip(names, values.reshape(len(x), -1).T, strict=True))
         missed = np.linalg.norm(residual, axis=1) if residual.shape[1] > 1 else residual[:, 0]
-        inside = None if isinstance(self.domain, Box) else self.domain.contains(x)
-        write_grid(path, name, self.box, columns | {"residual": missed}, inside)
+        write_grid(path, name, self.box, columns | {"residual": missed}, self.domain.contains(x))
 
     def _anywhere(self) -> np.ndarray:
         """Return fixed random points of the domain."""
