@@ -85,6 +85,7 @@ FUNCTIONS = {
     "classifying net": NetworkPartition(3, width=WIDTH, depth=DEPTH, residual=True),
     "grid": GridPartition(6),
     "pou of bumps": PartitionBasis(3, 2, partition="rbf-anisotropic"),
+    "pou of a grid": PartitionBasis(6, 2, partition="grid"),
     "pou of cells": PartitionBasis(2, 3, partition="affine", index_set="hyperbolic"),
 }
 

@@ -20,12 +20,12 @@ _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progre
  geometry.documents
  geometry.maps geometry
  basis.activations basis.layers basis.base  basis.networks basis.wrappers basis.enriched
-basis.pou.polynomial basis.plain basis.pou.partition basis.pou.named
+basis.pou.polynomial basis.plain basis.pou.partition basis.pou.grid basis.pou.named
 basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators.several operators.integrals
-operators.expressions operators.complex_parts
+operators.expressions operators.complex_parts operators.coefficients
 operators rows.sources rows.terms rows
-lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq
+lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq.dissection lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer
 train.ngd train.adam train.record train.exact train.tape train.descent train.batches
@@ -55,7 +55,7 @@ pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places pde.
 pde.observations pde.scrutiny
 pde.check pde.problem pde.added pde.balance pde.catalog
 pde.collocation pde.system pde.posterior pde.newton
-pde.enlarged pde.certificate pde.meshes pde.resolving pde.study
+pde.enlarged pde.certificate pde.cells pde.cell_rows pde.on_cells pde.meshes pde.resolving pde.study
 pde.solution pde.candidate pde.strategy pde.adapt
 pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators

@@ -17,7 +17,7 @@ from adabasis.basis import (
     PolynomialPartition,
     RBFPartition,
 )
-from adabasis.basis.pou.partition import cells_along
+from adabasis.basis.pou.grid import cells_along
 from adabasis.basis.pou.polynomial import INDEX_SETS, dimension, multi_indices, products
 from adabasis.operators import Identity
 

@@ -9,10 +9,10 @@ from .enriched import EnrichedBasis
 from .layers import INITIALIZERS, AbstractInitializer, BoxInit, FanScaled
 from .networks import FrozenFeatures, NeuralBasis, ProjectedFeatures
 from .plain import AdditiveSplines, GaussianKernels, Polynomial
+from .pou.grid import GridPartition
 from .pou.named import PARTITIONS
 from .pou.partition import (
     AbstractPartition,
-    GridPartition,
     NetworkPartition,
     PolynomialPartition,
     RBFPartition,

@@ -15,14 +15,14 @@ from jax import Array
 from .._runtime.compute import double_precision
 from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
+from ..basis.base import CACHED_NUMBERS
 from ..geometry.points import AffineMap, pad_points
 from ..operators import AbstractOperator
 
 CHUNK_NUMBERS = 2**24
 """Entries of the design matrix in memory at once where JAX evaluates it (128 MiB)."""
-CACHED_NUMBERS, CACHED_ROWS = 2**18, 2048
-"""Entries and rows at once in NumPy: few enough for a processor's cache, and enough of them that
-calls cost little. A million rows through 128 units take 1.1 times the seconds of their products."""
+CACHED_ROWS = 2048
+"""Rows at once in NumPy, at most: see :data:`adabasis.basis.base.CACHED_NUMBERS`."""
 COMPARED, CLEARLY_OFF = 256, 1e-3
 """Rows at which float32 is compared with float64, and a difference, relative to the largest value,
 that is said: usual ones are 1e-6."""
@@ -52,8 +52,9 @@ def by_rows(
         lambda leaf: leaf.astype(dtype, copy=False) if leaf.dtype.kind == "f" else leaf,
         (parts.parameters, parts.coefficients),
     )
-    function = function or (lambda phi: parts.output_map.inverse(phi @ c))
     known = parts._replace(parameters=parameters)
+    if function is None:
+        return _sums(basis, known._replace(coefficients=c), x, dtype)
     return in_chunks(basis, known, x, lambda phi, z: function(phi), dtype)
 
 
@@ -66,18 +67,37 @@ def in_chunks(
 ) -> np.ndarray:
     """Return a function of rows of Φ and of the mapped points, (N, K), a few points at a time."""
     at_once = min(max(64, CACHED_NUMBERS // len(parts.coefficients)), CACHED_ROWS)
+
+    def of_rows(z: np.ndarray) -> np.ndarray:
+        return function(basis.values(z.astype(dtype, copy=False), parts.parameters), z)
+
+    return _chunked(of_rows, parts.input_map, x, at_once, dtype)
+
+
+def _sums(basis: AbstractBasis, parts: Parts, x: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return u at N points, (N, Q)."""
+
+    def of_rows(z: np.ndarray) -> np.ndarray:
+        known = parts.parameters, parts.coefficients
+        return parts.output_map.inverse(basis.sums(z.astype(dtype, copy=False), *known))
+
+    return _chunked(of_rows, parts.input_map, x, CACHED_ROWS, dtype)
+
+
+def _chunked(
+    function: Callable[[np.ndarray], np.ndarray],
+    input_map: AffineMap,
+    x: np.ndarray,
+    at_once: int,
+    dtype: Any,
+) -> np.ndarray:
     # Far away logits and exponentials overflow, to what they tend to.
     with np.errstate(all="ignore"):
-
-        def chunk(start: int) -> np.ndarray:
-            z = parts.input_map(x[start : start + at_once])
-            return function(basis.values(z.astype(dtype, copy=False), parts.parameters), z)
-
-        first = chunk(0)
+        first = function(input_map(x[:at_once]))
         out = np.empty((len(x), first.shape[1]), dtype)  # also of no rows
         out[: len(first)] = first
         for start in range(at_once, len(x), at_once):
-            part = chunk(start)
+            part = function(input_map(x[start : start + at_once]))
             out[start : start + len(part)] = part
     return out
 
@@ -116,7 +136,7 @@ def _operated(operator: AbstractOperator, basis: AbstractBasis, parts: Parts, x:
     parameters, c, input_map, output_map = parts
 
     def u(point: Array) -> Array:
-        return output_map.inverse(basis(input_map(point), parameters) @ c)
+        return output_map.inverse(basis.sum_at(input_map(point), parameters, c))
 
     return jax.vmap(operator(u))(jnp.asarray(x))
 

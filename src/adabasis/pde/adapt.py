@@ -20,15 +20,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, WarpedBasis
+from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, PartitionBasis, WarpedBasis
 from ..geometry import Gauss, bounding_box, coordinates, unit_box
 from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
 from .candidate import EquationCandidate
+from .cell_rows import CellProblem
 from .collocation import collocate
 from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
+from .on_cells import CellGrowth, foreseen_error, solved_on_cells, stateable
 from .problem import LinearProblem, Problem
 from .strategy import MOVED_FUNCTIONS, EquationStrategy, EquationTask
 from .system import CollocationSystem
@@ -36,6 +38,9 @@ from .system import CollocationSystem
 #: Score after the first width above which moved functions are tried before wider frozen ones, if
 #: the next width does not lower it to this share: it does for steep solutions, not for kinks.
 ROUGH, SMOOTH_FALL = 1e-2, 0.2
+#: Foreseen error at which polynomials on cells end the search.
+ON_CELLS = 1e-7
+CELLS = "polynomials on cells"
 #: Training sees the rows that so many frozen functions would: kinks need points near them.
 TRAINING_WIDTH = 2000
 FRACTION_SOLVED = 1e-6
@@ -50,7 +55,17 @@ class AdaptiveStrategy(EquationStrategy):
     """What to try on a problem, moved functions included."""
 
     def automatic(self) -> None:
-        """Search among frozen functions, and moved ones where those do not get on."""
+        """Search on cells, then among frozen functions, and moved ones if those do not get on."""
+        on_cells = self.on_cells()
+        try:
+            if foreseen_error(on_cells) > ON_CELLS and not (on_cells and self.met(on_cells)):
+                self.elsewhere()
+        finally:
+            for candidate in on_cells:
+                self.search.add(candidate)
+
+    def elsewhere(self) -> None:
+        """Search among functions of the whole domain."""
         self.start()
         before = self.search.best.shortfall
         if before > ROUGH:
@@ -58,6 +73,49 @@ class AdaptiveStrategy(EquationStrategy):
             if self.search.best.shortfall > SMOOTH_FALL * before:
                 self.adapt()
         self.grow(len(self.widths))
+
+    def on_cells(self) -> list[Any]:
+        """Try polynomials on cells, where the problem can be stated so; return what was found."""
+        task, search = self.task, self.search
+        found: list[Any] = []
+        if task.sampler_given or task.added or not stateable(task.problem):
+            return found
+        search.begin(CELLS)
+        problem, growth = CellProblem(task.problem), CellGrowth(task.n_inputs)
+        wanted: tuple[tuple[int, ...], int] | None = growth.first
+        while wanted is not None and not (found and search.late()):
+            found.append(solved_on_cells(problem, task.fresh, *wanted))
+            if found[-1].system.undetermined:  # which of all solutions, others know better
+                return []
+            wanted = None if self.met(found) else growth.after(found)
+        return found
+
+    def met(self, on_cells: list[Any]) -> bool:
+        """Whether the user's tolerance is met; one candidate alone has no witness."""
+        tol = self.search.asked.tol
+        return tol is not None and len(on_cells) > 1 and on_cells[-1].validation_error <= tol
+
+    def on_given_cells(self, basis: PartitionBasis) -> None:
+        """Solve on the cells of a grid, and for a witness with polynomials of less degree.
+
+        Raises
+        ------
+        ValueError
+            If the problem cannot be stated on cells.
+        """
+        task, search = self.task, self.search
+        unity: Any = basis.unity
+        if not stateable(task.problem) or basis.index_set != "total":
+            raise ValueError(
+                f"solve(problem, {basis!r}): cells take one linear equation of one unknown on a "
+                "box of at most three coordinates, whose operators take derivatives at a point, "
+                "without weights, observations or data that points miss, and polynomials of a "
+                "total degree. Leave the basis out, or use FrozenFeatures(512)."
+            )
+        search.begin(CELLS)
+        problem, counts = CellProblem(task.problem), unity.along(task.n_inputs)
+        for degree in (max(basis.degree - 2, 1), basis.degree):
+            search.add(solved_on_cells(problem, task.fresh, counts, degree))  # type: ignore[arg-type]
 
     def automatic_on(self, basis: AbstractBasis) -> None:
         """Solve on a basis as drawn, then moved."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from .._runtime.arguments import told_arguments
-from ..basis import AbstractBasis
+from ..basis import AbstractBasis, GridPartition, PartitionBasis
 from ..geometry.points import AbstractSampler, default_sampler
 from ..models.record import Asked
 from ..models.timings import with_timings
@@ -38,15 +38,18 @@ def solve(
 ) -> Solution:
     """Solve L[u] = f with its conditions by least squares on adaptive functions.
 
-    Frozen functions and one least-squares solve come first; activation, slope, width and the
-    weight of the conditions are chosen by residuals on points that no solve has seen. Where the
-    residual stays, functions are moved by Gauss–Newton.
+    Where a linear equation of one unknown on a box of up to three coordinates allows it,
+    polynomials on cells come first, on more and more of them. Else, or if their residual stays,
+    frozen functions and one least-squares solve: activation, slope, width and the weight of the
+    conditions are chosen by residuals on points that no solve has seen. Where the residual stays,
+    functions are moved by Gauss–Newton.
 
     Parameters
     ----------
     problem : Problem
     basis : AbstractBasis, optional
-        The functions; by default they are searched for.
+        The functions; by default they are searched for. ``PartitionBasis(64, 12,
+        partition="grid")`` are polynomials of degree 12 on 64 cells of a box, joined by rows.
     method : {"auto", "frozen", "lsgn", "lsgd", "gd"} or AbstractTrainer
         ``"frozen"`` moves nothing; a trainer, or its name, trains ``basis``.
     points : AbstractSampler, optional
@@ -79,8 +82,8 @@ def solve(
     Raises
     ------
     TypeError, ValueError
-        For something that is no problem, unknown methods, budgets that cannot be meant, or
-        functions less smooth than the equation needs.
+        For something that is no problem, unknown methods, budgets that cannot be meant, functions
+        less smooth than the equation needs, or a problem that cells cannot state.
     """
     asked = Asked(
         "solve",
@@ -99,10 +102,14 @@ def solve(
             "pde.catalog.problem(name) has examples."
         )
     sampler = points or default_sampler(problem.domain.n_inputs)
-    strategy = AdaptiveStrategy(search, EquationTask(asked, problem, sampler))
+    task = EquationTask(asked, problem, sampler)
+    task.sampler_given = points is not None
+    strategy = AdaptiveStrategy(search, task)
     if basis is None and method in ("auto", "frozen"):
         steps = strategy.frozen if method == "frozen" else strategy.automatic
         return search.run(strategy.task, steps)
+    if isinstance(basis, PartitionBasis) and isinstance(basis.unity, GridPartition):
+        return search.run(strategy.task, lambda: strategy.on_given_cells(basis))
     trainer = resolved_trainer("solve", method, named_bases(basis), Objective)
     assert basis is not None  # or the line above would have complained
     if basis.smoothness < problem.order - 1:

@@ -241,7 +241,7 @@ def certified(
     verdict = " ".join(
         [
             _of_noise(problem, best.posterior, deviation, estimate, examined.undetermined)
-            or _verdict(
+            or verdict_of(
                 problem,
                 misfit,
                 examined,
@@ -260,7 +260,7 @@ def certified(
         as_error * misfit.equation,
         as_error * misfit.conditions,
         terms,
-        _regions(fresh, as_error, misfit),
+        by_regions(fresh, as_error, misfit),
         examined,
         math.inf if no_claim else estimate,
         bound,
@@ -288,7 +288,7 @@ def certified(
     }
 
 
-def _regions(fresh: CollocationRows, as_error: float, misfit: Misfit) -> dict[str, float]:
+def by_regions(fresh: CollocationRows, as_error: float, misfit: Misfit) -> dict[str, float]:
     """Return the equations' root mean square residual in every corner of halves."""
     each = [r for r in misfit.by_term[: fresh.n_equations] if len(r) == len(fresh.x)]
     if not each:  # equations of regions, each with points of its own
@@ -339,7 +339,7 @@ def _of_noise(
     )
 
 
-def _verdict(
+def verdict_of(
     problem: Problem,
     misfit: Misfit,
     examined: Stability,
@@ -349,6 +349,7 @@ def _verdict(
     constants: Sequence[str] = (),
     count: int = 0,
 ) -> str:
+    """Return the verdict in words, of whatever is worst."""
     conditions = {term.label for term in problem.constraints if not term.equation}
     worst = max(terms, key=lambda name: terms[name])
     if min(examined.contradiction, misfit.conditions) > CONTRADICTION:

@@ -14,8 +14,10 @@ import numpy as np
 from .._runtime.compute import numerics
 from ..geometry.points import Sobol
 from ..operators import AbstractOperator, Coupled
+from .cell_rows import CellProblem
 from .certificate import certified, settled
-from .collocation import CollocationRows, CollocationTerm, collocate
+from .collocation import CollocationRows, CollocationTerm, collocate, fresh_rows
+from .on_cells import CellCandidate, certified_on_cells, solved_again
 from .problem import Problem
 from .sizes import on_waves
 
@@ -37,6 +39,8 @@ def resolved(solution: Any, wanted: Sequence[Problem]) -> list[Any]:
     ValueError
         If domains, operators, places or weights differ, or the equation is not linear.
     """
+    if isinstance(solution.finalists[0], CellCandidate):
+        return _on_cells(solution, wanted)
     first = solution.finalists[0].system
     if first.rows.problem.observed:
         raise ValueError(
@@ -53,6 +57,32 @@ def resolved(solution: Any, wanted: Sequence[Problem]) -> list[Any]:
             _certified(solution, problem, [one[k] for one in answers])
             for k, problem in enumerate(wanted)
         ]
+
+
+def _on_cells(solution: Any, wanted: Sequence[Problem]) -> list[Any]:
+    """Solve on the cells of the finalists, by their factors."""
+    found = []
+    with numerics():
+        _refuse_others(solution.problem, wanted)
+        for problem in wanted:
+            fresh, cells = (
+                fresh_rows(problem, float(solution.output_map.scale[0])),
+                CellProblem(problem),
+            )
+            answers: list[Any] = [solved_again(one, cells, fresh) for one in solution.finalists]
+            answers = [
+                dataclasses.replace(one, label=f"{one.label.removesuffix(OTHER)}{OTHER}")
+                for one in sorted(answers, key=lambda candidate: candidate.errors)
+            ]
+            tried = tuple(candidate.tried for candidate in answers)
+            found.append(
+                dataclasses.replace(
+                    solution,
+                    **certified_on_cells(answers, fresh),
+                    record=dataclasses.replace(solution.record, tried=tried),
+                )
+            )
+    return found
 
 
 def _answers(candidate: Any, wanted: Sequence[Problem], unseen: list[np.ndarray]) -> list[Any]:

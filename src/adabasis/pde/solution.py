@@ -14,8 +14,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._runtime.compute import numerics
-from ..basis import EnrichedBasis, FrozenFeatures
 from ..geometry import Box
 from ..geometry.documents import from_document, to_document
 from ..geometry.domains import AbstractDomain
@@ -32,7 +30,7 @@ from .problem import Problem
 from .regions import by_region
 from .resolving import resolved
 from .statement import rows_of
-from .study import Study, columns_of, joined, relative
+from .study import Study, columns_of, joined, relative, studied
 
 #: Points of the default measure of the error.
 SEEN = 4096
@@ -311,40 +309,18 @@ class Solution(Fitted):
         Parameters
         ----------
         widths : iterable of int, optional
-            Numbers of functions; by default halvings of this solution's.
+            Numbers of functions; by default halvings of this solution's. On cells: degrees, by
+            default those from 2 to that of this solution, and two more.
 
         Raises
         ------
         ValueError
-            If the solution's functions are not frozen ones, a width is less than 1, or the
-            solution was read from a file.
+            If the solution's functions are not frozen ones nor polynomials on cells, a width is
+            less than 1, or the solution was read from a file.
         """
         self._solved_here("convergence_study")
-        basis: Any = self.basis
-        basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
-        if not isinstance(basis, FrozenFeatures):
-            raise ValueError(
-                f"convergence_study: expected frozen functions, this solution has {basis!r}. Use "
-                "solve(problem, FrozenFeatures(512)).convergence_study()."
-            )
-        wanted = sorted(set(widths or (max(8, basis.width // 2**k) for k in range(5))))
-        if wanted[0] < 1:
-            raise ValueError(f"convergence_study(widths={wanted}): at least 1 each.")
-        problem, x = self._known("convergence_study"), self._anywhere()
-        known, weight = problem.exact is not None, self.finalists[0].system.weight
-        reference = problem.exact_values(x) if known else self(x)
-        with numerics():
-            task = type(self.task)(self.task.asked, problem, self.task.sampler)
-            found = [task.frozen(basis.replace(width=w), weight, f"{w}") for w in wanted]
-            units = task.unit if task.scales is None else np.array(task.scales)
-            values = [units * one.system.values(x, one.coefficients) for one in found]
-        return Study(
-            np.array(wanted),
-            np.array([relative(u - reference, reference) for u in values]),
-            np.array([one.validation_error for one in found]),
-            np.array([one.seconds for one in found]),
-            "the exact solution" if known else "this solution",
-        )
+        self._known("convergence_study")
+        return studied(self, widths, self._anywhere())
 
     def to_vtk(self, path: str | os.PathLike[str], per_side: int = 65) -> None:
         """Write u and its residual on a grid for ParaView and its like, atomically (needs meshio).

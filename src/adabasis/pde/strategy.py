@@ -34,6 +34,7 @@ from .certificate import SOLVED, certified, settled
 from .collocation import CollocationRows, fresh_rows, rows_for
 from .enlarged import evaluated
 from .newton import newton
+from .on_cells import apart, certified_on_cells
 from .posterior import Posterior, posterior
 from .problem import Problem
 from .solution import Solution
@@ -115,6 +116,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         fixed = sampler.count(self.n_inputs)
         self.widest = None if fixed is None else max(8, first.n_rows // 2)
         self.ridge = asked.fixed_ridge or NO_RIDGE
+        self.sampler_given = False
         self._last_rows = 64, first
         self.added, self.owners = owned(problem)
         self._known: tuple[float, Any] = KNOWN, None
@@ -281,7 +283,11 @@ class EquationTask(AbstractTask[EquationCandidate]):
 
     def finished(self, search: Search[EquationCandidate]) -> Solution:
         """Certify the best candidate, beside the best one on other functions."""
-        ranked, fresh = search.ranked, self.fresh
+        on_cells, ranked = apart(search.ranked)
+        if on_cells and on_cells[0] is search.best:
+            attributes = certified_on_cells(on_cells, self.fresh)
+            return self._solution(search, on_cells[0], attributes)
+        fresh = self.fresh
         best, *others = ranked
         most = SIMILAR * max(best.misfit.score, 1e-12)
         similar = [
@@ -291,6 +297,9 @@ class EquationTask(AbstractTask[EquationCandidate]):
         best, examination = settled(best, fresh)
         several = self._several(ranked) if not self.problem.linear else []
         attributes = certified([best, *similar[:1]], fresh, examination, several)
+        return self._solution(search, best, attributes)
+
+    def _solution(self, search: Search[Any], best: Any, attributes: dict[str, Any]) -> Solution:
         attributes["stop_reason"] = search.cut_short or attributes["stop_reason"]
         domain = self.problem.domain
         return Solution(
@@ -302,7 +311,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
             box=domain.bounds,
             validation_kind="residual on fresh points",
             record=search.record(
-                best.system.rows.n_rows,
+                best.system.n_rows,
                 self.ridge,
                 input_names=domain.names,
                 output_names=self.problem.blocks,

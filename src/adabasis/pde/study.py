@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._runtime.compute import numerics
 from .._runtime.registry import provided
+from ..basis import EnrichedBasis, FrozenFeatures
+from .cell_rows import CellProblem
+from .collocation import fresh_rows
+from .on_cells import CellCandidate, solved_on_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,81 @@ class Study:
     def plot(self) -> Any:
         """Draw errors and residuals against width; returns a Figure."""
         return provided("plot convergence")(self)
+
+
+def studied(solution: Any, widths: Iterable[int] | None, x: np.ndarray) -> Study:
+    """Solve at several widths, and measure errors at N points (N, D).
+
+    See :meth:`adabasis.pde.Solution.convergence_study`.
+
+    Raises
+    ------
+    ValueError
+        For other functions than frozen ones and polynomials on cells, or widths below 1.
+    """
+    problem = solution.problem
+    known = problem.exact is not None
+    reference = problem.exact_values(x) if known else solution(x)
+    on_cells = isinstance(solution.finalists[0], CellCandidate)
+    with numerics():
+        found, values = (_on_cells if on_cells else _frozen)(solution, widths, x)
+    return Study(
+        np.array([_width(one) for one in found]),
+        np.array([relative(u - reference, reference) for u in values]),
+        np.array([one.validation_error for one in found]),
+        np.array([one.seconds for one in found]),
+        "the exact solution" if known else "this solution",
+    )
+
+
+def _width(candidate: Any) -> int:
+    """Return the number of functions, those that were added not counted."""
+    basis = candidate.basis
+    basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
+    return basis.width if isinstance(basis, FrozenFeatures) else len(candidate.coefficients)
+
+
+def _wanted(solution: Any, widths: Iterable[int] | None) -> list[int]:
+    basis = solution.basis
+    basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
+    if not isinstance(basis, FrozenFeatures):
+        raise ValueError(
+            f"convergence_study: expected frozen functions, this solution has {basis!r}. Use "
+            "solve(problem, FrozenFeatures(512)).convergence_study()."
+        )
+    wanted = sorted(set(widths or (max(8, basis.width // 2**k) for k in range(5))))
+    if wanted[0] < 1:
+        raise ValueError(f"convergence_study(widths={wanted}): at least 1 each.")
+    return wanted
+
+
+def _frozen(
+    solution: Any, widths: Iterable[int] | None, x: np.ndarray
+) -> tuple[Sequence[Any], list[np.ndarray]]:
+    """Return candidates of so many frozen functions, and u of each."""
+    wanted, basis = _wanted(solution, widths), solution.basis
+    basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
+    task = type(solution.task)(solution.task.asked, solution.problem, solution.task.sampler)
+    weight = solution.finalists[0].system.weight
+    found = [task.frozen(basis.replace(width=w), weight, f"{w}") for w in wanted]
+    units = task.unit if task.scales is None else np.array(task.scales)
+    return found, [units * one.system.values(x, one.coefficients) for one in found]
+
+
+def _on_cells(
+    solution: Any, degrees: Iterable[int] | None, x: np.ndarray
+) -> tuple[Sequence[Any], list[np.ndarray]]:
+    """Return candidates of such degrees on the cells of a solution, and u of each."""
+    system, unit = solution.finalists[0].system, solution.output_map.scale
+    wanted = sorted(set(degrees or range(2, system.space.degree + 3, 2)))
+    if wanted[0] < 1:
+        raise ValueError(f"convergence_study(widths={wanted}): degrees of at least 1 each.")
+    fresh, cells = fresh_rows(solution.problem, float(unit[0])), CellProblem(solution.problem)
+    found = [solved_on_cells(cells, fresh, system.grid.counts, m) for m in wanted]
+    z = solution.input_map(x)
+    return found, [
+        unit * one.basis.sums(z, one.parameters, one.coefficients)[:, 0] for one in found
+    ]
 
 
 def relative(off: np.ndarray, exact: np.ndarray) -> float:

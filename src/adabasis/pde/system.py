@@ -223,6 +223,11 @@ class CollocationSystem:
     known: lstsq.Reduction | None = None
 
     @property
+    def n_rows(self) -> int:
+        """Rows of all terms."""
+        return self.rows.n_rows
+
+    @property
     def terms(self) -> list[AbstractTerm]:
         """The weighted terms, ties of the basis among them."""
         return self.rows.weighted(self.weight, self.basis)

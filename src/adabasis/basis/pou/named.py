@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .grid import GridPartition
 from .partition import (
     AbstractPartition,
-    GridPartition,
     NetworkPartition,
     PolynomialPartition,
     RBFPartition,

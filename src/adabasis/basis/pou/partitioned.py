@@ -21,6 +21,7 @@ from ..._runtime.notation import (
     RandomKey,
 )
 from ..base import AbstractBasis, in_model_files, require_positive
+from .grid import GridPartition
 from .named import partition_named
 from .partition import AbstractPartition, AbstractSoftmax, sample_of
 from .polynomial import MOST_FUNCTIONS, check_space, dimension, multi_indices, products
@@ -180,6 +181,34 @@ class PartitionBasis(AbstractBasis):
         """Evaluate the P functions at N points, in NumPy."""
         phi = self.unity.values(x, parameters.partition)
         return (phi[:, :, None] * self.local_values(x, parameters)).reshape(len(x), -1)
+
+    def sums(self, x: np.ndarray, parameters: PartitionParams, c: np.ndarray) -> np.ndarray:
+        """Return Φ c at N points, in NumPy: cells of a grid by the functions of one cell each."""
+        unity = self.unity
+        if not isinstance(unity, GridPartition):
+            return super().sums(x, parameters, c)
+        cells, (indices, furthest) = unity.cells(x, parameters.partition), self._space(x)
+        t = (x - parameters.centre[cells]) / parameters.scale[cells]
+        local = products(np.clip(t, -furthest, furthest), indices)
+        pieces = c.reshape(self.n_partitions, len(indices), -1)
+        out = np.empty((len(x), pieces.shape[2]), np.result_type(local, c))
+        # Cell by cell: the coefficients of one are a small matrix, and no array of all is made.
+        order = np.argsort(cells, kind="stable")
+        starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
+        for rows in np.split(order, starts[1:]):
+            if len(rows):
+                out[rows] = local[rows] @ pieces[cells[rows[0]]]
+        return out
+
+    def sum_at(self, x: PointX, parameters: PartitionParams, c: AnyArray) -> Array:
+        """Return Φ c at one point, (Q,): in a cell of a grid by its functions alone."""
+        unity = self.unity
+        if not isinstance(unity, GridPartition):
+            return super().sum_at(x, parameters, c)
+        cell, (indices, furthest) = unity.cell(x, parameters.partition), self._space(x)
+        t = (x - jnp.asarray(parameters.centre)[cell]) / jnp.asarray(parameters.scale)[cell]
+        local = products(jnp.clip(t, -furthest, furthest), indices)
+        return local @ jnp.asarray(c).reshape(self.n_partitions, len(indices), -1)[cell]
 
     def local_values(self, x: np.ndarray, parameters: PartitionParams) -> np.ndarray:
         """Evaluate every part's polynomials at N points, in NumPy: (N, N_part, dim V)."""

@@ -138,3 +138,34 @@ def products(t: Any, indices: np.ndarray, *, orthonormal: bool = True) -> Any:
         if orders.any():
             out = out * table[..., i, orders]
     return out
+
+
+def derivatives(t: np.ndarray, indices: np.ndarray, orders: tuple[int, ...]) -> np.ndarray:
+    """Return a mixed derivative of :func:`products` at N points, (N, dim V), in NumPy.
+
+    Parameters
+    ----------
+    t : array, shape (N, D)
+    indices : array of int, shape (dim V, D)
+        The β.
+    orders : tuple of D int
+        How often along each coordinate.
+    """
+    degree = int(indices.max(initial=0))
+    out = np.ones((len(t), len(indices)))
+    for i, order in enumerate(orders):
+        out *= (np.polynomial.legendre.legvander(t[:, i], degree) @ _differentiated(degree, order))[
+            :, indices[:, i]
+        ]
+    return out
+
+
+@functools.cache
+def _differentiated(degree: int, order: int) -> np.ndarray:
+    """Return the Legendre series of the derivatives of √(2k+1) L_k, a column each."""
+    series = np.diag(np.sqrt(2 * np.arange(degree + 1) + 1.0))
+    if order:
+        below = np.polynomial.legendre.legder(series, order)
+        series = np.zeros_like(series)
+        series[: len(below)] = below
+    return series

@@ -1,0 +1,407 @@
+"""Solving on cells: candidates, how they are judged, how cells grow, what may be claimed.
+
+Polynomials on one cell come first, of higher and higher degree; then the cells are halved along the
+coordinates in which the coefficients decay least, while that lowers the residual. Where a solution
+is smooth each step gains orders of magnitude. Kinks and singular points gain little by it: the
+search among other functions goes on from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import lstsq
+from .._runtime.notation import Parameters
+from ..basis import PartitionBasis
+from ..basis.pou.polynomial import derivatives
+from ..geometry import Box
+from ..models.record import NO_RIDGE, Tried
+from ..operators.coefficients import (
+    differential_coefficients,
+    differential_orders,
+    is_differential,
+)
+from ..selection.search import Candidate
+from ..train import History, StopReason
+from .cell_rows import CellProblem
+from .cells import CellSystem
+from .certificate import CONTRADICTION, SAFETY, Certificate, Stability, by_regions, verdict_of
+from .collocation import CollocationRows
+from .enlarged import UNDETERMINED, WEAK
+from .problem import Problem
+from .system import Misfit
+
+#: Degrees on one cell, and of the cells that follow, by the number of coordinates.
+ALONE = {1: (16, 32), 2: (10, 16, 22), 3: (6, 10, 13)}
+SEVERAL = {1: 20, 2: 14, 3: 11}
+#: The search among cells ends at such an error, or when a step lowers the score to no less than
+#: this share: twice, or once where it is below the third number. Halved cells of degree m gain 2^m
+#: where the solution is smooth, and less than nothing at round-off.
+ENOUGH, WORTH_IT, SMALL = 1e-9, 0.3, 1e-6
+#: Where the highest degrees have such a share of all coefficients, cells resolve nothing yet.
+UNRESOLVED = 0.1
+#: Two solutions this near each other, relative to u, differ by round-off, were γ 1.
+ROUND_OFF_OF_U = 1e-11
+#: Along a coordinate whose share of the highest coefficients is within this factor of the largest,
+#: cells are halved.
+ALIKE = 0.3
+#: Unknowns of the last front and of all, at most: some 300 MB and a minute each.
+WIDEST, MOST_UNKNOWNS = 5_000, 150_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class CellCandidate(Candidate):
+    """Polynomials on cells, solved for.
+
+    Attributes
+    ----------
+    system : CellSystem
+    coefficients : array, shape (n_cells · P, 1)
+        In the unit of u.
+    misfit : Misfit
+        On fresh points; jumps between cells count among the conditions.
+    u : array, shape (N, 1)
+        At the equation's fresh points, in the unit.
+    seconds : float
+    """
+
+    system: CellSystem
+    coefficients: np.ndarray
+    misfit: Misfit
+    u: np.ndarray
+    seconds: float
+    posterior: None = None
+
+    @property
+    def shortfall(self) -> float:
+        """What more cells could do something about."""
+        return self.validation_error
+
+    @property
+    def tried(self) -> Tried:
+        """The candidate as a row of the record."""
+        return dataclasses.replace(
+            super().tried,
+            functions=len(self.coefficients),
+            weight=self.system.weight,
+            seconds=round(self.seconds, 3),
+        )
+
+
+def stateable(problem: Problem) -> bool:
+    """Whether a problem can be solved on cells.
+
+    That is one linear equation on a box of up to three coordinates, all of whose operators take
+    derivatives at a point, without weights of the user's, observations, or data that samples miss.
+    """
+    d = problem.domain.n_inputs
+    if not isinstance(problem.domain, Box):
+        return False
+    if d > max(SEVERAL) or not problem.linear or problem.observed or problem.weight is not None:
+        return False
+    if problem.n_blocks > 1 or problem.n_equations > 1:
+        return False
+    for one in problem.constraints:
+        whole = one.equation
+        on_side = one.face is not None and one.at is None
+        if one.weight is not None or one.dense is not None or not (whole or on_side):
+            return False
+        periodic = one.label.startswith("Periodic")
+        if whole and (one.where is not None or one.operator.order < 1):
+            return False
+        if not periodic and not is_differential(one.operator, problem.domain.bounds):
+            return False
+    return True
+
+
+def solved_on_cells(
+    cells: CellProblem, fresh: CollocationRows, counts: Sequence[int], degree: int
+) -> CellCandidate:
+    """Solve on so many cells along each coordinate, and judge on fresh points."""
+    began = time.perf_counter()
+    return _candidate(cells.system(counts, degree), fresh, began)
+
+
+def solved_again(
+    candidate: CellCandidate, cells: CellProblem, fresh: CollocationRows
+) -> CellCandidate:
+    """Solve a problem with other data on the cells of a candidate, by its factor."""
+    began = time.perf_counter()
+    return _candidate(cells.again(candidate.system), fresh, began)
+
+
+def _candidate(system: CellSystem, fresh: CollocationRows, began: float) -> CellCandidate:
+    counts, degree = system.grid.counts, system.space.degree
+    basis, parameters = system.basis()
+    c = system.coefficients / fresh.unit
+    misfit, u = judged(system, c, fresh)
+    along = " × ".join(map(str, counts))
+    return CellCandidate(
+        basis=basis,
+        parameters=parameters,
+        initial=parameters,
+        label=f"polynomials of degree {degree} on {along} cells",
+        validation_error=misfit.score,
+        ridge=NO_RIDGE,
+        system=system,
+        coefficients=c,
+        misfit=misfit,
+        u=u,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def judged(system: CellSystem, c: np.ndarray, fresh: CollocationRows) -> tuple[Misfit, np.ndarray]:
+    """Return the misfit on fresh points, and u at those of the equation, (N, 1)."""
+    basis, parameters = system.basis()
+    cells = _Values(system, basis, parameters, c)
+    residuals, given = [], []
+    for term, weighted in zip(fresh.terms, fresh.scaled(), strict=True):
+        root = np.asarray(weighted.root_weights)
+        x = np.asarray(term.points.x)
+        data = term.data / fresh.unit
+        image = cells.image(term.constraint.operator, x, _is_shifted(term))
+        residuals.append(root * (image - data))
+        given.append(root * data)
+    u = basis.sums(cells.unit(fresh.x), parameters, c)
+    jumps = _jumps(system, c)
+    # Jumps are violations, too: shared out, so that every term keeps its rows.
+    level = np.sqrt(np.mean(u**2))
+    found = Misfit.relative([*residuals, jumps], given, level)
+    return found, u
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Values:
+    """Operators of u = Σ c Φ at any points."""
+
+    system: CellSystem
+    basis: PartitionBasis
+    parameters: Any
+    c: np.ndarray
+
+    def unit(self, x: np.ndarray) -> np.ndarray:
+        """Return points of the unit box."""
+        lower, upper = self.system.grid.bounds.T
+        return (x - lower) / (upper - lower)
+
+    def image(self, operator: Any, x: np.ndarray, shifted: Any) -> np.ndarray:
+        """Return L[u] at N points, (N,)."""
+        if shifted is not None:
+            axis, order = shifted
+            lower, upper = self.system.grid.bounds[axis]
+            other = x.copy()
+            other[:, axis] = upper + lower - x[:, axis]
+            orders = np.zeros((1, x.shape[1]), dtype=int)
+            orders[0, axis] = order
+            sign = 1.0 if abs(x[0, axis] - lower) < abs(x[0, axis] - upper) else -1.0
+            return np.asarray(
+                sign * (self.derivatives(other, orders) - self.derivatives(x, orders))[0]
+            )
+        orders = differential_orders(operator, x.shape[1])
+        a = differential_coefficients(operator, x)
+        return np.asarray(np.einsum("nk,kn->n", a, self.derivatives(x, orders)))
+
+    def derivatives(self, x: np.ndarray, orders: np.ndarray) -> np.ndarray:
+        """Return derivatives of u at N points, (K, N)."""
+        grid, space = self.system.grid, self.system.space
+        partition: Any = self.basis.unity
+        cells = partition.cells(self.unit(x), self.parameters.partition)
+        t = (x - grid.middles[cells]) / grid.half
+        pieces = self.c.reshape(grid.n_cells, -1)
+        out = np.empty((len(orders), len(x)))
+        at_once = max(64, 2**22 // pieces.shape[1])
+        for start in range(0, len(x), at_once):
+            rows = slice(start, start + at_once)
+            of_points = pieces[cells[rows]]
+            for k, order in enumerate(orders.tolist()):
+                table = derivatives(t[rows], space.indices, tuple(order))
+                scale = np.prod(grid.half ** np.array(order))
+                out[k, rows] = np.einsum("np,np->n", table, of_points) / scale
+        return out
+
+
+def _is_shifted(term: Any) -> tuple[int, int] | None:
+    """Return the coordinate and the order of a periodic condition."""
+    label = term.constraint.label
+    if not label.startswith("Periodic"):
+        return None
+    return term.constraint.face[0], int(label.rsplit(" ", 1)[1])
+
+
+def _jumps(system: CellSystem, c: np.ndarray) -> np.ndarray:
+    """Return what u jumps by between cells, weighted to a mean square over the borders."""
+    grid, space = system.grid, system.space
+    pieces, found = c.reshape(grid.n_cells, -1), []
+    for axis, count in enumerate(grid.counts):
+        if count == 1:
+            continue
+        first = np.flatnonzero(grid.places[:, axis] < count - 1)
+        stride = int(np.prod(grid.counts[axis + 1 :]))
+        orders = np.zeros((1, len(grid.counts)), dtype=int)
+        upper = space.tables(space.face(axis, 1), orders)[0]
+        lower = space.tables(space.face(axis, 0), orders)[0]
+        jump = pieces[first] @ upper.T - pieces[first + stride] @ lower.T
+        weight = space.on_face[1] / len(first) / len(grid.counts)
+        found.append((jump * np.sqrt(weight)).ravel())
+    return np.concatenate(found) if found else np.zeros(1)
+
+
+class CellGrowth:
+    """Which cells to try next.
+
+    Attributes
+    ----------
+    n_inputs : int
+    """
+
+    def __init__(self, n_inputs: int) -> None:
+        self.n_inputs = n_inputs
+        self.alone = [((1,) * n_inputs, degree) for degree in ALONE[n_inputs]]
+
+    @property
+    def first(self) -> tuple[tuple[int, ...], int]:
+        """Counts and degree to begin with."""
+        return self.alone[0]
+
+    def after(self, found: Sequence[CellCandidate]) -> tuple[tuple[int, ...], int] | None:
+        """Return counts and degree of the next step, ``None`` where another gains nothing."""
+        last = found[-1]
+        if foreseen_error(found) <= ENOUGH:
+            return None
+        scores = [max(one.validation_error, 1e-300) for one in found]
+        # Waves that cells do not resolve gain nothing until they do: they count for no failure.
+        idle = [
+            after > WORTH_IT * before and max(coefficients_at_the_end(one)) < UNRESOLVED
+            for before, after, one in zip(scores, scores[1:], found[1:], strict=False)
+        ]
+        if idle and idle[-1] and (min(scores) < SMALL or (all(idle[-2:]) and len(idle) > 1)):
+            return None
+        if len(found) < len(self.alone) and (
+            len(found) < 2 or last.validation_error <= 0.1 * found[-2].validation_error
+        ):
+            return self.alone[len(found)]
+        counts = last.system.grid.counts
+        shares = coefficients_at_the_end(last)
+        largest = max(shares)
+        halved = tuple(
+            count * (2 if share >= ALIKE * largest else 1)
+            for count, share in zip(counts, shares, strict=True)
+        )
+        a_cell = last.system.n_open / last.system.grid.n_cells
+        across = math.prod(halved) / max(halved)
+        too_wide = 2 * a_cell * across > WIDEST or a_cell * math.prod(halved) > MOST_UNKNOWNS
+        return None if too_wide else (halved, SEVERAL[self.n_inputs])
+
+
+def foreseen_error(found: Sequence[CellCandidate]) -> float:
+    """Return the relative error of the last candidate by the one before it, infinite without.
+
+    Where residuals fall, the difference of both is the error of the first, and that of the last is
+    less by as much as its residual is.
+    """
+    if len(found) < 2:
+        return math.inf
+    before, last = found[-2:]
+    gained = last.misfit.score / max(before.misfit.score, 1e-300)
+    return SAFETY * gained * _apart(before, last) if gained < WORTH_IT else math.inf
+
+
+def _apart(one: CellCandidate, other: CellCandidate) -> float:
+    level = float(np.sqrt(np.mean(other.u**2))) or 1.0
+    return float(np.sqrt(np.mean((one.u - other.u) ** 2))) / level
+
+
+def coefficients_at_the_end(candidate: CellCandidate) -> list[float]:
+    """Return the share of the highest degrees in the coefficients, for each coordinate."""
+    space = candidate.system.space
+    squares = np.sum(candidate.coefficients.reshape(-1, len(space.indices)) ** 2, axis=0)
+    total = space.indices.sum(axis=1)
+    high = total >= space.degree - 1
+    shares = space.indices[high] / total[high, None]
+    whole = float(squares.sum()) or 1.0
+    return [float(np.sqrt(np.sum(squares[high] * share**2) / whole)) for share in shares.T]
+
+
+def apart(candidates: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return candidates on cells, and the others."""
+    on_cells = [one for one in candidates if isinstance(one, CellCandidate)]
+    return on_cells, [one for one in candidates if not isinstance(one, CellCandidate)]
+
+
+def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) -> dict[str, Any]:
+    """Return what a solution takes from the best candidate, its certificate among it.
+
+    The error is that of a second solution on other cells, by how much less the residual is: where
+    residuals fall together with errors, u − v is about the error of the worse one. Where they do
+    not fall, it is at least the difference; it is at most the residual over γ.
+    """
+    best, *others = ranked
+    problem, misfit, system = fresh.problem, best.misfit, best.system
+    weakest = system.weakest
+    bound = misfit.score * weakest * math.sqrt(2.0)
+    estimate = bound
+    for other in others:
+        apart = _apart(other, best)
+        gained = min(1.0, misfit.score / max(other.misfit.score, 1e-300))
+        if gained < WORTH_IT:
+            # What is as small as round-off does not fall with residuals; where it is enlarged, two
+            # solutions may share it.
+            least = ROUND_OFF_OF_U * max(weakest, 1.0)
+            least = least if weakest > WEAK else min(apart, least)
+            estimate = min(estimate, SAFETY * max(apart * gained, least))
+            break
+    known = 0 < misfit.score < math.inf and math.isfinite(estimate)
+    as_error = estimate / misfit.score if known else 1.0
+    norms = [as_error * float(np.sqrt(np.sum(r**2))) for r in misfit.by_term]
+    labels = [term.constraint.label for term in fresh.terms]
+    labels += ["Jumps between cells"] if system.grid.n_cells > 1 else []
+    terms = dict(zip(labels, norms, strict=False))
+    free = int(weakest > 1 / UNDETERMINED)
+    clash = misfit.conditions if misfit.conditions > CONTRADICTION else 0.0
+    examined = Stability(1 / weakest, free, clash)
+    said = " ".join([
+        verdict_of(problem, misfit, examined, estimate, 1.0, terms, []),
+        *problem.notes,
+    ])  # fmt: skip
+    no_claim = said.startswith(("Not determined", "Contradictory"))
+    certificate = Certificate(
+        as_error * misfit.equation,
+        as_error * misfit.conditions,
+        terms,
+        by_regions(fresh, as_error, misfit),
+        examined,
+        math.inf if no_claim else estimate,
+        bound,
+        system.rank,
+        len(best.coefficients),
+        said,
+    )
+    status = lstsq.Status.FULL_RANK
+    if system.rank < len(best.coefficients):
+        status = lstsq.Status.RANK_DEFICIENT
+    loss = misfit.equation**2 + misfit.conditions**2
+    parameters: Parameters = jax.tree.map(np.asarray, best.parameters)
+    return {
+        "basis": best.basis,
+        "parameters": parameters,
+        "initial_parameters": parameters,
+        "coefficients": best.coefficients,
+        "rank": system.rank,
+        "singular_values": system.singular_values,
+        "status": lstsq.Status.UNDERDETERMINED if free else status,
+        "stop_reason": StopReason.SOLVED,
+        "history": History.of_one_solve(loss, float(system.rank)),
+        "validation_error": best.validation_error,
+        "notes": (certificate.verdict,),
+        "problem": problem,
+        "certificate": certificate,
+        "finalists": (best, *others[:1]),
+    }

@@ -1,0 +1,231 @@
+"""Polynomials on cells: exact solutions, what they refuse, what is claimed of them."""
+
+import numpy as np
+import pytest
+
+import adabasis as ab
+from adabasis import operators as op
+from adabasis import pde
+from adabasis._runtime.compute import numerics
+from adabasis.basis import GridPartition, PartitionBasis
+from adabasis.basis.pou.partitioned import PartitionParams
+from adabasis.operators.coefficients import (
+    differential_coefficients,
+    differential_orders,
+    is_differential,
+)
+from adabasis.pde.cell_rows import CellProblem
+from adabasis.pde.on_cells import CellCandidate, stateable
+
+pytestmark = pytest.mark.plain_scope
+x, y, t = pde.coordinates("x", "y", "t")
+pi, d = np.pi, op.Partial
+v = pde.unknowns("v")
+square = ab.Box(x=(0, 1), y=(0, 1))
+
+
+def membrane(k=3, source=1.0):
+    exact = source * np.sin(k * pi * x) * np.sin(pi * y)
+    return pde.LinearProblem(
+        square,
+        -1.0 * op.Laplacian(),
+        (k**2 + 1) * pi**2 * exact,
+        [pde.Dirichlet(0.0)],
+        exact=exact,
+    )
+
+
+def error_on(problem, counts, degree):
+    with numerics():
+        system = CellProblem(problem).system(counts, degree)
+        c = system.coefficients
+    basis, parameters = system.basis()
+    bounds = problem.domain.bounds
+    points = np.random.default_rng(0).uniform(*bounds.T, (500, len(bounds)))
+    unit = (points - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0])
+    exact = problem.exact_values(points)
+    off = basis.sums(unit, parameters, c)[:, 0] - exact
+    return np.linalg.norm(off) / np.linalg.norm(exact)
+
+
+EXACT = {
+    "rod": (
+        pde.LinearProblem(
+            ab.Box(x=(0, 2)),
+            d(x, 2) - 25.0 * op.Identity(),
+            0.0,
+            [pde.Dirichlet(1.0, on=(x, 0)), pde.Neumann(-5 * np.exp(-10.0), on=(x, 2))],
+            exact=np.exp(-5 * x),
+        ),
+        (4,),
+        12,
+    ),
+    "membrane": (membrane(), (3, 2), 10),
+    "coefficient under a derivative": (
+        pde.LinearProblem(
+            square,
+            d(x) @ ((1 + x * y) * d(x)) + d(y, 2),
+            y * np.exp(x) + (1 + x * y) * np.exp(x),
+            [pde.Dirichlet(np.exp(x))],
+            exact=np.exp(x),
+        ),
+        (2, 2),
+        9,
+    ),
+    "flux that depends on the place": (
+        pde.LinearProblem(
+            square,
+            op.Laplacian() - op.Identity(),
+            0.0,
+            [
+                pde.Dirichlet(np.exp(x), on=[(x, 0), (y, 0)]),
+                pde.Robin((2 + y) * np.exp(1.0), on=(x, 1), alpha=1 + y),
+                pde.Neumann(0.0, on=(y, 1)),
+            ],
+            exact=np.exp(x),
+        ),
+        (2, 3),
+        9,
+    ),
+    "wave around a ring": (
+        pde.LinearProblem(
+            ab.Box(x=(0, 1), t=(0, 1)),
+            d(t) + d(x),
+            0.0,
+            [pde.Periodic(x), pde.Initial(np.sin(2 * pi * x), at=(t, 0.0))],
+            exact=np.sin(2 * pi * (x - t)),
+        ),
+        (3, 2),
+        12,
+    ),
+    "heat in units of its own": (
+        pde.LinearProblem(
+            ab.Box(x=(0, 1e-3), t=(0, 1e-2)),
+            d(t) - 1e-5 * d(x, 2),
+            0.0,
+            [pde.Dirichlet(0.0, on=x), pde.Initial(300 * np.sin(1e3 * pi * x), at=(t, 0.0))],
+            exact=300 * np.sin(1e3 * pi * x) * np.exp(-10 * pi**2 * t),
+        ),
+        (2, 2),
+        12,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_smooth_solutions_are_found_to_many_digits(name):
+    problem, counts, degree = EXACT[name]
+    assert stateable(problem)
+    assert error_on(problem, counts, degree) < 1e-6
+    assert error_on(problem, counts, degree + 2) < 0.2 * error_on(problem, counts, degree) + 1e-11
+
+
+@pytest.mark.parametrize(
+    ("constant", "off"),
+    [("cells.SETTLED", 1e-4), ("cell_rows.ON_FACES", 1e-3), ("cell_rows.KEPT_EQUATIONS", 1e3)],
+)
+def test_errors_are_larger_without(monkeypatch, constant, off):
+    plain = error_on(*EXACT["heat in units of its own"])
+    monkeypatch.setattr(f"adabasis.pde.{constant}", off)
+    assert error_on(*EXACT["heat in units of its own"]) > 5 * plain
+
+
+def test_cells_that_are_alike_are_condensed_once():
+    system = CellProblem(membrane()).system((5, 5), 5)
+    assert len(set(map(id, system.cells))) == 9  # corners, sides, the inside
+
+
+def test_a_default_solution_knows_how_good_it_is_and_is_solved_again(tmp_path):
+    u = ab.solve(membrane())
+    assert isinstance(u.finalists[0], CellCandidate)
+    assert u.error() < 1e-8
+    assert u.verdict.startswith("Solved")
+    assert u.error() < u.certificate.error_estimate < 1e-5
+    points = np.random.default_rng(1).uniform(0.05, 0.95, (20, 2))
+    residual = u.residual(points)
+    assert np.abs(residual).max() < 1e-5
+    np.testing.assert_allclose(
+        u.gradient(points)[:, 0],
+        3 * pi * np.cos(3 * pi * points[:, 0]) * np.sin(pi * points[:, 1]),
+        atol=1e-6,
+    )
+    again, twice = u.resolve([membrane(source=1.0), membrane(source=-2.0)])
+    np.testing.assert_allclose(again(points), u(points), atol=1e-9)
+    np.testing.assert_allclose(twice(points), -2 * u(points), atol=1e-9)
+    assert twice.verdict.startswith("Solved")
+    u.save(tmp_path / "u.adabasis")
+    np.testing.assert_allclose(ab.load(tmp_path / "u.adabasis")(points), u(points), rtol=1e-14)
+
+
+def test_its_convergence_study_raises_the_degree():
+    u = ab.solve(membrane(1))
+    study = u.convergence_study([4, 6, 8])
+    assert list(study.widths) == [15, 28, 45]
+    assert study.errors[2] < 1e-2 * study.errors[0]
+
+
+def test_what_cells_cannot_state_is_left_to_others():
+    line = ab.Box(x=(0, 1))
+    start = [pde.Dirichlet(1.0, on=(x, 0))]
+    weighted = pde.LinearProblem(line, d(x), 0.0, [pde.Dirichlet(1.0, on=(x, 0), weight=3.0)])
+    measured = pde.LinearProblem(line, d(x), 0.0, start, [pde.Observe([[0.5]], [1.0])])
+    elsewhere = op.UserOperator(lambda u, p: u(1.0 - p), order=0)
+    mirrored = pde.LinearProblem(line, d(x) + elsewhere, 0.0, start)
+    kicked = pde.LinearProblem(line, d(x), np.exp(-(((x - 0.5) / 1e-4) ** 2)), start)
+    four = ab.Box(a=(0, 1), b=(0, 1), c=(0, 1), d=(0, 1))
+    many = pde.LinearProblem(four, op.Laplacian(), 0.0, [pde.Dirichlet(0.0)])
+    for problem in (weighted, measured, mirrored, kicked, many):
+        assert not stateable(problem)
+    assert stateable(pde.LinearProblem(line, d(x), 0.0, start))
+
+
+def test_coefficients_of_an_operator_give_its_images():
+    operator = (d(x) @ ((1 + x * y) * d(x)) + 3.0 * d(y, 2) + np.sin(x) * op.Identity()).bind("xy")
+    points = np.random.default_rng(0).uniform(size=(7, 2))
+    orders = differential_orders(operator, 2)
+    each = differential_coefficients(operator, points).T
+    found = dict(zip(map(tuple, orders.tolist()), each, strict=True))
+    np.testing.assert_allclose(found[1, 0], points[:, 1], atol=1e-14)
+    np.testing.assert_allclose(found[2, 0], 1 + points[:, 0] * points[:, 1], atol=1e-14)
+    np.testing.assert_allclose(found[0, 2], 3.0)
+    np.testing.assert_allclose(found[0, 0], np.sin(points[:, 0]), atol=1e-14)
+    assert np.all(found[0, 1] == 0)
+    assert np.all(found[1, 1] == 0)
+    bounds = np.array([[0.0, 1.0], [0.0, 1.0]])
+    assert is_differential(operator, bounds)
+    assert not is_differential(op.base.Shifted((1.0, 0.0), op.Identity()), bounds)
+
+
+def test_sums_on_a_grid_are_those_of_all_functions():
+    basis = PartitionBasis(6, 2, partition=GridPartition(6, counts=(2, 3)))
+    box = np.array([[0.0, 1.0], [0.0, 1.0]])
+    middles, half = basis.unity.middles(box)  # lower corners and sides are the bounds here
+    parameters = PartitionParams(box, middles, np.broadcast_to(half, middles.shape))
+    points = np.random.default_rng(0).uniform(size=(50, 2))
+    c = np.random.default_rng(1).normal(size=(36, 2))
+    np.testing.assert_allclose(
+        basis.sums(points, parameters, c), basis.values(points, parameters) @ c, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        [basis.sum_at(p, parameters, c) for p in points[:5]],
+        basis.sums(points[:5], parameters, c),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+def test_counts_of_a_grid_have_the_product_that_was_said():
+    with pytest.raises(ValueError, match=r"GridPartition\(6, counts=\(2, 2\)\).*product is 6"):
+        GridPartition(6, counts=(2, 2))
+    with pytest.raises(ValueError, match="counts for 2 inputs, got 3"):
+        GridPartition(6, counts=(2, 3)).along(3)
+
+
+def test_cells_may_be_asked_for():
+    u = ab.solve(membrane(), PartitionBasis(6, 10, partition=GridPartition(6, counts=(3, 2))))
+    assert u.error() < 1e-5
+    assert u.error() < u.certificate.error_estimate < 300 * u.error()
+    assert [one.functions for one in u.record.tried] == [396, 270]
+    bent = pde.Problem(ab.Box(x=(0, 1)), [d(x)(v) == v**2], [pde.Dirichlet(0.5, on=(x, 0))])
+    with pytest.raises(ValueError, match=r"cells take one linear equation .* FrozenFeatures"):
+        ab.solve(bent, PartitionBasis(4, 5, partition="grid"))
