@@ -15,7 +15,7 @@ from adabasis.geometry.maps import Coordinates, TargetMap, Transform
 from adabasis.geometry.points import default_sampler
 from adabasis.lstsq.losses import Loss
 from adabasis.models.record import Asked, Record
-from adabasis.pde import adapt, certificate, enlarged, probe, strategy, system
+from adabasis.pde import adapt, certificate, collocation, enlarged, probe, strategy
 from adabasis.pou import candidates as segmented
 from adabasis.pou.segmentation import LocalFits
 from adabasis.pou.starts import SegmentationOptions
@@ -207,15 +207,15 @@ def test_inputs_are_taken_out_of_logarithms_one_by_one(monkeypatch, most, kinds)
 
 
 def test_there_are_two_rows_for_a_function_and_fresh_points_beside():
-    rows = system.rows_for(PLANE, 100, default_sampler(2), 1.0)
-    fresh = system.fresh_rows(PLANE, 1.0)
+    rows = collocation.rows_for(PLANE, 100, default_sampler(2), 1.0)
+    fresh = collocation.fresh_rows(PLANE, 1.0)
     assert len(fresh.x) == 2048
     assert len(rows.x) == 200
     assert [len(term.points.x) for term in rows.terms[1:]] == [30] * 4
     line = pde.LinearProblem(
         Box(x=(0, 1)), operators.Partial(x), 0.0, [pde.Dirichlet(0.0, on=(x, 0.0))]
     )
-    assert len(system.rows_for(line, 100, default_sampler(1), 1.0).x) == 200
+    assert len(collocation.rows_for(line, 100, default_sampler(1), 1.0).x) == 200
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_fiftieth_of_the_data_that_nothing_meets_is_a_contradiction():
 
 
 def said(estimate, contradiction, conditions):
-    return certificate._verdict(
+    return certificate.verdict_of(
         PLANE,
         some(conditions=conditions, score=1.0, data=1.0),
         certificate.Stability(1.0, 0, contradiction),
@@ -247,7 +247,7 @@ def said(estimate, contradiction, conditions):
 def test_a_thousandth_of_the_data_that_stays_where_functions_are_free_is_unbalanced(
     share, balanced
 ):
-    verdict = certificate._verdict(
+    verdict = certificate.verdict_of(
         PLANE,
         some(conditions=0.0, score=share, data=1.0),
         certificate.Stability(1e-9, 1, 0.0),
@@ -299,7 +299,7 @@ def test_functions_are_moved_where_wider_ones_do_not_help(before, after, adapted
         def adapt(self):
             done.append("adapt")
 
-    Told().automatic()
+    Told().elsewhere()
     assert ("adapt" in done) is adapted
 
 
@@ -314,7 +314,7 @@ def test_another_weight_must_lower_the_residuals_clearly(share, kept):
         def __init__(self):
             first = some(
                 validation_error=1.0,
-                system=System(1.0, some(terms=[1, 2])),
+                system=System(1.0, some(terms=[1, 2], n_equations=1)),
                 label="",
                 basis=None,
             )
@@ -351,6 +351,7 @@ def test_wider_functions_are_worth_it_above_a_goal(level, error, grows):
             about = {"asked": some(tol=None), "late": lambda: False, "begin": lambda what: None}
             self.search = some(best=best, ranked=[best], **about)
             self.level, self.widths = level, [8, 16, 32]
+            self.task = some(scales=None)
 
         def _each(self, tried_now, weight):
             tried.extend(tried_now)
