@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from adabasis import rows
-from adabasis.basis import FrozenFeatures
+from adabasis.basis import FrozenFeatures, base
 from adabasis.geometry.points import AffineMap, bounding_box
 from adabasis.models import evaluation
 from adabasis.operators import Identity, Partial
@@ -69,8 +69,8 @@ def test_any_number_of_points_is_evaluated_alike(model, n, monkeypatch):
     np.testing.assert_allclose(model(x[:n]), expected, rtol=1e-14)
     slopes = model.gradient(x)[:n]
     assert_same_bits(model.gradient(x[:n]), slopes)
-    for numbers in ("CACHED_NUMBERS", "CHUNK_NUMBERS"):
-        monkeypatch.setattr(evaluation, numbers, 0)  # chunks of 64 points
+    monkeypatch.setattr(base, "CACHED_NUMBERS", 0)  # chunks of 64 points
+    monkeypatch.setattr(evaluation, "CHUNK_NUMBERS", 0)
     np.testing.assert_allclose(model(x[:n]), expected, rtol=1e-14)
     assert_same_bits(model.gradient(x[:n]), slopes)
 

@@ -46,16 +46,19 @@ def least(candidates):
 
 
 def test_a_weight_of_the_conditions_that_lowers_the_residuals_is_taken():
-    """Few functions cannot turn within the layer: meeting both conditions spoils the equation."""
+    """Few functions cannot turn within the layer: meeting both conditions spoils the equation.
+
+    It is too wide for an exponential of its own.
+    """
     layer = pde.LinearProblem(
-        LINE, operators.Partial(x) - 1e-3 * operators.Partial(x, 2), 1.0, [pde.Dirichlet(0.0)]
+        LINE, operators.Partial(x) - operators.Partial(x, 2) / 18, 1.0, [pde.Dirichlet(0.0)]
     )
-    u = solve(layer, FrozenFeatures(8, scale=1.0))
+    u = solve(layer, FrozenFeatures(3, scale=1.0))
     plain, other = (
         [row for row in u.candidates if (row["weight"] == 1.0) == as_is] for as_is in (True, False)
     )
     assert u.candidates[0] in other
-    assert least(other) < 0.5 * least(plain)
+    assert least(other) < 0.65 * least(plain)
     assert u.validation_error == least(other)
 
 

@@ -85,7 +85,7 @@ STEP = 1.38 + 398.62 * (x > 0.4)
     ],
 )
 def test_a_coefficient_that_jumps_under_a_derivative_is_refused(make):
-    with pytest.raises(ValueError, match=r"jumps near .*solve each side.*smooth the coefficient"):
+    with pytest.raises(ValueError, match=r"jumps near .*State an interface there.*piecewise"):
         make()
 
 

@@ -107,6 +107,11 @@ class CollocationRows:
         return self.x[:: self.problem.n_blocks]
 
     @property
+    def units_there(self) -> np.ndarray | None:
+        """The scales at :attr:`places`."""
+        return None if self.scales is None else self.units_at(self.places)
+
+    @property
     def n_rows(self) -> int:
         """Rows of all terms."""
         return sum(len(term.data) for term in self.terms)

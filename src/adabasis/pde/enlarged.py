@@ -164,7 +164,7 @@ def directions(
     given = None if fresh.scales is None else np.array(fresh.scales)
     triangle, rotated, norms = (np.asarray(a) for a in _ridged(reduction, given))
     terms = seen_at(system, coefficients, fresh)
-    found = images(basis, xi, terms, fresh.places, fresh.units)
+    found = images(basis, xi, terms, fresh.places, fresh.units_there)
     rows, phi = (np.asarray(a) for a in found)
     u = phi / (norms * len(phi) ** 0.5)
     count = min(KEPT, len(norms))
@@ -272,7 +272,7 @@ def enlarged(
         _planes(beside, slope, fresh, misfit),
         passing([term.operator for term in terms[: fresh.n_equations]], beside.map, d, domain),
     )
-    new = images(beside, drawn, terms, fresh.places, fresh.units)
+    new = images(beside, drawn, terms, fresh.places, fresh.units_there)
     rows, u = (_tamed(np.asarray(a), np.asarray(new[0]), plain.width, blocks) for a in new)
     rows = np.concatenate([least_seen.rows @ mixture, rows], axis=1)
     u = np.concatenate([least_seen.phi @ mixture, u], axis=1)

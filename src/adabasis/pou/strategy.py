@@ -49,6 +49,8 @@ GRID_ROWS = 2
 #: Loss, relative to that of the best on held-out rows, of a fit that is preferred although its
 #: held-out error is up to so many times as large.
 NO_CHANCE, FEW_ROWS = 1e-8, 10.0
+#: A relative loss with ties below that may be round-off: their weights are up to 1e4.
+ROUND_OFF = 1e-6
 #: Stages besides the training of each choice of pieces.
 SOLVED, SEGMENTED = "pieces of growing number", "segmentation"
 
@@ -287,8 +289,10 @@ class POUNetStrategy(RegressionStrategy):
             if self.fold is None:
                 own = task.frozen(basis, candidate.parameters)
                 assert candidate.run is not None
-                # Functions as they are know nothing of ties, which may leave more.
+                # Functions as they are know nothing of ties, which may leave more; their weight
+                # makes round-off large, which says nothing.
                 least = task.relative(math.sqrt(candidate.run.loss), None)
+                least = least if least > ROUND_OFF else 0.0
                 candidate = dataclasses.replace(
                     candidate, loo_error=max(own.loo_error, least), unseen=own.unseen
                 )
