@@ -51,7 +51,7 @@ def test_a_weight_of_the_conditions_that_lowers_the_residuals_is_taken():
     It is too wide for an exponential of its own.
     """
     layer = pde.LinearProblem(
-        LINE, operators.Partial(x) - operators.Partial(x, 2) / 18, 1.0, [pde.Dirichlet(0.0)]
+        LINE, operators.Partial(x) - 1 / 18 * operators.Partial(x, 2), 1.0, [pde.Dirichlet(0.0)]
     )
     u = solve(layer, FrozenFeatures(3, scale=1.0))
     plain, other = (
