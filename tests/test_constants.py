@@ -15,7 +15,8 @@ from adabasis.geometry.maps import Coordinates, TargetMap, Transform
 from adabasis.geometry.points import default_sampler
 from adabasis.lstsq.losses import Loss
 from adabasis.models.record import Asked, Record
-from adabasis.pde import adapt, certificate, collocation, enlarged, probe, strategy
+from adabasis.pde import adapt, collocation, enlarged, probe, strategy
+from adabasis.pde.verdict import Stability, verdict_of
 from adabasis.pou import candidates as segmented
 from adabasis.pou.segmentation import LocalFits
 from adabasis.pou.starts import SegmentationOptions
@@ -233,10 +234,10 @@ def test_a_fiftieth_of_the_data_that_nothing_meets_is_a_contradiction():
 
 
 def said(estimate, contradiction, conditions):
-    return certificate.verdict_of(
+    return verdict_of(
         PLANE,
         some(conditions=conditions, score=1.0, data=1.0),
-        certificate.Stability(1.0, 0, contradiction),
+        Stability(1.0, 0, contradiction),
         estimate,
         0.0,
         {"Equation": 1.0, "Dirichlet": 2.0},
@@ -247,10 +248,10 @@ def said(estimate, contradiction, conditions):
 def test_a_thousandth_of_the_data_that_stays_where_functions_are_free_is_unbalanced(
     share, balanced
 ):
-    verdict = certificate.verdict_of(
+    verdict = verdict_of(
         PLANE,
         some(conditions=0.0, score=share, data=1.0),
-        certificate.Stability(1e-9, 1, 0.0),
+        Stability(1e-9, 1, 0.0),
         1.0,
         1.0,
         {"Equation": 1.0},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,12 @@ WAVE_SHARE, RADIANS = 0.1, 3 * np.pi
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class EquationCandidate(Candidate):
+class SolvedCandidate(Candidate):
     """Functions and coefficients; the validation error is the score of the misfit.
 
     Attributes
     ----------
-    system : CollocationSystem
+    system : CollocationSystem or CellSystem
         What was solved.
     coefficients : array, shape (P, 1)
         In the unit of u.
@@ -37,21 +38,15 @@ class EquationCandidate(Candidate):
         Where there are observations with noise.
     """
 
-    system: CollocationSystem
+    system: Any
     coefficients: np.ndarray
     misfit: Misfit
     seconds: float
     posterior: Posterior | None = None
 
     @property
-    def whole(self) -> AbstractBasis:
-        """The basis with what was added to it."""
-        inner = self.system.basis.inner  # type: ignore[attr-defined]
-        return inner.with_inner(self.basis) if isinstance(inner, EnrichedBasis) else self.basis
-
-    @property
     def shortfall(self) -> float:
-        """What wider functions could do something about: noise is not of it."""
+        """What more functions could do something about: noise is not of it."""
         return self.misfit.score if self.posterior else self.validation_error
 
     @property
@@ -63,6 +58,19 @@ class EquationCandidate(Candidate):
             weight=self.system.weight,
             seconds=round(self.seconds, 3),
         )
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class EquationCandidate(SolvedCandidate):
+    """Functions of the whole domain."""
+
+    system: CollocationSystem
+
+    @property
+    def whole(self) -> AbstractBasis:
+        """The basis with what was added to it."""
+        inner = self.system.basis.inner  # type: ignore[attr-defined]
+        return inner.with_inner(self.basis) if isinstance(inner, EnrichedBasis) else self.basis
 
 
 def lets_waves_through(problem: Problem) -> bool:

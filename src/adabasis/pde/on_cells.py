@@ -17,26 +17,25 @@ from typing import Any
 import jax
 import numpy as np
 
-from .. import lstsq
 from .._runtime.notation import Parameters
 from ..basis import PartitionBasis
 from ..basis.pou.polynomial import derivatives
 from ..geometry import Box
-from ..models.record import NO_RIDGE, Tried
+from ..models.record import NO_RIDGE
 from ..operators.coefficients import (
     differential_coefficients,
     differential_orders,
     is_differential,
 )
-from ..selection.search import Candidate
-from ..train import History, StopReason
+from .candidate import SolvedCandidate
 from .cell_rows import CellProblem
 from .cells import CellSystem
-from .certificate import CONTRADICTION, SAFETY, Certificate, Stability, by_regions, verdict_of
+from .certificate import SAFETY, claimed
 from .collocation import CollocationRows
 from .enlarged import UNDETERMINED, WEAK
 from .problem import Problem
 from .system import Misfit
+from .verdict import CONTRADICTION, Stability, verdict_of
 
 #: Degrees on one cell, and of the cells that follow, by the number of coordinates.
 ALONE = {1: (16, 32), 2: (10, 16, 22), 3: (6, 10, 13)}
@@ -57,42 +56,17 @@ WIDEST, MOST_UNKNOWNS = 5_000, 150_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class CellCandidate(Candidate):
-    """Polynomials on cells, solved for.
+class CellCandidate(SolvedCandidate):
+    """Polynomials on cells; jumps between cells count among the conditions of the misfit.
 
     Attributes
     ----------
-    system : CellSystem
-    coefficients : array, shape (n_cells · P, 1)
-        In the unit of u.
-    misfit : Misfit
-        On fresh points; jumps between cells count among the conditions.
     u : array, shape (N, 1)
         At the equation's fresh points, in the unit.
-    seconds : float
     """
 
     system: CellSystem
-    coefficients: np.ndarray
-    misfit: Misfit
     u: np.ndarray
-    seconds: float
-    posterior: None = None
-
-    @property
-    def shortfall(self) -> float:
-        """What more cells could do something about."""
-        return self.validation_error
-
-    @property
-    def tried(self) -> Tried:
-        """The candidate as a row of the record."""
-        return dataclasses.replace(
-            super().tried,
-            functions=len(self.coefficients),
-            weight=self.system.weight,
-            seconds=round(self.seconds, 3),
-        )
 
 
 def stateable(problem: Problem) -> bool:
@@ -340,8 +314,9 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     """Return what a solution takes from the best candidate, its certificate among it.
 
     The error is that of a second solution on other cells, by how much less the residual is: where
-    residuals fall together with errors, u − v is about the error of the worse one. Where they do
-    not fall, it is at least the difference; it is at most the residual over γ.
+    residuals fall together with errors, u − v is about the error of the worse one. Without a second
+    one whose residual is clearly larger it is the residual over γ, which holds among functions of
+    these cells, and at least the difference from the next best solution, which has others.
     """
     best, *others = ranked
     problem, misfit, system = fresh.problem, best.misfit, best.system
@@ -358,6 +333,8 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
             least = least if weakest > WEAK else min(apart, least)
             estimate = min(estimate, SAFETY * max(apart * gained, least))
             break
+    else:
+        estimate = max([bound, *(SAFETY * _apart(other, best) for other in others[:1])])
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(r**2))) for r in misfit.by_term]
@@ -367,41 +344,19 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     free = int(weakest > 1 / UNDETERMINED)
     clash = misfit.conditions if misfit.conditions > CONTRADICTION else 0.0
     examined = Stability(1 / weakest, free, clash)
+    ranks = system.rank, len(best.coefficients)
+    parameters: Parameters = jax.tree.map(np.asarray, best.parameters)
     said = " ".join([
         verdict_of(problem, misfit, examined, estimate, 1.0, terms, []),
         *problem.notes,
     ])  # fmt: skip
-    no_claim = said.startswith(("Not determined", "Contradictory"))
-    certificate = Certificate(
-        as_error * misfit.equation,
-        as_error * misfit.conditions,
-        terms,
-        by_regions(fresh, as_error, misfit),
-        examined,
-        math.inf if no_claim else estimate,
-        bound,
-        system.rank,
-        len(best.coefficients),
-        said,
-    )
-    status = lstsq.Status.FULL_RANK
-    if system.rank < len(best.coefficients):
-        status = lstsq.Status.RANK_DEFICIENT
-    loss = misfit.equation**2 + misfit.conditions**2
-    parameters: Parameters = jax.tree.map(np.asarray, best.parameters)
     return {
+        **claimed(fresh, misfit, (estimate, bound), as_error, terms, examined, ranks, said),
         "basis": best.basis,
         "parameters": parameters,
         "initial_parameters": parameters,
         "coefficients": best.coefficients,
-        "rank": system.rank,
         "singular_values": system.singular_values,
-        "status": lstsq.Status.UNDERDETERMINED if free else status,
-        "stop_reason": StopReason.SOLVED,
-        "history": History.of_one_solve(loss, float(system.rank)),
         "validation_error": best.validation_error,
-        "notes": (certificate.verdict,),
-        "problem": problem,
-        "certificate": certificate,
         "finalists": (best, *others[:1]),
     }

@@ -23,7 +23,7 @@ from ..models.evaluation import by_rows, in_jax
 from ..models.fitted import Fitted
 from ..operators import AbstractOperator, Equation, Expression, Identity
 from ..operators.expressions import ZERO, as_expression, mapped
-from .certificate import Certificate, Stability
+from .certificate import Certificate
 from .meshes import CELLS, format_of, grid, write_grid
 from .posterior import Posterior
 from .problem import Problem
@@ -31,6 +31,7 @@ from .regions import by_region
 from .resolving import resolved
 from .statement import rows_of
 from .study import Study, columns_of, joined, relative, studied
+from .verdict import Stability
 
 #: Points of the default measure of the error.
 SEEN = 4096

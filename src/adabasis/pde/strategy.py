@@ -30,7 +30,7 @@ from ..train import Objective, Run
 from .added import owned, through
 from .balance import balanced
 from .candidate import EquationCandidate, lets_waves_through
-from .certificate import SOLVED, certified, settled
+from .certificate import certified, settled
 from .collocation import CollocationRows, fresh_rows, rows_for
 from .enlarged import evaluated
 from .newton import newton
@@ -45,6 +45,7 @@ from .system import (
     reduced,
     solved,
 )
+from .verdict import SOLVED
 
 #: Widths by number of inputs; four and more go as three.
 WIDTHS = {1: (128, 384, 1000), 2: (300, 900, 2000), 3: (500, 1500, 3000)}
