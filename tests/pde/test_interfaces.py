@@ -24,11 +24,18 @@ def rod(regions=None, between=("low", "high"), interfaces=True):
     )
 
 
-def test_a_rod_of_two_materials():
+def test_a_rod_of_two_materials(tmp_path):
     solution = ab.solve(rod(), ab.FrozenFeatures(24, scale=1.0))
     np.testing.assert_allclose(solution([[1.0], [2.0]]), [438.0775362, 438.5775362], rtol=1e-9)
     assert solution.certificate.solved
     assert "Flux between low and high" in solution.certificate.terms
+    solution.save(tmp_path / "rod.adabasis")
+    loaded = ab.load(tmp_path / "rod.adabasis")
+    for one in (solution, loaded, loaded["u"]):  # files know which function holds where
+        np.testing.assert_allclose(one([[0.5], [1.5]]), solution([[0.5], [1.5]]), rtol=1e-14)
+    assert loaded.output_names == loaded.unknowns == ("u",)
+    assert loaded["u in low"]([[1.5]]) > 500 > loaded([[1.5]])
+    solution.report(tmp_path / "rod.html")
 
 
 @pytest.mark.parametrize("k", [(1000.0, 1.0), (1.0, 0.001)])

@@ -225,7 +225,7 @@ def test_derivatives_along_coefficients_are_those_of_differences(operator):
     np.testing.assert_allclose(np.asarray(row), np.asarray(want).ravel(), rtol=1e-12)
 
 
-def test_complex_unknowns_are_pairs():
+def test_complex_unknowns_are_pairs(tmp_path):
     """i u′ = −k u with u(0) = 1: u = e^{ikx}."""
     z, k = pde.unknowns("z", dtype=complex), 4.0
     wave = np.exp(1j * k * x)
@@ -239,6 +239,10 @@ def test_complex_unknowns_are_pairs():
     np.testing.assert_allclose(solution.apply(d(x), points), 4j * solution(points), atol=1e-8)
     assert solution.error() <= 1e-9
     assert solution["z"](points).dtype == complex
+    assert solution.output_names == ("Re z", "Im z")
+    both = solution.outputs(points)
+    np.testing.assert_allclose(both[:, 0] + 1j * both[:, 1], solution(points))
+    solution.report(tmp_path / "wave.html")  # both parts are drawn, and the larger residual
 
 
 def test_complex_numbers_need_complex_unknowns():

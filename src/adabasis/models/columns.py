@@ -16,7 +16,7 @@ def names_of(model: Fitted) -> tuple[list[str], list[str]]:
         return [f"{letter}{i + 1}" for i in range(n)] if n > 1 else [letter]
 
     inputs = model.record.input_names or numbered("x", model.n_inputs)
-    return list(inputs), list(model.record.output_names or numbered("y", model.n_outputs))
+    return list(inputs), list(model.output_names or numbered("y", model.n_outputs))
 
 
 @dataclasses.dataclass(frozen=True)

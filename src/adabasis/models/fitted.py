@@ -187,6 +187,15 @@ class Fitted(WithUncertainty):
         """
         return self._apply(Identity(), X, "Fitted(X)")
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the columns of :meth:`outputs` are called, where that is known."""
+        return tuple(self.record.output_names)
+
+    def outputs(self, X: Any) -> np.ndarray:
+        """Evaluate at N points: real numbers, a column an output, (N, Q)."""
+        return np.asarray(self(X)).reshape(len(X), -1)
+
     def predict(self, X: Any, return_std: bool = False, *, dtype: str = "float64") -> Any:
         """Evaluate at N points, as calling the model does; of a classifier, name the classes.
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from .._runtime.arguments import told_arguments
-from ..basis import AbstractBasis, GridPartition, PartitionBasis
+from ..basis import AbstractBasis, PartitionBasis
 from ..geometry.points import AbstractSampler, default_sampler
 from ..models.record import Asked
 from ..models.timings import with_timings
@@ -108,7 +108,8 @@ def solve(
     if basis is None and method in ("auto", "frozen"):
         steps = strategy.frozen if method == "frozen" else strategy.automatic
         return search.run(strategy.task, steps)
-    if isinstance(basis, PartitionBasis) and isinstance(basis.unity, GridPartition):
+    as_drawn = method in ("auto", "frozen")
+    if isinstance(basis, PartitionBasis) and basis.on_a_grid and as_drawn:
         return search.run(strategy.task, lambda: strategy.on_given_cells(basis))
     trainer = resolved_trainer("solve", method, named_bases(basis), Objective)
     assert basis is not None  # or the line above would have complained

@@ -354,7 +354,7 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
         **claimed(fresh, misfit, (estimate, bound), as_error, terms, examined, ranks, said),
         "basis": best.basis,
         "parameters": parameters,
-        "initial_parameters": parameters,
+        "initial_parameters": None,
         "coefficients": best.coefficients,
         "singular_values": system.singular_values,
         "validation_error": best.validation_error,

@@ -33,6 +33,7 @@ from .regions import (
     equation_in,
     equations_in,
     exact_by_region,
+    home_of,
     unjoined,
 )
 from .scrutiny import looked_at, sized
@@ -321,7 +322,7 @@ class Problem:
 
     def homes(self, x: np.ndarray) -> np.ndarray:
         """Return the number of the region that each of N points lies in, (N,)."""
-        return np.argmin([one.distance(x) for one in self.regions.values()], axis=0)
+        return home_of(self.regions, x)
 
     def check(self, function: Any, values: Any = None) -> Any:
         """Say whether a claimed solution is one.

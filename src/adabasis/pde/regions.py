@@ -330,17 +330,33 @@ def equations_in(
     return [(r, equation_in(e, regions, r)) for r in regions for e in equations]
 
 
-def by_region(problem: Any, values: np.ndarray, X: Any) -> np.ndarray:
-    """Return values of each unknown in every region, (N, B), as those where the points are."""
-    if problem is None or not problem.regions or values.ndim < 2:
+def without_region(name: str) -> str:
+    """Return the unknown that a name such as "u in core" is of."""
+    unknown, joined, _ = name.rpartition(" in ")
+    return unknown if joined else name
+
+
+def home_of(regions: Mapping[str, AbstractDomain], x: np.ndarray) -> np.ndarray:
+    """Return the number of the region that each of N points lies in, (N,)."""
+    return np.argmin([one.distance(x) for one in regions.values()], axis=0)
+
+
+def by_region(
+    regions: Mapping[str, AbstractDomain], names: Sequence[str], values: np.ndarray, X: Any
+) -> np.ndarray:
+    """Return values of each unknown in every region, (N, B), as those where the points are.
+
+    ``names`` are of the B columns: "u in core". A column is left for each unknown, (N, M), (N,) if
+    there is one.
+    """
+    if not regions or values.ndim < 2:
         return values
-    home, regions = problem.homes(np.asarray(X, dtype=float)), list(problem.regions)
-    stated = [u.name for u in problem.stated_unknowns]
+    home, numbers = home_of(regions, np.asarray(X, dtype=float)), list(regions)
+    stated = list(dict.fromkeys(map(without_region, names)))
     found = np.zeros((len(values), len(stated)))
-    for b, block in enumerate(problem.blocks):
-        name, _, region = block.rpartition(" in ")
-        here = home == regions.index(region)
-        found[here, stated.index(name)] = values[here, b]
+    for b, name in enumerate(names):
+        here = home == numbers.index(name.rpartition(" in ")[2])
+        found[here, stated.index(without_region(name))] = values[here, b]
     return found if len(stated) > 1 else found[:, 0]
 
 

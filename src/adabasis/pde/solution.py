@@ -27,7 +27,7 @@ from .certificate import Certificate
 from .meshes import CELLS, format_of, grid, write_grid
 from .posterior import Posterior
 from .problem import Problem
-from .regions import by_region
+from .regions import by_region, without_region
 from .resolving import resolved
 from .statement import rows_of
 from .study import Study, columns_of, joined, relative, studied
@@ -60,6 +60,8 @@ class Solution(Fitted):
         What made the candidates.
     posterior : Posterior or None
         What observations with noise (``Observe(…, noise=…)``) leave open.
+    regions : mapping of str to AbstractDomain
+        Where unknowns have functions of their own, if anywhere.
 
     See Also
     --------
@@ -75,6 +77,7 @@ class Solution(Fitted):
     finalists: tuple[Any, ...] = ()
     task: Any = None
     posterior: Posterior | None = None
+    regions: Mapping[str, AbstractDomain] = dataclasses.field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -88,8 +91,22 @@ class Solution(Fitted):
 
     @property
     def _columns(self) -> dict[str, list[int]]:
-        """The columns of the coefficients by unknown: two for a complex one."""
-        return columns_of(self.record.output_names or ("u",))
+        """The columns of values by unknown: two for a complex one."""
+        return columns_of(self.output_names)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the columns of :meth:`outputs` are: unknowns, complex ones as "Re u", "Im u"."""
+        names = self.record.output_names or ("u",)
+        return tuple(dict.fromkeys(map(without_region, names))) if self.regions else names
+
+    def outputs(self, X: Any) -> np.ndarray:
+        """Evaluate at N points: a real column for each of :attr:`output_names`, (N, Q)."""
+        return self._here(super().__call__(X), X).reshape(len(X), -1)
+
+    def _here(self, values: np.ndarray, X: Any) -> np.ndarray:
+        """Return values of the regions that the points are in."""
+        return by_region(self.regions, self.record.output_names, values, X)
 
     def _joined(self, values: np.ndarray) -> np.ndarray:
         """Return a column for each unknown, those of complex ones made of two."""
@@ -97,7 +114,7 @@ class Solution(Fitted):
 
     def __call__(self, X: Any) -> np.ndarray:
         """Evaluate at N points: (N,) for one unknown, else (N, number of unknowns)."""
-        return self._joined(by_region(self.problem, super().__call__(X), X))
+        return self._joined(self._here(super().__call__(X), X))
 
     def __getitem__(self, name: Any) -> Solution:
         """Return one of several unknowns as a solution of its own.
@@ -105,6 +122,7 @@ class Solution(Fitted):
         Parameters
         ----------
         name : str, or an unknown
+            With regions, "u in core" is the function of one region, wherever it is evaluated.
 
         Raises
         ------
@@ -112,14 +130,19 @@ class Solution(Fitted):
             For another name; the names are listed.
         """
         wanted, columns = name.name if isinstance(name, Expression) else name, self._columns
-        if wanted not in columns:
+        blocks = self.record.output_names
+        in_a_region = bool(self.regions) and wanted in blocks
+        if wanted not in columns and not in_a_region:
             raise KeyError(f"{wanted!r}: the unknowns are {', '.join(columns)}.")
-        if len(columns) == 1:
+        if len(columns) == 1 and not in_a_region:
             return self
-        k = columns[wanted]
+        k = columns.get(wanted, [])
+        if self.regions:
+            k = [i for i, one in enumerate(blocks) if wanted in (one, without_region(one))]
         units = AffineMap(self.output_map.shift[k], self.output_map.scale[k])
         names = tuple(self.record.output_names[i] for i in k)
         alone: dict[str, Any] = {"problem": None, "finalists": ()}
+        alone |= {"regions": {}} if in_a_region else {}
         return dataclasses.replace(
             self,
             coefficients=self.coefficients[:, k],
@@ -149,9 +172,7 @@ class Solution(Fitted):
         """
         if isinstance(operator, Expression):
             return self._expression(operator, X)
-        return self._joined(
-            by_region(self.problem, super().apply(operator.bind(self.domain.names), X), X)
-        )
+        return self._joined(self._here(super().apply(operator.bind(self.domain.names), X), X))
 
     def _expression(self, expression: Expression, X: Any) -> np.ndarray:
         call = f"Solution.apply({expression!r}, X)"
@@ -197,7 +218,7 @@ class Solution(Fitted):
         ValueError
             If the problem has no observations with noise.
         """
-        u = self._joined(by_region(self.problem, super().predict(X, dtype=dtype), X))
+        u = self._joined(self._here(super().predict(X, dtype=dtype), X))
         return (u, self.std(Identity(), X)) if return_std else u
 
     def std(self, operator: AbstractOperator, X: Any) -> np.ndarray:
@@ -395,6 +416,7 @@ class Solution(Fitted):
         about = {
             "domain": to_document(self.domain),
             "equation": self.equation,
+            "regions": {name: to_document(one) for name, one in self.regions.items()},
             # As text: numbers that are none are no JSON.
             "certificate": json.dumps(dataclasses.asdict(self.certificate)),
         }
@@ -423,5 +445,6 @@ class Solution(Fitted):
             "posterior": weighed,
             "domain": from_document(about["domain"]),
             "equation": about["equation"],
+            "regions": {name: from_document(one) for name, one in about.get("regions", {}).items()},
             "certificate": Certificate(**certificate, stability=examined),
         }

@@ -35,6 +35,7 @@ from .collocation import CollocationRows, fresh_rows, rows_for
 from .enlarged import evaluated
 from .newton import newton
 from .on_cells import apart, certified_on_cells
+from .other_solutions import other_solutions
 from .posterior import Posterior, posterior
 from .problem import Problem
 from .solution import Solution
@@ -45,7 +46,6 @@ from .system import (
     reduced,
     solved,
 )
-from .verdict import SOLVED
 
 #: Widths by number of inputs; four and more go as three.
 WIDTHS = {1: (128, 384, 1000), 2: (300, 900, 2000), 3: (500, 1500, 3000)}
@@ -64,11 +64,6 @@ STEEPER = ((1.0, 2.0, 0.5), (1.0, 1.5))
 WEIGHTS = (10.0, 0.1)
 #: A weight other than 1 must lower the score by this factor.
 BETTER = 0.7
-#: Another solution has a score that counts as solved, or within this factor, and differs by this
-#: share.
-ALIKE, DIFFERENT = 100.0, 1e-2
-#: Sizes of bumps to start from, the first at which the equation is not linear; steps to tell.
-SIZES, STEP = tuple(4.0**k for k in range(-10, 16)), 1e-4
 #: The stage between the second number of frozen functions and the third.
 MOVED_FUNCTIONS = "moved functions"
 #: A runner-up whose score is within this factor of the best one's says how far both are off.
@@ -296,7 +291,11 @@ class EquationTask(AbstractTask[EquationCandidate]):
             if other.parameters is not best.parameters and other.misfit.score <= most
         ]  # fmt: skip
         best, examination = settled(best, fresh)
-        several = self._several(ranked) if not self.problem.linear else []
+        several = (
+            other_solutions(self.problem, fresh, ranked, self.asked.restarts(3))
+            if not self.problem.linear
+            else []
+        )
         attributes = certified([best, *similar[:1]], fresh, examination, several)
         return self._solution(search, best, attributes)
 
@@ -319,47 +318,11 @@ class EquationTask(AbstractTask[EquationCandidate]):
             ),
             flat_output=self.problem.n_blocks == 1,
             posterior=best.posterior,
+            regions=self.problem.regions,
             domain=domain,
             equation=self.problem.equation,
             task=self,
         )
-
-    def _several(self, ranked: Sequence[EquationCandidate]) -> list[str]:
-        """Say whether an equation that is not linear has another solution that restarts find.
-
-        They start from minus the solution and from bumps of both signs, as large as makes the
-        equation depart from its derivative at 0.
-        """
-        one = min(ranked, key=lambda each: len(each.coefficients))
-        system, fresh, c = one.system, self.fresh, one.coefficients
-        blocks, places = self.problem.n_blocks, (jnp.asarray(fresh.x), fresh.units)
-        phi = np.asarray(evaluated(system.basis, system.parameters, *places))
-        bounds = self.problem.domain.bounds
-        z = (fresh.x - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0])
-        hill = np.tile(np.prod(4 * z * (1 - z), axis=1), blocks)[:, None]
-        bump = np.linalg.lstsq(phi, hill, rcond=1e-8)[0]
-
-        level = float(np.sqrt(np.mean((phi @ bump) ** 2)))
-
-        def image(size: float) -> np.ndarray:
-            found = misfit(fresh, system.basis, system.parameters, size * bump)
-            return found.by_term[0] * (size * level or 1.0)  # they are relative to u
-
-        def departs(size: float) -> bool:
-            straight = (image(STEP * size) - image(0.0)) / STEP
-            bent = image(size) - image(0.0) - straight
-            return bool(np.linalg.norm(bent) > np.linalg.norm(straight))
-
-        size = next((s for s in SIZES if departs(s)), 0.0)
-        objective = Objective(system.terms, system.ridge, system.basis)
-        for start in [-c, size * bump, -size * bump][: self.asked.restarts(3)]:
-            found = np.asarray(newton(objective, system.parameters, start))
-            score = misfit(fresh, system.basis, system.parameters, found).score
-            away, size_of_u = np.linalg.norm(phi @ (found - c)), np.linalg.norm(phi @ c)
-            apart = float(away) / (float(size_of_u) or 1.0)
-            if score <= max(ALIKE * one.misfit.score, SOLVED) and apart > DIFFERENT:
-                return [f"Restarts found another solution, which differs by {apart:.0%} of this."]
-        return []
 
 
 class EquationStrategy:

@@ -37,20 +37,21 @@ def convergence(study: Study) -> Figure:
 def residual_map(solution: Solution) -> Figure:
     """Draw ``|L[u] − f|`` in the user's units: a curve, or a map of the first two coordinates.
 
-    Further coordinates stay in the middle of their range.
+    Of several equations the largest is drawn. Further coordinates stay in the middle of their
+    range.
     """
     names, _ = names_of(solution)
     ax = new_axes()
     middle = solution.box.mean(axis=1)
     if solution.n_inputs == 1:
         x = np.linspace(solution.box[0, 0], solution.box[0, 1], 801)[:, None]
-        ax.semilogy(x[:, 0], drawable(np.abs(solution.residual(x))), color=BLUE)
+        ax.semilogy(x[:, 0], drawable(_largest(solution, x)), color=BLUE)
         ax.set(xlabel=short(names[0]), ylabel="|residual|")
         return figure_of(ax)
     first, second, plane = grid(solution.box[:2], SIDE)
     x = np.tile(middle, (len(plane), 1))
     x[:, :2] = plane
-    values = np.abs(solution.residual(x))
+    values = _largest(solution, x)
     values[solution.outside(x)] = np.nan
     values = values.reshape(SIDE, SIDE)
     top = max(float(np.nanmax(values, initial=0.0)), 1e-300)
@@ -63,3 +64,8 @@ def residual_map(solution: Solution) -> Figure:
     ax.grid(False)
     ax.set(xlabel=short(names[0]), ylabel=short(names[1]))
     return figure_of(ax)
+
+
+def _largest(solution: Solution, x: np.ndarray) -> np.ndarray:
+    """Return the largest absolute residual of all equations at N points, (N,)."""
+    return np.asarray(np.abs(solution.residual(x)).reshape(len(x), -1).max(axis=1))

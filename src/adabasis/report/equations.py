@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import plots
+from ..basis import PartitionBasis
 from ..pde.solution import Solution
 from .sections import Block, Picture, Subject, Table, Text, number, section
 
@@ -33,11 +34,17 @@ def _verdict(subject: Subject) -> Iterator[Block]:
     if problem is not None and problem.exact is not None:
         rows.insert(4, ("True relative error", number(solution.error())))
     yield Table("The solution, on points that no solve has seen; all relative to u", (), rows)
+    on_cells = isinstance(solution.basis, PartitionBasis) and solution.basis.on_a_grid
+    how = (
+        "the difference from a solution on coarser cells, times the ratio of their residuals, is "
+        "the estimate."
+        if on_cells
+        else "the residuals are solved for on an enlarged basis, and the size of what removes them "
+        "is the estimate."
+    )
     yield Text(
-        "Residual and violation are what they stand for as errors of u: the residuals are solved "
-        "for on an enlarged basis, and the size of what removes them is the estimate. The "
-        "bound divides residuals by the stability constant, the least residual of a function of "
-        "size one."
+        f"Residual and violation are what they stand for as errors of u: {how} The bound divides "
+        "residuals by the stability constant, the least residual of a function of size one."
     )
 
 

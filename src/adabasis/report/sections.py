@@ -72,7 +72,7 @@ class Evidence:
             truth = indicators(index_of(y, model.classes), len(model.classes))
             return cls(x, truth, model.probabilities(x), label or f"{len(x):,} rows given")
         values = np.asarray(y, dtype=float)
-        predicted = np.asarray(model(x)).reshape(len(x), -1)
+        predicted = model.outputs(x)
         columns = values[:, None] if values.ndim == 1 else values
         if columns.shape != predicted.shape:
             raise ValueError(
@@ -249,7 +249,8 @@ def _function(subject: Subject) -> Iterator[Block]:
             if model.error_model is not None:
                 caption += " Shaded: about 90 % of where the mean may be."
         else:
-            caption = f"{name} over the range of the data."
+            where = "domain" if model.solved_from == "an equation" else "range of the data"
+            caption = f"{name} over the {where}."
             if model.n_inputs == 1 and model.error_model is not None:
                 caption += " Shaded: 90 % of new values, and, darker, 90 % bands of the mean."
         figure = plots.fitted(model, data=data, output=q)
@@ -352,7 +353,7 @@ def _basis(subject: Subject) -> Iterator[Block]:
 @section(Fitted, "Partitions")
 def _partitions(subject: Subject) -> Iterator[Block]:
     model = subject.model
-    if not isinstance(model.basis, PartitionBasis):
+    if not isinstance(model.basis, PartitionBasis) or model.basis.on_a_grid:
         return
     if model.n_inputs <= 2:
         yield Picture(

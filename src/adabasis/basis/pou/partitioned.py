@@ -116,6 +116,11 @@ class PartitionBasis(AbstractBasis):
         return partition_named(self.partition, self.n_partitions)
 
     @property
+    def on_a_grid(self) -> bool:
+        """Whether the parts are cells of a grid: one function of each point is not zero."""
+        return isinstance(self.unity, GridPartition)
+
+    @property
     def smoothness(self) -> float:
         """That of the partition."""
         return self.unity.smoothness
@@ -139,7 +144,19 @@ class PartitionBasis(AbstractBasis):
 
     def init(self, key: RandomKey, box: BoxBounds) -> PartitionParams:
         """Draw the partition, with local coordinates that suit points all over the box."""
-        n_inputs = box.shape[0]
+        if not self.on_a_grid:  # equations on cells are solved cell by cell, and loaded by this
+            self._check_size(box.shape[0])
+        partition_key, sample_key = jax.random.split(key)
+        drawn = self.unity.init(partition_key, box)
+        return self.recentred(drawn, sample_of(sample_key, box))
+
+    def _check_size(self, n_inputs: int) -> None:
+        """Refuse more functions than are solved for together.
+
+        Raises
+        ------
+        ValueError
+        """
         if self.size(n_inputs) > MOST_FUNCTIONS:
             raise ValueError(
                 f"{self!r}: {self.size(n_inputs):,} functions of {n_inputs} inputs, "
@@ -147,12 +164,10 @@ class PartitionBasis(AbstractBasis):
                 f"polynomials; at most {MOST_FUNCTIONS:,} are solved for. Lower the degree or the "
                 "number of partitions, or take index_set='hyperbolic'."
             )
-        partition_key, sample_key = jax.random.split(key)
-        drawn = self.unity.init(partition_key, box)
-        return self.recentred(drawn, sample_of(sample_key, box))
 
     def placed(self, parameters: PartitionParams, x: PointsX) -> PartitionParams:
         """Adjust the partition and its local coordinates to the points (N, D)."""
+        self._check_size(x.shape[1])
         return self.recentred(self.unity.placed(parameters.partition, x), x)
 
     def recentred(self, partition: Parameters, x: PointsX) -> PartitionParams:
