@@ -55,8 +55,9 @@ pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places pde.
 pde.observations pde.scrutiny
 pde.check pde.problem pde.added pde.balance pde.catalog
 pde.collocation pde.system pde.posterior pde.newton
-pde.enlarged pde.candidate pde.verdict pde.other_solutions pde.certificate pde.cells pde.cell_rows pde.on_cells
-pde.meshes pde.resolving pde.study pde.solution pde.strategy pde.adapt
+pde.enlarged pde.candidate pde.verdict pde.other_solutions pde.certificate
+pde.cells pde.cell_rows pde.on_cells pde.meshes pde.resolving pde.study
+pde.solution pde.strategy pde.adapt
 pde.api pde
 estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records

@@ -15,7 +15,13 @@ from adabasis.operators.coefficients import (
     is_differential,
 )
 from adabasis.pde.cell_rows import CellProblem
-from adabasis.pde.on_cells import CellCandidate, stateable
+from adabasis.pde.collocation import fresh_rows
+from adabasis.pde.on_cells import (
+    CellCandidate,
+    certified_on_cells,
+    solved_on_cells,
+    stateable,
+)
 
 pytestmark = pytest.mark.plain_scope
 x, y, t = pde.coordinates("x", "y", "t")
@@ -229,3 +235,35 @@ def test_cells_may_be_asked_for():
     bent = pde.Problem(ab.Box(x=(0, 1)), [d(x)(v) == v**2], [pde.Dirichlet(0.5, on=(x, 0))])
     with pytest.raises(ValueError, match=r"cells take one linear equation .* FrozenFeatures"):
         ab.solve(bent, PartitionBasis(4, 5, partition="grid"))
+
+
+def test_solutions_of_many_cells_are_saved_loaded_and_reported(tmp_path):
+    u = ab.solve(membrane(), PartitionBasis(900, 6, partition="grid"))
+    assert len(u.coefficients) == 25_200  # more than are solved for together elsewhere
+    u.save(tmp_path / "u.adabasis")
+    loaded = ab.load(tmp_path / "u.adabasis")
+    points = np.random.default_rng(0).uniform(size=(9, 2))
+    np.testing.assert_allclose(loaded(points), u(points), rtol=1e-14)
+    u.report(tmp_path / "u.html")
+    page = (tmp_path / "u.html").read_text("utf-8")
+    assert "coarser cells" in page
+    assert "Partitions" not in page
+    with pytest.raises(ValueError, match="at most 20,000 are solved for"):
+        ab.fit(points, points[:, 0], u.basis)
+
+
+def test_without_a_better_witness_the_claim_is_the_difference_at_least():
+    """Two solutions beside a kink: neither residual is much smaller than the other."""
+    kinked = pde.LinearProblem(
+        ab.Box(x=(0, 1)), d(x), np.sign(x - 0.4), [pde.Dirichlet(0.0, on=(x, 0))],
+        exact=np.abs(x - 0.4) - 0.4,
+    )  # fmt: skip
+    with numerics():
+        fresh = fresh_rows(kinked, 1.0)
+        found = [solved_on_cells(CellProblem(kinked), fresh, (1,), m) for m in (6, 8)]
+    ranked = sorted(found, key=lambda one: one.errors)
+    claimed = certified_on_cells(ranked, fresh)["certificate"].error_estimate
+    apart = np.linalg.norm(found[0].u - found[1].u) / np.linalg.norm(ranked[0].u)
+    exact = kinked.exact_values(fresh.x)
+    assert claimed > apart
+    assert claimed > np.linalg.norm(ranked[0].u[:, 0] - exact) / np.linalg.norm(exact)
