@@ -66,7 +66,7 @@ def _made(kind: str, about: Mapping[str, Any]) -> AbstractDomain:
         left, right = from_document(about["left"]), from_document(about["right"])
         if kind == "Product":
             return Product(left.names + right.names, None, left, right)
-        return Combined(left.names, None, about["operation"], left, right)
+        return Combined(left.names, None, left, right, about["operation"])
     names = about["names"] if about["stated"] else None
     if kind == "Box":
         sides = [tuple(side) for side in about["sides"]]

@@ -221,12 +221,28 @@ SIGNS = {"union": "|", "intersection": "&", "difference": "-"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Combined(AbstractDomain):
+class AbstractOfTwo(AbstractDomain):
+    """A domain made of two others."""
+
+    left: AbstractDomain
+    right: AbstractDomain
+
+    def parted(self, unseen: bool | None) -> AbstractDomain:
+        """Return the parts of both."""
+        both = self.left.parted(unseen), self.right.parted(unseen)
+        return dataclasses.replace(self, left=both[0], right=both[1])
+
+    @property
+    def n_points(self) -> int | None:
+        """How many the left one has."""
+        return self.left.n_points
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Combined(AbstractOfTwo):
     """The union, intersection or difference of two domains with the same coordinates."""
 
     operation: str
-    left: AbstractDomain
-    right: AbstractDomain
 
     @property
     def bounds(self) -> np.ndarray:
@@ -291,16 +307,6 @@ class Combined(AbstractDomain):
                     Vanished(surface.plane) if found is None else found,
                 )
 
-    def parted(self, unseen: bool | None) -> AbstractDomain:
-        """Return the parts of both."""
-        both = self.left.parted(unseen), self.right.parted(unseen)
-        return dataclasses.replace(self, left=both[0], right=both[1])
-
-    @property
-    def n_points(self) -> int | None:
-        """How many the left one has."""
-        return self.left.n_points
-
     def renamed(self, names: Sequence[str]) -> AbstractDomain:
         """Rename both operands."""
         left, right = self.left.renamed(names), self.right.renamed(names)
@@ -318,11 +324,8 @@ class Combined(AbstractDomain):
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Product(AbstractDomain):
+class Product(AbstractOfTwo):
     """All pairs of points of two domains: a shape times an interval of time."""
-
-    left: AbstractDomain
-    right: AbstractDomain
 
     @property
     def unit_size(self) -> int:
@@ -367,16 +370,6 @@ class Product(AbstractDomain):
                 if isinstance(surface, Vanished):
                     crossed = Vanished(crossed.plane)
                 yield label or self.label, f"{seen}#{side}{where}", crossed
-
-    def parted(self, unseen: bool | None) -> AbstractDomain:
-        """Return the parts of both."""
-        both = self.left.parted(unseen), self.right.parted(unseen)
-        return dataclasses.replace(self, left=both[0], right=both[1])
-
-    @property
-    def n_points(self) -> int | None:
-        """How many the left one has."""
-        return self.left.n_points
 
     def renamed(self, names: Sequence[str]) -> AbstractDomain:
         """Rename both factors."""
@@ -433,7 +426,7 @@ def combined(operation: str, left: AbstractDomain, right: AbstractDomain) -> Abs
             f"{call}: both are named {min(both)!r}. Give every shape a name of its own, "
             "or combine shapes first and name the result."
         )
-    found = Combined(left.names, None, operation, left, right)
+    found = Combined(left.names, None, left, right, operation)
     if found.share == 0:
         raise ValueError(
             f"{call}: nothing is left: none of {PROBES:,} points of the operands lies in the "

@@ -91,8 +91,8 @@ class Turned:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Reversed(AbstractSurface):
-    """A surface seen from its other side."""
+class AbstractPart(AbstractSurface):
+    """A surface, or a part of it."""
 
     inner: AbstractSurface
 
@@ -105,6 +105,11 @@ class Reversed(AbstractSurface):
     def plane(self) -> tuple[int, float] | None:  # type: ignore[override]
         """That of the surface."""
         return self.inner.plane
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reversed(AbstractPart):
+    """A surface seen from its other side."""
 
     def from_unit(self, u: np.ndarray) -> Points:
         """Turn the normals."""
@@ -125,22 +130,11 @@ class Reversed(AbstractSurface):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Trimmed(AbstractSurface):
+class Trimmed(AbstractPart):
     """The part of a surface that belongs to a boundary; ``share`` of its points do."""
 
-    inner: AbstractSurface
     kept: Kept
     share: float
-
-    @property
-    def unit_size(self) -> int:  # type: ignore[override]
-        """That of the surface."""
-        return self.inner.unit_size
-
-    @property
-    def plane(self) -> tuple[int, float] | None:  # type: ignore[override]
-        """That of the surface."""
-        return self.inner.plane
 
     def from_unit(self, u: np.ndarray) -> Points:
         """Give what does not belong to it the weight 0."""
