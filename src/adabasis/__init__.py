@@ -22,6 +22,7 @@ declare(
         "plot importance": "adabasis.plots:importance",
         "plot convergence": "adabasis.plots:convergence",
         "report": "adabasis.report:of_model",
+        "export": "adabasis.export.api:export",
         "check of a claimed solution": "adabasis.pde.check:checked",
         "refit of classes": "adabasis.classification.api:refit_classes",
         "refit of parts with noise": "adabasis.pou.noisy:refit_parts",
@@ -53,7 +54,7 @@ _NAMES = {
     "estimators.classifier": ["AdaptiveBasisClassifier"],
     "estimators.pounet": ["POUNetRegressor"],
 }
-_MODULES = ["basis", "geometry", "lstsq", "operators", "pde", "plots", "rows", "tables", "train"]
+_MODULES = ["basis", "export", "geometry", "lstsq", "operators", "pde", "plots", "rows", "tables", "train"]
 # Modules of earlier versions, whose names are in geometry now.
 _MOVED = ["domains", "points", "samplers"]
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -320,6 +320,28 @@ class Fitted(WithUncertainty):
         """
         provided("report")(path, self, X, y)
 
+    def export(self, path: str | os.PathLike[str], *, dtype: str | None = None) -> Any:
+        """Write the model to a file that needs no adabasis, compared with the model before.
+
+        Parameters
+        ----------
+        path : path
+            Its suffix chooses the format: see :func:`adabasis.export.export`.
+        dtype : {"float64", "float32"}, optional
+            Of ONNX alone.
+
+        Returns
+        -------
+        adabasis.export.Exported
+            What was written, and the largest difference from the model.
+
+        Raises
+        ------
+        adabasis.export.NotExportable
+            Where a format cannot hold the model.
+        """
+        return provided("export")(self, path, dtype=dtype)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, atomically; :func:`load` reads it.
 
