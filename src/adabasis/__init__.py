@@ -54,7 +54,18 @@ _NAMES = {
     "estimators.classifier": ["AdaptiveBasisClassifier"],
     "estimators.pounet": ["POUNetRegressor"],
 }
-_MODULES = ["basis", "export", "geometry", "lstsq", "operators", "pde", "plots", "rows", "tables", "train"]
+_MODULES = [
+    "basis",
+    "export",
+    "geometry",
+    "lstsq",
+    "operators",
+    "pde",
+    "plots",
+    "rows",
+    "tables",
+    "train",
+]
 # Modules of earlier versions, whose names are in geometry now.
 _MOVED = ["domains", "points", "samplers"]
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

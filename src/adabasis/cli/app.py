@@ -163,6 +163,43 @@ def compare(
 
 
 @app.command
+def export(
+    model: Path,
+    file: Path,
+    /,
+    *,
+    single: Flag = False,
+    force: Flag = False,
+    quiet: Flag = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write a model to a file that needs no adabasis, compared with the model first.
+
+    Parameters
+    ----------
+    model
+        A file written by adabasis fit.
+    file
+        What to write; its suffix chooses the format: .py (needs NumPy only, and reads the table's
+        columns), .onnx, .c, .js, .html (a page with sliders), .jax, .tex or .sympy (a formula).
+    single
+        Write ONNX in single precision.
+    force
+        Overwrite the file.
+    quiet
+        Say nothing but errors.
+    as_json
+        Print one JSON document instead of text.
+    """
+    from . import exports
+
+    found = exports.export_model(
+        model, file, _console(), single=single, force=force, quiet=quiet or as_json
+    )
+    return _told(found, as_json)
+
+
+@app.command
 def show(model: Path, /, *, as_json: AsJson = False) -> int:
     """Say what a model file is and how it was made.
 
@@ -281,6 +318,7 @@ _WORK = {
     "compare": ".compare",
     "demo": "..experiments.demo",
     "doctor": ".doctor",
+    "export": ".exports",
     "fit": ".tables",
     "predict": ".tables",
     "reproduce": ".reproduce",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..geometry.points import AffineMap
 from ..models.classifier import Classifier
 from ..models.fitted import Fitted
+from . import python
+from .trace import program_of
 
 #: Rows of each kind: places of the training rows, points of their box, points beyond it.
 ROWS = 32
@@ -18,6 +21,10 @@ BEYOND = 1.0
 #: Round-off of a sum, relative to the sum of the sizes of its terms: 2¹⁰ units in the last place.
 #: Deep networks reach 2⁵ of them.
 ROUND_OFF = 2.0**10 * np.finfo(float).eps
+#: Where functions themselves are sums that cancel (the Gaussians of kriging), what round-off the
+#: model has is seen by more digits; so many times the largest of it is allowed, and a share of the
+#: largest value at most.
+MARGIN, MOST = 16.0, 1e-8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +76,25 @@ def expected(model: Fitted, x: np.ndarray) -> dict[str, np.ndarray]:
     return {"values": values}
 
 
+def _seen(model: Fitted, x: np.ndarray, truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return what the model's round-off may be, (N, Q): seen in extended precision."""
+    name, values = next(iter(truth.items()))
+    most = MOST * np.max(np.abs(values[np.isfinite(values)]), initial=0.0)
+    if np.finfo(np.longdouble).eps == np.finfo(float).eps:
+        return np.full(values.shape, most)
+    writer = python.Writer(program_of(model))
+    text = f"import math\nimport numpy as np\n{python.definitions(writer)}\n"
+    text += python.function(writer, "exact", name, "").replace("dtype=float", "dtype=np.longdouble")
+    space: dict[str, Any] = {}
+    exec(text, space)
+    gap = np.abs(values - np.asarray(space["exact"](x), dtype=float))
+    gap[~np.isfinite(gap)] = 0.0
+    seen = np.empty(values.shape)
+    for rows in (slice(0, len(x) - ROWS), slice(len(x) - ROWS, None)):  # within, and beyond
+        seen[rows] = MARGIN * np.max(gap[rows], initial=0.0)
+    return np.minimum(seen, most)
+
+
 def compared(
     model: Fitted, exported: Callable[[np.ndarray], Mapping[str, np.ndarray]]
 ) -> Difference:
@@ -80,6 +106,7 @@ def compared(
     with np.errstate(all="ignore"):
         low, high = (model.output_map.inverse(middle + side) for side in (-off, off))
         allowed = np.abs(high - low) + ROUND_OFF * np.abs(next(iter(truth.values())))
+    allowed = allowed + _seen(model, x, truth)
     differences, sizes, explained = [], [], True
     for name, values in truth.items():
         other = np.asarray(found[name], dtype=float).reshape(values.shape)

@@ -111,8 +111,8 @@ _NUMPY: dict[str, Any] = {
             "floor",
         ]
     },
-    "erf": ELEMENTWISE["erf"],
-    "erfc": ELEMENTWISE["erfc"],
+    "erf": lambda z: ELEMENTWISE["erf"](np.asarray(z, dtype=float)),
+    "erfc": lambda z: ELEMENTWISE["erfc"](np.asarray(z, dtype=float)),
 }
 
 

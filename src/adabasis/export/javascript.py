@@ -17,7 +17,10 @@ _RESERVED = (
     "private protected public return short static super switch this throw true try typeof var "
     "void volatile while with yield s math number array sigmoid erf erfc infinity nan name values"
 )
-_MATH = "exp expm1 log log1p tanh sin cos tan atan sinh cosh sqrt floor pow atan2 trunc abs max min sign"
+_MATH = (
+    "exp expm1 log log1p tanh sin cos tan atan sinh cosh sqrt floor pow atan2 trunc abs max min "
+    "sign"
+)
 # Both series of the error function converge: that of Taylor about 0 (all terms positive), and the
 # continued fraction of the complement, which 60 terms suffice for beyond 2.
 _ERFC = """function erfc(z) {

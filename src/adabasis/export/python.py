@@ -191,10 +191,8 @@ class Writer:
         if op == "transpose":
             return f"{first}.transpose({(0, *(axis + 1 for axis in node.about))})", 9
         if op == "expand":
-            return (
-                f"np.broadcast_to({self._arg(args[0], 0)}, (len(x), {', '.join(map(str, shape))},))",
-                9,
-            )
+            sizes = ", ".join(map(str, shape))
+            return f"np.broadcast_to({self._arg(args[0], 0)}, (len(x), {sizes},))", 9
         if op == "slice":
             cuts = [
                 ":" if pair == (0, n) else f"{pair[0]}:{pair[1]}"

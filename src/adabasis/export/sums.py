@@ -50,7 +50,7 @@ class Sum:
 def too_long(count: int) -> NotExportable:
     """Return what is raised for more terms than a person reads."""
     return NotExportable(
-        f"as a formula this model has more than {count:,} terms, at most {MOST_TERMS:,} are "
+        f"as a formula this model has {count:,} terms or more; at most {MOST_TERMS:,} are "
         "written. Export to '.py' or '.c', or fit fewer functions."
     )
 
