@@ -1,5 +1,7 @@
 """Sources of rows: chunks are the rows, whatever their length, and as often as asked."""
 
+import pickle
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -82,3 +84,16 @@ def test_what_is_no_rows_is_named():
             rows.ArraySource(*arrays)
     with pytest.raises(ValueError, match="positive weight"):
         rows.ArraySource(x, y, 0 * weight).statistics()
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_parts_are_the_rows_wherever_they_are_read(length):
+    given = source()
+    parts = [pickle.loads(pickle.dumps(part)) for part in given.parts(length)]
+    assert [part.first for part in parts] == list(range(0, N, length))
+    for got, expected in zip(together(part.read() for part in parts), given.rows, strict=True):
+        assert np.array_equal(got, expected)
+    keys = [key for part in parts for _, key in part.keyed_chunks(7)]
+    assert np.array_equal(np.concatenate(keys), np.arange(N))
+    if length < N:
+        assert len(pickle.dumps(parts[0])) < 600 + 8 * length * (D + Q + 1)

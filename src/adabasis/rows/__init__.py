@@ -1,6 +1,6 @@
 """Sources of data, and from (operator, basis, points, data, weight) to weighted rows."""
 
-from .sources import AbstractSource, ArraySource, Chunk, Statistics
+from .sources import AbstractPart, AbstractSource, ArraySource, Chunk, Statistics
 from .terms import (
     AbstractTerm,
     CoupledTerm,
@@ -19,6 +19,7 @@ from .terms import (
 )
 
 __all__ = [
+    "AbstractPart",
     "AbstractSource",
     "AbstractTerm",
     "ArraySource",

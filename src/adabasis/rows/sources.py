@@ -1,6 +1,9 @@
 """Where rows come from: points, values and weights in chunks, read again as often as asked.
 
-Whatever needs rows asks a source for chunks. Only arrays in memory are one so far.
+Whatever needs rows asks a source for chunks. A source is a list of *parts*: small descriptions that
+can be sent elsewhere (pickled) and read there. Passes that any part may be left to any worker in
+go over parts; what they find is combined in the order of the parts, so that it has the same bits
+wherever each was read.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +79,42 @@ class Statistics:
         )
 
 
+class AbstractPart(abc.ABC):
+    """Some rows of a source, described: small, picklable, and read where it is.
+
+    Attributes
+    ----------
+    n_rows : int
+    first : int
+        The number of its first row in the source, from 0.
+    """
+
+    n_rows: int
+    first: int
+
+    @abc.abstractmethod
+    def keyed_chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[tuple[Chunk, np.ndarray]]:
+        """Yield the rows in order, at most ``n_rows`` at a time, each chunk with a key of each row.
+
+        Keys are integers (n,): those of rows that belong together are equal. Where nothing is said
+        of groups they are the numbers of the rows in the source.
+        """
+
+    def chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
+        """Yield the rows in order, at most ``n_rows`` at a time."""
+        for chunk, _ in self.keyed_chunks(n_rows):
+            yield chunk
+
+    def read(self) -> Chunk:
+        """Return all rows of the part."""
+        chunks = list(self.chunks(max(self.n_rows, 1)))
+        return (
+            chunks[0]
+            if len(chunks) == 1
+            else Chunk(*map(np.concatenate, zip(*chunks, strict=True)))
+        )
+
+
 class AbstractSource(abc.ABC):
     """Rows that come in chunks; a new kind of data is a new source, not a new path.
 
@@ -90,11 +129,20 @@ class AbstractSource(abc.ABC):
     n_outputs: int
 
     @abc.abstractmethod
+    def parts(self, n_rows: int = CHUNK_ROWS) -> Sequence[AbstractPart]:
+        """Return descriptions of all rows in order, of at most ``n_rows`` rows where that goes.
+
+        A part of a kind of data that can only be read from its beginning, such as a file of text,
+        has more, and yields them in chunks.
+        """
+
     def chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
-        """Yield all rows in order, ``n_rows`` at a time, the last chunk being what is left.
+        """Yield all rows in order, at most ``n_rows`` at a time.
 
         Each call begins again at the first row.
         """
+        for part in self.parts(n_rows):
+            yield from part.chunks(n_rows)
 
     def statistics(self) -> Statistics:
         """Return bounds, mean, spread and weight, in one pass.
@@ -108,6 +156,25 @@ class AbstractSource(abc.ABC):
         if not seen:
             raise ValueError("statistics: expected a row of positive weight, got none.")
         return functools.reduce(Statistics.joined, seen)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayPart(AbstractPart):
+    """Rows in memory: views of the arrays, of which a copy is sent where the part is sent."""
+
+    rows: Chunk
+    first: int = 0
+
+    @property
+    def n_rows(self) -> int:  # type: ignore[override]
+        """How many."""
+        return len(self.rows.x)
+
+    def keyed_chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[tuple[Chunk, np.ndarray]]:
+        """Yield slices: nothing is copied."""
+        for start in range(0, self.n_rows, n_rows):
+            chunk = Chunk(*(array[start : start + n_rows] for array in self.rows))
+            yield chunk, np.arange(self.first + start, self.first + start + len(chunk.x))
 
 
 class ArraySource(AbstractSource):
@@ -136,7 +203,9 @@ class ArraySource(AbstractSource):
         self.rows = Chunk(x, y, weight)
         (self.n_rows, self.n_inputs), self.n_outputs = x.shape, y.shape[1]
 
-    def chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
-        """Yield slices of the arrays: nothing is copied."""
-        for start in range(0, self.n_rows, n_rows):
-            yield Chunk(*(array[start : start + n_rows] for array in self.rows))
+    def parts(self, n_rows: int = CHUNK_ROWS) -> list[ArrayPart]:
+        """Return slices of the arrays: nothing is copied."""
+        return [
+            ArrayPart(Chunk(*(array[start : start + n_rows] for array in self.rows)), start)
+            for start in range(0, self.n_rows, n_rows)
+        ]
