@@ -24,11 +24,11 @@ basis.pou.polynomial basis.plain basis.pou.partition basis.pou.grid basis.pou.na
 basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators.several operators.integrals
 operators.expressions operators.complex_parts operators.coefficients
-operators rows.sources rows.terms rows
+operators rows.sources rows.stores rows.streams rows.terms rows
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq.dissection lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer
-train.ngd train.adam train.record train.exact train.tape train.descent train.batches
+train.ngd train.adam train.record train.exact train.tape train.descent train.feed train.batches
 train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.intervals
 evidence.left_out evidence.noise evidence.outliers
@@ -38,13 +38,13 @@ evidence.judge evidence.classes evidence
  models.error_model models.uncertainty models.trust models.fitted models.loading
  models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
-selection.search selection.places selection.prepared selection.task selection.holdout selection
+selection.search selection.places selection.stream selection.prepared selection.task selection.holdout selection
 regression.kriging regression.bases regression.remarks regression.choice regression.decades
 regression.transforms
 regression.units regression.solve regression.posterior regression.left_out regression.unseen
 regression.uncertainty
 regression.task regression.growth regression.strategy
-regression.reweighted regression.outliers regression.robust regression.api
+regression.reweighted regression.outliers regression.robust regression.streamed regression.api
 regression.rungs regression.shortfall regression.tolerance regression
 classification.solve classification.task classification.networks
 classification.strategy classification.api classification

@@ -10,6 +10,7 @@ from .factorize import (
     orthonormalize,
 )
 from .reduce import (
+    Fold,
     Reduction,
     combine,
     over_diagonal,
@@ -29,6 +30,7 @@ from .solve import (
 __all__ = [
     "RCOND",
     "Factorization",
+    "Fold",
     "OrthonormalFactor",
     "Reduction",
     "Solution",

@@ -135,6 +135,38 @@ def combine(*reductions: Reduction) -> Reduction:
     return Reduction(triangularize(stacked), n_rows, reductions[0].n_functions)
 
 
+class Fold:
+    """Reductions of many chunks, combined some at a time: as few are kept as a sum has digits.
+
+    Each is reduced with so many of its own rank, as in a tree: rounding grows with the depth of the
+    tree, not with the number of chunks, and the work with the chunks alone.
+    """
+
+    #: Reductions that are combined at once.
+    WAYS = 16
+
+    def __init__(self) -> None:
+        self.levels: list[list[Reduction]] = []
+
+    def add(self, reduction: Reduction) -> None:
+        """Add the next chunk."""
+        for level in itertools.count():
+            if level == len(self.levels):
+                self.levels.append([])
+            waiting = self.levels[level]
+            waiting.append(reduction)
+            if len(waiting) < self.WAYS:
+                return
+            reduction = combine(*waiting)
+            self.levels[level] = []
+
+    @property
+    def reduction(self) -> Reduction:
+        """That of all chunks so far, the oldest first."""
+        every = [one for level in reversed(self.levels) for one in level]
+        return every[0] if len(every) == 1 else combine(*every)
+
+
 def with_ridge(reduction: Reduction, ridge: float | Array | np.ndarray) -> Reduction:
     """Append the rows [√ridge I | 0], that is, add ridge·‖c‖² to the sum of squares.
 

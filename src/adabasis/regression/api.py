@@ -24,6 +24,7 @@ from ..models.timings import with_timings
 from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, kept_places, merged, rows_for_refit
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
+from ..selection.stream import Stream
 from ..train import AbstractTrainer, Callback, Objective
 from . import reweighted
 from .bases import Offered, default_bases
@@ -32,6 +33,7 @@ from .outliers import noted
 from .robust import taking_losses
 from .solve import solve_rows
 from .strategy import MEMBERS, RegressionStrategy
+from .streamed import taking_sources
 from .task import RegressionTask
 from .transforms import with_transforms
 from .uncertainty import calibrated, relearnt
@@ -42,11 +44,12 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 @basis_last
 @told_arguments
 @with_timings
+@taking_sources(lambda *rows, **named: _search(*rows, **named))
 @holding_out(judge, lambda *rows, **named: refit(*rows, **named), calibrated)
 @taking_losses(lambda *rows, **named: refit(*rows, **named))
 def fit(
     X: Any,
-    y: Any,
+    y: Any = None,
     basis: AbstractBasis | Sequence[AbstractBasis] | None = None,
     *,
     sample_weight: Any = None,
@@ -77,8 +80,14 @@ def fit(
 
     Parameters
     ----------
-    X : array-like, shape (N, D)
-    y : array-like, shape (N,) or (N, Q)
+    X : array-like, shape (N, D), or rows to be read
+        Or a file, a folder, a pattern such as ``"part-*.parquet"`` or a list of files; an array on
+        disk (``numpy.memmap``, h5py, Zarr); a re-iterable of chunks (X, y); or any
+        :class:`adabasis.rows.AbstractSource`. Of more than 100,000 rows such are read chunk by
+        chunk: functions are chosen on a sample, networks step on batches of all rows, and the last
+        layer is solved on all.
+    y : array-like, shape (N,) or (N, Q), or names of columns
+        Of files the names of targets. A source or a re-iterable holds them: none then.
     basis : AbstractBasis, sequence of them, or None
         Several are compared by their error on rows they did not see. ``None`` compares frozen
         features of a few widths with trained networks (needs ``method="auto"``). The order of
@@ -172,6 +181,37 @@ def fit(
     >>> bool(abs(model([[0.5]])[0] - np.sin(3)) < 1e-8)
     True
     """
+    return _search(**locals())
+
+
+def _search(
+    X: Any,
+    y: Any,
+    basis: AbstractBasis | Sequence[AbstractBasis] | None = None,
+    *,
+    sample_weight: Any = None,
+    groups: Any = None,
+    loss: str = "squared",
+    quantile: float = 0.5,
+    method: str | AbstractTrainer = "auto",
+    max_steps: int | None = None,
+    max_seconds: float = math.inf,
+    tol: float = 0.0,
+    n_restarts: int | str = "auto",
+    ensemble: int | str = "auto",
+    ridge: float | str = "auto",
+    validation: float | tuple[Any, Any] | str | None = "auto",
+    random_state: int = 0,
+    callbacks: Iterable[Callback] = (),
+    verbose: bool = False,
+    effort: str = "auto",
+    standardize: bool = True,
+    target_transform: str | Sequence[str | None] | None = None,
+    input_transform: str | Mapping[int | str, str | None] | None = "auto",
+    periodic: Mapping[int | str, float] | None = None,
+    stream: Stream | None = None,
+) -> Fitted:
+    """Do the work of :func:`fit`, of rows in memory that may be a sample of a stream."""
     asked = Asked(
         "fit",
         str(method),
@@ -207,6 +247,7 @@ def fit(
         split_by_default=trainer is None or chooses_ridge(trainer, asked),
         standardize=standardize,
         groups=groups,
+        stream=stream,
     )
     data, choice = with_transforms(prepared, asked, bases)
     joint = isinstance(trainer, AbstractTrainer) and trainer.joint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,15 @@ from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
-from ..geometry.points import bucket
 from ..lstsq.reduce import BLOCK_ROWS
 from ..models.evaluation import CHUNK_NUMBERS
 from ..models.record import Ridge
-from ..train.exact import padded_rows, reduced, rows_at_once
+from ..train.exact import reduced, rows_at_once, terms_of
 
 #: Entries of a design matrix in memory at once in NumPy (8 MiB): blocks fit in the cache.
 NUMPY_NUMBERS = 2**20
+
+Members = Sequence[tuple[AbstractBasis, Parameters]]
 
 
 @charged_to("solves")
@@ -44,29 +46,53 @@ def solve_rows(
     """
     basis, parameters = model
     total = source.statistics().total_weight
+    members = [(part.canonical(), inside) for part, inside in basis.members(parameters)]
+    sizes = [part.size(source.n_inputs) for part, _ in members]
+    in_numpy = all(
+        part.tie_weight == 0 and _in_numpy(source.n_rows * size)
+        for (part, _), size in zip(members, sizes, strict=True)
+    )
+    reduce = _reduced_in_numpy if in_numpy else _reduced
     solutions = []
-    for part, inside in basis.members(parameters):
-        part = part.canonical()
-        values = np.full(part.size(source.n_inputs), ridge.value)
+    for reduction, size in zip(reduce(members, source, total, known), sizes, strict=True):
+        values = np.full(size, ridge.value)
         values[len(values) - ridge.n_free :] = 0.0
         shrink = values if ridge.relative else values / total
-        size = part.size(source.n_inputs)
-        if part.tie_weight == 0 and _in_numpy(source.n_rows * size):
-            inside = jax.tree.map(np.asarray, inside)
-            at_once, done, blocks = max(BLOCK_ROWS, NUMPY_NUMBERS // size), 0, []
-            for x, y, weight in source.chunks(at_once):
-                phi = part.values(x, inside) if known is None else known[done : done + len(x)]
-                blocks.append(lstsq.reduce(phi, y, weight / total))
-                done += len(x)
-            reduction = lstsq.combine(*blocks) if len(blocks) > 1 else blocks[0]
+        if in_numpy:
             solutions.append(_with_ridge(reduction, shrink, relative=ridge.relative))
-            continue
-        most = rows_at_once(size)
-        length = min(most, bucket(source.n_rows))
-        chunks = (padded_rows(*chunk, length) for chunk in source.chunks(most))
-        reduction = reduced(part, inside, chunks, total)
-        solutions.append(_solved(reduction, jnp.asarray(shrink), relative=ridge.relative))
+        else:
+            solutions.append(_solved(reduction, jnp.asarray(shrink), relative=ridge.relative))
     return solutions[0] if len(solutions) == 1 else lstsq.average(solutions)
+
+
+def _reduced_in_numpy(
+    members: Members, source: rows.AbstractSource, total: float, known: np.ndarray | None
+) -> list[lstsq.Reduction]:
+    """Reduce the rows of all members in one pass, nothing compiled."""
+    largest = max(part.size(source.n_inputs) for part, _ in members)
+    at_once, done = max(BLOCK_ROWS, NUMPY_NUMBERS // largest, 4 * largest), 0
+    folds = [lstsq.Fold() for _ in members]
+    inner = [(part, jax.tree.map(np.asarray, inside)) for part, inside in members]
+    for x, y, weight in _chunks(source, at_once):
+        for fold, (part, inside) in zip(folds, inner, strict=True):
+            phi = part.values(x, inside) if known is None else known[done : done + len(x)]
+            fold.add(lstsq.reduce(phi, y, weight / total))
+        done += len(x)
+    return [fold.reduction for fold in folds]
+
+
+def _reduced(
+    members: Members, source: rows.AbstractSource, total: float, known: np.ndarray | None
+) -> Iterator[lstsq.Reduction]:
+    """Reduce the rows of one member after the other, each with a pass of its own."""
+    for part, inside in members:
+        terms = terms_of(source, rows_at_once(part.size(source.n_inputs)))
+        yield reduced(part, inside, terms, total)
+
+
+def _chunks(source: rows.AbstractSource, most: int) -> Iterator[rows.Chunk]:
+    chunks = source.chunks(most)
+    return chunks if source.in_memory else rows.read_ahead(chunks)
 
 
 def _in_numpy(numbers: int) -> bool:

@@ -1,6 +1,17 @@
 """Sources of data, and from (operator, basis, points, data, weight) to weighted rows."""
 
 from .sources import AbstractPart, AbstractSource, ArraySource, Chunk, Statistics
+from .stores import IterableSource, StoredSource, is_stored, stored
+from .streams import (
+    DerivedSource,
+    Mapped,
+    Split,
+    Summary,
+    check_rows,
+    read_ahead,
+    summarized,
+    summary,
+)
 from .terms import (
     AbstractTerm,
     CoupledTerm,
@@ -25,17 +36,29 @@ __all__ = [
     "ArraySource",
     "Chunk",
     "CoupledTerm",
+    "DerivedSource",
+    "IterableSource",
+    "Mapped",
     "Rows",
+    "Split",
     "Statistics",
+    "StoredSource",
+    "Summary",
     "Term",
     "TieTerm",
     "assemble",
+    "check_rows",
     "design",
     "evaluate",
     "images_of",
+    "is_stored",
     "jacobian",
     "predictions",
+    "read_ahead",
     "spots",
+    "stored",
+    "summarized",
+    "summary",
     "targets",
     "tied",
 ]

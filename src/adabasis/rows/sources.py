@@ -12,7 +12,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -92,6 +92,10 @@ class AbstractPart(abc.ABC):
     n_rows: int
     first: int
 
+    def place(self, row: int) -> str:
+        """Return where one of its rows is, in words."""
+        return f"row {self.first + row:,} (from 0)"
+
     @abc.abstractmethod
     def keyed_chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[tuple[Chunk, np.ndarray]]:
         """Yield the rows in order, at most ``n_rows`` at a time, each chunk with a key of each row.
@@ -122,11 +126,21 @@ class AbstractSource(abc.ABC):
     ----------
     n_rows, n_inputs, n_outputs : int
         N, D and Q.
+    in_memory : bool
+        Whether the rows are in memory anyhow.
+    flat : bool
+        Whether y was one-dimensional, or the only target of a table.
+    grouped : bool
+        Whether keys are those of groups, and not numbers of rows.
     """
 
     n_rows: int
     n_inputs: int
     n_outputs: int
+    in_memory: ClassVar[bool] = False
+    flat: bool = False
+    grouped: bool = False
+    _known: Statistics | None = None
 
     @abc.abstractmethod
     def parts(self, n_rows: int = CHUNK_ROWS) -> Sequence[AbstractPart]:
@@ -144,14 +158,24 @@ class AbstractSource(abc.ABC):
         for part in self.parts(n_rows):
             yield from part.chunks(n_rows)
 
+    @property
+    def record_fields(self) -> dict[str, Any]:
+        """What the record of a model of these rows holds of them, by field."""
+        return {}
+
     def statistics(self) -> Statistics:
-        """Return bounds, mean, spread and weight, in one pass.
+        """Return bounds, mean, spread and weight, in one pass; they are kept.
 
         Raises
         ------
         ValueError
             If no row has a positive weight.
         """
+        if self._known is None:
+            self._known = self._seen()
+        return self._known
+
+    def _seen(self) -> Statistics:
         seen = [Statistics.of(chunk) for chunk in self.chunks() if (chunk.weight > 0).any()]
         if not seen:
             raise ValueError("statistics: expected a row of positive weight, got none.")
@@ -191,6 +215,8 @@ class ArraySource(AbstractSource):
     ValueError
         For arrays of different lengths or other shapes.
     """
+
+    in_memory = True
 
     def __init__(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> None:
         weight = np.ones(len(x)) if weight is None else weight

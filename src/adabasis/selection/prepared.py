@@ -24,6 +24,7 @@ from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
 from ..geometry.points import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..models.fitted import Fitted
 from .places import counts, distinct
+from .stream import Stream
 
 #: Share of the rows held out, and the number that it is raised to, up to twice the share.
 HELD_OUT, FEWEST_HELD_OUT = 0.1, 20
@@ -56,6 +57,10 @@ class Prepared:
         The values of those rows, and their weights.
     grouped : bool
         Whether groups were given.
+    source : rows.AbstractSource
+        All rows in the model's units: those of a stream where there is one, of which the others
+        here are a sample.
+    stream : Stream or None
     n_distinct : int
         Places, near-duplicates counted once: so many rows a basis can be chosen for.
     held_out_kind : str
@@ -78,8 +83,9 @@ class Prepared:
         fewest_to_split: int = FEWEST_PLACES_TO_SPLIT,
         coordinates: Coordinates | None = None,
         transforms: tuple[Transform, ...] = (),
+        stream: Stream | None = None,
     ) -> None:
-        self.call = call
+        self.call, self.stream = call, stream
         x, values, weight = checked_data(call, X, y, sample_weight)
         x = x if coordinates is None else coordinates.wrapped(x)
         given_groups = checked_groups(call, groups, len(x))
@@ -89,6 +95,9 @@ class Prepared:
         self.flat, self.seed = np.ndim(y) == 1, seed
         self.split_by_default = split_by_default and len(self.x) >= fewest_to_split
         given = rows.ArraySource(self.x, self.y, self.weight).statistics()
+        if stream is not None:
+            given = stream.training.statistics()
+            self.n_rows = given.n_rows
         self.box = given.box
         n_inputs, n_outputs = self.x.shape[1], self.y.shape[1]
         if standardize:
@@ -115,7 +124,9 @@ class Prepared:
         if transforms:
             self.output_map, self.t, scatter_t = self.transformed(transforms, standardize)
         self.z = self.input_map(self.x)
-        self.source = rows.ArraySource(self.z, self.t, self.weight)
+        self.source: rows.AbstractSource = rows.ArraySource(self.z, self.t, self.weight)
+        if stream is not None:
+            self.source = stream.mapped(self.input_map, self.output_map)
         near = x if coordinates is None else self.input_map(x)
         group, self.together = kept_together(near, at, given_groups)
         self.n_distinct = len(self.x) if groups is not None else int(group.max()) + 1
@@ -164,12 +175,20 @@ class Prepared:
         A share s gives up to 1/s folds, no row being held out twice; given data are one fold.
         """
         self.out: list[np.ndarray] = []
-        if isinstance(validation, tuple):
-            x, y, weight = self._checked_validation(*validation)
+        stream = self.stream
+        if isinstance(validation, tuple) or (stream is not None and stream.validation is not None):
+            if stream is not None and stream.validation is not None:
+                x, y, weight = stream.validation.rows
+            else:
+                x, y, weight = self._checked_validation(*validation)
             self.given_y = y
             if isinstance(self.output_map, TargetMap):
                 self.output_map.check(f"{self.call}(validation=(X, y))", y)
             self.held_out_kind = f"{len(x)} rows given for validation"
+            if stream is not None and stream.held_out is not None:
+                self.held_out_kind = f"{len(x):,} rows held out by a hash of their number"
+                if self.grouped:
+                    self.held_out_kind = f"{len(x):,} rows of groups held out by a hash"
             return [(self.all_rows, padded_term(self.input_map(x), self.output_map(y), weight))]
         group = self.places.group
         n_groups = int(group.max()) + 1

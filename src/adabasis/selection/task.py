@@ -22,7 +22,7 @@ from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
 from ..geometry.points import Points
 from ..models.record import Asked, Ridge
-from ..train import AbstractTrainer
+from ..train import AbstractTrainer, train
 from ..train.descent import weighted_map
 from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
 from .search import AbstractTask, Candidate, Search
@@ -243,6 +243,9 @@ class DataTask(AbstractTask[Candidate]):
         if initial is None:
             drawn = None if trainer.batches is None else self._standard_draw(basis, restart, term)
             initial = placed(basis, drawn or self.drawn(basis, restart), term.points)
+        more: dict[str, Any] = {}
+        if trainer.batches is not None and self.data.stream is not None:
+            more["run"] = functools.partial(train, source=self.data.source)
         run = search.trained(
             trainer,
             self.objective(term, basis, ridge),
@@ -253,6 +256,7 @@ class DataTask(AbstractTask[Candidate]):
             max_steps=max_steps,
             max_seconds=max_seconds,
             warm=warm and trainer.batches is not None,
+            **more,
         )
         error = math.nan
         if held_out is not None and run.validation is not None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -37,6 +36,7 @@ from .descent import (
     steps_on_batches,
     watched_error,
 )
+from .feed import Batch, Feed
 from .optimizer import Batches, is_number
 from .record import StopReason
 from .steps import AS_ROWS_SAY
@@ -69,8 +69,6 @@ MODEST = 1e-4
 OVER = 1 - 1e-9
 #: Returns to the best iterate, each with half the rate, before a run ends.
 SETBACKS = 3
-#: Weight, relative to the mean, that rows count with at least: a batch without any tells nothing.
-LEAST_WEIGHT = np.float32(1e-12)
 #: Share of the last solve's time, measured at the first one, that is kept back for it.
 KEPT_BACK = 1.5
 
@@ -85,8 +83,12 @@ def train_on_batches(
     callbacks: tuple[Callback, ...],
     resume: Run | None,
     warm: bool,
+    source: rows.AbstractSource | None = None,
 ) -> Run:
     """Train on mini-batches: what :func:`adabasis.train.train` does for trainers that have such.
+
+    Where a source is given, batches are of its rows, and the last solve is: those of the objective
+    are some of them.
 
     Raises
     ------
@@ -101,13 +103,16 @@ def train_on_batches(
             f"{batches.call}(batch_size={batches.size}): mini-batches are of rows of data; the "
             f"{objective.title} to lower here is about other terms, too. Leave batch_size out."
         )
-    n_rows = int(np.count_nonzero(np.asarray(term.points.weight)))
+    if source is None:
+        points = term.points
+        source = rows.ArraySource(*map(np.asarray, (points.x, term.data, points.weight)))
+    n_rows = source.statistics().n_rows
     if batches.size > n_rows:
         raise ValueError(
             f"{batches.call}(batch_size={batches.size}): there are {n_rows:,} rows to train on, "
             "those held out not counted. Take batches of fewer."
         )
-    loop = _Loop(batches, objective, parameters, key, budget, validation, callbacks, warm)
+    loop = _Loop(batches, objective, parameters, key, budget, validation, callbacks, warm, source)
     return loop.run(resume)
 
 
@@ -123,28 +128,28 @@ class _Loop:
         validation: AbstractObjective | None,
         callbacks: tuple[Callback, ...],
         warm: bool,
+        source: rows.AbstractSource,
     ) -> None:
         self.start = time.perf_counter()
         self.batches, self.objective, self.parameters = batches, objective, parameters
         self.validation, self.callbacks, self.warm = validation, callbacks, warm
         term = objective.data
         assert term is not None
+        self.source = source
         weight = np.asarray(term.points.weight)
         used = slice(None) if (weight > 0).all() else weight > 0
         x, weight = np.asarray(term.points.x)[used], weight[used]
         self.standard = Standard.of(objective.basis, x, weight)
-        self.x = self.standard.points(x)
-        self.y = single(np.asarray(term.data)[used])
-        self.weight = np.maximum(single(weight / weight.mean()), LEAST_WEIGHT)
         self.seed = tuple(int(word) for word in np.asarray(jax.random.key_data(key)).ravel())
+        self.feed = Feed(source, self.standard, self.seed, batches.size)
         self.budget = budget
         if budget.max_steps == AS_ROWS_SAY:
-            steps = max(LEAST_STEPS, math.ceil(EPOCHS * len(x) / batches.size))
+            steps = max(LEAST_STEPS, math.ceil(EPOCHS * self.feed.n_rows / batches.size))
             self.budget = dataclasses.replace(budget, max_steps=steps)
         self.optimizer = batches.transformation
-        self.skeleton = self._with_rows(objective, self.x[:1], self.y[:1], self.weight[:1])
+        one = self.standard.points(x[:1]), single(np.asarray(term.data)[used][:1])
+        self.skeleton = self._with_rows(objective, *one, np.ones(1, np.float32))
         self.watched = None if validation is None else self._watched_rows(validation)
-        self.epoch: tuple[int, np.ndarray] = (-1, np.zeros(0, int))
         self.timed = self.timed_steps = 0.0
         self.reserve, self.done_before = 0.0, 0.0
 
@@ -201,7 +206,9 @@ class _Loop:
             solved = exact.solved(some, self.parameters, zero)
             took = time.perf_counter() - began
         error = self._whole_error(self.parameters, solved.coefficients)
-        return First(self.parameters, solved, error, took * len(self.x) / len(some.data.points))
+        return First(
+            self.parameters, solved, error, took * self.feed.n_rows / len(some.data.points)
+        )
 
     def _some(self) -> Any:
         # Return the objective on some of the rows.
@@ -236,7 +243,7 @@ class _Loop:
         variables, moments = start.variables, start.moments
         rates = FIRST_RATE * FACTOR ** np.repeat(np.arange(STAGES), STAGE_STEPS)
         losses: list[float] = []
-        order = self._batches_of(self._order(-1))
+        order = self.feed.again(-1)
         for begin in range(0, len(rates), AT_ONCE):
             some = [next(order) for _ in range(AT_ONCE)]
             part = rates[begin : begin + AT_ONCE]
@@ -251,32 +258,13 @@ class _Loop:
                 break
         return float(rates[STAGE_STEPS * least])
 
-    def _order(self, epoch: int) -> np.ndarray:
-        # Return the rows of an epoch in their order.
-        if self.epoch[0] != epoch or epoch < 0:
-            rng = np.random.default_rng([*self.seed, epoch + 1])
-            self.epoch = epoch, rng.permutation(len(self.x))
-        return self.epoch[1]
-
-    def _batches_of(self, order: np.ndarray) -> Iterator[np.ndarray]:
-        # Yield the batches of an order, over and over; the last rows that fill none wait.
-        size = self.batches.size
-        while True:
-            for i in range(len(order) // size):
-                yield order[i * size : (i + 1) * size]
-
-    def _rows_of(self, step: int) -> np.ndarray:
-        size = self.batches.size
-        epoch, i = divmod(step, len(self.x) // size)
-        return self._order(epoch)[i * size : (i + 1) * size]
-
     def _call(
-        self, variables: Any, moments: Any, some: list[np.ndarray], rates: np.ndarray
+        self, variables: Any, moments: Any, some: list[Batch], rates: np.ndarray
     ) -> tuple[Any, Any, np.ndarray]:
         # Take one step on each of some batches.
         count = len(some)
-        at = pad_rows(np.stack(some), AT_ONCE)
-        drawn = self.x[at], self.y[at], self.weight[at]
+        x, y, weight = (pad_rows(np.stack(arrays), AT_ONCE) for arrays in zip(*some, strict=True))
+        drawn = x, y, weight
         padded = pad_rows(rates.astype(np.float32), AT_ONCE)
         variables, moments, losses = steps_on_batches(
             self.skeleton, self.optimizer, variables, moments, drawn, padded, np.asarray(count)
@@ -296,7 +284,7 @@ class _Loop:
         else:
             rates = tape.rate * share_of_rate(now.over + each * (0.5 + np.arange(n)))
         rates *= 0.5**tape.setbacks
-        some = [self._rows_of(step) for step in range(now.step, now.step + n)]
+        some = [self.feed.at(step) for step in range(now.step, now.step + n)]
         variables, moments, losses = self._call(now.variables, now.moments, some, rates)
         ended = time.perf_counter()
         if tape.losses or self.batches.rate == "auto":  # compiled before
@@ -411,7 +399,7 @@ class _Loop:
         step = 0
         if kept.step:
             moved, c = self._outwards(kept)
-            found = exact.solved(self.objective, moved, c)
+            found = exact.solved(self.objective, moved, c, source=self.source)
             seen = self._whole_error(moved, found.coefficients)
             better = found.loss <= solved.loss if seen is None or error is None else seen <= error
             if better:

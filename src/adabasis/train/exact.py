@@ -43,6 +43,14 @@ def rows_at_once(size: int) -> int:
     return max(64, CHUNK_NUMBERS // size)
 
 
+def terms_of(source: rows.AbstractSource, most: int) -> Iterator[rows.Term]:
+    """Yield the rows of a source, at most so many at a time, padded to one shape; reading ahead."""
+    length = min(most, bucket(source.n_rows))
+    chunks = source.chunks(most) if source.in_memory else rows.read_ahead(source.chunks(most))
+    for chunk in chunks:
+        yield padded_rows(*chunk, length)
+
+
 def chunks(x: AnyArray, y: AnyArray, weight: AnyArray, most: int) -> Iterator[rows.Term]:
     """Yield all rows in order, ``most`` at a time, padded so that all chunks have one shape."""
     x, y, weight = (np.asarray(array) for array in (x, y, weight))
@@ -109,7 +117,11 @@ def _newton(objective: CrossEntropy, parameters: Parameters, start: Array) -> An
 
 
 def solved(
-    objective: AbstractObjective, parameters: Parameters, start: AnyArray, relative: float = 0.0
+    objective: AbstractObjective,
+    parameters: Parameters,
+    start: AnyArray,
+    relative: float = 0.0,
+    source: rows.AbstractSource | None = None,
 ) -> Solved:
     """Solve the last layer of an objective about rows of data.
 
@@ -124,13 +136,18 @@ def solved(
         Where Newton's method begins.
     relative : float
         A ridge relative to the largest singular value of unit-norm columns, squared, besides.
+    source : rows.AbstractSource, optional
+        Rows to solve least squares on in place of the objective's.
     """
     term, basis = objective.data, objective.basis
     assert term is not None
     x, weight = np.asarray(term.points.x), np.asarray(term.points.weight)
     if isinstance(objective, Objective):
-        parts = chunks(x, term.data, weight, rows_at_once(basis.size(x.shape[1])))
-        reduction = reduced(basis, parameters, parts, float(weight.sum()))
+        if source is None:
+            source = rows.ArraySource(x, np.asarray(term.data), weight)
+        total = source.statistics().total_weight
+        terms = terms_of(source, rows_at_once(basis.size(x.shape[1])))
+        reduction = reduced(basis, parameters, terms, total)
         found = _solution(reduction, jnp.asarray(objective.ridge, float), jnp.asarray(relative))
         squares = float(jnp.mean(found.residual_norm**2))
         return Solved(np.asarray(found.coefficients), squares, float(found.rank))

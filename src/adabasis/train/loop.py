@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .. import rows
 from .._runtime.compute import check_precision
 from .._runtime.notation import Parameters, RandomKey
 from .._runtime.progress import Callback, Progress
@@ -38,6 +39,7 @@ def train(
     callbacks: Iterable[Callback] = (),
     resume: Run | None = None,
     warm: bool = False,
+    source: rows.AbstractSource | None = None,
 ) -> Run:
     """Train until a budget is used up, a tolerance is met or the held-out error stops falling.
 
@@ -63,6 +65,9 @@ def train(
     warm : bool
         Whether ξ was trained before: steps on mini-batches then begin at coefficients solved for
         it, and elsewhere at 0. Trainers that solve for coefficients in each step always do.
+    source : rows.AbstractSource, optional
+        All rows, where those of the objective are some of them alone: trainers that step on
+        mini-batches take these from it, chunk by chunk, and solve the last layer on all of it.
 
     Returns
     -------
@@ -83,7 +88,16 @@ def train(
     budget, callbacks = budget or Budget.of(trainer), tuple(callbacks)
     if trainer.batches is not None:
         return train_on_batches(
-            trainer.batches, objective, parameters, key, budget, validation, callbacks, resume, warm
+            trainer.batches,
+            objective,
+            parameters,
+            key,
+            budget,
+            validation,
+            callbacks,
+            resume,
+            warm,
+            source,
         )
     loop = _Loop(trainer, objective, budget, validation, callbacks)
     return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)

@@ -1,0 +1,140 @@
+"""Rows in batches, in another random order in every epoch, from a source of any length.
+
+As many rows as a window holds are read, shuffled and handed out; of a source that fits into one,
+they stay, and the order is a random one of all rows. Of a longer one parts come in a random order,
+some of them together in a window, which is shuffled: rows that are far from each other in the
+source meet in a batch, and memory is bounded by the window. The next window is read while steps
+are taken on the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .. import rows
+from .descent import Standard, single
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+#: Numbers of a window (16 MiB in single precision), its rows at least, and those of a part.
+WINDOW_NUMBERS, FEWEST_ROWS, PART_ROWS = 2**22, 2**14, 2**16
+#: Weight, relative to the mean, that rows count with at least: a batch without any tells nothing.
+LEAST_WEIGHT = np.float32(1e-12)
+
+
+class Feed:
+    """Batches of the rows of a source that have weight.
+
+    Parameters
+    ----------
+    source : rows.AbstractSource
+    standard : Standard
+        The map of the points.
+    seed : sequence of int
+        Of the order of rows, with the number of the epoch.
+    size : int
+        Rows of a batch.
+    """
+
+    def __init__(
+        self, source: rows.AbstractSource, standard: Standard, seed: Sequence[int], size: int
+    ) -> None:
+        self.source, self.standard, self.seed, self.size = source, standard, seed, size
+        known = source.statistics()
+        self.n_rows, self.mean = known.n_rows, known.total_weight / known.n_rows
+        columns = source.n_inputs + source.n_outputs + 1
+        self.window = max(WINDOW_NUMBERS // columns, FEWEST_ROWS)
+        self.kept: Batch | None = None
+        if source.in_memory or self.n_rows <= self.window:
+            self.kept = _together([self._ready(chunk) for chunk in source.chunks()])
+        self.next = -2
+        self.going: Iterator[Batch] = iter(())
+
+    @property
+    def n_batches(self) -> int:
+        """Batches of an epoch: the last rows that fill none wait for another."""
+        return self.n_rows // self.size
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of a step; steps that follow each other are cheap."""
+        if step != self.next:
+            epoch, skipped = divmod(step, self.n_batches)
+            self.going = self._from(epoch)
+            for _ in range(skipped if self.kept is None else 0):
+                next(self.going)
+            if self.kept is not None:
+                self.going = self._from(epoch, skipped)
+        self.next = step + 1
+        return next(self.going)
+
+    def again(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch over and over."""
+        while True:
+            yield from self._of(epoch)
+
+    def _from(self, epoch: int, skipped: int = 0) -> Iterator[Batch]:
+        while True:
+            yield from self._of(epoch, skipped)
+            epoch, skipped = epoch + 1, 0
+
+    def _of(self, epoch: int, skipped: int = 0) -> Iterator[Batch]:
+        rng = np.random.default_rng([*self.seed, epoch + 1])
+        if self.kept is not None:
+            order = rng.permutation(self.n_rows)
+            for i in range(skipped, self.n_batches):
+                some = order[i * self.size : (i + 1) * self.size]
+                yield _of_rows(self.kept, some)
+            return
+        left = self.n_batches
+        for window in rows.read_ahead(self._windows(rng)):
+            for start in range(0, len(window[2]) - self.size + 1, self.size):
+                if not left:
+                    return
+                left -= 1
+                yield _of_rows(window, slice(start, start + self.size))
+        if left:
+            raise ValueError(
+                f"The rows have changed: {self.n_rows:,} at the first pass, and "
+                f"{left * self.size:,} fewer now. Fit again when nothing writes to them."
+            )
+
+    def _windows(self, rng: np.random.Generator) -> Iterator[Batch]:
+        # Yield shuffled windows; what fills no batch goes into the next one.
+        parts = self.source.parts(PART_ROWS)
+        waiting: list[Batch] = []
+        held = 0
+        for number in rng.permutation(len(parts)):
+            for chunk in parts[int(number)].chunks(PART_ROWS):
+                waiting.append(self._ready(chunk))
+                held += len(waiting[-1][2])
+                if held >= self.window:
+                    window = self._shuffled(waiting, rng)
+                    whole = held // self.size * self.size
+                    yield _of_rows(window, slice(whole))
+                    waiting = [_of_rows(window, np.arange(whole, held))]
+                    held -= whole
+        yield self._shuffled(waiting, rng)
+
+    @staticmethod
+    def _shuffled(waiting: list[Batch], rng: np.random.Generator) -> Batch:
+        window = _together(waiting)
+        return _of_rows(window, rng.permutation(len(window[2])))
+
+    def _ready(self, chunk: rows.Chunk) -> Batch:
+        x, y, weight = chunk
+        if not (weight > 0).all():
+            used = weight > 0
+            x, y, weight = x[used], y[used], weight[used]
+        share = np.maximum(single(weight / self.mean), LEAST_WEIGHT)
+        return self.standard.points(x), single(y), share
+
+
+def _of_rows(batch: Batch, some: np.ndarray | slice) -> Batch:
+    x, y, weight = batch
+    return x[some], y[some], weight[some]
+
+
+def _together(batches: list[Batch]) -> Batch:
+    x, y, weight = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    return x, y, weight
