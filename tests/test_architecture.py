@@ -63,11 +63,11 @@ estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots.importance plots
 tables.numerals tables.columns tables.targets tables.dialect tables.summaries tables.source
-tables.files tables.records tables.opening tables.frames tables.dates tables.calendars tables.levels
-tables.encoding tables.prepare tables.training tables.write tables
-export.program export.trace export.python export.loops export.c export.javascript
-export.onnx_graph export.stored export.table export.check export.files export.sums export.formula export.api
-export
+ tables.files tables.records tables.opening tables.several tables.frames tables.dates tables.calendars tables.levels
+ tables.encoding tables.prepare tables.training tables.sources tables.write tables
+ export.program export.trace export.python export.loops export.c export.javascript
+ export.onnx_graph export.stored export.table export.check export.files export.sums export.formula export.api
+ export
 report.origin report.joint report.sections report.equations report.classes report.importance
 report.page report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant

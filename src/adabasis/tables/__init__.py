@@ -3,7 +3,9 @@
 from .encoding import Column
 from .opening import divided, open_table, steam_table
 from .prepare import Preparation
+from .several import open_tables
 from .source import AbstractSource
+from .sources import TableRows, open_rows
 from .training import TrainingData, check_names, learn
 from .write import write_predictions
 
@@ -11,11 +13,14 @@ __all__ = [
     "AbstractSource",
     "Column",
     "Preparation",
+    "TableRows",
     "TrainingData",
     "check_names",
     "divided",
     "learn",
+    "open_rows",
     "open_table",
+    "open_tables",
     "steam_table",
     "write_predictions",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -254,9 +254,13 @@ def _categories(values: Any, kind: str) -> tuple[str, ...]:
     if kind == "ordered":
         return tuple(map(str, _one_chunk(values).dictionary.to_pylist()))
     met = {entry for entry in pc.unique(levels.written(values)).to_pylist() if entry is not None}
-    return tuple(
-        sorted(met, key=float) if kind == "code" and all(map(_is_number, met)) else sorted(met)
-    )
+    return sorted_levels(met, kind)
+
+
+def sorted_levels(met: Collection[str], kind: str) -> tuple[str, ...]:
+    """Return categories in their order: that of numbers, for codes that are such."""
+    as_numbers = kind == "code" and all(map(_is_number, met))
+    return tuple(sorted(met, key=float) if as_numbers else sorted(met))
 
 
 def _most_frequent(values: Any) -> str:

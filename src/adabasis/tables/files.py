@@ -189,6 +189,32 @@ class ParquetSource(AbstractSource):
         with pa.parquet.ParquetFile(self.path) as file:
             yield from file.iter_batches(BATCH_ROWS, columns=columns)
 
+    def head(self) -> pa.Table:
+        """Return no rows: the types are in the file."""
+        return pa.parquet.read_schema(self.path).empty_table().rename_columns(self.names)
+
+    def pieces(self, n_rows: int) -> list[tuple[int | None, Any]]:
+        """Return row groups, small ones together."""
+        with self._translated():
+            about = pa.parquet.read_metadata(self.path)
+        return _together([about.row_group(i).num_rows for i in range(about.num_row_groups)], n_rows)
+
+    def _of(self, piece: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with pa.parquet.ParquetFile(self.path) as file:
+            yield from file.iter_batches(BATCH_ROWS, row_groups=list(piece), columns=columns)
+
+
+def _together(sizes: list[int], n_rows: int) -> list[tuple[int | None, Any]]:
+    """Return neighbours that have at most so many rows together, and larger ones alone."""
+    found: list[tuple[int | None, Any]] = []
+    count, first = 0, 0
+    for i, size in enumerate(sizes):
+        if count and count + size > n_rows:
+            found.append((count, range(first, i)))
+            count, first = 0, i
+        count += size
+    return [*found, (count, range(first, len(sizes)))] if sizes else []
+
 
 class FeatherSource(AbstractSource):
     """Feather (version 2), the file format of Arrow."""
@@ -207,7 +233,23 @@ class FeatherSource(AbstractSource):
         self, columns: list[str], types: Mapping[str, pa.DataType]
     ) -> Iterator[pa.RecordBatch]:
         with pa.ipc.open_file(self.path) as file:
-            for i in range(file.num_record_batches):
+            yield from self._of(range(file.num_record_batches), columns)
+
+    def head(self) -> pa.Table:
+        """Return no rows: the types are in the file."""
+        with pa.ipc.open_file(self.path) as file:
+            return file.schema.empty_table().rename_columns(self.names)
+
+    def pieces(self, n_rows: int) -> list[tuple[int | None, Any]]:
+        """Return record batches, small ones together."""
+        with self._translated(), pa.memory_map(str(self.path)) as mapped:
+            file = pa.ipc.open_file(mapped)
+            sizes = [file.get_batch(i).num_rows for i in range(file.num_record_batches)]
+        return _together(sizes, n_rows)
+
+    def _of(self, piece: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with pa.ipc.open_file(self.path) as file:
+            for i in piece:
                 yield file.get_batch(i).select(columns)
 
 

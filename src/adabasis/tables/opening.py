@@ -18,7 +18,7 @@ from .source import AbstractSource
 SAMPLE = 2**18
 KNOWN = "CSV, JSON lines, Excel, Parquet, Feather, Arrow or SQLite"
 _TEXT, _ARROW = ("CSV", "JSON"), ("Feather", "Arrow stream")
-_SUFFIXES = {
+SUFFIXES = {
     **dict.fromkeys([".csv", ".tsv", ".tab", ".txt", ".dat"], _TEXT),
     **dict.fromkeys([".jsonl", ".ndjson", ".json"], ("JSON",)),
     **dict.fromkeys([".parquet", ".pq"], ("Parquet",)),
@@ -66,9 +66,9 @@ def open_table(table: str | os.PathLike[str]) -> AbstractSource:
     """
     path, part = divided(table)
     sample = _sample(path)
-    promised = _SUFFIXES.get(path.with_suffix("").suffix if _zipped(path) else path.suffix.lower())
+    promised = SUFFIXES.get(path.with_suffix("").suffix if _zipped(path) else path.suffix.lower())
     found = _kind(path, sample)
-    known = {kind for kinds in _SUFFIXES.values() for kind in kinds}
+    known = {kind for kinds in SUFFIXES.values() for kind in kinds}
     if found not in known:
         raise BadInput(f"{path.name} holds {found}: expected {KNOWN}. Export the table as CSV.")
     if promised is not None and found not in promised:

@@ -178,10 +178,24 @@ class AbstractSource(abc.ABC):
         self.notes += [f"Columns differ: {', '.join(told)}."] if told else []
         self.notes += [thousands] if thousands else []
 
+    def pieces(self, n_rows: int) -> list[tuple[int | None, Any]]:
+        """Return what can be read apart, of so many rows where that goes, each with its rows.
+
+        ``None`` stands for all there is, and for a number of rows that nobody knows yet.
+        """
+        return [(None, None)]
+
+    def head(self) -> pa.Table:
+        """Return the first rows, none where there are none, of columns by their names."""
+        with self._translated():
+            batch = next(iter(self._batches(list(self._raw.values()), {})), None)
+            table = self._read() if batch is None else pa.Table.from_batches([batch])
+        return table.select(list(self._raw.values())).rename_columns(self.names)
+
     def batches(
-        self, columns: Sequence[str], types: Mapping[str, pa.DataType]
+        self, columns: Sequence[str], types: Mapping[str, pa.DataType], piece: Any = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield some columns batch by batch; text is read as the given types.
+        """Yield some columns batch by batch, of a piece or of all; text is read as the given types.
 
         The field of a column tells of entries that are no numbers.
         """
@@ -189,7 +203,7 @@ class AbstractSource(abc.ABC):
         with self._translated():
             wanted = {self._raw[name]: kind for name, kind in types.items()}
             rows = 0
-            for batch in self._batches(raw, wanted):
+            for batch in self._batches(raw, wanted) if piece is None else self._of(piece, raw):
                 found = [
                     self._typed(name, batch.column(self._raw[name]), types.get(name), rows)
                     for name in columns
@@ -250,6 +264,9 @@ class AbstractSource(abc.ABC):
 
     def _hint(self, reason: str) -> str:
         return ""
+
+    def _of(self, piece: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        raise NotImplementedError
 
     @abc.abstractmethod
     def _column_names(self) -> list[str]: ...
