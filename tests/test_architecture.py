@@ -38,7 +38,8 @@ evidence.judge evidence.classes evidence
  models.error_model models.uncertainty models.trust models.fitted models.loading
  models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
-selection.search selection.places selection.stream selection.prepared selection.task selection.holdout selection
+selection.search selection.places selection.stream selection.prepared selection.task
+selection.holdout selection
 regression.kriging regression.bases regression.remarks regression.choice regression.decades
 regression.transforms
 regression.units regression.solve regression.posterior regression.left_out regression.unseen
@@ -63,11 +64,12 @@ estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots.importance plots
 tables.numerals tables.columns tables.targets tables.dialect tables.summaries tables.source
- tables.files tables.records tables.opening tables.several tables.frames tables.dates tables.calendars tables.levels
- tables.encoding tables.prepare tables.training tables.sources tables.write tables
- export.program export.trace export.python export.loops export.c export.javascript
- export.onnx_graph export.stored export.table export.check export.files export.sums export.formula export.api
- export
+tables.files tables.records tables.opening tables.several tables.frames tables.dates
+tables.calendars tables.levels
+tables.encoding tables.prepare tables.training tables.sources tables.write tables
+export.program export.trace export.python export.loops export.c export.javascript
+export.onnx_graph export.stored export.table export.check export.files export.sums export.formula export.api
+export
 report.origin report.joint report.sections report.equations report.classes report.importance
 report.page report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
@@ -79,7 +81,8 @@ experiments.pounets experiments.phases experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
 experiments.cross_sine experiments.error_estimate experiments.steam_phases experiments.demo
 experiments
-cli.options cli.doctor cli.targets cli.tables cli.compare cli.exports cli.equations cli.reproduce cli.app cli
+cli.options cli.doctor cli.targets cli.tables cli.streams cli.compare cli.exports cli.equations
+cli.reproduce cli.app cli
 __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]

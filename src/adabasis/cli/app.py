@@ -52,11 +52,13 @@ def fit(table: str, /, *, options: FitOptions = FitOptions()) -> int:  # noqa: B
     ----------
     table
         CSV, JSON lines, Excel (book.xlsx::Sheet), Parquet, Feather, Arrow or SQLite
-        (data.db::table or data.db::query); the first line of a CSV names the columns.
+        (data.db::table or data.db::query); the first line of a CSV names the columns. A folder or
+        a quoted pattern ('part-*.parquet') is one table; of a million rows and more, rows are read
+        chunk by chunk.
     """
-    from . import tables
+    from . import streams
 
-    return _told(tables.fit_table(table, options, _given, _console()), options.as_json)
+    return _told(streams.fit_table(table, options, _given, _console()), options.as_json)
 
 
 @app.command
@@ -319,7 +321,7 @@ _WORK = {
     "demo": "..experiments.demo",
     "doctor": ".doctor",
     "export": ".exports",
-    "fit": ".tables",
+    "fit": ".streams",
     "predict": ".tables",
     "reproduce": ".reproduce",
     "show": ".tables",

@@ -18,7 +18,7 @@ from ..models.fitted import Fitted
 from ..models.predictions import of_fitted, share_fitted_to, units_of
 from ..models.verdicts import ModelComparison
 from ..report.terminal import Screen
-from ..tables import AbstractSource, Preparation, check_names, open_table
+from ..tables import AbstractSource, Preparation, check_names, open_tables
 from ..tables.columns import kind_of, missing, numbers, texts
 from ..tables.targets import labels_of
 from .tables import SIGNS, Outcome, read_model
@@ -49,7 +49,7 @@ def compare_models(
     models = [read_model(path) for path in paths]
     preparations = [_preparation(model, path) for model, path in zip(models, paths, strict=True)]
     targets = _same_targets(models, preparations, paths)
-    source = open_table(table)
+    source = open_tables(table)
     for preparation in preparations:
         preparation.check(source.names, source.title)
     absent = [name for name in targets if name not in source.names]

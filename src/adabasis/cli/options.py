@@ -135,6 +135,8 @@ class FitOptions(SearchOptions):
         Column not to take in logarithms; likewise.
     periodic
         Column with a period, such as angle=360 or hour=24; repeat for several.
+    stream
+        Read rows chunk by chunk, whatever their number [default: from a million rows on].
     fast
         Spend about a fifth of the usual time on the search.
     holdout
@@ -172,6 +174,7 @@ class FitOptions(SearchOptions):
     log: Names = ()
     no_log: Names = ()
     periodic: Names = ()
+    stream: Flag = False
     fast: Flag = False
     holdout: Literal["last"] | float = 0.2
     validation: Literal["auto"] | float = "auto"

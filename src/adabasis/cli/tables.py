@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import glob
 import math
 import os
 import platform
+import re
 import shlex
 import tempfile
 import warnings
@@ -44,7 +46,7 @@ from ..tables import (
     check_names,
     divided,
     learn,
-    open_table,
+    open_tables,
     write_predictions,
 )
 from ..tables.numerals import Strays
@@ -81,8 +83,14 @@ SIGNS = {"point": ".", "comma": ",", None: None}
 
 
 def stem(table: str) -> str:
-    """Return a table's name without its suffixes: ``wells`` for ``wells.csv.gz``."""
+    """Return a table's name without its suffixes: ``wells`` for ``wells.csv.gz``.
+
+    Of a pattern what it says: ``part`` for ``part-*.parquet``.
+    """
     path, _ = divided(table)
+    if not path.exists() and glob.has_magic(path.name):
+        said = [re.sub(r"\[.*?\]|[*?]", "", Path(part).stem).strip("-_. ") for part in path.parts]
+        return next((word for word in reversed(said) if word), "table")
     packed = path.suffix.lower() in (".gz", ".bz2", ".zst")
     return Path(path.stem).stem if packed else path.stem
 
@@ -114,7 +122,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     Parameters
     ----------
     table : str
-        A file, and what in it is meant (:func:`adabasis.tables.open_table`).
+        A file, and what in it is meant (:func:`adabasis.tables.open_tables`).
     options : FitOptions
     command : sequence of str
         What was typed, for the record.
@@ -130,8 +138,8 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     """
     # What a person would mend first comes first: the table, its columns, the files to write.
     options.check()
-    source = open_table(table)
-    _check_columns(source, options)
+    source = open_tables(table)
+    check_columns(source, options)
     out = writable(options.out or Path(f"{stem(table)}.adabasis"), "--out", options.force)
     page = None if options.no_report else options.report or Path(f"{stem(table)}.html")
     if page and out.resolve() == writable(page, "--report", options.force).resolve():
@@ -206,7 +214,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     screen.fit_written(view, *written)
     if page and interrupted:
         view.line(f"No report: interrupted{'; an older one stays' * page.exists()}.")
-    document = _summary(model) | {
+    document = summary(model) | {
         "written": [str(path) for path in written],
         "interrupted": interrupted,
         "notes": [*data.notes, *model.notes],
@@ -214,7 +222,13 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     return Outcome(document, interrupted)
 
 
-def _check_columns(source: AbstractSource, options: FitOptions) -> None:
+def check_columns(source: AbstractSource, options: FitOptions) -> None:
+    """Refuse columns that a table does not have.
+
+    Raises
+    ------
+    BadInput
+    """
     if not options.target:
         raise BadInput(
             f"Which column is to be predicted? Name it with --target. The columns of "
@@ -273,7 +287,8 @@ def _fitted(
             raise BadInput(str(error)) from error
 
 
-def _summary(model: Fitted) -> dict[str, Any]:
+def summary(model: Fitted) -> dict[str, Any]:
+    """Return what a model is, as plain values."""
     record, error = model.record, model.validation_error
     return {
         "basis": repr(model.basis),
@@ -348,7 +363,7 @@ def predict_table(
             f"{model_path} was fitted from arrays, not from a table: use adabasis.load in Python."
         )
     preparation = Preparation.from_json(model.record.preparation)
-    source = open_table(table)
+    source = open_tables(table)
     unused = preparation.check(source.names, source.title)
     out = writable(out or Path(f"{stem(table)}-predictions.csv"), "--out", force)
     fitted_to = model.record.reading or {}
@@ -428,4 +443,4 @@ def show_model(path: Path, console: Console, *, quiet: bool = False) -> Outcome:
     model = read_model(path)
     found = found_for(model)
     screen.model_shown(Screen(console, quiet), path.name, model, found)
-    return Outcome(_summary(model) | {"importance": found and found.to_json()})
+    return Outcome(summary(model) | {"importance": found and found.to_json()})

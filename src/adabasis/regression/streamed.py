@@ -273,7 +273,7 @@ def _described(
     n = len(stream.sample.keys)
     note = (
         f"{counted(stream.n_rows, 'row')} were read chunk by chunk: functions were chosen on "
-        f"{n:,} of them, coefficients are of all {model.record.n_rows:,} that were not held out."
+        f"{n:,} of them, and coefficients solved on {model.record.n_rows:,}."
     )
     record = dataclasses.replace(model.record, **source.record_fields)
     return dataclasses.replace(model, record=record, notes=(note, *model.notes, *told))

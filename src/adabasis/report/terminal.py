@@ -81,11 +81,19 @@ class Screen:
             yield line
 
 
-def table_read(screen: Screen, title: str, kind: str, columns: int, data: TrainingData) -> None:
-    """Say what was read: rows, columns, types."""
+def table_read(
+    screen: Screen,
+    title: str,
+    kind: str,
+    columns: int,
+    data: TrainingData,
+    n_rows: int | None = None,
+) -> None:
+    """Say what was read: rows, of which the data may be some, columns, types."""
     preparation = data.preparation
+    n_rows = len(data.x) if n_rows is None else n_rows
     screen.line(f"{title}: {kind}")
-    screen.line(f"  {counted(len(data.x), 'row')}, {counted(columns, 'column')}")
+    screen.line(f"  {counted(n_rows, 'row')}, {counted(columns, 'column')}")
     parts = {
         words: [c.name for c in preparation.columns_ if c.kind == kind_name]
         for kind_name, words in KINDS.items()

@@ -22,6 +22,9 @@ _OF_PYTHON = {
     "or --drop it": "or leave it out with Preparation(drop=…)",
     "--drop it": "leave it out with Preparation(drop=…)",
     "--impute": "Preparation(impute=True)",
+    "--target": "targets",
+    "--weight": "weight",
+    "--group": "group",
     "--categorical": "Preparation(categorical=…)",
     "--numeric": "Preparation(numeric=…)",
 }

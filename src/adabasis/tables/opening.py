@@ -67,6 +67,8 @@ def open_table(table: str | os.PathLike[str]) -> AbstractSource:
     path, part = divided(table)
     sample = _sample(path)
     promised = SUFFIXES.get(path.with_suffix("").suffix if _zipped(path) else path.suffix.lower())
+    if not sample and promised is not None and "CSV" not in promised:
+        raise BadInput(f"{path.name} is empty: there is no table in it. Leave it out.")
     found = _kind(path, sample)
     known = {kind for kinds in SUFFIXES.values() for kind in kinds}
     if found not in known:

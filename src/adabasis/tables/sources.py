@@ -98,14 +98,40 @@ def open_rows(
     """
     if targets is None:
         raise BadInput("open_rows(files, targets): which columns are to be predicted? Name them.")
-    names = (targets,) if isinstance(targets, str) else tuple(targets)
-    table = FilesSource(files_of(files), _shown(files))
     with in_python():
-        check_names(table.names, names, weight, drop, group)
-        options: dict[str, Any] = {"encode": encode, "impute": impute}
-        options |= {"categorical": tuple(categorical), "numeric": tuple(numeric)}
-        roles = Roles(names, weight, group, tuple(drop))
-        return TableRows(table, roles, survey(table, roles, options, decimal))
+        return rows_of_files(
+            FilesSource(files_of(files), _shown(files)),
+            (targets,) if isinstance(targets, str) else tuple(targets),
+            weight=weight,
+            group=group,
+            drop=drop,
+            encode=encode,
+            impute=impute,
+            categorical=categorical,
+            numeric=numeric,
+            decimal=decimal,
+        )
+
+
+def rows_of_files(
+    table: FilesSource,
+    targets: Sequence[str],
+    *,
+    weight: str | None = None,
+    group: str | None = None,
+    drop: Sequence[str] = (),
+    encode: bool = False,
+    impute: bool = False,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    decimal: str | None = None,
+) -> TableRows:
+    """Do the work of :func:`open_rows`, with messages in the words of the command line."""
+    check_names(table.names, targets, weight, drop, group)
+    options: dict[str, Any] = {"encode": encode, "impute": impute}
+    options |= {"categorical": tuple(categorical), "numeric": tuple(numeric)}
+    roles = Roles(tuple(targets), weight, group, tuple(drop))
+    return TableRows(table, roles, survey(table, roles, options, decimal))
 
 
 def rows_of_tables(
@@ -211,6 +237,26 @@ def survey(
     found.complete(learnt.preparation)
     learnt = dataclasses.replace(learnt, notes=(*table.notes, *notes, *learnt.notes))
     return Survey(learnt, tuple(counts), stamps)
+
+
+def check_file(file: AbstractSource, stamp: tuple[int, int]) -> None:
+    """Refuse a file that is gone, or is not what it was at the first pass.
+
+    Raises
+    ------
+    BadInput
+    """
+    try:
+        now = _stamp(file)
+    except OSError as error:
+        raise BadInput(
+            f"{file.path} was there at the first pass and cannot be read now ({error.strerror}). "
+            "Put it back and fit again."
+        ) from error
+    if now != stamp:
+        raise BadInput(
+            f"{file.path} has changed since the first pass. Fit again when nothing writes to it."
+        )
 
 
 def _stamp(file: AbstractSource) -> tuple[int, int]:
@@ -349,7 +395,7 @@ class TablePart(rows.AbstractPart):
         BadInput
             If the file is gone or has changed, and for entries that are no numbers.
         """
-        self._check_file()
+        check_file(self.file, self.stamp)
         roles, done = self.roles, 0
         types = {**self.preparation.types, **dict.fromkeys(roles.targets, pa.float64())}
         types |= {roles.weight: pa.float64()} if roles.weight is not None else {}
@@ -360,20 +406,6 @@ class TablePart(rows.AbstractPart):
                 if some.num_rows:
                     yield self._chunk(some, done + start)
             done += batch.num_rows
-
-    def _check_file(self) -> None:
-        try:
-            now = _stamp(self.file)
-        except OSError as error:
-            raise BadInput(
-                f"{self.file.path} was there at the first pass and cannot be read now "
-                f"({error.strerror}). Put it back and fit again."
-            ) from error
-        if now != self.stamp:
-            raise BadInput(
-                f"{self.file.path} has changed since the first pass. Fit again when nothing writes "
-                "to it."
-            )
 
     def _chunk(self, batch: pa.RecordBatch, done: int) -> tuple[Chunk, np.ndarray]:
         roles = self.roles
@@ -423,6 +455,7 @@ class TableRows(rows.AbstractSource):
         self.n_rows = sum(found.rows)
         self.n_inputs, self.n_outputs = len(self.preparation.features), len(roles.targets)
         self.flat, self.grouped = len(roles.targets) == 1, roles.group is not None
+        self._parts: dict[int, list[rows.AbstractPart]] = {}
 
     def __repr__(self) -> str:
         """Name the files, and the numbers of rows, inputs and targets."""
@@ -433,18 +466,22 @@ class TableRows(rows.AbstractSource):
 
     def parts(self, n_rows: int = CHUNK_ROWS) -> Sequence[rows.AbstractPart]:
         """Return row groups or record batches of the files, or files where they have none."""
-        found: list[rows.AbstractPart] = []
+        if n_rows not in self._parts:
+            self._parts[n_rows] = list(self._parts_of(n_rows))
+        return self._parts[n_rows]
+
+    def _parts_of(self, n_rows: int) -> Iterator[rows.AbstractPart]:
         done = 0
         of_files = zip(self.table.files, self.found.rows, self.found.stamps, strict=True)
         for file, rows_of_file, stamp in of_files:
+            check_file(file, stamp)
             before = 0
             for count, piece in file.pieces(n_rows) if rows_of_file else ():
                 count = rows_of_file if count is None else count
                 about = (piece, before, done + before, count, self.roles, self.preparation)
-                found.append(TablePart(file, stamp, *about))
+                yield TablePart(file, stamp, *about)
                 before += count
             done += rows_of_file
-        return found
 
     @property
     def record_fields(self) -> dict[str, Any]:

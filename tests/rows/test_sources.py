@@ -8,7 +8,7 @@ import pytest
 
 from adabasis import lstsq, rows
 
-from .laws import assert_close, assert_same_rows
+from ..laws import assert_close, assert_same_rows
 
 N, D, Q = 57, 3, 2
 LENGTHS = [1, 2, 10, N - 1, N, 10 * N]

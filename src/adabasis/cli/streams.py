@@ -1,0 +1,181 @@
+"""Tables of many rows: fitted chunk by chunk, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from .. import report
+from .. import rows as sources
+from .._runtime.errors import BadInput, counted
+from ..models.fitted import Fitted
+from ..regression.api import fit
+from ..report import terminal as screen
+from ..report.origin import verdict_of, with_origin
+from ..report.terminal import Screen
+from ..tables import AbstractSource, TableRows, open_tables
+from ..tables.several import FilesSource, files_of
+from ..tables.sources import rows_of_files
+from ..train import StopReason
+from . import tables
+from .options import FitOptions
+from .tables import PACKAGES, SIGNS, Outcome, stem, writable
+from .targets import transforms
+
+#: Rows, or bytes where rows are not counted in the file, from which a table is read chunk by chunk.
+MANY_ROWS, MANY_BYTES = 1_000_000, 2**28
+#: Rows held out that are drawn in the report.
+DRAWN_ROWS = 5000
+
+
+def fit_table(table: str, options: FitOptions, command: Sequence[str], console: Console) -> Outcome:
+    """Fit a table: in memory, or chunk by chunk where it is large.
+
+    Parameters
+    ----------
+    table : str
+        A file, a folder or a pattern (:func:`adabasis.tables.open_tables`).
+    options : FitOptions
+    command : sequence of str
+        What was typed, for the record.
+    console : Console
+
+    Raises
+    ------
+    BadInput
+        Before anything is written.
+    KeyboardInterrupt
+        On Ctrl-C before there is anything to keep.
+    """
+    options.check()
+    source = open_tables(table)
+    if not options.stream and not _large(source):
+        return tables.fit_table(table, options, command, console)
+    _check(options)
+    tables.check_columns(source, options)
+    out = writable(options.out or Path(f"{stem(table)}.adabasis"), "--out", options.force)
+    page = None if options.no_report else options.report or Path(f"{stem(table)}.html")
+    if page and out.resolve() == writable(page, "--report", options.force).resolve():
+        raise BadInput(f"--out and --report both name {out}: choose two names.")
+    view = Screen(console, options.quiet or options.as_json)
+    files = source if isinstance(source, FilesSource) else FilesSource(files_of(table), table)
+    given = _opened(files, options, view)
+    data = given.found.data
+    asked = options.asked("validation") | options.effort | transforms(data, options)
+    asked["holdout"] = options.holdout or None
+    with view.working("choosing among functions as drawn") as line:
+        try:
+            model = fit(given, callbacks=[line] if line else [], **asked)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
+    interrupted = model.stop_reason is StopReason.INTERRUPTED
+    with view.working("computing the digest of the files"):
+        provenance = _provenance(files, given, options, command)
+    verdict = None if interrupted else verdict_of(model)
+    reading = files.files[0].reading()
+    model = with_origin(model, given.preparation, verdict, provenance, reading)
+    model.save(out)
+    screen.fit_done(view, model, interrupted, options.holdout)
+    written = [out]
+    if page and not interrupted:
+        with view.working("drawing the report"):
+            evidence = _evidence(model, given, options)
+            report.write(page, model, evidence=evidence, verdict=verdict, provenance=provenance)
+        written.append(page)
+    screen.fit_written(view, *written)
+    document = tables.summary(model) | {
+        "written": [str(path) for path in written],
+        "interrupted": interrupted,
+        "notes": [*data.notes, *model.notes],
+    }
+    return Outcome(document, interrupted)
+
+
+def _large(source: AbstractSource) -> bool:
+    """Whether a table has so many rows that it is read chunk by chunk."""
+    files = source.files if isinstance(source, FilesSource) else [source]
+    counts = [count for file in files for count, _ in file.pieces(MANY_ROWS)]
+    if None not in counts:
+        return sum(count for count in counts if count) > MANY_ROWS
+    return sum(os.path.getsize(file.path) for file in files) > MANY_BYTES
+
+
+def _check(options: FitOptions) -> None:
+    """Refuse what needs all rows at once.
+
+    Raises
+    ------
+    BadInput
+    """
+    asked = {
+        "--model": options.model != "auto",
+        "--classify": options.classify,
+        "--loss": bool(options.losses),
+        "--tol": options.tol is not None,
+        "--holdout last": options.holdout == "last",
+    }
+    wrong = [option for option, given in asked.items() if given]
+    if wrong:
+        raise BadInput(
+            f"{', '.join(wrong)}: not where a table is read chunk by chunk (more than "
+            f"{MANY_ROWS:,} rows, or --stream). Leave it out, or fit a part of the rows."
+        )
+
+
+def _opened(files: FilesSource, options: FitOptions, view: Screen) -> TableRows:
+    with view.working(f"reading {files.title}"):
+        found = rows_of_files(
+            files,
+            options.target,
+            weight=options.weight,
+            group=options.group,
+            drop=options.drop,
+            encode=options.encode,
+            impute=options.impute,
+            categorical=options.categorical,
+            numeric=options.numeric,
+            decimal=SIGNS[options.decimal],
+        )
+    sample = f"How columns become numbers is told by {counted(len(found.found.data.x), 'row')}."
+    shown = dataclasses.replace(found.found.data, notes=(sample, *found.found.data.notes))
+    screen.table_read(view, files.title, files.kind, len(files.names), shown, found.n_rows)
+    return found
+
+
+def _provenance(
+    files: FilesSource, given: TableRows, options: FitOptions, command: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "command": shlex.join(["adabasis", *command]),
+        "table": files.title,
+        "table read as": " ".join([f"{files.kind}.", *given.notes]),
+        "table SHA-256": files.sha256(),
+        "rows": given.n_rows,
+        "held out": options.holdout,
+        "coefficients": f"solved chunk by chunk with {counted(given.n_rows, 'row')}",
+        "seed": options.random_state,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+        + f", Python {platform.python_version()}",
+    }
+
+
+def _evidence(model: Fitted, given: TableRows, options: FitOptions) -> report.Evidence | None:
+    """Return some of the rows that were held out of everything."""
+    if not isinstance(options.holdout, float) or not options.holdout:
+        return None
+    split = sources.Split(0.0, options.holdout, options.random_state)
+    found = sources.summary(given, [(split, DRAWN_ROWS)], options.random_state)[1][0].sample
+    if found is None:
+        return None
+    label = f"{counted(len(found.keys), 'row')} of those the model had not seen"
+    return report.Evidence.of(model, found.rows.x, found.rows.y, label)
