@@ -24,7 +24,7 @@ basis.pou.polynomial basis.plain basis.pou.partition basis.pou.grid basis.pou.na
 basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators.several operators.integrals
 operators.expressions operators.complex_parts operators.coefficients
-operators rows.sources rows.stores rows.streams rows.terms rows
+operators rows.engine rows.dask_engine rows.sources rows.stores rows.streams rows.terms rows
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq.dissection lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer

@@ -12,6 +12,13 @@ class BadInput(ValueError):
     """
 
 
+class EngineError(RuntimeError):
+    """Work that was given to others and did not come back: no workers, no scheduler, other versions.
+
+    The command line prints it without a traceback and exits with 1; what was saved before is whole.
+    """
+
+
 def listed(names: Iterable[object], most: int = 12) -> str:
     """Return names in quotes, separated by commas, at most so many of them."""
     quoted = [f"'{name}'" for name in names]
