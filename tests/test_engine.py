@@ -179,7 +179,7 @@ def test_without_workers_or_scheduler_the_wait_ends_with_one_line():
     from adabasis.rows.dask_engine import DaskEngine
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    none = {"n_workers": 0, "processes": False, "dashboard_address": None}
+    none = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
     cluster = distributed.LocalCluster(**none, silence_logs=logging.CRITICAL)
     with distributed.Client(cluster, set_as_default=False) as client:
         lonely = DaskEngine(client, patience=0.5)

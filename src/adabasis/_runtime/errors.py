@@ -13,7 +13,7 @@ class BadInput(ValueError):
 
 
 class EngineError(RuntimeError):
-    """Work that was given to others and did not come back: no workers, no scheduler, other versions.
+    """Work given to others did not come back: no workers, no scheduler, other versions.
 
     The command line prints it without a traceback and exits with 1; what was saved before is whole.
     """

@@ -170,7 +170,7 @@ def reduced(
 
 
 class LocalEngine(AbstractEngine):
-    """One process that takes one part after another; or some of its threads or processes, by joblib.
+    """One part after another, or some at once in threads or processes, by joblib.
 
     Parameters
     ----------
