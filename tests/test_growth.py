@@ -41,10 +41,10 @@ def error(model):
     return relative_error(model(fresh), function(fresh))
 
 
-def grower(n_rows=240, effort="auto", noise=0.1, ridge="auto"):
+def grower(n_rows=240, effort="auto", noise=0.1, ridge="auto", rows=None):
     """Return the growth of a search, begun on data, that has tried nothing."""
-    asked = Asked("fit", ridge=ridge)
-    prepared = Prepared("fit", *data(n_rows, noise), None, "auto", 0, split_by_default=True)
+    asked, rows = Asked("fit", ridge=ridge), rows or data(n_rows, noise)
+    prepared = Prepared("fit", *rows, None, "auto", 0, split_by_default=True)
     task, search = RegressionTask(asked, prepared), Search(asked)
     search.task = task
     return Growth(search, task, LIKE, EFFORTS[effort])
@@ -393,6 +393,19 @@ def test_networks_begin_with_one_of_half_their_width(monkeypatch):
     seen.clear()
     self.trained((9, 1), 0, 0)
     assert [basis.width for basis, *_ in seen] == [9]
+
+
+def test_of_clean_rows_wider_networks_begin_with_a_ridge_that_keeps_what_is_known(monkeypatch):
+    """A sine: five functions err by some 1e-5, and a ridge of .1 by more than 1e-3."""
+    x = np.linspace(-1, 1, 240)[:, None]
+    rows = (x, np.sin(3 * x[:, 0]))
+    self = grower(rows=rows)
+    wide = self.trained((10, 1), 0, 0)
+    assert wide.validation_error <= 1.1 * self.found[(5, 1), 0, 0].validation_error
+    monkeypatch.setattr(growth, "RISE", 1e12)
+    self = grower(rows=rows)
+    wide = self.trained((10, 1), 0, 0)
+    assert wide.validation_error > 10 * self.found[(5, 1), 0, 0].validation_error
 
 
 def test_a_given_ridge_is_kept():

@@ -15,7 +15,7 @@ from adabasis.evidence.errors import Unseen
 from adabasis.models.record import Asked, Ridge
 from adabasis.regression.task import RegressionTask
 from adabasis.selection.prepared import FARTHEST, PROBES, Prepared
-from adabasis.selection.search import Candidate
+from adabasis.selection.search import AbstractTask, Candidate
 from adabasis.selection.task import FEWEST_AGREEING, OUTLYING, design
 
 BASIS = FrozenFeatures(8)
@@ -102,6 +102,21 @@ def test_a_network_claims_no_less_than_those_like_it_on_other_rows(task, monkeyp
         assert claim.error == pytest.approx(math.sqrt(seen.mean()))
         assert len(claim.losses) == len(seen)
         assert "like it" in claim.kind
+
+
+@pytest.mark.parametrize(("error", "fold", "first"), [(0.009, 0, 1), (0.011, 0, 0), (0.009, 1, 0)])
+def test_one_far_better_than_a_mean_on_the_same_rows_goes_before_it(task, error, fold, first):
+    """By a factor of ten: not by luck. On other rows, which may be easier, it may be."""
+    run = Some(loss=1.0)
+    group = [
+        dataclasses.replace(c, fold=k, validation_error=own, run=run)
+        for k, (c, own) in enumerate(zip(members(task, [0, 0]), (0.1, 0.05), strict=True))
+    ]
+    about = {"basis": Ensemble(BASIS, 2), "mean_of": 2, "members": tuple(group), "fold": None}
+    mean = dataclasses.replace(group[0], **about)
+    alone = dataclasses.replace(group[0], validation_error=error, fold=fold)
+    assert task.ranked([mean, alone])[0] is (mean, alone)[first]
+    assert AbstractTask.ranked(task, [mean, alone])[0] is (mean, alone)[first]
 
 
 def test_values_far_off_between_rows_are_seen(task):

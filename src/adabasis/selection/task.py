@@ -25,7 +25,7 @@ from ..models.record import Asked, Ridge
 from ..train import AbstractTrainer, train
 from ..train.descent import weighted_map
 from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
-from .search import AbstractTask, Candidate, Search
+from .search import AbstractTask, Candidate, Search, standing
 
 #: Relative error above which there is no use in more of the same.
 NOTHING_LEARNT = 0.95
@@ -131,9 +131,11 @@ class DataTask(AbstractTask[Candidate]):
 
         Errors of the same three digits are equal: what was tried first is the simpler.
         """
-        own = sorted(
-            found, key=lambda c: (-c.mean_of, *(float(f"{error:.3g}") for error in c.errors))
-        )
+
+        def key(c: Candidate) -> tuple[float, ...]:
+            return (*standing(c, found), *(float(f"{error:.3g}") for error in c.errors))
+
+        own = sorted(found, key=key)
         best = next((one for one in own if self._stays(one)), None)
         if best is None or best.error > max(ALIKE * own[0].error, self._small):
             return own
