@@ -68,8 +68,8 @@ tables.files tables.records tables.opening tables.several tables.frames tables.d
 tables.calendars tables.levels
 tables.encoding tables.prepare tables.training tables.sources tables.write tables
 export.program export.trace export.python export.loops export.c export.javascript
-export.onnx_graph export.stored export.table export.check export.files export.sums export.formula export.api
-export
+export.onnx_graph export.stored export.table export.check export.files export.sums
+export.formula export.api export
 report.origin report.joint report.sections report.equations report.classes report.importance
 report.page report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
