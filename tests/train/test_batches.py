@@ -20,7 +20,7 @@ from adabasis.selection.search import Search
 from adabasis.train import Budget, CrossEntropy, Objective, StopReason, TwoPhase, numerics, train
 from adabasis.train import batches as module
 from adabasis.train.descent import WARM_UP, share_of_rate
-from adabasis.train.exact import CHUNK_NUMBERS, rows_at_once
+from adabasis.train.passes import CHUNK_NUMBERS, rows_at_once
 
 from ..laws import assert_close, assert_same_bits
 from ..registry import draw, key
@@ -90,7 +90,7 @@ def test_soap_needs_fewer_steps_than_adam():
 
 def test_chunks_give_the_coefficients_of_all_rows(monkeypatch):
     whole = run(steps=0)
-    monkeypatch.setattr("adabasis.train.exact.CHUNK_NUMBERS", 64 * 17)
+    monkeypatch.setattr("adabasis.train.passes.CHUNK_NUMBERS", 64 * 17)
     assert rows_at_once(17) == 64
     parts = run(steps=0)
     assert_close(parts.coefficients, whole.coefficients, 1e-7)

@@ -23,6 +23,7 @@ from ..regression.decades import as_told
 from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
+from ..selection.workers import on_workers
 from ..train import AbstractTrainer, Callback, CrossEntropy
 from .solve import solve_rows, status_of
 from .strategy import MEMBERS, ClassificationStrategy, default_bases
@@ -31,6 +32,7 @@ from .task import ClassificationTask
 
 @basis_last
 @told_arguments
+@on_workers
 @with_timings
 @holding_out(
     judge_classes,
@@ -99,6 +101,8 @@ def classify(
     random_state : int
     callbacks : iterable of callables
     verbose : bool
+    client : distributed.Client or str, optional
+        Workers that do what can be done apart: see :func:`adabasis.fit`.
     effort : {"fast", "auto", "thorough"}
         How much the search may spend where no basis is named: ``"fast"`` trains one network,
         ``"thorough"`` compares two widths and averages three times as many as ``"auto"``.

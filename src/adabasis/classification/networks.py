@@ -6,12 +6,14 @@ ridge for all members: the few rows of one fold choose badly, those of several d
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..basis import NeuralBasis
+from ..rows.engine import current
 from ..selection.search import Candidate, Search
 from ..train.adam import EPOCHS, Adam, first_network
 from .task import ClassificationTask
@@ -65,6 +67,9 @@ class Networks:
         """Train more networks of the best size, each without other rows, and add their mean."""
         basis = min(self.found, key=lambda basis: mean_error(self.found[basis]))
         group = self.found[basis][:members]
+        if current().n_workers > 1:
+            train, left = functools.partial(self._trained, basis), range(len(group), members)
+            group = [*group, *current().map(train, left, label="member")]
         while len(group) < members and not self.search.late():
             group.append(self._trained(basis, len(group)))
         if len(group) > 1:

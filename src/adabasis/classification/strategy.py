@@ -6,12 +6,14 @@ the winner are chosen by cross-entropy on held-out rows.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from ..regression.bases import Offered
+from ..rows.engine import current
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT
 from ..train import NGD, AbstractTrainer, levenberg_marquardt
@@ -151,11 +153,23 @@ class ClassificationStrategy:
         """Train each basis from each restart, with the ridge that suited frozen functions."""
         found = self.search.found
         ridge = self.search.best.ridge.value if found else self.task.usual_ridge
-        for basis, restart in itertools.product(bases, range(self.n_restarts)):
-            trained = self.task.trained(self.search, trainer, basis, ridge, restart=restart)
-            self.search.add(trained)
+        pairs = list(itertools.product(bases, range(self.n_restarts)))
+        train = functools.partial(self._descended, trainer, ridge)
+        if current().n_workers > 1:
+            for found in current().map(train, pairs, label="restart"):
+                self.search.add(found)
+            return
+        for pair in pairs:
+            self.search.add(train(pair))
             if self.search.late():
                 return
+
+    def _descended(
+        self, trainer: AbstractTrainer, ridge: float, pair: tuple[AbstractBasis, int]
+    ) -> Candidate:
+        """Train a basis from a restart."""
+        basis, restart = pair
+        return self.task.trained(self.search, trainer, basis, ridge, restart=restart)
 
     def _average(self, best: Candidate, members: int) -> None:
         """Draw more functions like the best ones, each without other rows, and average the scores.
@@ -171,9 +185,7 @@ class ClassificationStrategy:
                 search,
                 best,
                 members,
-                lambda number: task.trained(
-                    search, NGD(), best.basis, ridge, restart=first + number, fold=number
-                ),
+                functools.partial(_another, task, search, best.basis, ridge, first),
                 mean_error,
             )
             return
@@ -185,3 +197,15 @@ class ClassificationStrategy:
                 break
         group = task.agreeing(group)
         task.average(search, group[0], len(group), group.__getitem__, mean_error)
+
+
+def _another(
+    task: ClassificationTask,
+    search: Search[Candidate],
+    basis: AbstractBasis,
+    ridge: float,
+    first: int,
+    number: int,
+) -> Candidate:
+    """Train a basis without the rows of a fold, from the draw of its number."""
+    return task.trained(search, NGD(), basis, ridge, restart=first + number, fold=number)

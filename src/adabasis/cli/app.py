@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from .._runtime.errors import BadInput
+from .._runtime.errors import BadInput, EngineError
 from .options import AsJson, FitOptions, Flag, SearchOptions, Sign
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def fit(table: str, /, *, options: FitOptions = FitOptions()) -> int:  # noqa: B
     """
     from . import streams
 
-    return _told(streams.fit_table(table, options, _given, _console()), options.as_json)
+    with options.workers():
+        found = streams.fit_table(table, options, _given, _console())
+    return _told(found, options.as_json)
 
 
 @app.command
@@ -240,7 +242,8 @@ def solve(
 
     if listed or not what:
         return _told(equations.show_catalogue(_console()), False)
-    outcome = equations.solve_named(what, options, report, _console())
+    with options.workers():
+        outcome = equations.solve_named(what, options, report, _console())
     return _told(outcome, options.as_json)
 
 
@@ -404,6 +407,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return _complain(f"{error}".strip(), 2, f"See {' '.join(['adabasis', *about, '--help'])}.")
     except BadInput as error:
         return _complain(str(error), 2)
+    except EngineError as error:
+        return _complain(str(error), 1)
     except KeyboardInterrupt:
         return _complain("Interrupted: nothing was written.", 130)
     except BrokenPipeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from pathlib import Path
@@ -38,6 +39,9 @@ class SearchOptions:
         Training runs from different starts.
     ridge
         Weight of the coefficients' squares.
+    scheduler
+        Address of a Dask scheduler, such as tcp://127.0.0.1:8786: its workers do what can be
+        done apart.
     force
         Overwrite files.
     quiet
@@ -52,6 +56,7 @@ class SearchOptions:
     tol: float | None = None
     n_restarts: int | None = None
     ridge: Literal["auto"] | float = "auto"
+    scheduler: str | None = None
     force: Flag = False
     quiet: Flag = False
     as_json: AsJson = False
@@ -78,6 +83,24 @@ class SearchOptions:
         if isinstance(number, int | float) and not number >= least:
             option = name.replace("_", "-")
             raise BadInput(f"--{option} {number:g}: expected at least {least}.")
+
+    def workers(self) -> contextlib.AbstractContextManager[object]:
+        """Return the block in which the workers that were named do what can be done apart.
+
+        Raises
+        ------
+        EngineError
+            Where no scheduler answers.
+        """
+        if self.scheduler is None:
+            return contextlib.nullcontext()
+        import logging
+
+        from ..rows.dask_engine import engine_of
+        from ..rows.engine import using
+
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is said once
+        return using(engine_of("--scheduler", self.scheduler))
 
     def asked(self, *names: str) -> dict[str, Any]:
         """Return what a search in Python takes, these names besides: what was asked for alone."""

@@ -11,6 +11,7 @@ from ..geometry.points import AbstractSampler, default_sampler
 from ..models.record import Asked
 from ..models.timings import with_timings
 from ..selection.search import Search, named_bases, resolved_trainer
+from ..selection.workers import on_workers
 from ..train import AbstractTrainer, Callback, Objective
 from .adapt import AdaptiveStrategy
 from .candidate import EquationCandidate
@@ -20,6 +21,7 @@ from .strategy import EquationTask
 
 
 @told_arguments
+@on_workers
 @with_timings
 def solve(
     problem: Problem,
@@ -73,6 +75,8 @@ def solve(
         stops it.
     verbose : bool
         Show progress.
+    client : distributed.Client or str, optional
+        Workers that do what can be done apart: see :func:`adabasis.fit`.
 
     Returns
     -------

@@ -30,6 +30,7 @@ from ..regression.uncertainty import calibrated
 from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
+from ..selection.workers import on_workers
 from .noisy import MixtureStrategy, MixtureTask
 from .starts import STARTS, SegmentationOptions
 from .strategy import POUNetStrategy, POUNetTask
@@ -39,6 +40,7 @@ FEWEST_TO_SPLIT = 100
 
 
 @told_arguments
+@on_workers
 @with_timings
 @holding_out(judge, refit, calibrated)
 @taking_losses(refit)
@@ -102,7 +104,7 @@ def fit_pounet(
         round-off: a level of 0 would be infinitely likely.
     sample_weight, groups, loss, quantile, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
-    random_state, callbacks, verbose, target_transform, input_transform, periodic
+    random_state, callbacks, verbose, client, target_transform, input_transform, periodic
         As there. Pieces are polynomials of what these make of inputs and targets; by default they
         are of the inputs as they are.
     effort : {"fast", "auto", "thorough"}

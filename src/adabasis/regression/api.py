@@ -25,6 +25,7 @@ from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, kept_places, merged, rows_for_refit
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
 from ..selection.stream import Stream
+from ..selection.workers import on_workers
 from ..train import AbstractTrainer, Callback, Objective
 from . import reweighted
 from .bases import Offered, default_bases
@@ -43,6 +44,7 @@ AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
 @basis_last
 @told_arguments
+@on_workers
 @with_timings
 @taking_sources(lambda *rows, **named: _search(*rows, **named))
 @holding_out(judge, lambda *rows, **named: refit(*rows, **named), calibrated)
@@ -141,6 +143,11 @@ def fit(
         Called with an :class:`adabasis.train.Progress` at checks; a true answer stops the run.
     verbose : bool
         Show progress.
+    client : distributed.Client or str, optional
+        Workers that do what can be done apart: rows of sources are reduced where they are read,
+        restarts and the members of means are trained there. A client of Dask or the address of its
+        scheduler, or an engine of :mod:`adabasis.rows.engine`. The model is the same, whatever the
+        number of workers. Callbacks are not called there.
     effort : {"fast", "auto", "thorough"}
         How much the search may spend where no basis is named: ``"fast"`` about a fifth of the
         time of ``"auto"``, ``"thorough"`` up to twenty times as much, for errors that are some

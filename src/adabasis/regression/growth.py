@@ -12,9 +12,11 @@ What it costs is counted in multiplications, not by a clock: the same rows give 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -116,6 +118,10 @@ class Growth:
         if min(n_rows, MOST_ROWS) > 1.25 * self.stages[-1]:
             self.stages.append(min(n_rows, MOST_ROWS))
         self.stages[-1] = max(self.stages[-1], min(n_rows, MOST_ROWS))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs, which trains other folds than those known."""
+        return {**self.__dict__, "found": {}, "seconds": {}}
 
     def best_size(self, most_rows: float = math.inf) -> Size | None:
         """Try sizes while larger ones help, and return the best, if any was affordable.
@@ -264,10 +270,14 @@ class Growth:
             self.search,
             self.trained(size, 0, stage),
             min(members, known + most),
-            lambda number: self.trained(size, number, stage),
+            functools.partial(self._member, size, stage),
             self._error_of_mean,
             self._enough,
         )
+
+    def _member(self, size: Size, stage: int, fold: int) -> Candidate:
+        """Train a network of a size without the rows of a fold."""
+        return self.trained(size, fold, stage)
 
     def _enough(self, group: list[Candidate]) -> bool:
         """Whether one more member would hardly make the mean better, or very many not enough.

@@ -17,7 +17,8 @@ from ..basis import AbstractBasis
 from ..lstsq.reduce import BLOCK_ROWS
 from ..models.evaluation import CHUNK_NUMBERS
 from ..models.record import Ridge
-from ..train.exact import reduced, rows_at_once, terms_of
+from ..rows.engine import current
+from ..train.exact import reduced_source
 
 #: Entries of a design matrix in memory at once in NumPy (8 MiB): blocks fit in the cache.
 NUMPY_NUMBERS = 2**20
@@ -53,6 +54,8 @@ def solve_rows(
         for (part, _), size in zip(members, sizes, strict=True)
     )
     reduce = _reduced_in_numpy if in_numpy else _reduced
+    if in_numpy and known is None and current().n_workers > 1:
+        reduce = _reduced_by_workers
     solutions = []
     for reduction, size in zip(reduce(members, source, total, known), sizes, strict=True):
         values = np.full(size, ridge.value)
@@ -69,8 +72,7 @@ def _reduced_in_numpy(
     members: Members, source: rows.AbstractSource, total: float, known: np.ndarray | None
 ) -> list[lstsq.Reduction]:
     """Reduce the rows of all members in one pass, nothing compiled."""
-    largest = max(part.size(source.n_inputs) for part, _ in members)
-    at_once, done = max(BLOCK_ROWS, NUMPY_NUMBERS // largest, 4 * largest), 0
+    at_once, done = _rows_at_once(members, source), 0
     folds = [lstsq.Fold() for _ in members]
     inner = [(part, jax.tree.map(np.asarray, inside)) for part, inside in members]
     for x, y, weight in _chunks(source, at_once):
@@ -86,8 +88,44 @@ def _reduced(
 ) -> Iterator[lstsq.Reduction]:
     """Reduce the rows of one member after the other, each with a pass of its own."""
     for part, inside in members:
-        terms = terms_of(source, rows_at_once(part.size(source.n_inputs)))
-        yield reduced(part, inside, terms, total)
+        yield reduced_source(part, inside, source, total)
+
+
+def _reduced_by_workers(
+    members: Members, source: rows.AbstractSource, total: float, known: np.ndarray | None
+) -> list[lstsq.Reduction]:
+    """Reduce the rows of all members in one pass, each part where the engine has it read."""
+    plain = [(part, jax.tree.map(np.asarray, inside)) for part, inside in members]
+    task = OfMembers(plain, total, _rows_at_once(members, source))
+    found: list[lstsq.Reduction] = current().map_reduce(task, source.parts(), combined)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class OfMembers:
+    """The reductions of the rows of a part, one for each member, in NumPy."""
+
+    members: Members
+    total: float
+    most: int
+
+    def __call__(self, part: rows.AbstractPart) -> list[lstsq.Reduction]:
+        """Read the part chunk by chunk, and reduce it."""
+        folds = [lstsq.Fold() for _ in self.members]
+        for x, y, weight in part.chunks(self.most):
+            for fold, (basis, parameters) in zip(folds, self.members, strict=True):
+                fold.add(lstsq.reduce(basis.values(x, parameters), y, weight / self.total))
+        return [fold.reduction for fold in folds]
+
+
+def _rows_at_once(members: Members, source: rows.AbstractSource) -> int:
+    largest = max(part.size(source.n_inputs) for part, _ in members)
+    return max(BLOCK_ROWS, NUMPY_NUMBERS // largest, 4 * largest)
+
+
+def combined(*several: Sequence[lstsq.Reduction]) -> list[lstsq.Reduction]:
+    """Combine the reductions of each member."""
+    return [lstsq.combine(*ones) for ones in zip(*several, strict=True)]
 
 
 def _chunks(source: rows.AbstractSource, most: int) -> Iterator[rows.Chunk]:

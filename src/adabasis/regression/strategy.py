@@ -8,6 +8,7 @@ them, so that both kinds are judged by the same rows.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from ..basis import (
     Polynomial,
     ProjectedFeatures,
 )
+from ..rows.engine import current
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT, placed
 from ..train import LSGD, LSGN, AbstractTrainer, levenberg_marquardt
@@ -256,17 +258,26 @@ class RegressionStrategy:
 
         Without a trainer, by Gauss–Newton steps with a ridge that the noise met so far calls for.
         """
-        for basis, restart in itertools.product(bases, range(self.n_restarts)):
+        pairs = list(itertools.product(bases, range(self.n_restarts)))
+        if trainer is not None and current().n_workers > 1:
+            apart = functools.partial(self._descended, trainer)
+            for found in current().map(apart, pairs, label="restart"):
+                self.search.add(found)
+            return
+        for basis, restart in pairs:
             if trainer is None:
                 self.search.add(self._grown(basis, restart, 0))
             else:
-                task, ridge = self.task, self._fixed_ridge
-                told = with_given_ridge(trainer, task.asked)
-                found = task.trained(self.search, told, basis, ridge, restart=restart)
-                own = chooses_ridge(trainer, task.asked)
-                self.search.add(with_own_ridge(found, task.data) if own else found)
+                self.search.add(self._descended(trainer, (basis, restart)))
             if self.search.late():
                 return
+
+    def _descended(self, trainer: AbstractTrainer, pair: tuple[AbstractBasis, int]) -> Candidate:
+        """Train a basis from a restart."""
+        (basis, restart), task, ridge = pair, self.task, self._fixed_ridge
+        told = with_given_ridge(trainer, task.asked)
+        found = task.trained(self.search, told, basis, ridge, restart=restart)
+        return with_own_ridge(found, task.data) if chooses_ridge(trainer, task.asked) else found
 
     def _grown(self, basis: AbstractBasis, restart: int, fold: int) -> Candidate:
         """Train a network of half the width, where there is one, and widen it."""
@@ -358,10 +369,12 @@ class RegressionStrategy:
         first = max(good, key=lambda c: (_size(c.parameters), -c.validation_error))
         self.search.begin(MEAN, least=self.task.least_error)
 
-        def another(number: int) -> Candidate:
-            return self._grown(first.basis, self.n_restarts + number, number)
-
+        another = functools.partial(self._member, first.basis)
         self.task.average(self.search, first, members, another, root_mean_square)
+
+    def _member(self, basis: AbstractBasis, number: int) -> Candidate:
+        """Train a network without the rows of a fold, for a mean."""
+        return self._grown(basis, self.n_restarts + number, number)
 
     def _prior_ridge(self) -> float:
         """Return λ in the sum over rows: the user's, or what the noise met so far calls for."""

@@ -29,6 +29,7 @@ from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import placed
+from ..selection.workers import on_workers
 from ..train import Callback, StopReason
 from . import rungs
 from .api import refit
@@ -89,6 +90,7 @@ def settled(model: Fitted) -> Fitted:
 
 
 @told_arguments
+@on_workers
 @with_timings
 @judged_again
 @holding_out(judge, refit, calibrated)
@@ -126,7 +128,8 @@ def fit_to_tolerance(
     max_seconds : float
         Budget of wall-clock time. Where there is time for nothing else, the best of a constant, a
         line and the products of inputs is returned.
-    random_state, callbacks, verbose, standardize, target_transform, input_transform, periodic
+    random_state, callbacks, verbose, client, standardize, target_transform, input_transform,
+    periodic
         See :func:`adabasis.fit`.
 
     Returns

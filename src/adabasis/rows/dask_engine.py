@@ -35,6 +35,8 @@ PATIENCE = 60.0
 ANSWER = 10.0
 #: Times that tasks are sent where Dask gave them up: each has been on four workers that died.
 ATTEMPTS = 3
+#: What a wait that is over raises: the latter where distributed 2026.8 cancels its own waiting.
+CUT_SHORT = (TimeoutError, UnboundLocalError)
 
 
 class Placed:
@@ -171,7 +173,7 @@ class DaskEngine(AbstractEngine):
         while True:
             try:
                 return future.result(timeout=LOOK)
-            except TimeoutError:
+            except CUT_SHORT:
                 if future.status == "error":  # the function's own
                     raise
             self._look()
@@ -197,7 +199,7 @@ class DaskEngine(AbstractEngine):
         if self.client.status == "running":
             try:
                 return self.client.sync(scheduler.ncores, callback_timeout=ANSWER)
-            except (OSError, TimeoutError) as error:
+            except (OSError, *CUT_SHORT) as error:
                 reason = reason or str(error)
         said = f": {reason}" if reason else ""
         raise EngineError(
@@ -236,3 +238,33 @@ def _connected(address: str) -> Any:
             f"No Dask scheduler answers at {address} ({error}). Start one: dask scheduler --host "
             "127.0.0.1 --port 8786"
         ) from None
+
+
+def engine_of(call: str, client: Any) -> AbstractEngine:
+    """Return the engine that the argument ``client`` of a public function stands for.
+
+    Parameters
+    ----------
+    call : str
+        The function, for messages.
+    client : distributed.Client, str or AbstractEngine
+        A client, the address of a scheduler, or an engine.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    EngineError
+        Where no scheduler answers.
+    """
+    if isinstance(client, AbstractEngine):
+        return client
+    try:
+        return DaskEngine(client)
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            f"{call}(client={client!r}): Dask is not installed. "
+            "pip install 'adabasis[dask]' brings it."
+        ) from error
+    except TypeError as error:
+        raise TypeError(f"{call}: {error}") from None

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .engine import current
+
 #: Rows of a chunk where nobody says: some megabytes.
 CHUNK_ROWS = 2**16
 
@@ -176,10 +178,19 @@ class AbstractSource(abc.ABC):
         return self._known
 
     def _seen(self) -> Statistics:
-        seen = [Statistics.of(chunk) for chunk in self.chunks() if (chunk.weight > 0).any()]
+        if current().n_workers == 1:
+            seen = [Statistics.of(chunk) for chunk in self.chunks() if (chunk.weight > 0).any()]
+        else:
+            each = current().map(_statistics_of, self.parts(), label="statistics")
+            seen = [one for one in each if one is not None]
         if not seen:
             raise ValueError("statistics: expected a row of positive weight, got none.")
         return functools.reduce(Statistics.joined, seen)
+
+
+def _statistics_of(part: AbstractPart) -> Statistics | None:
+    seen = [Statistics.of(chunk) for chunk in part.chunks() if (chunk.weight > 0).any()]
+    return functools.reduce(Statistics.joined, seen) if seen else None
 
 
 @dataclasses.dataclass(frozen=True)

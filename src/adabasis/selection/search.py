@@ -111,6 +111,12 @@ class Candidate:
         return all(least < one.validation_error for one in (mean, *rivals)) and bool(rivals)
 
     @property
+    def light(self) -> Any:
+        """The candidate without what only its run would need to go on."""
+        run = None if self.run is None else dataclasses.replace(self.run, tape=None)
+        return dataclasses.replace(self, run=run)
+
+    @property
     def tried(self) -> Tried:
         """The candidate as a row of the record."""
         held_out, left_out = (e if math.isfinite(e) else None for e in self.errors[:2])
@@ -189,6 +195,16 @@ class Search(Generic[AnyCandidate]):
         self.cut_short: StopReason | None = None
         self.stage: Stage | None = None
         self.stages: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs of the search: when it ends, by the clock on the wall."""
+        left = self.deadline - time.perf_counter()
+        more = {"callbacks": (), "stage": None, "found": [one.light for one in self.found]}
+        return {**self.__dict__, "deadline": time.time() + left, **more}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.deadline = state["deadline"] - time.time() + time.perf_counter()
 
     def run(self, task: AbstractTask[AnyCandidate], strategy: Callable[[], object]) -> Any:
         """Follow a strategy as far as budgets allow and return what the best candidate becomes.

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,7 @@ from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
 from ..geometry.points import Points
 from ..models.record import Asked, Ridge
+from ..rows.engine import current
 from ..train import AbstractTrainer, train
 from ..train.descent import weighted_map
 from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
@@ -298,15 +299,15 @@ class DataTask(AbstractTask[Candidate]):
         first : Candidate
         members : int
         another : callable
-            From the number of a member, 1 and up, to a candidate of the same kind.
+            From the number of a member, 1 and up, to a candidate of the same kind. Workers are
+            given several numbers at once, those that turn out to be enough in vain included.
         mean : callable
             From the members to the validation error of their mean, or a bound of it.
         enough : callable, optional
             Whether more members would change little.
         """
         group = [first]
-        for number in range(1, members):
-            candidate = another(number)
+        for candidate in _one_by_one(search, another, range(1, members)):
             if math.isfinite(candidate.validation_error):
                 group.append(candidate)
             if search.late() or enough(group):
@@ -367,6 +368,31 @@ class DataTask(AbstractTask[Candidate]):
         if candidate.run is None:
             return candidate.unseen
         return self.unseen(candidate, candidate.run.coefficients)
+
+
+def _one_by_one(
+    search: Search[Candidate], another: Callable[[int], Candidate], numbers: range
+) -> Iterator[Candidate]:
+    """Yield the candidates of numbers in order; as many are made at once as there are workers."""
+    engine = current()
+    n_workers = engine.n_workers
+    if n_workers == 1:
+        yield from map(another, numbers)
+        return
+    task = functools.partial(_with_added, search, another)
+    for start in range(0, len(numbers), n_workers):
+        some = numbers[start : start + n_workers]
+        for candidate, added in engine.map(task, some, label="member"):
+            search.found.extend(added)
+            yield candidate
+
+
+def _with_added(
+    search: Search[Candidate], another: Callable[[int], Candidate], number: int
+) -> tuple[Candidate, list[Candidate]]:
+    """Return a candidate, and those that were added to the search as it was made."""
+    before = len(search.found)
+    return another(number), search.found[before:]
 
 
 def _stacked(trees: list[Parameters]) -> Parameters:

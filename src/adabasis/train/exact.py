@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -18,12 +19,12 @@ from .. import lstsq, rows
 from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters
 from ..basis.base import AbstractBasis
-from ..geometry.points import Points, bucket, pad_rows
+from ..geometry.points import bucket
+from ..rows.engine import current
 from .base import AbstractObjective, CrossEntropy, Objective
 from .last_layer import newton
+from .passes import Pass, combined, data_rows, padded_rows, rows_at_once
 
-#: Entries of the matrix in memory at once (16 MiB): some blocks of the reduction.
-CHUNK_NUMBERS = 2**21
 #: Entries of the matrix that Newton's method has before it, which goes over all rows many times.
 NEWTON_NUMBERS = 2**24
 #: Share of the loss that the last Newton step must promise.
@@ -36,11 +37,6 @@ class Solved(NamedTuple):
     coefficients: np.ndarray
     loss: float
     rank: float
-
-
-def rows_at_once(size: int) -> int:
-    """Return the rows of a chunk for P = ``size`` functions."""
-    return max(64, CHUNK_NUMBERS // size)
 
 
 def terms_of(source: rows.AbstractSource, most: int) -> Iterator[rows.Term]:
@@ -59,13 +55,6 @@ def chunks(x: AnyArray, y: AnyArray, weight: AnyArray, most: int) -> Iterator[ro
         yield padded_rows(x[part], y[part], weight[part], length)
 
 
-def padded_rows(x: np.ndarray, y: np.ndarray, weight: np.ndarray, length: int) -> rows.Term:
-    """Return the term of rows, padded to a length."""
-    again = np.broadcast_to(x[:1], (max(length - len(x), 0), x.shape[1]))
-    points = Points(np.concatenate([x, again]), pad_rows(weight, length))
-    return rows.Term(points, pad_rows(y, length))
-
-
 def reduced(
     basis: AbstractBasis, parameters: Parameters, terms: Iterable[rows.Term], total: float
 ) -> lstsq.Reduction:
@@ -82,6 +71,27 @@ def reduced(
         reduction = _with(reduction, basis, parameters, term, jnp.asarray(total))
     assert reduction is not None
     return reduction
+
+
+def reduced_source(
+    basis: AbstractBasis, parameters: Parameters, source: rows.AbstractSource, total: float
+) -> lstsq.Reduction:
+    """Reduce the rows [Φ | y] of a source, by the workers of the block's engine where it has some.
+
+    Parameters
+    ----------
+    basis, parameters
+    source : rows.AbstractSource
+    total : float
+        Of the weights of all rows.
+    """
+    size = basis.size(source.n_inputs)
+    if current().n_workers == 1:
+        return reduced(basis, parameters, terms_of(source, rows_at_once(size)), total)
+    shared = basis, jax.tree.map(np.asarray, parameters), np.asarray(total)
+    task = Pass(data_rows, combined, shared, rows_at_once(size))
+    factor = current().map_reduce(task, source.parts(), combined)
+    return lstsq.Reduction(jnp.asarray(factor), source.statistics().n_rows, size)
 
 
 @quickly()
@@ -146,8 +156,7 @@ def solved(
         if source is None:
             source = rows.ArraySource(x, np.asarray(term.data), weight)
         total = source.statistics().total_weight
-        terms = terms_of(source, rows_at_once(basis.size(x.shape[1])))
-        reduction = reduced(basis, parameters, terms, total)
+        reduction = reduced_source(basis, parameters, source, total)
         found = _solution(reduction, jnp.asarray(objective.ridge, float), jnp.asarray(relative))
         squares = float(jnp.mean(found.residual_norm**2))
         return Solved(np.asarray(found.coefficients), squares, float(found.rank))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .._runtime.progress import Callback, Progress
 from .base import AbstractObjective, AbstractTrainer, Budget
 from .batches import train_on_batches
 from .blocks import BLOCK, Block, Compiled, InPython
+from .chunked import OverParts
 from .record import StopReason
 from .tape import Run, Tape
 
@@ -66,8 +68,10 @@ def train(
         Whether ξ was trained before: steps on mini-batches then begin at coefficients solved for
         it, and elsewhere at 0. Trainers that solve for coefficients in each step always do.
     source : rows.AbstractSource, optional
-        All rows, where those of the objective are some of them alone: trainers that step on
+        All rows, where those of the objective are some of them alone. Trainers that step on
         mini-batches take these from it, chunk by chunk, and solve the last layer on all of it.
+        :class:`LSGN` goes over all of it in each step, by the engine of the block
+        (:func:`adabasis.rows.engine.using`).
 
     Returns
     -------
@@ -99,7 +103,7 @@ def train(
             warm,
             source,
         )
-    loop = _Loop(trainer, objective, budget, validation, callbacks)
+    loop = _Loop(trainer, objective, budget, validation, callbacks, source)
     return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)
 
 
@@ -117,11 +121,15 @@ class _Loop:
         budget: Budget,
         validation: AbstractObjective | None,
         callbacks: tuple[Callback, ...],
+        source: rows.AbstractSource | None = None,
     ) -> None:
         self.objective, self.budget = objective, budget
         self.validation, self.callbacks = validation, callbacks
         self.start = time.perf_counter()
-        self.blocks = (InPython if trainer.interpreted else Compiled)(trainer, objective)
+        if source is None:
+            self.blocks: Any = (InPython if trainer.interpreted else Compiled)(trainer, objective)
+        else:
+            self.blocks = OverParts(trainer, objective, source)
 
     def begun(self, parameters: Parameters, key: RandomKey) -> Tape:
         # Return the tape before the first evaluation.
