@@ -69,9 +69,9 @@ tables.calendars tables.levels
 tables.encoding tables.prepare tables.training tables.sources tables.write tables
 export.program export.trace export.python export.loops export.c export.javascript
 export.onnx_graph export.stored export.table export.check export.files export.sums
-export.formula export.api export
+export.formula export.page export.api export
 report.origin report.joint report.sections report.equations report.classes report.importance
-report.page report.terminal report
+report.live report.page report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth
 experiments.published experiments.rates experiments.curves experiments.sine experiments.lsgd_vs_gd

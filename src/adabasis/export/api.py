@@ -11,7 +11,7 @@ from typing import Any
 
 from ..models.files import write_atomic
 from ..models.fitted import Fitted
-from . import files, formula
+from . import files, formula, page
 from .check import Difference, compared
 from .trace import NotExportable
 
@@ -21,6 +21,7 @@ FORMATS: dict[str, tuple[str, Callable[..., files.Written]]] = {
     ".onnx": ("ONNX", files.in_onnx),
     ".c": ("C", files.in_c),
     ".js": ("JavaScript", files.in_javascript),
+    ".html": ("a page that evaluates the model", page.in_html),
     ".jax": ("JAX's own format (StableHLO)", files.by_jax),
     ".tex": ("a formula in LaTeX", formula.in_latex),
     ".sympy": ("a formula for SymPy", formula.in_sympy),
@@ -71,8 +72,8 @@ def export(model: Fitted, path: str | os.PathLike[str], *, dtype: str | None = N
     ----------
     model : Fitted
     path : path
-        Its suffix chooses the format: ``.py``, ``.onnx``, ``.c``, ``.js``, ``.jax``, ``.tex`` or
-        ``.sympy``.
+        Its suffix chooses the format: ``.py``, ``.onnx``, ``.c``, ``.js``, ``.html``, ``.jax``,
+        ``.tex`` or ``.sympy``.
     dtype : {"float64", "float32"}, optional
         Of ONNX alone; the others are in double precision.
 

@@ -114,7 +114,7 @@ def in_python(model: Fitted, options: Mapping[str, Any]) -> Written:
         names = ("_scores", "_probabilities") if "CLASSES" in space else ("evaluate",)
         return {n: space[f](x) for n, f in zip(program.outputs, names, strict=True)}
 
-    return Written(text.encode(), called, "NumPy", _lacking(model))
+    return Written(text.encode(), called, "NumPy", lacking(model))
 
 
 def _callers(rows: str, taken: str) -> str:
@@ -235,13 +235,14 @@ def _one_point(model: Fitted, call: str) -> str:
 def numbers_only(model: Fitted) -> tuple[str, ...]:
     """Say what a format that takes numbers leaves to its user."""
     if model.record.preparation is None:
-        return _lacking(model)
+        return lacking(model)
     inputs = ", ".join(names_of(model)[0])
     said = f"takes numbers, not the table: {inputs} (a .py file holds their preparation, too)"
-    return (said, *_lacking(model))
+    return (said, *lacking(model))
 
 
-def _lacking(model: Fitted) -> tuple[str, ...]:
+def lacking(model: Fitted) -> tuple[str, ...]:
+    """Say what stays in the model file."""
     lacks = "intervals and standard deviations stay in the model file"
     known = getattr(model, "error_model", None) is not None or hasattr(model, "noise_levels")
     return (lacks,) if known else ()

@@ -1,4 +1,4 @@
-"""From sections to one HTML file that needs no network and no script."""
+"""From sections to one HTML file that needs no network, and a script for sliders alone."""
 
 from __future__ import annotations
 
