@@ -240,3 +240,13 @@ def test_the_largest_difference_is_that_of_all_outputs():
     assert off.largest == pytest.approx(3.0)
     assert not off.round_off
     assert not compared(model, lambda x: {"values": np.full((len(x), 2), np.nan)}).round_off
+
+
+@pytest.mark.parametrize("suffix", [".py", ".c", ".js", ".html", ".sympy", ".tex"])
+def test_names_are_said_in_comments_and_run_nowhere(suffix, tmp_path):
+    """Names end neither comments nor strings, nor do line separators that JavaScript knows."""
+    bad = """*/ '; " \"\"\" \\ \n \u2028 alert(1); raise SystemExit #</script>"""
+    model = model_of("cubics")
+    record = dataclasses.replace(model.record, input_names=(bad, "b"), output_names=(bad, "c"))
+    found = export(dataclasses.replace(model, record=record), tmp_path / f"m{suffix}")
+    assert found.difference.relative < 1e-4

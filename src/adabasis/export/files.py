@@ -58,7 +58,12 @@ def names_of(model: Fitted) -> tuple[list[str], list[str]]:
 
 
 def about(model: Fitted) -> str:
-    """Say in a paragraph what a model takes and returns."""
+    """Say in a paragraph what a model takes and returns: in a line, whatever names hold."""
+    said = _about(model)
+    return "".join(c if c.isprintable() else " " for c in said)
+
+
+def _about(model: Fitted) -> str:
     inputs, outputs = names_of(model)
     said = f"A model fitted by adabasis ({type(model.basis).__name__}). Inputs: {', '.join(inputs)}"
     if isinstance(model, Classifier):
