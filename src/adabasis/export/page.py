@@ -112,7 +112,11 @@ def _fragment(model: Fitted, source: str) -> str:
         )
     _, outputs = files.names_of(model)
     of_classes = isinstance(model, Classifier)
-    names = [str(label) for label in model.classes.tolist()] if of_classes else outputs
+    names = (
+        [str(label) for label in model.classes.tolist()]
+        if isinstance(model, Classifier)
+        else outputs
+    )
     head = ("class", "probability") if of_classes else ("output", "value")
     rows = "\n".join(
         f'<tr><th scope="row">{escape(name)}</th><td data-output="{q}"></td></tr>'
