@@ -35,7 +35,7 @@ evidence.left_out evidence.noise evidence.outliers
 evidence.peers evidence.verdict evidence.paired evidence.label_sets evidence.sobol
 evidence.judge evidence.classes evidence
  models.timings models.tolerance models.record models.files models.evaluation
- models.error_model models.uncertainty models.trust models.fitted models.loading
+ models.factor models.error_model models.uncertainty models.trust models.fitted models.loading
  models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
 selection.search selection.places selection.stream selection.prepared selection.task

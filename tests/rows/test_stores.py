@@ -88,3 +88,13 @@ def test_chunks_of_a_program():
 def test_what_are_no_chunks_is_named(given, words):
     with pytest.raises(ValueError, match=words):
         rows.IterableSource(given)
+
+
+def test_groups_of_arrays_on_disk_are_keys(memory_map):
+    labels = np.repeat(["a", "b"], N // 2)
+    source = rows.stored("fit", memory_map[:, :3], Y, None, labels)
+    keys = np.concatenate([key for part in source.parts(64) for _, key in part.keyed_chunks(10)])
+    assert source.grouped
+    assert np.array_equal(keys, np.repeat([0, 1], N // 2))
+    with pytest.raises(ValueError, match="groups: expected shape"):
+        rows.stored("fit", memory_map[:, :3], Y, None, labels[1:])

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from .. import rows
 from .._runtime.arrays import check_finite, explained, floats, refuse_times
 from .._runtime.summaries import check_index
 from ..basis import AbstractBasis, NeuralBasis
@@ -23,9 +24,10 @@ from ..geometry.maps import input_transforms, periodic_columns
 from ..lstsq.losses import NAMES
 from ..models.fitted import Fitted
 from ..models.record import EFFORTS
-from ..regression.api import fit
+from ..regression.api import add_rows, fit
 from ..regression.bases import default_bases
 from ..regression.strategy import MEMBERS
+from ..regression.streamed import source_of
 from ..regression.transforms import TRANSFORMS
 from ..selection.prepared import SEARCH_ROWS
 from ..train import GD, LSGD, AbstractTrainer
@@ -77,18 +79,18 @@ class AbstractEstimator(BaseEstimator):
     _checks: ClassVar[Mapping[str, Any]] = {}
 
     def _rows(
-        self, X: Any, y: Any, sample_weight: Any
+        self, X: Any, y: Any, sample_weight: Any, reset: bool = True
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         # The rows to fit, once parameters and rows are known to be sound.
         self._validate_params()
-        call = f"{type(self).__name__}.fit"
+        call = f"{type(self).__name__}.{'fit' if reset else 'partial_fit'}"
         refuse_times(call, "X", X)
         if y is not None and self._checks.get("y_numeric"):
             given, y = y, floats(call, "y", y)
             check_finite(call, "y", y, given)
         with explained(call, "X", X):
             checks = {**self._checks, "ensure_all_finite": False, "dtype": np.float64}
-            x, y = validate_data(self, X, y, **checks)
+            x, y = validate_data(self, X, y, reset=reset, **checks)
         check_finite(call, "X", x, X)
         if y is not None and self._checks.get("y_numeric"):
             check_index(call, X, np.hstack([x, y.reshape(len(y), -1)]))
@@ -136,6 +138,36 @@ class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
     """Estimators of numbers, one or several for each row."""
 
     _checks: ClassVar[Mapping[str, Any]] = {"multi_output": True, "y_numeric": True}
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to the first rows; of later ones, solve the last layer for all rows so far.
+
+        Functions are chosen on the rows of the first call, or of ``fit``: these should be many, and
+        like those to come. Coefficients are those of all rows, from what the former were reduced
+        to: rows gone by are not kept.
+
+        Parameters
+        ----------
+        X : array-like or data frame, shape (n, D)
+        y : array-like, shape (n,) or (n, Q)
+        sample_weight : array-like, shape (n,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For bad data, or another loss than squares.
+        """
+        if not hasattr(self, "fitted_"):
+            found: Self = self.fit(X, y, sample_weight)
+            return found
+        x, y, weight = self._rows(X, y, sample_weight, reset=False)
+        self.fitted_ = add_rows(self.fitted_, x, y, sample_weight=weight)
+        self.rank_ = self.fitted_.rank
+        return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict for X (N, D): an array of shape (N,) or (N, Q), like the fitted y.
@@ -333,15 +365,16 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     ) -> None:
         keep(self, locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
 
         Parameters
         ----------
-        X : array-like or data frame, shape (N, D)
-        y : array-like, shape (N,) or (N, Q)
-        sample_weight : array-like, shape (N,), optional
-        groups : array-like, shape (N,), optional
+        X : array-like or data frame, shape (N, D), or rows to be read
+            Files, arrays on disk, chunks: see :func:`adabasis.fit`.
+        y : array-like, shape (N,) or (N, Q), or names of columns
+        sample_weight : array-like, shape (N,), or the name of a column, optional
+        groups : array-like, shape (N,), or the name of a column, optional
             Rows of one label are held out together.
 
         Returns
@@ -353,9 +386,30 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         ValueError
             For bad data (see :func:`adabasis.fit`) or parameters out of range.
         """
+        source = source_of(f"{type(self).__name__}.fit", X, y, sample_weight, groups)
+        if source is not None:
+            return self._fitted_to(source)
         X, y, weight = self._rows(X, y, sample_weight)
         choices = functools.partial(default_bases, n_outputs=np.size(y) // len(y))
         bases, settings = self._bases(X, weight, choices), self._settings()
         if self._chooses and self.input_transform == "auto":  # though bases are named
             settings["input_transform"] = dict.fromkeys(range(X.shape[1]), "auto")
         return self._remember(fit(X, y, bases, sample_weight=weight, groups=groups, **settings))
+
+    def _fitted_to(self, source: rows.AbstractSource) -> Self:
+        self._validate_params()
+        self.n_features_in_ = source.n_inputs
+        names = source.record_fields.get("input_names")
+        if names:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        choices = functools.partial(default_bases, n_outputs=source.n_outputs)
+        look = {name: getattr(self, name) for name in ("activation", "residual", "init")}
+        bases: list[AbstractBasis]
+        if self._chooses:
+            bases = choices(min(source.n_rows, SEARCH_ROWS), source.n_inputs, **look)
+        else:
+            bases = self._bases(np.empty((0, source.n_inputs)), None, choices)
+        settings = self._settings()
+        if self._chooses and self.input_transform == "auto":
+            settings["input_transform"] = dict.fromkeys(range(source.n_inputs), "auto")
+        return self._remember(fit(source, None, bases, **settings))

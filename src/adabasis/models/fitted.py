@@ -24,6 +24,7 @@ from ..operators import AbstractOperator, Identity, Partial
 from ..train import History, Snapshot, StopReason
 from .error_model import ERRORS, ErrorModel
 from .evaluation import Parts, by_rows, in_jax, in_single_precision, probe_points
+from .factor import Factor
 from .files import write_model
 from .record import Asked, Record
 from .timings import Timings
@@ -92,6 +93,9 @@ class Fitted(WithUncertainty):
         solutions of equations and older files.
     snapshots : tuple of Snapshot
         ξ and c while training, where they were kept (:func:`adabasis.fit_pounet` does).
+    factor : Factor, optional
+        What the rows of the last solve were reduced to, for rows to come
+        (:meth:`adabasis.AdaptiveBasisRegressor.partial_fit`). Files do not hold it.
     """
 
     # What the coefficients are solved from: "numbers", "classes" or "an equation".
@@ -118,6 +122,7 @@ class Fitted(WithUncertainty):
     places: np.ndarray | None = None
     error_model: ErrorModel | None = None
     snapshots: tuple[Snapshot, ...] = ()
+    factor: Factor | None = None
 
     def __post_init__(self) -> None:
         """Hold arrays of NumPy alone, which need no JAX."""

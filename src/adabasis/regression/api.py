@@ -32,7 +32,7 @@ from .bases import Offered, default_bases
 from .growth import chooses_ridge
 from .outliers import noted
 from .robust import taking_losses
-from .solve import solve_rows
+from .solve import reduce_rows, solved_factor
 from .strategy import MEMBERS, RegressionStrategy
 from .streamed import taking_sources
 from .task import RegressionTask
@@ -311,16 +311,18 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
     n_rows, used = int(np.count_nonzero(weight)), weight > 0
     if isinstance(model.output_map, TargetMap):
         model.output_map.check("refit(model, X, y)", values)
+    factor = None
     with numerics():
         if reweighted.loss_of(model).plain:
             # Means are of values in the model's units, which a transform makes others.
             places, means, total, *_ = merged(x, model.output_map(values), weight)
             source = rows.ArraySource(model.input_map(places), means, total)
-            solved = solve_rows((model.basis, model.parameters), source, model.record.ridge)
+            factor = reduce_rows((model.basis, model.parameters), source)
+            solved = solved_factor(factor, model.record.ridge)
         else:
             solved = reweighted.solve(model, x, values, weight)
     again = solved_again(model, solved, lstsq.Status(int(solved.status)), x[used], n_rows)
-    again = dataclasses.replace(again, flat_output=np.ndim(y) == 1)
+    again = dataclasses.replace(again, flat_output=np.ndim(y) == 1, factor=factor)
     again = dataclasses.replace(again, error_model=relearnt(again, x, values, weight))
     return noted(again, x, values, weight)
 
@@ -338,4 +340,52 @@ def solved_again(
         box=bounding_box(x),
         places=kept_places(model.input_map(x), model.record.asked.random_state),
         record=dataclasses.replace(model.record, n_rows=n_rows),
+        factor=None,
+    )
+
+
+def add_rows(model: AnyFitted, X: Any, y: Any, *, sample_weight: Any = None) -> AnyFitted:
+    """Return a model whose coefficients are those of its rows and others besides.
+
+    Rows gone by are not needed: what they were reduced to is (:attr:`Fitted.factor`), and that of
+    the others is stacked below it. Functions, maps and the ridge stay, and so does what was claimed
+    of rows held out.
+
+    Parameters
+    ----------
+    model : Fitted
+    X : array-like, shape (n, D)
+    y : array-like, shape (n,) or (n, Q)
+    sample_weight : array-like, shape (n,), optional
+
+    Raises
+    ------
+    ValueError
+        For bad rows, and for a model that does not hold what its rows were reduced to.
+    """
+    if model.factor is None:
+        raise ValueError(
+            f"{model!r} does not hold what its rows were reduced to: it was read from a file, or "
+            "lowers another loss than squares. Use refit with all rows."
+        )
+    x, values, weight = rows_for_refit(model, X, y, sample_weight)
+    if isinstance(model.output_map, TargetMap):
+        model.output_map.check("add_rows(model, X, y)", values)
+    with numerics():
+        source = rows.ArraySource(model.input_map(x), model.output_map(values), weight)
+        new = reduce_rows((model.basis, model.parameters), source)
+        factor = model.factor.joined(new)
+        solved = solved_factor(factor, model.record.ridge)
+    seen = bounding_box(x[weight > 0])
+    low, high = (np.stack([a, b]) for a, b in zip(model.box.T, seen.T, strict=True))
+    n_rows = (model.record.n_rows or 0) + new.n_rows
+    return dataclasses.replace(
+        model,
+        coefficients=np.asarray(solved.coefficients),
+        rank=int(solved.rank),
+        singular_values=np.asarray(solved.singular_values),
+        status=lstsq.Status(int(solved.status)),
+        box=np.stack([low.min(axis=0), high.max(axis=0)], axis=1),
+        record=dataclasses.replace(model.record, n_rows=n_rows),
+        factor=factor,
     )

@@ -16,6 +16,7 @@ from .._runtime.timing import charged_to
 from ..basis import AbstractBasis
 from ..lstsq.reduce import BLOCK_ROWS
 from ..models.evaluation import CHUNK_NUMBERS
+from ..models.factor import Factor
 from ..models.record import Ridge
 from ..rows.engine import current
 from ..train.exact import reduced_source
@@ -45,23 +46,40 @@ def solve_rows(
     known : array, shape (N, P), optional
         The functions at all rows, where they are known.
     """
+    return solved_factor(reduce_rows(model, source, known), ridge)
+
+
+def reduce_rows(
+    model: tuple[AbstractBasis, Parameters],
+    source: rows.AbstractSource,
+    known: np.ndarray | None = None,
+) -> Factor:
+    """Reduce rows chunk by chunk: one pass for all members of a mean.
+
+    Parameters are those of :func:`solve_rows`.
+    """
     basis, parameters = model
-    total = source.statistics().total_weight
+    seen = source.statistics()
     members = [(part.canonical(), inside) for part, inside in basis.members(parameters)]
-    sizes = [part.size(source.n_inputs) for part, _ in members]
     in_numpy = all(
-        part.tie_weight == 0 and _in_numpy(source.n_rows * size)
-        for (part, _), size in zip(members, sizes, strict=True)
+        part.tie_weight == 0 and _in_numpy(source.n_rows * part.size(source.n_inputs))
+        for part, _ in members
     )
     reduce = _reduced_in_numpy if in_numpy else _reduced
     if in_numpy and known is None and current().n_workers > 1:
         reduce = _reduced_by_workers
+    reductions = tuple(reduce(members, source, seen.total_weight, known))
+    return Factor(reductions, seen.total_weight, seen.n_rows)
+
+
+def solved_factor(factor: Factor, ridge: Ridge) -> lstsq.Solution:
+    """Solve from what rows were reduced to; members apart, then their mean."""
     solutions = []
-    for reduction, size in zip(reduce(members, source, total, known), sizes, strict=True):
-        values = np.full(size, ridge.value)
+    for reduction in factor.reductions:
+        values = np.full(reduction.n_functions, ridge.value)
         values[len(values) - ridge.n_free :] = 0.0
-        shrink = values if ridge.relative else values / total
-        if in_numpy:
+        shrink = values if ridge.relative else values / factor.total
+        if isinstance(reduction.factor, np.ndarray):
             solutions.append(_with_ridge(reduction, shrink, relative=ridge.relative))
         else:
             solutions.append(_solved(reduction, jnp.asarray(shrink), relative=ridge.relative))

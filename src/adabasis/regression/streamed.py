@@ -31,7 +31,7 @@ from ..selection.holdout import claimed, kind_of
 from ..selection.prepared import HELD_OUT
 from ..selection.stream import JUDGED_ROWS, SAMPLE_ROWS, VALIDATION_ROWS, Stream, mapped
 from ..train import StopReason
-from .solve import solve_rows
+from .solve import reduce_rows, solved_factor
 from .uncertainty import calibrated
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -76,8 +76,13 @@ def source_of(
         )
         return found
     if rows.is_stored(X):
-        return rows.stored(call, X, y, weight)
+        return rows.stored(call, X, y, weight, groups)
     if y is None and isinstance(X, Iterable) and not hasattr(X, "shape"):
+        if weight is not None or groups is not None:
+            raise ValueError(
+                f"{call}(chunks, …): weights stand in the chunks, as triples (X, y, weight), and "
+                "groups are not known to such. Use files, or arrays on disk."
+            )
         return rows.IterableSource(X)
     return None
 
@@ -252,7 +257,8 @@ def _judged(
     verdict = judge(model, x, y, weight, at, groups=groups, kind=kind_of(holdout, groups))
     with numerics():
         everything = mapped(source, model.input_map, model.output_map)
-        solved = solve_rows((model.basis, model.parameters), everything, model.record.ridge)
+        factor = reduce_rows((model.basis, model.parameters), everything)
+        solved = solved_factor(factor, model.record.ridge)
     again = dataclasses.replace(
         model,
         coefficients=np.asarray(solved.coefficients),
@@ -261,6 +267,7 @@ def _judged(
         status=lstsq.Status(int(solved.status)),
         record=dataclasses.replace(model.record, n_rows=source.statistics().n_rows),
         box=source.statistics().box,
+        factor=factor,
     )
     of_apart = apart.rows.x, apart.rows.y, apart.rows.weight
     groups = apart.keys if source.grouped else None

@@ -20,6 +20,7 @@ from ..evidence.judge import left_out_verdict
 from ..evidence.replicates import FEWEST, lack_of_fit
 from ..evidence.split import told_by_order
 from ..geometry.maps import TargetMap
+from ..models.factor import Factor
 from ..models.fitted import Fitted
 from ..models.record import Ridge
 from ..selection.prepared import FARTHEST, SEARCH_ROWS, some_rows
@@ -31,7 +32,7 @@ from .choice import Choice, in_words
 from .kriging import MOST_CENTERS, kriged
 from .posterior import Functions
 from .remarks import idle, lonely
-from .solve import solve_rows
+from .solve import reduce_rows, solved_factor
 from .uncertainty import known_errors
 from .units import in_units, smeared
 
@@ -72,6 +73,8 @@ class RegressionTask(DataTask):
         Leave-one-out error of functions as drawn, and their values beside the rows.
     choice : Choice or None
         How targets and inputs are transformed, where that was asked.
+    factor : Factor or None
+        What all rows were reduced to for the last solve.
     """
 
     _small = GOOD_ENOUGH
@@ -82,6 +85,7 @@ class RegressionTask(DataTask):
         self.likeliest: np.ndarray | None = None
         self.others: list[tuple[float, np.ndarray]] = []
         self.choice = choice
+        self.factor: Factor | None = None
         self._evaluated: tuple[Any, Parameters, np.ndarray | None] = (None, None, None)
 
     def objective(self, term: rows.Term, basis: AbstractBasis, ridge: float) -> Objective:
@@ -270,6 +274,7 @@ class RegressionTask(DataTask):
             places=data.kept_places,
             error_model=errors,
             flat_output=data.flat,
+            factor=self.factor if own is solved else None,
         )
         if data.grouped or not error > ROUND_OFF:
             return model
@@ -287,10 +292,12 @@ class RegressionTask(DataTask):
         same = candidate.basis is basis and candidate.parameters is parameters
         return functions if same else None
 
+    @charged_to("solves")
     def solved(self, best: Candidate) -> lstsq.Solution:
-        """Solve a candidate's coefficients on all rows."""
+        """Solve a candidate's coefficients on all rows; what these were reduced to is kept."""
         known = self.known_functions(best) if len(self.sampled) == len(self.data.z) else None
-        return solve_rows((best.basis, best.parameters), self.data.source, best.ridge, known)
+        self.factor = reduce_rows((best.basis, best.parameters), self.data.source, known)
+        return solved_factor(self.factor, best.ridge)
 
     def evidence(
         self, best: Candidate, found: Sequence[Candidate]

@@ -142,6 +142,7 @@ class StoredPart(AbstractPart):
     weight: Stored | None
     first: int
     n_rows: int
+    groups: np.ndarray | None = None
 
     def keyed_chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[tuple[Chunk, np.ndarray]]:
         """Yield the rows in order."""
@@ -150,7 +151,10 @@ class StoredPart(AbstractPart):
             stop = min(start + n_rows, last)
             weight = None if self.weight is None else self.weight.rows(start, stop)
             chunk = chunk_of(self.x.rows(start, stop), self.y.rows(start, stop), weight)
-            yield chunk, np.arange(start, stop)
+            if self.groups is not None:
+                yield chunk, self.groups[start - self.first : stop - self.first]
+            else:
+                yield chunk, np.arange(start, stop)
 
 
 class StoredSource(AbstractSource):
@@ -161,9 +165,11 @@ class StoredSource(AbstractSource):
     X : array on disk, shape (N, D)
     y : array on disk or in memory, shape (N,) or (N, Q)
     weight : array on disk or in memory, shape (N,), optional
+    groups : array in memory, shape (N,), optional
+        Labels: rows of one are held out together.
     """
 
-    def __init__(self, X: Any, y: Any, weight: Any = None) -> None:
+    def __init__(self, X: Any, y: Any, weight: Any = None, groups: Any = None) -> None:
         shapes = tuple(X.shape), np.shape(y), None if weight is None else np.shape(weight)
         n = shapes[0][0] if shapes[0] else 0
         sound = len(shapes[0]) == 2 and len(shapes[1]) in (1, 2) and shapes[1][0] == n
@@ -178,11 +184,20 @@ class StoredSource(AbstractSource):
         self.arrays = Stored.of(X), Stored.of(y), None if weight is None else Stored.of(weight)
         for array in (X, y):
             _check_whole(array)
+        self.grouped, self.groups = groups is not None, None
+        if groups is not None:
+            if np.shape(groups) != (n,):
+                raise ValueError(f"groups: expected shape ({n},), got {np.shape(groups)}.")
+            self.groups = np.unique(np.asarray(groups), return_inverse=True)[1]
 
     def parts(self, n_rows: int = CHUNK_ROWS) -> Sequence[AbstractPart]:
         """Return ranges of rows."""
         starts = range(0, self.n_rows, n_rows)
-        return [StoredPart(*self.arrays, s, min(n_rows, self.n_rows - s)) for s in starts]
+        return [self._part(start, min(n_rows, self.n_rows - start)) for start in starts]
+
+    def _part(self, first: int, n_rows: int) -> StoredPart:
+        groups = None if self.groups is None else self.groups[first : first + n_rows]
+        return StoredPart(*self.arrays, first, n_rows, groups)
 
 
 def _check_whole(array: Any) -> None:
@@ -202,7 +217,7 @@ def is_stored(X: Any) -> bool:
     return isinstance(X, np.memmap) or (module in ("h5py", "zarr") and hasattr(X, "shape"))
 
 
-def stored(call: str, X: Any, y: Any, weight: Any) -> StoredSource:
+def stored(call: str, X: Any, y: Any, weight: Any, groups: Any = None) -> StoredSource:
     """Return rows of arrays on disk.
 
     Raises
@@ -212,7 +227,7 @@ def stored(call: str, X: Any, y: Any, weight: Any) -> StoredSource:
     if y is None:
         raise TypeError(f"{call}(): missing a required argument: 'y'.")
     y, weight = (a if a is None or is_stored(a) else np.asarray(a, float) for a in (y, weight))
-    return StoredSource(X, y, weight)
+    return StoredSource(X, y, weight, groups)
 
 
 class IterableSource(AbstractSource):
