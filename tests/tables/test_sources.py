@@ -110,7 +110,7 @@ def test_another_order_type_and_other_categories_in_one_file(files):
 
 
 def test_categories_that_the_sample_does_not_show(files, monkeypatch):
-    monkeypatch.setattr("adabasis.tables.sources.LEARNT_FROM", 60)
+    monkeypatch.setattr("adabasis.tables.survey.LEARNT_FROM", 60)
     write(39, {**part(39), "kind": ["rare", *part(39)["kind"][1:]]})
     source = open_rows("part-*.parquet", "y")
     assert "kind = rare" in source.preparation.features
