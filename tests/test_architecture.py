@@ -28,8 +28,8 @@ operators rows.engine rows.dask_engine rows.sources rows.stores rows.streams row
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq.dissection lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer
-train.ngd train.adam train.record train.passes train.exact train.tape train.descent train.feed
-train.batches train.chunked train.loop train
+train.ngd train.adam train.record train.passes train.exact train.tape train.keeping train.descent
+train.feed train.batches train.chunked train.loop train
 evidence.split evidence.errors evidence.replicates evidence.support evidence.intervals
 evidence.left_out evidence.noise evidence.outliers
 evidence.peers evidence.verdict evidence.paired evidence.label_sets evidence.sobol
@@ -38,7 +38,8 @@ evidence.judge evidence.classes evidence
  models.factor models.error_model models.uncertainty models.trust models.fitted models.loading
  models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
-selection.search selection.places selection.stream selection.prepared selection.task
+selection.checkpoints selection.search selection.places selection.stream selection.prepared
+selection.task
 selection.holdout selection.workers selection
 regression.kriging regression.bases regression.remarks regression.choice regression.decades
 regression.transforms

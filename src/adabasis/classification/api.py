@@ -101,8 +101,9 @@ def classify(
     random_state : int
     callbacks : iterable of callables
     verbose : bool
-    client : distributed.Client or str, optional
-        Workers that do what can be done apart: see :func:`adabasis.fit`.
+    client, checkpoint : optional
+        Workers that do what can be done apart, a file that runs are kept in: see
+        :func:`adabasis.fit`.
     effort : {"fast", "auto", "thorough"}
         How much the search may spend where no basis is named: ``"fast"`` trains one network,
         ``"thorough"`` compares two widths and averages three times as many as ``"auto"``.

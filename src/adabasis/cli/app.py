@@ -58,7 +58,7 @@ def fit(table: str, /, *, options: FitOptions = FitOptions()) -> int:  # noqa: B
     """
     from . import streams
 
-    with options.workers():
+    with options.blocks("fit"):
         found = streams.fit_table(table, options, _given, _console())
     return _told(found, options.as_json)
 
@@ -242,7 +242,7 @@ def solve(
 
     if listed or not what:
         return _told(equations.show_catalogue(_console()), False)
-    with options.workers():
+    with options.blocks("solve"):
         outcome = equations.solve_named(what, options, report, _console())
     return _told(outcome, options.as_json)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,6 +40,8 @@ class SearchOptions:
         Training runs from different starts.
     ridge
         Weight of the coefficients' squares.
+    checkpoint
+        File that runs are kept in: the same command goes on from it.
     scheduler
         Address of a Dask scheduler, such as tcp://127.0.0.1:8786: its workers do what can be
         done apart.
@@ -56,6 +59,7 @@ class SearchOptions:
     tol: float | None = None
     n_restarts: int | None = None
     ridge: Literal["auto"] | float = "auto"
+    checkpoint: Path | None = None
     scheduler: str | None = None
     force: Flag = False
     quiet: Flag = False
@@ -84,23 +88,32 @@ class SearchOptions:
             option = name.replace("_", "-")
             raise BadInput(f"--{option} {number:g}: expected at least {least}.")
 
-    def workers(self) -> contextlib.AbstractContextManager[object]:
-        """Return the block in which the workers that were named do what can be done apart.
+    @contextlib.contextmanager
+    def blocks(self, command: str) -> Iterator[None]:
+        """Let workers do what can be done apart, and keep runs in a file, where that was asked for.
 
         Raises
         ------
         EngineError
             Where no scheduler answers.
+        BadInput
+            For a checkpoint of something else.
         """
-        if self.scheduler is None:
-            return contextlib.nullcontext()
-        import logging
+        with contextlib.ExitStack() as blocks:
+            if self.scheduler is not None:
+                import logging
 
-        from ..rows.dask_engine import engine_of
-        from ..rows.engine import using
+                from ..rows.dask_engine import engine_of
+                from ..rows.engine import using
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is said once
-        return using(engine_of("--scheduler", self.scheduler))
+                # What fails is said once.
+                logging.getLogger("distributed").setLevel(logging.CRITICAL)
+                blocks.enter_context(using(engine_of("--scheduler", self.scheduler)))
+            if self.checkpoint is not None:
+                from ..selection.checkpoints import Checkpoint, keeping
+
+                blocks.enter_context(keeping(Checkpoint(self.checkpoint, command)))
+            yield
 
     def asked(self, *names: str) -> dict[str, Any]:
         """Return what a search in Python takes, these names besides: what was asked for alone."""

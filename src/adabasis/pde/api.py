@@ -75,8 +75,9 @@ def solve(
         stops it.
     verbose : bool
         Show progress.
-    client : distributed.Client or str, optional
-        Workers that do what can be done apart: see :func:`adabasis.fit`.
+    client, checkpoint : optional
+        Workers that do what can be done apart, a file that runs are kept in: see
+        :func:`adabasis.fit`.
 
     Returns
     -------

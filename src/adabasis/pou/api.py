@@ -104,7 +104,8 @@ def fit_pounet(
         round-off: a level of 0 would be infinitely likely.
     sample_weight, groups, loss, quantile, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
-    random_state, callbacks, verbose, client, target_transform, input_transform, periodic
+    random_state, callbacks, verbose, client, checkpoint, target_transform, input_transform,
+    periodic
         As there. Pieces are polynomials of what these make of inputs and targets; by default they
         are of the inputs as they are.
     effort : {"fast", "auto", "thorough"}

@@ -148,6 +148,9 @@ def fit(
         restarts and the members of means are trained there. A client of Dask or the address of its
         scheduler, or an engine of :mod:`adabasis.rows.engine`. The model is the same, whatever the
         number of workers. Callbacks are not called there.
+    checkpoint : path, optional
+        A file that runs are kept in, renewed every half minute. The same call goes on from it as
+        if it had never stopped; at its end the file has all runs, and may be deleted.
     effort : {"fast", "auto", "thorough"}
         How much the search may spend where no basis is named: ``"fast"`` about a fifth of the
         time of ``"auto"``, ``"thorough"`` up to twenty times as much, for errors that are some

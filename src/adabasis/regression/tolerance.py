@@ -128,8 +128,8 @@ def fit_to_tolerance(
     max_seconds : float
         Budget of wall-clock time. Where there is time for nothing else, the best of a constant, a
         line and the products of inputs is returned.
-    random_state, callbacks, verbose, client, standardize, target_transform, input_transform,
-    periodic
+    random_state, callbacks, verbose, client, checkpoint, standardize, target_transform,
+    input_transform, periodic
         See :func:`adabasis.fit`.
 
     Returns

@@ -37,6 +37,7 @@ from ..train import (
     named_trainers,
     train,
 )
+from . import checkpoints
 
 #: How many times less than a mean's member on the same rows a single candidate errs that goes
 #: before the mean: of one that has the very functions of the data, 1e7; of the luckiest of ten on
@@ -192,6 +193,7 @@ class Search(Generic[AnyCandidate]):
         self.asked, self.callbacks, self.verbose = asked, tuple(callbacks), verbose
         self.deadline = time.perf_counter() + asked.max_seconds
         self.found: list[AnyCandidate] = []
+        self.checkpoint = checkpoints.current()
         self.cut_short: StopReason | None = None
         self.stage: Stage | None = None
         self.stages: tuple[str, ...] = ()
@@ -323,7 +325,8 @@ class Search(Generic[AnyCandidate]):
         goal = 0.0 if tol is None else max(self.asked.tol or 0.0, tol)
         budget = Budget.of(trainer, steps, goal)
         left = min(max(self.deadline - time.perf_counter(), 0.0), max_seconds)
-        done = run(
+        train_it = functools.partial(
+            run,
             trainer,
             objective,
             initial,
@@ -333,6 +336,11 @@ class Search(Generic[AnyCandidate]):
             callbacks=tuple(map(self._told, self.callbacks)),
             **({"warm": True} if warm else {}),
         )
+        if self.checkpoint is None or isinstance(trainer, str):
+            done = train_it()
+        else:
+            what = trainer, objective, key, validation, steps, goal, warm
+            done = self.checkpoint.run(train_it, *what, initial=initial)
         if done.stop_reason is StopReason.INTERRUPTED:
             self.cut_short = StopReason.INTERRUPTED
         return done

@@ -382,17 +382,23 @@ def _one_by_one(
     task = functools.partial(_with_added, search, another)
     for start in range(0, len(numbers), n_workers):
         some = numbers[start : start + n_workers]
-        for candidate, added in engine.map(task, some, label="member"):
+        made = engine.map(task, some, label="member")
+        if search.checkpoint is not None:
+            search.checkpoint.added({name: run for *_, runs in made for name, run in runs.items()})
+        for candidate, added, _ in made:
             search.found.extend(added)
             yield candidate
 
 
 def _with_added(
     search: Search[Candidate], another: Callable[[int], Candidate], number: int
-) -> tuple[Candidate, list[Candidate]]:
-    """Return a candidate, and those that were added to the search as it was made."""
-    before = len(search.found)
-    return another(number), search.found[before:]
+) -> tuple[Candidate, list[Candidate], dict[str, Any]]:
+    """Return a candidate, and what was added as it was made: candidates, runs to keep."""
+    before, kept = len(search.found), search.checkpoint
+    known = set() if kept is None else set(kept.done)
+    candidate = another(number)
+    runs = {} if kept is None else {k: run for k, run in kept.done.items() if k not in known}
+    return candidate, search.found[before:], runs
 
 
 def _stacked(trees: list[Parameters]) -> Parameters:

@@ -1,7 +1,8 @@
-"""The argument ``client`` of public functions: who does what can be done apart."""
+"""The arguments ``client`` and ``checkpoint`` of public functions that search."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -9,23 +10,32 @@ from typing import Any, TypeVar
 
 from ..rows.dask_engine import engine_of
 from ..rows.engine import using
+from .checkpoints import Checkpoint, keeping
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
 def on_workers(function: AnyFunction) -> AnyFunction:
-    """Give a public function the argument ``client``: its independent work is done there."""
+    """Give a public function the arguments ``client`` and ``checkpoint``.
+
+    Independent work is done by the workers of the former; runs that are over, and the one that
+    goes on, are kept in a file of the name of the latter.
+    """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def call(*args: Any, **named: Any) -> Any:
-        client = named.pop("client", None)
-        if client is None:
-            return function(*args, **named)
-        with using(engine_of(function.__name__, client)):
+        client, path = named.pop("client", None), named.pop("checkpoint", None)
+        name = function.__name__
+        with contextlib.ExitStack() as blocks:
+            if client is not None:
+                blocks.enter_context(using(engine_of(name, client)))
+            if path is not None:
+                blocks.enter_context(keeping(Checkpoint(path, name)))
             return function(*args, **named)
 
-    hidden = inspect.Parameter("client", inspect.Parameter.KEYWORD_ONLY, default=None)
-    shown = [*signature.parameters.values(), hidden]
+    only = inspect.Parameter.KEYWORD_ONLY
+    hidden = [inspect.Parameter(name, only, default=None) for name in ("client", "checkpoint")]
+    shown = [*signature.parameters.values(), *hidden]
     call.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]

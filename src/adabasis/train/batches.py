@@ -37,6 +37,7 @@ from .descent import (
     watched_error,
 )
 from .feed import Batch, Feed
+from .keeping import AbstractKeeper
 from .optimizer import Batches, is_number
 from .record import StopReason
 from .steps import AS_ROWS_SAY
@@ -84,6 +85,7 @@ def train_on_batches(
     resume: Run | None,
     warm: bool,
     source: rows.AbstractSource | None = None,
+    keeper: AbstractKeeper | None = None,
 ) -> Run:
     """Train on mini-batches: what :func:`adabasis.train.train` does for trainers that have such.
 
@@ -113,6 +115,9 @@ def train_on_batches(
             "those held out not counted. Take batches of fewer."
         )
     loop = _Loop(batches, objective, parameters, key, budget, validation, callbacks, warm, source)
+    if resume is None and keeper is not None:
+        loop.keeper, tape = keeper, keeper.restored(loop.like)
+        return loop.run(resume, tape)
     return loop.run(resume)
 
 
@@ -170,9 +175,20 @@ class _Loop:
         x = self.standard.points(x[some])
         return self._with_rows(validation, x, single(y[some]), single(weight[some]))
 
-    def run(self, resume: Run | None) -> Run:
+    keeper: AbstractKeeper | None = None
+
+    def like(self) -> BatchTape:
+        # Return a tape of the structure of all others.
+        design = jax.eval_shape(self.skeleton.design, single(self.parameters))
+        zero = np.zeros((design.shape[1], self.skeleton.n_outputs))
+        variables = single(self.standard.inwards(self.parameters)), single(zero)
+        start = Iterate(variables, first_moments(self.optimizer, variables))
+        first = First(self.parameters, exact.Solved(zero, 0.0, 0.0), None, 0.0)
+        return BatchTape(first, start, start, self.seed, math.nan, math.inf)
+
+    def run(self, resume: Run | None, kept: BatchTape | None = None) -> Run:
         # Go on from a tape, or from the parameters given, until there is a reason to stop.
-        reason, tape = None, None if resume is None else resume.tape
+        reason, tape = None, kept if resume is None else resume.tape
         if tape is not None:
             self.tape, self.done_before = self._again(tape), tape.elapsed
         first = self._first() if tape is None else tape.first
@@ -184,6 +200,8 @@ class _Loop:
                 reason = self._look()
                 if reason is None:
                     self._advance()
+                    if self.keeper is not None:
+                        self.keeper.keep(self.tape)
         except KeyboardInterrupt:
             reason = StopReason.INTERRUPTED
         return self._ended(reason)

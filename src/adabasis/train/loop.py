@@ -6,6 +6,7 @@ Steps run in blocks (:mod:`.blocks`); held-out error is taken at fixed step coun
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +21,7 @@ from .base import AbstractObjective, AbstractTrainer, Budget
 from .batches import train_on_batches
 from .blocks import BLOCK, Block, Compiled, InPython
 from .chunked import OverParts
+from .keeping import AbstractKeeper
 from .record import StopReason
 from .tape import Run, Tape
 
@@ -42,6 +44,7 @@ def train(
     resume: Run | None = None,
     warm: bool = False,
     source: rows.AbstractSource | None = None,
+    keeper: AbstractKeeper | None = None,
 ) -> Run:
     """Train until a budget is used up, a tolerance is met or the held-out error stops falling.
 
@@ -72,6 +75,8 @@ def train(
         mini-batches take these from it, chunk by chunk, and solve the last layer on all of it.
         :class:`LSGN` goes over all of it in each step, by the engine of the block
         (:func:`adabasis.rows.engine.using`).
+    keeper : AbstractKeeper, optional
+        Is shown the tape after every block of steps, and may have one of before to go on from.
 
     Returns
     -------
@@ -102,9 +107,16 @@ def train(
             resume,
             warm,
             source,
+            keeper,
         )
     loop = _Loop(trainer, objective, budget, validation, callbacks, source)
-    return loop.run(loop.begun(parameters, key) if resume is None else resume.tape)
+    if resume is not None:
+        return loop.run(resume.tape)
+    begun = functools.partial(loop.begun, parameters, key)
+    if keeper is not None and not trainer.interpreted:  # those take seconds
+        loop.keeper = keeper
+        return loop.run(keeper.restored(begun) or begun())
+    return loop.run(begun())
 
 
 class _Loop:
@@ -113,6 +125,7 @@ class _Loop:
     tape: Tape
     judged: Tape
     seen: Block
+    keeper: AbstractKeeper | None = None
 
     def __init__(
         self,
@@ -148,6 +161,8 @@ class _Loop:
                 # Evaluations are one more than steps: the last block only evaluates.
                 self._advance()
                 reason = self._look()
+                if self.keeper is not None and reason is None:
+                    self.keeper.keep(self.tape)
         except KeyboardInterrupt:
             if not self.tape.records:  # not even the first evaluation: there is nothing to keep
                 raise
