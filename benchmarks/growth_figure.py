@@ -1,6 +1,8 @@
 """Draw error against CPU seconds: ``python -m benchmarks.growth_figure [RESULTS.json] [OUT.svg]``.
 
-It reads what ``make bench ARGS="growth-curves"`` has stored. The line is the lower left hull.
+It reads what ``make bench ARGS="growth-curves"`` has stored, unless ``RESULTS`` is another file.
+``python -m benchmarks.growth_figure front`` draws the figure of the README from what ``make bench
+ARGS="front"`` has stored, and writes its numbers beside it. The line is the lower left hull.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from adabasis.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, styled
 
@@ -27,12 +30,32 @@ MARKERS = {OURS: "o", MLP: "s", BOOSTING: "^", CAT: "D", LIGHT: "v"}
 
 def rows_of(stored: Mapping[str, Any]) -> list[Row]:
     """Return the medians of stored measurements."""
-    case = next(case for case in stored["cases"] if case["case"] == "growth-curves")
+    case = stored["cases"][0]
     fields: list[dict[str, Any]] = [
         {k: float("nan") if v is None and k != "steps" else v for k, v in m.items()}
         for m in case["measurements"]
     ]
     return summarise([Measurement(**m) for m in fields], case["reference"])
+
+
+def table(rows: Sequence[Row], stored: Mapping[str, Any]) -> str:
+    """Return the points of the figure as text, and where they come from."""
+    machine = stored.get("machine", {})
+    lines = [f"{'':34}{'error':>9}{'CPU s':>8}"]
+    for group in dict.fromkeys(row.group for row in rows):
+        lines += ["", group]
+        for row in rows:
+            if row.group == group:
+                lines.append(f"  {row.method:32}{row.median_error:9.2g}{row.cpu_seconds:8.1f}")
+    runs = max(row.runs for row in rows)
+    lines += ["", f"error: {stored['cases'][0].get('error', 'relative')}"]
+    lines += ["CPU s: of the whole process, imports and compilation included, on one core"]
+    lines += ["behind a name: effort, most epochs of training, number of trees"]
+    lines += [f"median of {runs}" if runs > 1 else "one random split of each table"]
+    lines += [f"measured by make bench ARGS={stored['cases'][0]['case']}"]
+    if {"architecture", "python"} <= set(machine):
+        lines[-1] += f" on {machine['architecture']}, Python {machine['python']}"
+    return "\n".join(lines) + "\n"
 
 
 @styled
@@ -48,6 +71,10 @@ def picture(rows: Sequence[Row]) -> Figure:
             style = {"color": COLOURS.get(name, INK), "marker": MARKERS.get(name, "x")}
             axes.plot(*zip(*sorted(points), strict=True), **style, linestyle="", label=name)
         axes.set(xscale="log", yscale="log", title=group, xlabel="CPU seconds")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(NullLocator())
     figure.axes[0].set_ylabel("test RMSE / std of y")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -58,15 +85,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the stored results."""
     parser = argparse.ArgumentParser("python -m benchmarks.growth_figure", description=__doc__)
     parser.add_argument(
-        "results", nargs="?", type=pathlib.Path, default=RESULTS / "growth-curves.json"
+        "results", nargs="?", type=pathlib.Path, default=pathlib.Path("growth-curves")
     )
-    parser.add_argument("out", nargs="?", type=pathlib.Path, default=PICTURE)
+    parser.add_argument("out", nargs="?", type=pathlib.Path)
     options = parser.parse_args(arguments)
-    if not options.results.is_file():
-        parser.error(f'{options.results}: no such file; make bench ARGS="growth-curves" writes it')
-    rows = rows_of(json.loads(options.results.read_text("utf-8")))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    picture(rows).savefig(options.out, metadata={"Date": None})
+    results, out = options.results, options.out
+    if not results.suffix:  # the name of a case
+        results, out = RESULTS / f"{results}.json", out or PICTURE.with_stem(str(results))
+    out = out or PICTURE
+    if not results.is_file():
+        parser.error(f'{results}: no such file; make bench ARGS="{results.stem}" writes it')
+    stored = json.loads(results.read_text("utf-8"))
+    rows = rows_of(stored)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    picture(rows).savefig(out, metadata={"Date": None})
+    out.with_suffix(".txt").write_text(table(rows, stored), "utf-8")
     return 0
 
 

@@ -15,24 +15,23 @@ import textwrap
 
 HERE = pathlib.Path(__file__).parent
 TEXTS, PAGES = HERE / "_build" / "transcripts", HERE / "_build" / "pages"
-STEAM = HERE.parent / "examples" / "data" / "steam.csv"
+DATA = HERE.parent / "examples" / "data"
 TRANSCRIPTS = {
-    "target": "adabasis fit steam.csv --target enthalpy",
-    "fit": "adabasis fit steam.csv --target enthalpy_kJ_per_kg --drop pressure_bar",
-    "predict": "adabasis predict steam.adabasis new.csv",
-    "predictions": "head -4 new-predictions.csv",
-    "show": "adabasis show steam.adabasis",
+    "target": "adabasis fit readings.csv --target enthalpy",
+    "fit": "adabasis fit readings.csv --target enthalpy_kJ_per_kg",
+    "predict": "adabasis predict readings.adabasis new-states.csv",
+    "predictions": "head -4 new-states-predictions.csv",
+    "show": "adabasis show readings.adabasis",
 }
-NEW = """temperature_C,log10_pressure_bar
-200,0
-350,1
-900,1
-"""
 
 
 def stale():
     """Say whether anything has changed since the transcripts were written."""
-    files = [*HERE.parent.joinpath("src").rglob("*.py"), STEAM, pathlib.Path(__file__)]
+    files = [
+        *HERE.parent.joinpath("src").rglob("*.py"),
+        *DATA.glob("*.csv"),
+        pathlib.Path(__file__),
+    ]
     changed = max(file.stat().st_mtime for file in files)
     written = [TEXTS / f"{name}.txt" for name in TRANSCRIPTS]
     return not all(text.exists() and text.stat().st_mtime > changed for text in written)
@@ -54,21 +53,18 @@ def run(command, folder):
 
 
 def write(_app):
-    """Run the commands in a folder that holds the steam of superheated states."""
+    """Run the commands in a folder that holds the readings of steam."""
     if not stale():
         return
     for folder in (TEXTS, PAGES):
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        head, *rows = STEAM.read_text().splitlines()
-        rows = [row.rpartition(",")[0] for row in rows if row.endswith(",1")]
-        lines = [head.rpartition(",")[0], *rows]
-        (folder / "steam.csv").write_text("\n".join(lines) + "\n")
-        (folder / "new.csv").write_text(NEW)
+        for table in ("readings.csv", "new-states.csv"):
+            shutil.copy(DATA / table, folder / table)
         for name, command in TRANSCRIPTS.items():
             (TEXTS / f"{name}.txt").write_text(run(command, folder))
-        shutil.copy(folder / "steam.html", PAGES / "steam-report.html")
+        shutil.copy(folder / "readings.html", PAGES / "readings-report.html")
 
 
 def setup(app):

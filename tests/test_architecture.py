@@ -71,7 +71,8 @@ tables.encoding tables.prepare tables.training tables.survey tables.sources tabl
 export.program export.trace export.python export.loops export.c export.javascript
 export.onnx_graph export.stored export.table export.check export.files export.sums
 export.formula export.page export.api export
-report.origin report.joint report.sections report.equations report.classes report.importance
+report.origin report.joint report.sections report.partitions report.tried report.equations
+report.classes report.importance
 report.live report.page report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant
 experiments.advection_width experiments.advection_depth

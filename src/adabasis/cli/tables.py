@@ -159,7 +159,8 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
             with view.working("comparing with other models"):
                 verdict = judged(model, data, rows, kind_of(options.holdout, data.groups))
             label = f"{counted(len(rows[1]), 'row')} the model had not seen"
-            evidence = report.Evidence.of(model, data.x[rows[1]], truth(data)[rows[1]], label)
+            seen = data.x[rows[1]], truth(data)[rows[1]]
+            evidence = report.Evidence.of(model, *seen, label, rows[1] + 1)
         elif not interrupted and options.holdout != 0 and len(data.x) >= FEWEST_COMPARED:
             verdict = verdict_of(model)  # each row left out in turn
         if page and not interrupted:
@@ -180,6 +181,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         "table": source.title,
         "table read as": " ".join([f"{source}.", *source.notes]),
         "table SHA-256": source.sha256(),
+        "assumed": list(data.notes),
         "rows": len(data.x),
         "held out": options.holdout,
         "coefficients": (

@@ -62,7 +62,7 @@ def residuals(y: Any, predicted: Any, name: str = "y") -> Figure:
 
 @styled
 def history(model: Fitted) -> Figure:
-    """Draw the training error and the held-out error over the steps of descent."""
+    """Draw the training error and the held-out error over the steps, the kept iterate marked."""
     ax, record = new_axes(), model.history
     marker = "o" if len(record) == 1 else ""
     ax.semilogy(
@@ -73,6 +73,11 @@ def history(model: Fitted) -> Figure:
         ax.semilogy(
             record.validation_step, drawable(record.validation), ".-", color=RED, markersize=4,
             label="rows held out",
+        )  # fmt: skip
+        least = int(np.argmin(record.validation))
+        ax.semilogy(
+            record.validation_step[least], drawable(record.validation)[least], "o", color=RED,
+            fillstyle="none", markersize=9, label="kept",
         )  # fmt: skip
     ax.set(xlabel="steps", ylabel="root mean square error\n(standardised outputs)")
     ax.legend()
@@ -109,6 +114,8 @@ def candidates(model: Fitted) -> Figure:
         if found:
             at, errors = zip(*found, strict=True)
             ax.semilogy(at, drawable(errors), marker, color=colour, markersize=5, label=label)
+            if at[0] == 1:
+                ax.semilogy(1, drawable(errors)[0], "o", color=INK, fillstyle="none", markersize=11)
             ax.legend()
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="candidate, best first", ylabel="relative error")

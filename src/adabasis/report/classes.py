@@ -19,6 +19,7 @@ from .sections import (
     Subject,
     Table,
     Text,
+    in_words,
     named,
     number,
     place,
@@ -62,7 +63,7 @@ def _facts(model: Classifier) -> Table:
         ("from", named([column.name for column in columns_of(model)])),
         ("Rows fitted", f"{model.record.n_rows:,}" if model.record.n_rows else "–"),
         ("Functions", f"{len(model.coefficients):,}, {model.rank:,} of them independent"),
-        ("Basis", repr(model.basis)),
+        ("Basis", in_words(model.basis)),
         ("Ridge", number(model.record.ridge.value)),
         ("Temperature", number(model.temperature)),
         ("Stopped because", str(model.stop_reason)),
@@ -131,9 +132,10 @@ def _worst(subject: Subject, evidence: Evidence) -> Table:
     for i in np.argsort(given)[:WORST]:
         true = str(model.classes[evidence.y[i].argmax()]) if evidence.y[i].any() else "not known"
         predicted = str(model.classes[evidence.predicted[i].argmax()])
-        rows.append((place(model, evidence.x[i]), true, predicted, number(float(given[i]))))
-    head = ("where", "true", "predicted", "probability of the true label")
-    return Table("The least likely labels", head, rows)
+        where = place(model, evidence.x[i])
+        rows.append((evidence.row(i), where, true, predicted, number(float(given[i]))))
+    head = ("row", "where", "true", "predicted", "probability of the true label")
+    return Table(f"The least likely labels, of {evidence.label}", head, rows)
 
 
 @section(Classifier, "Error while training")

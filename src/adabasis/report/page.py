@@ -15,10 +15,11 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from ..evidence.verdict import Verdict
+from ..models.classifier import Classifier
 from ..models.files import write_atomic
-from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, names_of
+from ..plots.style import BLUE, FAINT, GREEN, INK, ORANGE, RED, STYLE, WIDTH, names_of
 from ..train import History
-from .sections import Block, Evidence, Film, Picture, Subject, Table, sections
+from .sections import Block, Evidence, Film, Picture, Subject, Table, named, sections
 
 COLOURS = {INK: "ink", FAINT: "faint", BLUE: "blue", ORANGE: "orange", GREEN: "green", RED: "red"}
 _UNWANTED = re.compile(
@@ -79,12 +80,22 @@ def render(subject: Subject) -> str:
         for title, blocks in sections(subject)
     ]
     return environment.get_template("page.html").render(
-        outputs=names_of(subject.model)[1],
+        heading=_heading(subject.model),
         sections=found,
         longest=max((len(b.frames) for b in _films(found)), default=0),
         is_single=_is_single,
         svg=lambda picture: svg(picture.figure, picture.alt, f"p{next(pictures)}"),
     )
+
+
+def _heading(model: Any) -> str:
+    """Return what the page is about."""
+    if isinstance(model, Classifier):
+        what = (model.record.output_names or ("a class",))[0]
+        return f"Model of {what}: {named([str(label) for label in model.classes], 8)}"
+    outputs = named(names_of(model)[1], 8)
+    solved = getattr(model, "solved_from", "") == "an equation"
+    return f"Solution {outputs} of an equation" if solved else f"Model of {outputs}"
 
 
 def _films(found: list[tuple[str, list[tuple[str, list[Block]]]]]) -> list[Film]:
@@ -125,6 +136,8 @@ def svg(figure: Figure, alt: str, prefix: str) -> Markup:
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None
-    head = f'<svg role="img" aria-labelledby="{prefix}-title" {box[0]}>'
+    width = float(box[0].split()[2])
+    wide = f"max-width: {width / (72 * WIDTH) * 30:.1f}rem"  # a usual figure fills 30rem
+    head = f'<svg role="img" aria-labelledby="{prefix}-title" style="{wide}" {box[0]}>'
     title = f'<title id="{prefix}-title">{escape(alt)}</title>'
     return Markup(head + title + text[text.index(">") + 1 :].strip())

@@ -14,22 +14,21 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from .._runtime.errors import significant
-from ..basis import PartitionBasis
+from ..basis import AbstractBasis, Ensemble, NeuralBasis, PartitionBasis
 from ..evidence.verdict import Verdict
 from ..models.classifier import Classifier, index_of, indicators
 from ..models.fitted import Fitted
 from ..plots.dependence import MOST_CURVES
-from ..plots.partitions import breaks, shares
 from ..plots.style import columns_of
+from ..selection.task import describe
 from ..train import History
 
 MOST_OUTPUTS = 4
 """Outputs that are drawn; the page of a model with a hundred of them would be no use."""
-MOST_CANDIDATES = 20
 WORST = 5
-SAMPLED = 4096
-"""Points of the training box that tell how much of it each part owns."""
 PACKAGES = ("adabasis", "jax", "numpy", "scipy")
+ASSUMED = "assumed"
+"""In the provenance of a model of a table: what reading it took for granted, a sentence each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,15 +44,20 @@ class Evidence:
         Of classes: their probabilities.
     label : str
         Which rows these are, in words: ``"the 300 rows held out"``.
+    rows : array, shape (n,), optional
+        Their numbers in the table, the first being 1; by default they are counted.
     """
 
     x: np.ndarray
     y: np.ndarray
     predicted: np.ndarray
     label: str
+    rows: np.ndarray | None = None
 
     @classmethod
-    def of(cls, model: Fitted, x: Any, y: Any, label: str | None = None) -> Evidence | None:
+    def of(
+        cls, model: Fitted, x: Any, y: Any, label: str | None = None, rows: Any = None
+    ) -> Evidence | None:
         """Return a model's evidence on some rows, ``None`` where there are no rows.
 
         Raises
@@ -70,7 +74,7 @@ class Evidence:
             return None
         if isinstance(model, Classifier):
             truth = indicators(index_of(y, model.classes), len(model.classes))
-            return cls(x, truth, model.probabilities(x), label or f"{len(x):,} rows given")
+            return cls(x, truth, model.probabilities(x), label or f"{len(x):,} rows given", rows)
         values = np.asarray(y, dtype=float)
         predicted = model.outputs(x)
         columns = values[:, None] if values.ndim == 1 else values
@@ -78,7 +82,11 @@ class Evidence:
             raise ValueError(
                 f"report(X, y): expected y of shape {predicted.shape}, got {values.shape}."
             )
-        return cls(x, columns, predicted, label or f"{len(x):,} rows given")
+        return cls(x, columns, predicted, label or f"{len(x):,} rows given", rows)
+
+    def row(self, i: int) -> str:
+        """Return the number of a row in its table."""
+        return f"{i + 1 if self.rows is None else int(self.rows[i]):,}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,11 +202,22 @@ def _verdict(subject: Subject) -> Iterator[Block]:
             ("from", named(inputs)),
             ("Rows fitted", f"{model.record.n_rows:,}" if model.record.n_rows else "–"),
             ("Functions", f"{len(model.coefficients):,}, {model.rank:,} of them independent"),
-            ("Basis", repr(model.basis)),
+            ("Basis", in_words(model.basis)),
             ("Stopped because", str(model.stop_reason)),
             *([("Time", str(model.timings))] if model.timings else []),
         ],
     )
+
+
+def in_words(basis: AbstractBasis) -> str:
+    """Return what the functions are, in the words of a textbook."""
+    if isinstance(basis, Ensemble):
+        return f"mean of {basis.n_members} models, each: {in_words(basis.inner)}"
+    if isinstance(basis, NeuralBasis):
+        kind = "residual network" if basis.residual else "network"
+        layers = "one hidden layer" if basis.depth == 1 else f"{basis.depth} hidden layers"
+        return f"{kind} of {layers} of {basis.width} {basis.activation} functions"
+    return describe(basis)
 
 
 def named(names: Sequence[str], most: int = 30) -> str:
@@ -301,9 +320,10 @@ def _worst(subject: Subject, evidence: Evidence) -> Table:
         where = place(subject.model, evidence.x[i])
         values = (evidence.y[i, q], evidence.predicted[i, q])
         which = (outputs[q],) if len(outputs) > 1 else ()
-        rows.append((where, *which, *(number(float(v), 6) for v in values)))
+        rows.append((evidence.row(i), where, *which, *(number(float(v), 6) for v in values)))
     which = ("of",) if len(outputs) > 1 else ()
-    return Table("The largest errors", ("where", *which, "measured", "predicted"), rows)
+    head = ("row", "where", *which, "measured", "predicted")
+    return Table(f"The largest errors, of {evidence.label}", head, rows)
 
 
 def place(model: Fitted, x: np.ndarray, most: int = 6) -> str:
@@ -325,12 +345,21 @@ def _history(subject: Subject) -> Iterator[Block]:
     model = subject.model
     if len(model.history) < 2:
         yield Text(
-            "The functions of this model were not trained: they stayed as drawn, and one "
+            "The parts were found as labels of the rows and fitted piece by piece. No step that "
+            "was kept moved their borders afterwards."
+            if isinstance(model.basis, PartitionBasis)
+            else "The functions of this model were not trained: they stayed as drawn, and one "
             "least-squares solve gave their coefficients."
         )
         return
     first, last = np.sqrt(model.history.loss[[0, -1]])
     caption = f"{len(model.history) - 1:,} steps. Stopped because: {model.stop_reason}."
+    if isinstance(model.basis, Ensemble):
+        caption = f"Of the first of {model.basis.n_members} members: {caption}"
+    if len(model.history.validation):
+        caption += (
+            " The circle is the iterate with the least error on rows held out, which was kept."
+        )
     yield Picture(
         plots.history(model),
         caption,
@@ -350,54 +379,6 @@ def _basis(subject: Subject) -> Iterator[Block]:
         )
 
 
-@section(Fitted, "Partitions")
-def _partitions(subject: Subject) -> Iterator[Block]:
-    model = subject.model
-    if not isinstance(model.basis, PartitionBasis) or model.basis.on_a_grid:
-        return
-    if model.n_inputs <= 2:
-        yield Picture(
-            plots.partitions(model),
-            "The parts of the partition of unity, and the polynomial of each."
-            if model.n_inputs == 1
-            else "The part with the largest share, and where parts share the value.",
-            f"Partition of the inputs into {model.basis.n_partitions} parts.",
-        )
-    yield from _parts(model)
-
-
-@section(Fitted, "Partitions while training")
-def _film(subject: Subject) -> Iterator[Block]:
-    model = subject.model
-    if not (isinstance(model.basis, PartitionBasis) and model.snapshots and model.n_inputs <= 2):
-        return
-    frames = [
-        _frame(model.at(snapshot), f"After {snapshot.step:,} steps") for snapshot in model.snapshots
-    ]
-    yield Film(
-        "partitions", "Moments of training, the model last", [*frames, _frame(model, "The model")]
-    )
-
-
-def _frame(moment: Fitted, when: str) -> Picture:
-    return Picture(plots.partitions(moment), f"{when}.", f"{when}: the parts and their values.")
-
-
-def _parts(model: Fitted) -> Iterator[Block]:
-    """List the parts: what they own of the training box, and where intervals end."""
-    low, high = model.box.T
-    seen = np.random.default_rng(0).uniform(low, high, (SAMPLED, model.n_inputs))
-    phi = shares(model, seen)
-    own = np.bincount(np.argmax(phi, axis=1), minlength=phi.shape[1]) / SAMPLED
-    rows = [
-        (str(k + 1), f"{100 * own[k]:.3g} %", number(phi[:, k].mean())) for k in range(len(own))
-    ]
-    head = ("part", "owns of the box", "mean share")
-    yield Table("Parts", head, rows, folded=len(rows) > MOST_CANDIDATES)
-    if model.n_inputs == 1 and len(own) > 1:
-        yield Text(f"Breakpoints: {', '.join(number(float(b), 6) for b in breaks(model))}.")
-
-
 @section(Fitted, "Independence of the functions")
 def _singular_values(subject: Subject) -> Iterator[Block]:
     model = subject.model
@@ -413,28 +394,11 @@ def _singular_values(subject: Subject) -> Iterator[Block]:
     yield Text(model.status.advice)
 
 
-@section(Fitted, "What was tried")
-def _candidates(subject: Subject) -> Iterator[Block]:
-    tried = subject.model.candidates
-    errors = ("validation_error", "loo_error")
-    known = [c for c in tried if any(c[name] is not None for name in errors)]
-    if len(known) > 1:
-        yield Picture(
-            plots.candidates(subject.model),
-            "Relative errors of the candidates and restarts, on rows not fitted; the first was "
-            "taken.",
-            f"Errors of {len(known)} candidates, best first.",
-        )
-    if len(tried) > 1:
-        caption = "Candidates, best first"
-        if len(tried) > MOST_CANDIDATES:
-            caption += f": {MOST_CANDIDATES} of {len(tried)}"
-        rows = [
-            (str(i), c["what"], *(number(c[name]) for name in errors), str(c["steps"]))
-            for i, c in enumerate(tried[:MOST_CANDIDATES], 1)
-        ]
-        head = ("rank", "candidate", "held-out error", "leave-one-out error", "steps")
-        yield Table(caption, head, rows, folded=True)
+@section(Fitted, "What was assumed")
+def _assumed(subject: Subject) -> Iterator[Block]:
+    notes = subject.provenance.get(ASSUMED, ())
+    if notes:
+        yield Table("While the table was read", (), [(str(k), n) for k, n in enumerate(notes, 1)])
 
 
 @section(Fitted, "How it was made")
@@ -446,4 +410,5 @@ def _provenance(subject: Subject) -> Iterator[Block]:
     call = asked.pop("call")
     given = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
     facts[f"arguments of {call}"] = given
-    yield Table("Provenance", (), [(str(key), str(value)) for key, value in facts.items()])
+    shown = [(str(key), str(value)) for key, value in facts.items() if key != ASSUMED]
+    yield Table("Provenance", (), shown)

@@ -67,6 +67,16 @@ class Column:
     outputs: tuple[str, ...] = ()
     clock: Clock | None = None
 
+    def told_of_gaps(self, gap: np.ndarray) -> str:
+        """Return a sentence about the entries that were filled, empty where none was."""
+        if not gap.any() or self.fill is None:
+            return ""
+        entries = f"{gap.sum():,} missing {'entry is' if gap.sum() == 1 else 'entries are'}"
+        how = "the most frequent entry" if isinstance(self.fill, str) else "the median"
+        value = f"{self.fill:.6g}" if isinstance(self.fill, float) else repr(self.fill)
+        value = "" if self.clock is not None else f", {value}"
+        return f"'{self.name}': {entries} filled with {how}{value}."
+
     @property
     def features(self) -> list[str]:
         """Names of the model inputs this column becomes."""

@@ -303,6 +303,7 @@ class Preparation(TransformerMixin, BaseEstimator):
                 assumed += f"'{name}' has {count} categories: an input for each."
             if column.clock is not None:
                 assumed += dates.told(name, kind, column.clock)
+            assumed += column.told_of_gaps(gap)
             columns.append(column)
             notes += [assumed] if assumed else []
         if gaps:

@@ -1,0 +1,52 @@
+"""What a report says of the search: the candidates, their errors, and which was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .. import plots
+from ..models.fitted import Fitted
+from .sections import Block, Picture, Subject, Table, number, section
+
+MOST_CANDIDATES = 20
+
+
+@section(Fitted, "What was tried", before="What was assumed")
+def _candidates(subject: Subject) -> Iterator[Block]:
+    tried = subject.model.candidates
+    errors = ("validation_error", "loo_error")
+    known = [c for c in tried if any(c[name] is not None for name in errors)]
+    if len(known) > 1:
+        yield Picture(
+            plots.candidates(subject.model),
+            "Relative errors of the candidates, on rows that they were not fitted to. "
+            + _taken(known),
+            f"Errors of {len(known)} candidates, best first.",
+        )
+    if len(tried) > 1:
+        caption = "Candidates, best first"
+        if len(tried) > MOST_CANDIDATES:
+            caption += f": {MOST_CANDIDATES} of {len(tried)}"
+        rows = [
+            (str(i), c["what"], *(number(c[name]) for name in errors), str(c["steps"]))
+            for i, c in enumerate(tried[:MOST_CANDIDATES], 1)
+        ]
+        head = ("rank", "candidate", "held-out error", "leave-one-out error", "steps")
+        yield Table(caption, head, rows, folded=True)
+
+
+def _taken(known: Sequence[Mapping[str, Any]]) -> str:
+    """Say which candidate was taken, and why where another has a smaller error."""
+    best = [min(c[n] for n in ("validation_error", "loo_error") if c[n] is not None) for c in known]
+    if best[0] <= min(best):
+        return "The first, in a circle, was taken."
+    if "mean of" in known[0]["what"]:
+        return (
+            "The first, in a circle, was taken: it is a mean of models, and its error here is that "
+            "of its members, which is larger than that of the mean."
+        )
+    return (
+        "The first, in a circle, was taken. The others with smaller errors are ahead by no more "
+        "than chance, and are less simple or were judged on fewer rows."
+    )
