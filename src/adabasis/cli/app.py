@@ -26,7 +26,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from .._runtime.errors import BadInput, EngineError
-from .options import AsJson, FitOptions, Flag, SearchOptions, Sign
+from .options import AsJson, FitOptions, Flag, Names, SearchOptions, Sign
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,6 +71,7 @@ def predict(
     *,
     out: Path | None = None,
     interval: float | None = None,
+    keep: Names = (),
     decimal: Sign = None,
     force: Flag = False,
     quiet: Flag = False,
@@ -89,6 +90,9 @@ def predict(
     interval
         Add columns of bounds that hold a new value with a chance of so many per cent, such as 90.
         Of classes: the set of labels that holds the new one.
+    keep
+        Columns of the table to write beside the predictions, such as ids; "inputs" for those that
+        the model uses, "all" for all.
     decimal
         Decimal sign, point or comma, where the table does not tell [default: as fitted].
     force
@@ -98,10 +102,10 @@ def predict(
     as_json
         Print one JSON document instead of text.
     """
-    from . import tables
+    from . import predictions
 
     silent = quiet or as_json
-    found = tables.predict_table(
+    found = predictions.predict_table(
         model,
         table,
         out,
@@ -110,6 +114,7 @@ def predict(
         quiet=silent,
         decimal=decimal,
         interval=interval,
+        keep=keep,
     )
     return _told(found, as_json)
 
@@ -325,7 +330,7 @@ _WORK = {
     "doctor": ".doctor",
     "export": ".exports",
     "fit": ".streams",
-    "predict": ".tables",
+    "predict": ".predictions",
     "reproduce": ".reproduce",
     "show": ".tables",
     "solve": ".equations",

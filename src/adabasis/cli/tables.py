@@ -11,21 +11,17 @@ import platform
 import re
 import shlex
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console
 
 from .. import report
 from .._runtime.errors import BadInput, counted, listed
-from .._runtime.progress import ProgressLine
 from ..evidence.split import split
-from ..evidence.support import LOW
 from ..evidence.verdict import FEWEST_COMPARED
 from ..geometry.maps import Coordinates
 from ..models.classifier import Classifier
@@ -41,25 +37,19 @@ from ..report.terminal import Screen
 from ..selection.holdout import claimed, kind_of
 from ..tables import (
     AbstractSource,
-    Preparation,
     TrainingData,
     check_names,
     divided,
     learn,
     open_tables,
-    write_predictions,
 )
-from ..tables.numerals import Strays
 from ..train import StopReason
 from .options import FitOptions
 from .targets import (
-    checked_interval,
     descended,
     fitted,
     in_table_rows,
     judged,
-    predicted,
-    predicted_columns,
     recalibrated,
     refitted,
     rows_of,
@@ -335,109 +325,6 @@ def read_model(path: Path) -> Fitted:
     except ModelFileError as error:
         reason = str(error).removeprefix(f"load({os.fspath(path)!r}): ")
         raise BadInput(f"{path}: {reason}") from error
-
-
-def predict_table(
-    model_path: Path,
-    table: str,
-    out: Path | None,
-    force: bool,
-    console: Console,
-    *,
-    quiet: bool,
-    decimal: str | None = None,
-    interval: float | None = None,
-) -> Outcome:
-    """Predict every row of a table, batch by batch.
-
-    Raises
-    ------
-    BadInput
-        If the table's columns are not those fitted; nothing is written then.
-    """
-    path, _ = divided(table)
-    if path.suffix == ".adabasis" and model_path.suffix != path.suffix:
-        raise BadInput(f"The model comes first: adabasis predict {table} {model_path}")
-    model = read_model(model_path)
-    coverage = checked_interval(model, interval)
-    if model.record.preparation is None:
-        raise BadInput(
-            f"{model_path} was fitted from arrays, not from a table: use adabasis.load in Python."
-        )
-    preparation = Preparation.from_json(model.record.preparation)
-    source = open_tables(table)
-    unused = preparation.check(source.names, source.title)
-    out = writable(out or Path(f"{stem(table)}-predictions.csv"), "--out", force)
-    fitted_to = model.record.reading or {}
-    source.decide(SIGNS[decimal], fitted_to)
-    columns = [column.name for column in preparation.columns_]
-    view, counts = Screen(console, quiet), dict.fromkeys(COUNTED, 0)
-
-    def count_strays(batch: pa.RecordBatch) -> None:
-        """Count the entries that are no numbers, or refuse them where nothing fills them."""
-        for column in preparation.columns_:
-            found = Strays.told_by(batch.schema.field(column.name))
-            if found and column.fill is None:
-                raise BadInput(
-                    f"Column '{column.name}', from row {found.row:,} on: entries that are no "
-                    f"numbers ({found.shown}). Mend them, or fit again with --impute."
-                )
-            counts["strays"] += found.count if found else 0
-
-    def blocks(
-        line: ProgressLine | None,
-    ) -> Iterator[tuple[list[np.ndarray], np.ndarray, np.ndarray]]:
-        for batch in source.batches(columns, preparation.types):
-            if batch.num_rows:
-                count_strays(batch)
-                x, unseen = preparation.matrix(batch, counts["rows"])
-                outside = model.outside(x) | unseen
-                counts["rows"] += len(x)
-                counts["outside"] += int(outside.sum())
-                support = np.full(len(x), np.nan) if model.places is None else model.support(x)
-                counts["unsupported"] += int(((support < LOW) & ~outside).sum())
-                yield predicted(model, x, coverage), outside, support
-                if line:
-                    line.show(f"predicting: {counted(counts['rows'], 'row')}")
-
-    with view.working("predicting") as line, warnings.catch_warnings(record=True) as told:
-        columns_of = predicted_columns(model, preparation.targets, coverage)
-        write_predictions(out, columns_of, blocks(line))
-    view.line(f"{counted(counts['rows'], 'row')} predicted, in the order of {source.title}")
-    for note in (*source.notes, *_other_units(source.units, fitted_to.get("units", {}))):
-        view.line(f"  {note}", hang=2)
-    for note in dict.fromkeys(str(warning.message) for warning in told):
-        said = f"--interval {interval:g}: {note.partition('): ')[2]}" if interval else note
-        view.line(f"  Careful: {said}", hang=2)
-    if counts["strays"]:
-        entries = counted(
-            counts["strays"], "entry that is no number", "entries that are no numbers"
-        )
-        view.line(f"  {entries}: filled as in training", hang=2)
-    if interval is not None and model.error_model is not None:
-        view.line(f"  intervals: {model.error_model.scores.told(interval / 100)}", hang=2)
-    if unused:
-        view.line(f"  columns not used: {listed(unused)}", hang=2)
-    if counts["outside"]:
-        view.line(
-            f"  Careful: {counted(counts['outside'], 'row')} outside the range of the training "
-            "data, marked in the column 'outside'. The model extrapolates there.",
-            hang=2,
-        )
-    if counts["unsupported"]:
-        view.line(
-            f"  Careful: {counted(counts['unsupported'], 'row')} inside that range but far from "
-            "all training rows: see the column 'support'. The model guesses there.",
-            hang=2,
-        )
-    view.command(f"Written: {out}")
-    return Outcome({**counts, "written": [str(out)], "unused_columns": unused})
-
-
-def _other_units(found: Mapping[str, str], fitted_to: Mapping[str, str]) -> Iterator[str]:
-    for name, unit in found.items():
-        if fitted_to.get(name, unit) != unit:
-            yield f"Careful: '{name}' is in {unit} here, but was in {fitted_to[name]} in training."
 
 
 def show_model(path: Path, console: Console, *, quiet: bool = False) -> Outcome:
