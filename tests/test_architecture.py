@@ -83,9 +83,8 @@ experiments.pounets experiments.phases experiments.waves experiments.two_phase
 experiments.spirals experiments.classes experiments.ngd_vs_gd experiments.classes_depth
 experiments.cross_sine experiments.error_estimate experiments.steam_phases experiments.demo
 experiments
-cli.options cli.doctor cli.targets cli.tables cli.predictions cli.streams cli.compare cli.exports
-cli.equations
-cli.reproduce cli.app cli
+cli.options cli.early cli.doctor cli.targets cli.tables cli.predictions cli.streams cli.compare
+cli.exports cli.equations cli.reproduce cli.app cli
 __main__ __init__
 """.split()  # noqa: SIM905
 HEAVY = ["equinox", "jax", "matplotlib", "numpy", "optax", "pyarrow", "rich", "scipy", "sklearn"]

@@ -3,6 +3,8 @@
 import io
 import math
 import re
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -92,9 +94,57 @@ def test_lines_off_a_terminal_are_few_and_say_what_is_left():
             for step in (0, 10):
                 line(Progress(step, 1e-4, 0.02, 0.02, 0.0, None, None))
     shown = out.getvalue().splitlines()
-    assert len(shown) == 2  # the stage, and the last check
     assert shown[0].startswith("stage 1 of at most 2: networks, about 60 s")
-    assert re.search(r"training run 20, step 10 .* about (59|60) s left", shown[1])
+    assert shown[1:] == ["1 stage in 0 s"]
+
+
+def test_a_stage_that_takes_long_shows_that_it_goes_on(monkeypatch):
+    out, clock = io.StringIO(), iter(range(0, 10_000, 7))
+    monkeypatch.setattr("adabasis._runtime.progress.time.monotonic", lambda: next(clock))
+    with ProgressLine(None, Console(file=out, width=200)) as line:
+        line.begins(Stage(1, 2, "networks", 600.0, 0.5))
+        for step in range(40):
+            line(Progress(step, 1e-4, 0.02, 0.02, 0.0, None, None))
+    shown = out.getvalue().splitlines()
+    assert 2 < len(shown) < 12
+    assert re.search(r"training run 1, step \d+ .* about \d+ s left", shown[1])
+
+
+def test_a_stage_says_what_the_one_before_gained():
+    assert "0.1, lowered from 0.2 by the stage before" in str(
+        Stage(2, 3, "b", error=0.1, before=0.2)
+    )
+    assert "0.2, not lowered by the stage before" in str(Stage(2, 3, "b", error=0.2, before=0.2))
+    assert "before" not in str(Stage(2, 3, "b", error=0.1))
+
+
+def test_a_notebook_shows_stages_and_a_line_that_changes_in_place(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, data, raw):
+            shown[-1] = data["text/plain"]
+
+    def display(data, raw, display_id):
+        shown.append(data["text/plain"])
+        return Handle()
+
+    module = types.ModuleType("IPython.display")
+    module.display = display
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    out = io.StringIO()
+    with ProgressLine(None, Console(file=out, force_jupyter=True)) as line:
+        line.begins(Stage(1, 2, "plain"))
+        line.begins(Stage(2, 2, "networks", 60.0, 0.5))
+        line(Progress(3, 1e-4, 0.02, 0.02, 0.0, None, None))
+    assert len(shown) == 1
+    assert shown[0].splitlines()[:2] == [
+        "stage 1 of at most 2: plain",
+        "stage 2 of at most 2: networks, about 60 s; relative error so far 0.5",
+    ]
+    assert shown[0].splitlines()[-1] == "2 stages in 0 s"
+    assert not out.getvalue()
 
 
 def test_what_replicates_differ_by_ends_the_search():

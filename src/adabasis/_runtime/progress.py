@@ -1,4 +1,4 @@
-"""Progress on the terminal: a line that redraws in place, or plain lines without one."""
+"""Progress: a line that redraws in place, on terminals and in notebooks, or a line a stage."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .notation import Parameters
+
+#: Seconds between the first two plain lines, and within a stage, which has a line of its own; each
+#: pause is half as long again as the last.
+FIRST_PAUSE, PAUSE_IN_STAGE = 2.0, 30.0
+#: Seconds between changes of a notebook's line: each is a message to the browser.
+REDRAWN = 0.25
+#: Share of the error before that a stage which lowered it leaves, at most.
+CLEARLY = 0.99
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +33,8 @@ class Stage:
     error, least : float
         The relative error of the best so far, NaN at first; and the least that any model may have,
         where replicates tell that.
+    before : float
+        The relative error of the best when the stage before began; NaN where there was none.
     """
 
     number: int
@@ -33,6 +43,7 @@ class Stage:
     seconds: float = math.nan
     error: float = math.nan
     least: float = 0.0
+    before: float = math.nan
 
     def __str__(self) -> str:
         """Say it in a line."""
@@ -41,8 +52,14 @@ class Stage:
             said += f", about {self.seconds:,.0f} s"
         if not math.isfinite(self.error):
             return said
-        least = f", at best {self.least:.2g} (replicates differ by that)" if self.least else ""
-        return f"{said}; relative error so far {self.error:.2g}{least}"
+        said += f"; relative error so far {self.error:.2g}"
+        if math.isfinite(self.before):
+            gained = self.error < CLEARLY * self.before
+            by = f"lowered from {self.before:.2g}" if gained else "not lowered"
+            said += f", {by} by the stage before"
+        if self.least:
+            said += f", at best {self.least:.2g} (replicates differ by that)"
+        return said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +77,6 @@ class Progress:
 
 
 Callback = Callable[[Progress], Any]
-
-
-#: Seconds between the first two plain lines; each pause is half as long again as the last.
-FIRST_PAUSE = 2.0
 
 
 class ProgressLine:
@@ -84,7 +97,8 @@ class ProgressLine:
         from rich.console import Console
 
         self.console = console or Console(stderr=True)
-        self.live = self.console.is_terminal
+        self.in_notebook = self.console.is_jupyter
+        self.live = self.console.is_terminal and not self.in_notebook
         self.bars = progress.Progress(
             progress.SpinnerColumn("line"),
             progress.TextColumn("{task.description}", markup=False),
@@ -100,6 +114,9 @@ class ProgressLine:
         self.stage: Stage | None = None
         self.began = self.since = time.monotonic()
         self.pause, self.next_line = FIRST_PAUSE, self.began + FIRST_PAUSE
+        self.stages: list[Stage] = []
+        self.shown: Any = None
+        self.redrawn = -math.inf
 
     def __enter__(self) -> ProgressLine:
         self.bars.start()
@@ -107,7 +124,10 @@ class ProgressLine:
 
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
-        if self.run or self.stage is not None:
+        if self.stages:
+            count = f"{len(self.stages)} stage{'s' * (len(self.stages) > 1)}"
+            self._say(f"{count} in {time.monotonic() - self.began:.0f} s")
+        elif self.run:
             self._say(self.unsaid)
 
     def show(self, what: str, now: str = "", completed: int | None = None) -> None:
@@ -117,18 +137,22 @@ class ProgressLine:
             return
         seconds = time.monotonic() - self.began
         self.unsaid = "  ".join(filter(None, [what, now, f"{seconds:.0f} s"]))
-        if time.monotonic() >= self.next_line:
+        if self.in_notebook:
+            self._redraw(self.unsaid)
+        elif time.monotonic() >= self.next_line:
             self._say(self.unsaid)
             self.next_line = time.monotonic() + self.pause
             self.pause *= 1.5
 
     def begins(self, stage: Stage) -> None:
-        """Announce a stage: a line of its own, and the beginning of those that follow."""
-        self._say(self.unsaid)
+        """Announce a stage: a line of its own, and the only one unless it takes long."""
+        if not self.stages:  # what was said before there were any
+            self._say(self.unsaid)
+        self.stages.append(stage)
         self._say(str(stage))
         self.stage, self.run, self.step = stage, 0, -1
-        self.pause, self.since = FIRST_PAUSE, time.monotonic()
-        self.next_line = self.since + FIRST_PAUSE
+        self.pause, self.since = PAUSE_IN_STAGE, time.monotonic()
+        self.next_line = self.since + PAUSE_IN_STAGE
         if self.live:
             self.show(f"stage {stage.number} of at most {stage.most}")
 
@@ -150,7 +174,25 @@ class ProgressLine:
             now += f"  about {left:,.0f} s left" if left >= 1 else ""
         self.show(what, now, progress.step)
 
+    def _redraw(self, text: str, at_once: bool = False) -> None:
+        """Show the stages and a line below them in a notebook, in the place of what it shows."""
+        from IPython.display import display
+
+        now = time.monotonic()
+        if not at_once and now < self.redrawn + REDRAWN:
+            return
+        self.redrawn = now
+        lines = [str(stage) for stage in self.stages]
+        lines += [text] if text not in lines else []
+        data = {"text/plain": "\n".join(lines)}
+        if self.shown is None:
+            self.shown = display(data, raw=True, display_id=True)
+        else:
+            self.shown.update(data, raw=True)
+
     def _say(self, text: str) -> None:
-        if text:
+        if text and self.in_notebook:
+            self._redraw(text, at_once=True)
+        elif text:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
         self.unsaid = ""

@@ -26,6 +26,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from .._runtime.errors import BadInput, EngineError
+from . import early
 from .options import AsJson, FitOptions, Flag, Names, SearchOptions, Sign
 
 if TYPE_CHECKING:
@@ -402,6 +403,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     try:
         command, bound, _ = app.parse_args(_given, exit_on_error=False, print_error=False)
         if command.__module__ == __name__:  # not --help or --version
+            early.check(command.__name__, bound.arguments)
             with _interrupts_wait():
                 use_compile_cache()
                 importlib.import_module(_WORK[command.__name__], __package__)

@@ -36,7 +36,8 @@ def solve_named(what: str, options: SearchOptions, paged: bool, console: Console
         writable(page, "--report", options.force)
     view.text(repr(problem))
     began = time.process_time()
-    solution = solve(problem, **options.asked())
+    with view.working("solving") as line:
+        solution = solve(problem, **options.asked(), callbacks=[line] if line else [])
     seconds = time.process_time() - began
     describe(solution, seconds, view)
     if page:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from .._runtime.errors import BadInput
-from ..export import FORMATS, NotExportable, export
+from ..export import NotExportable, export
 from ..report.terminal import Screen
 from .tables import Outcome, read_model, writable
 
@@ -21,15 +21,8 @@ def export_model(
     Raises
     ------
     BadInput
-        For a suffix of no format, a file that exists, and models that the format cannot hold.
+        For a file that exists, and models that the format cannot hold.
     """
-    if out.suffix == ".adabasis" and model_path.suffix != out.suffix:
-        raise BadInput(f"The model comes first: adabasis export {out} {model_path}")
-    if out.suffix not in FORMATS:
-        raise BadInput(
-            f"{out}: the suffix '{out.suffix}' is that of no format: expected one of "
-            f"{', '.join(FORMATS)}."
-        )
     if single and out.suffix != ".onnx":
         raise BadInput(f"--single: only ONNX is written in single precision, not {out.suffix}.")
     model = read_model(model_path)

@@ -252,7 +252,8 @@ class Search(Generic[AnyCandidate]):
             return
         left = max(self.deadline - time.perf_counter(), 0.0)
         error = self.best.error if self.found else math.nan
-        self.stage = Stage(number, most, what, min(seconds, left), error, least)
+        before = math.nan if self.stage is None else self.stage.error
+        self.stage = Stage(number, most, what, min(seconds, left), error, least, before)
         for callback in self.callbacks:
             if isinstance(callback, ProgressLine):
                 callback.begins(self.stage)
