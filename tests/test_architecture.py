@@ -38,6 +38,7 @@ evidence.judge evidence.classes evidence
  models.factor models.error_model models.uncertainty models.trust models.fitted models.loading
  models.classifier models.predictions models.verdicts models.comparison
  models.columns models.closed_sobol models.permutation models.importance models
+callbacks
 selection.checkpoints selection.search selection.places selection.stream selection.prepared
 selection.task
 selection.holdout selection.workers selection

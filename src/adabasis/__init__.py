@@ -57,6 +57,7 @@ _NAMES = {
 }
 _MODULES = [
     "basis",
+    "callbacks",
     "export",
     "geometry",
     "lstsq",

@@ -1,4 +1,5 @@
 from . import basis as basis
+from . import callbacks as callbacks
 from . import export as export
 from . import geometry as geometry
 from . import lstsq as lstsq

@@ -32,7 +32,7 @@ from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
 from .on_cells import CellGrowth, foreseen_error, solved_on_cells, stateable
 from .problem import LinearProblem, Problem
-from .strategy import MOVED_FUNCTIONS, EquationStrategy, EquationTask
+from .strategy import CELLS, MOVED_FUNCTIONS, EquationStrategy, EquationTask
 from .system import CollocationSystem
 
 #: Score after the first width above which moved functions are tried before wider frozen ones, if
@@ -40,7 +40,6 @@ from .system import CollocationSystem
 ROUGH, SMOOTH_FALL = 1e-2, 0.2
 #: Foreseen error at which polynomials on cells end the search.
 ON_CELLS = 1e-7
-CELLS = "polynomials on cells"
 #: Training sees the rows that so many frozen functions would: kinks need points near them.
 TRAINING_WIDTH = 2000
 FRACTION_SOLVED = 1e-6

@@ -64,8 +64,8 @@ STEEPER = ((1.0, 2.0, 0.5), (1.0, 1.5))
 WEIGHTS = (10.0, 0.1)
 #: A weight other than 1 must lower the score by this factor.
 BETTER = 0.7
-#: The stage between the second number of frozen functions and the third.
-MOVED_FUNCTIONS = "moved functions"
+#: The first stage, and that between the second number of frozen functions and the third.
+CELLS, MOVED_FUNCTIONS = "polynomials on cells", "moved functions"
 #: A runner-up whose score is within this factor of the best one's says how far both are off.
 SIMILAR = 1e3
 #: An unknown counts as this share of the largest one, each in its balanced unit, at least: one
@@ -343,7 +343,7 @@ class EquationStrategy:
         share = task.problem.n_blocks**-0.5  # columns are as many times more, their cost the cube
         self.widths = sorted({int(min(share * width, widest)) for width in widths})
         first, *more = map(_frozen, self.widths)
-        search.stages = (first, *more[:1], MOVED_FUNCTIONS, *more[1:])
+        search.stages = (CELLS, first, *more[:1], MOVED_FUNCTIONS, *more[1:])
 
     def good(self, goal: float) -> bool:
         """Whether the best candidate is good enough: for the user, or else for the goal."""

@@ -224,7 +224,11 @@ class Search(Generic[AnyCandidate]):
                 if not self.found:
                     raise
                 self.cut_short = StopReason.INTERRUPTED
-            return task.finished(self)
+            model = task.finished(self)
+        for callback in self.callbacks:
+            if hasattr(callback, "finished"):
+                callback.finished(model)
+        return model
 
     @contextlib.contextmanager
     def _shown(self) -> Iterator[None]:
@@ -255,7 +259,7 @@ class Search(Generic[AnyCandidate]):
         before = math.nan if self.stage is None else self.stage.error
         self.stage = Stage(number, most, what, min(seconds, left), error, least, before)
         for callback in self.callbacks:
-            if isinstance(callback, ProgressLine):
+            if hasattr(callback, "begins"):
                 callback.begins(self.stage)
 
     def _told(self, callback: Callback) -> Callback:
