@@ -193,3 +193,16 @@ def test_float32_is_kept():
 def test_what_does_not_fit_together_is_refused(reductions):
     with pytest.raises(ValueError, match="combine: expected reductions of one"):
         lstsq.combine(*reductions())
+
+
+def test_a_fold_of_many_chunks_is_their_combination_and_keeps_few():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(1000, 3)), rng.normal(size=(1000, 1))
+    fold, most = lstsq.Fold(), 0
+    for k in range(0, 1000, 2):
+        fold.add(lstsq.reduce(a[k : k + 2], b[k : k + 2]))
+        most = max(most, sum(map(len, fold.levels)))
+    whole = lstsq.reduce(a, b)
+    assert_same_rows(fold.reduction.factor, whole.factor)
+    assert fold.reduction.n_rows == 1000
+    assert most < 3 * lstsq.Fold.WAYS < 500

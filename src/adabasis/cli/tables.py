@@ -79,8 +79,9 @@ def stem(table: str) -> str:
     """
     path, _ = divided(table)
     if not path.exists() and glob.has_magic(path.name):
-        said = [re.sub(r"\[.*?\]|[*?]", "", Path(part).stem).strip("-_. ") for part in path.parts]
-        return next((word for word in reversed(said) if word), "table")
+        names = [part.partition(".")[0] for part in reversed(path.parts)]
+        said = [re.sub(r"\[.*?\]|[*?]", "", name).strip("-_ ") for name in names]
+        return next(filter(None, said), "table")
     packed = path.suffix.lower() in (".gz", ".bz2", ".zst")
     return Path(path.stem).stem if packed else path.stem
 

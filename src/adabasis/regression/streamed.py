@@ -26,6 +26,7 @@ from .._runtime.registry import provided
 from ..evidence.judge import judge
 from ..evidence.split import checked_holdout
 from ..models.fitted import Fitted
+from ..rows.engine import current
 from ..rows.streams import Sample
 from ..selection.holdout import claimed, kind_of
 from ..selection.prepared import HELD_OUT
@@ -144,7 +145,7 @@ def _fitted(
     if source.n_rows <= SAMPLE_ROWS:
         return _read(function, source, given, holdout)
     told = _said(source) if given.get("verbose") else ()
-    n_rows, found = rows.summary(source, splits, seed)
+    n_rows, found = rows.summary(source, splits, seed, current())
     training, held_out, judged = (
         None if one.statistics is None or one.sample is None else rows.DerivedSource(
             source, split, known=one.statistics
@@ -221,10 +222,12 @@ def _rows_of(sample: Sample, source: rows.AbstractSource) -> dict[str, Any]:
 
 def _claiming(model: Fitted, held_out: rows.AbstractSource) -> Fitted:
     """Return a model that claims its error on all rows held out, where that is the worse."""
-    total, known = np.zeros(model.n_outputs), held_out.statistics()
-    with numerics():
-        for x, y, weight in rows.read_ahead(held_out.chunks()):
-            total += weight @ (model.outputs(x) - y) ** 2
+    known, of_part = held_out.statistics(), functools.partial(_squares, model)
+    if current().n_workers > 1:
+        total = current().map_reduce(of_part, held_out.parts(), _sum)
+    else:
+        with numerics():
+            total = _sum(*map(of_part, held_out.parts()))
     varies = known.spread > 0
     if not varies.any():
         return model
@@ -240,6 +243,18 @@ def _claiming(model: Fitted, held_out: rows.AbstractSource) -> Fitted:
         validation_range=(low, max(high, error)),
         validation_kind=kind,
     )
+
+
+def _squares(model: Fitted, part: rows.AbstractPart) -> np.ndarray:
+    """Return the weighted squared errors of the rows of a part, (Q,)."""
+    total = np.zeros(model.n_outputs)
+    for x, y, weight in rows.read_ahead(part.chunks()):
+        total += weight @ (model.outputs(x) - y) ** 2
+    return total
+
+
+def _sum(*several: np.ndarray) -> np.ndarray:
+    return np.sum(several, axis=0)
 
 
 def _judged(

@@ -221,7 +221,7 @@ def summarized(
     """
     found = [Summary(None, None, most) for _, most in splits]
     done = 0
-    for chunk, keys in part.keyed_chunks():
+    for chunk, keys in read_ahead(part.keyed_chunks()):
         check_rows(chunk, part, done)
         numbers = part.first + done + np.arange(len(chunk.x))
         done += len(chunk.x)
@@ -260,14 +260,24 @@ def check_rows(chunk: Chunk, part: AbstractPart, done: int) -> None:
 
 
 def summary(
-    source: AbstractSource, splits: Sequence[tuple[Split | None, int]], seed: int
+    source: AbstractSource,
+    splits: Sequence[tuple[Split | None, int]],
+    seed: int,
+    engine: Any = None,
 ) -> tuple[int, list[Summary]]:
-    """Return the number of all rows, and a summary of each split, in one pass over the parts."""
+    """Return the number of all rows, and a summary of each split, in one pass over the parts.
 
-    def one(part: AbstractPart) -> tuple[int, list[Summary]]:
-        return summarized(part, splits, seed)
+    Parts are left to an engine (:mod:`adabasis.rows.engine`) that has several workers.
+    """
+    of_part = functools.partial(summarized, splits=splits, seed=seed)
+    if engine is not None and engine.n_workers > 1:
+        found: tuple[int, list[Summary]] = engine.map_reduce(of_part, source.parts(), _together)
+        return found
+    return functools.reduce(_both, map(of_part, source.parts()))  # one sample at a time
 
-    return functools.reduce(_both, map(one, source.parts()))
+
+def _together(*several: tuple[int, list[Summary]]) -> tuple[int, list[Summary]]:
+    return functools.reduce(_both, several)
 
 
 def _both(
