@@ -41,6 +41,7 @@ def check(command: str, arguments: Mapping[str, Any]) -> None:
             raise BadInput(f"{path}: no such model file.")
     table = arguments.get("table")
     one = table is not None and "::" not in table and not any(c in table for c in _SEVERAL)
+    one = one and not table.endswith(".adabasis")  # the command says what comes first
     if one and not Path(table).exists():
         raise BadInput(f"{table}: no such file.")
     what = arguments.get("what", "")
