@@ -62,7 +62,7 @@ pde.enlarged pde.candidate pde.verdict pde.other_solutions pde.certificate
 pde.cells pde.cell_rows pde.on_cells pde.meshes pde.resolving pde.study
 pde.solution pde.strategy pde.adapt
 pde.api pde
-estimators.regressor estimators.classifier estimators.pounet estimators
+estimators.following estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots.importance plots
 tables.numerals tables.columns tables.targets tables.dialect tables.summaries tables.source

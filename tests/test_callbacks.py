@@ -140,3 +140,60 @@ def test_what_is_not_installed_is_named_with_how_to_install_it(kind, module, mon
     monkeypatch.setitem(sys.modules, f"{module}.summary", None)
     with pytest.raises(ImportError, match=rf"pip install 'adabasis\[{module}\]'"):
         kind("somewhere")
+
+
+class Tasks:
+    """A callback of scikit-learn's protocol."""
+
+    def __init__(self, most=None):
+        self.begun, self.ended, self.most, self.torn = [], [], most, 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.torn += 1
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun.append(context.task_name)
+
+    def on_fit_task_end(self, estimator, context, *, metadata):
+        self.ended.append((context.task_name, metadata))
+        return self.most is not None and metadata.get("step", 0) >= self.most
+
+
+def estimator():
+    return ab.AdaptiveBasisRegressor(4, 1, max_steps=40, method="lsgd", random_state=0)
+
+
+def test_estimators_tell_the_callbacks_of_scikit_learn():
+    x, y = rows()
+    seen = Tasks()
+    model = estimator().set_callbacks(seen).fit(x, y)
+    assert seen.begun[0] == "fit"
+    assert seen.begun.count("check") > 1
+    assert seen.ended[-1][0] == "fit"
+    assert {"step", "loss", "stage"} <= set(seen.ended[0][1])
+    assert seen.torn == 1
+    assert not [name for name in vars(model) if "callback_fit" in name]
+    np.testing.assert_array_equal(model.predict(x), estimator().fit(x, y).predict(x))
+    short = estimator().set_callbacks(Tasks(most=1)).fit(x, y)
+    assert short.n_iter_ < model.n_iter_
+
+
+def test_scikit_learns_own_callbacks_follow(capsys):
+    from sklearn.callback import ProgressBar, ScoringMonitor
+
+    x, y = rows()
+    monitor = ScoringMonitor(scoring="r2")
+    model = estimator().set_callbacks(monitor, ProgressBar()).fit(x, y)
+    log = monitor.get_logs()
+    log = log[0] if isinstance(log, list) else log
+    assert log.data[-1]["r2"] == pytest.approx(model.score(x, y))
+
+
+def test_classifiers_tell_them_too():
+    x, y = rows()
+    seen = Tasks()
+    ab.AdaptiveBasisClassifier(4, 1, max_steps=2).set_callbacks(seen).fit(x[:, :1], y > 0)
+    assert seen.ended[-1][0] == "fit"

@@ -18,6 +18,7 @@ from ..classification.strategy import MEMBERS, default_bases
 from ..models.classifier import checked_labels
 from ..models.record import EFFORTS
 from ..train import GD, NGD, AbstractTrainer
+from .following import followed
 from .regressor import AdaptiveEstimator, Trainers, keep
 
 
@@ -128,6 +129,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
     ) -> None:
         keep(self, locals())
 
+    @followed
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and labels y (N,).
 

@@ -16,6 +16,7 @@ from ..models.record import EFFORTS
 from ..pou.api import KINDS, fit_pounet
 from ..pou.probabilistic import ProbabilisticPOUNet
 from ..pou.starts import STARTS
+from .following import followed
 from .regressor import BUDGETS, LOSSES, TRANSFORMED, AbstractRegressor, keep
 
 
@@ -132,6 +133,7 @@ class POUNetRegressor(AbstractRegressor):
     ) -> None:
         keep(self, locals())
 
+    @followed
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
 

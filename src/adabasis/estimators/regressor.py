@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -31,6 +32,7 @@ from ..regression.streamed import source_of
 from ..regression.transforms import TRANSFORMS
 from ..selection.prepared import SEARCH_ROWS
 from ..train import GD, LSGD, AbstractTrainer
+from .following import followed, followers
 
 #: Trainers that take a learning rate, by method.
 Trainers = Mapping[str, Callable[[float], AbstractTrainer]]
@@ -66,7 +68,7 @@ def keep(estimator: BaseEstimator, parameters: Mapping[str, Any]) -> None:
     )
 
 
-class AbstractEstimator(BaseEstimator):
+class AbstractEstimator(CallbackSupportMixin, BaseEstimator):
     """What the estimators share: rows in float64, a model of them, its record as attributes.
 
     Attributes
@@ -114,7 +116,8 @@ class AbstractEstimator(BaseEstimator):
             given["periodic"] = dict(periodic_columns(*about, given["periodic"], names))
         if "input_transform" in given:
             given["input_transform"] = input_transforms(*about, given["input_transform"], names)
-        return {**given, "random_state": int(seed), "verbose": bool(self.verbose)}
+        fixed = {"random_state": int(seed), "verbose": bool(self.verbose)}
+        return {**given, **fixed, "callbacks": followers(self)}
 
     def _remember(self, model: Fitted) -> Self:
         # Keep the model, and of its record what users of scikit-learn look for.
@@ -365,6 +368,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     ) -> None:
         keep(self, locals())
 
+    @followed
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
 
