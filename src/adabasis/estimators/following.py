@@ -58,7 +58,7 @@ def followed(fit: AnyFit) -> AnyFit:
 
     @with_callbacks
     @functools.wraps(fit)
-    def managed(self: Any, X: Any, y: Any, *args: Any, **named: Any) -> Any:
+    def managed(self: Any, X: Any, y: Any = None, *args: Any, **named: Any) -> Any:
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata={})
         found = fit(self, X, y, *args, **named)
