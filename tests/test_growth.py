@@ -480,6 +480,20 @@ def test_members_are_as_many_as_are_worth_it(monkeypatch, effort, enough):
     assert not self._enough(group[:3])  # too few to tell
 
 
+@pytest.mark.parametrize(("scale", "enough"), [(0.9, True), (1.1, False)])
+def test_means_of_clean_rows_have_few_members(monkeypatch, scale, enough):
+    """However much one more would take away, and however hard the rows of one were."""
+    assert growth.PRECISE == 1e-3
+    self = told(effort=EFFORTS["auto"])
+    self.search.found = []
+    error = scale * growth.PRECISE
+    values = error * np.random.default_rng(0).normal(size=(4, 500, 1))
+    group = alike(self, monkeypatch, values, error)
+    group[1].validation_error *= 3
+    assert self._enough(group) is enough
+    assert not self._enough(group[:3])
+
+
 def test_growth_takes_networks_that_it_can_train(monkeypatch):
     x, y = data(120)
     seen = []
@@ -525,6 +539,23 @@ def test_many_rows_are_trained_on_in_batches(monkeypatch):
     monkeypatch.setattr(strategy, "MANY_ROWS", 10_000)
     tried = [one.what for one in ab.fit(*data(), effort="fast", ensemble=1).record.tried]
     assert not any("width 8, depth 3" in what for what in tried)
+
+
+@pytest.mark.plain_scope
+def test_what_is_averaged_of_clean_rows_is_decided_after_other_steps(monkeypatch):
+    """A network that has grown and stays the best is averaged with its like, not with others."""
+    x = np.linspace(-1, 1, 240)[:, None]
+    about, seen = grower(rows=(x, np.sin(3 * x[:, 0]))), []
+    self = strategy.RegressionStrategy(about.search, about.task)
+    about.search.stages = self._stages(True, True, 3)
+    monkeypatch.setattr(growth, "SIZES", growth.SIZES[:1])
+    grown = self._grow(LIKE, 3)
+    (first,) = [one for (size, *_), one in grown.found.items() if size == (6, 2)]
+    assert first.validation_error < strategy.CLEAN
+    assert not any(one.mean_of for one in about.search.found)
+    monkeypatch.setattr(Growth, "average", lambda _, *given: seen.append(given))
+    self._average(3, grown)
+    assert seen == [((6, 2), 3)]
 
 
 @pytest.mark.parametrize("effort", ["fast", "auto"])

@@ -60,6 +60,9 @@ RISE = 10.0
 WORK_A_SECOND = 3e10
 #: Members from which on the error of a mean is foreseen.
 FEWEST_TO_JUDGE = 3
+#: Relative error of one member below which a mean has no more of them than it takes to tell one
+#: that is off: of clean rows more steps and weights take more of the error away than a mean does.
+PRECISE = 1e-3
 #: Steps that a network is expected to take on the rows of the first stage.
 USUAL_STEPS = 60
 
@@ -135,6 +138,11 @@ class Growth:
                 break
             self.best, self.stage = self._larger(self.best, stage), stage
         return self.best
+
+    def size_of(self, candidate: Candidate) -> Size | None:
+        """Return the size of a network that has grown here; ``None`` of any other."""
+        found = (size for (size, *_), one in self.found.items() if one is candidate)
+        return next(found, None)
 
     @property
     def last(self) -> int:
@@ -292,7 +300,11 @@ class Growth:
         rival = self._rival(group)
         if square - variance / k > rival:
             return True
-        return k >= FEWEST_AGREEING and variance / (k * (k + 1)) < self.effort.worth * square
+        if k < FEWEST_AGREEING:
+            return False
+        # The least error tells clean rows: those of one member may be the hard ones.
+        precise = min(one.validation_error for one in group) < PRECISE and self.effort.worth > 0
+        return precise or variance / (k * (k + 1)) < self.effort.worth * square
 
     def _error_of_mean(self, group: list[Candidate]) -> float:
         """Return the error of the mean: the mean square of the members' less their variance.

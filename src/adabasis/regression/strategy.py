@@ -110,12 +110,10 @@ class RegressionStrategy:
             return
         search.replace(search.best, **task.held_out(search.best))
         like = trainable[0]
+        growth: Growth | None = None
         if grows and isinstance(like, NeuralBasis):
-            self._grow(like, members)
-            # Of clean data Gauss-Newton steps by QR get more out of the same weights: the square of
-            # the condition number, in a Gram matrix, stops the others at about 1e-4.
-            clean = self.search.best.error < CLEAN and task.asked.effort != "fast"
-            if not (clean and members > 1 and self._unfinished()):
+            growth = self._grow(like, members)
+            if not (self._clean(members) and self._unfinished()):
                 return
             search.begin(BY_QR)
         else:
@@ -124,7 +122,16 @@ class RegressionStrategy:
         if members > 1 and search.cut_short is None:
             self._project()
         if members > 1 and self._unfinished():
-            self._average(members)
+            self._average(members, growth)
+
+    def _clean(self, members: int) -> bool:
+        """Whether Gauss–Newton steps by QR follow those by Gram matrices.
+
+        Of clean data they get more out of the same weights: the square of the condition number
+        stops the others.
+        """
+        clean = self.search.best.error < CLEAN and self.task.asked.effort != "fast"
+        return clean and members > 1
 
     def _stages(self, trains: bool, grows: bool, members: int) -> tuple[str, ...]:
         """Return the stages that the strategy may go through."""
@@ -141,30 +148,36 @@ class RegressionStrategy:
     def _many_rows(self) -> bool:
         return len(self.task.data.fold(0)[0]) >= MANY_ROWS
 
-    def _grow(self, like: NeuralBasis, members: int) -> None:
-        """Train networks of growing size, and average some of the best."""
+    def _grow(self, like: NeuralBasis, members: int) -> Growth | None:
+        """Train networks of growing size, and average some of the best.
+
+        Of clean data what is averaged is decided after other steps: what has grown is returned.
+        """
         search, task = self.search, self.task
         effort = EFFORTS[task.asked.effort or "auto"]
         growth = Growth(search, task, like, effort)
         many = self._many_rows
         if not growth.seconds_of_sizes:
-            return  # the rows are too few for any
+            return None  # the rows are too few for any
         search.begin(SIZES, growth.seconds_of_sizes, task.least_error)
         size = growth.best_size(ENOUGH_TO_COMPARE if many else math.inf)
         if size is None or search.cut_short is not None:
-            return
+            return None
         if many:
             search.begin(ON_BATCHES, least=task.least_error)
         if many and self._on_batches(like, growth.trained(size, 0, growth.last), effort):
-            return
+            return None
         size = growth.best_size() if many else size
         if size is None or members == 1 or search.cut_short is not None:
-            return
+            return None
+        if self._clean(members):
+            return growth
         if growth.trained(size, 0, growth.last).validation_error <= NOTHING_LEARNT:
             search.begin(MEAN, growth.seconds_of_members(size, members), task.least_error)
             growth.average(size, members)
         if search.cut_short is None and self._unfinished():
             self._project()
+        return None
 
     def _on_batches(self, like: NeuralBasis, rival: Candidate, effort: Effort) -> bool:
         """Train wide networks on mini-batches of all rows; return whether they do better.
@@ -352,7 +365,7 @@ class RegressionStrategy:
             self.search, steps, basis, ridge, fold=fold, initial=start, tol=CONVERGED
         )
 
-    def _average(self, members: int) -> None:
+    def _average(self, members: int, growth: Growth | None = None) -> None:
         """Train more networks like a good one, each without other rows, and average them.
 
         The larger a network, the more of its error is chance that averaging takes away: the
@@ -368,7 +381,10 @@ class RegressionStrategy:
             return
         first = max(good, key=lambda c: (_size(c.parameters), -c.validation_error))
         self.search.begin(MEAN, least=self.task.least_error)
-
+        size = growth.size_of(first) if growth else None
+        if growth and size:
+            growth.average(size, members)
+            return
         another = functools.partial(self._member, first.basis)
         self.task.average(self.search, first, members, another, root_mean_square)
 
