@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
     "numpydoc",
+    "examples_of_names",
     "formulas",
     "transcripts",
 ]

@@ -28,7 +28,7 @@ problem = ab.pde.Problem(
         ab.pde.Condition(n_x * xy + n_y * yy == 0.0, on=free),
     ],
 )
-solution = ab.solve(problem, ab.FrozenFeatures(300), method="frozen")
+solution = ab.solve(problem, ab.FrozenFeatures(200), method="frozen")
 print(solution.certificate)
 
 # %%
