@@ -222,7 +222,7 @@ class LM(AbstractTrainer):
         return after, Evaluation(loss / n_outputs, network, c, len(c), rate, stuck)  # type: ignore[arg-type]
 
     def goal(self, objective: Objective, tol: float) -> float:
-        """Return ``tol``² times the data's mean square."""
+        """Return the square of ``tol`` times the data's mean square."""
         return 0.0 if not tol else tol**2 * Rows.of(objective).spread ** 2
 
     def judge(self, objective: Objective) -> Callable[[Evaluation], float]:
