@@ -164,6 +164,7 @@ def test_a_file_that_vanishes_or_changes_between_passes(files):
 def test_names_that_are_none_are_told(files):
     refused("targets 'q': the table has no such column", "part-*.parquet", "q")
     refused("no file has such a name", "*.csv", "y")
+    refused("part-00.parquet': named more than once", ["part-0*", "part-00.parquet"], "y")
     refused("which columns are to be predicted", "part-*.parquet")
     with pytest.raises(BadInput, match=r"fit\(X=files, y=…\): expected the name of a column"):
         ab.fit("part-*.parquet", COLUMNS["y"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ def files_of(tables: Any) -> list[str]:
         found = [file for one in tables for file in files_of(one)]
         if not found:
             raise BadInput("expected files, got an empty list.")
+        twice = [file for file, count in Counter(map(os.path.abspath, found)).items() if count > 1]
+        if twice:
+            raise BadInput(f"{listed(twice, 3)}: named more than once. Name each file once.")
         return found
     path, part = divided(tables)
     text = os.fspath(tables)
