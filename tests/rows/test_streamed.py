@@ -66,6 +66,14 @@ def test_rows_held_out_are_judged_and_then_learnt_from():
     assert model.record.verdict["kind"] == "held out"
 
 
+def test_functions_that_are_known_at_the_sample_are_not_those_of_all_rows():
+    places = np.tile(X[:40], (N // 40, 1))  # merged, they are fewer than any sample
+    values = np.sin(3 * places[:, 0])
+    model = ab.fit(cut(30, places, values), basis=FrozenFeatures(10), method="frozen")
+    assert model.record.n_rows > 0.85 * N
+    assert np.abs(model(places) - values).max() < 0.1
+
+
 def test_few_rows_are_read_and_fitted_as_arrays():
     few = slice(500)
     model = frozen([(X[few], Y[few])])

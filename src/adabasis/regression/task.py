@@ -295,7 +295,8 @@ class RegressionTask(DataTask):
     @charged_to("solves")
     def solved(self, best: Candidate) -> lstsq.Solution:
         """Solve a candidate's coefficients on all rows; what these were reduced to is kept."""
-        known = self.known_functions(best) if len(self.sampled) == len(self.data.z) else None
+        every = self.data.stream is None and len(self.sampled) == len(self.data.z)
+        known = self.known_functions(best) if every else None
         self.factor = reduce_rows((best.basis, best.parameters), self.data.source, known)
         return solved_factor(self.factor, best.ridge)
 
