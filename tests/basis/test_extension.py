@@ -11,6 +11,7 @@ from adabasis.basis import ACTIVATIONS, BASES, INITIALIZERS, PARTITIONS, NeuralB
 from adabasis.basis.layers import INITIALIZER_KINDS
 
 from .. import test_storage
+from ..export import test_formats
 from ..registry import DEPTH, FUNCTIONS, REGISTRY, STARTS, WIDTH, fitted
 from . import test_bases, test_box, test_partitions, test_wrappers
 
@@ -143,6 +144,11 @@ def test_the_laws_of_bases_hold(law, name):
 @pytest.mark.parametrize("kind", test_wrappers.WRAPPERS)
 def test_wrappers_hand_on_new_bases(kind, name):
     test_wrappers.test_a_wrapper_is_the_inner_basis_at_the_image_of_the_point(kind, name)
+
+
+@each_new
+def test_every_format_of_exports_holds_them(name, tmp_path):
+    test_formats.test_every_format_has_the_models_values(name, tmp_path)
 
 
 @each_new

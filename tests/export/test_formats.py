@@ -250,3 +250,9 @@ def test_names_are_said_in_comments_and_run_nowhere(suffix, tmp_path):
     record = dataclasses.replace(model.record, input_names=(bad, "b"), output_names=(bad, "c"))
     found = export(dataclasses.replace(model, record=record), tmp_path / f"m{suffix}")
     assert found.difference.relative < 1e-4
+
+
+@pytest.mark.parametrize("stem", ["exp", "double", "class", "2nd model", "häuser"])
+def test_functions_are_called_after_their_file_where_languages_allow_it(stem, tmp_path):
+    for suffix in (".c", ".js"):
+        assert export(model_of("cubics"), tmp_path / f"{stem}{suffix}").difference.round_off

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..models.files import write_atomic
 from ..models.fitted import Fitted
-from . import files, formula, page
+from . import c, files, formula, javascript, page
 from .check import Difference, compared
 from .trace import NotExportable
 
@@ -132,6 +132,7 @@ def _check_kind(model: Fitted) -> None:
 
 
 def _identifier(stem: str) -> str:
-    """Return the name of a function after that of its file."""
+    """Return the name of a function after that of its file: none that C or JavaScript has."""
     name = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "model"
-    return f"model_{name}" if name[0].isdigit() else name
+    taken = {*c.RESERVED.split(), *javascript.RESERVED.split()} - {"model"}
+    return f"model_{name}" if name[0].isdigit() or name in taken else name

@@ -17,7 +17,7 @@ import numpy as np
 from .loops import Language, LoopWriter
 from .program import Program
 
-_RESERVED = (
+RESERVED = (
     "auto break case char const continue default do double else enum extern float for goto if int "
     "long register return short signed sizeof static struct switch typedef union unsigned void "
     "volatile while inline restrict s main exp log tanh sin cos tan pow sqrt floor erf erfc fabs "
@@ -49,7 +49,7 @@ C = Language(
     number=_number,
     declare="double",
     whole="(int) ({})",
-    reserved=_RESERVED,
+    reserved=RESERVED,
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from .loops import Language, LoopWriter
 from .program import Program
 
-_RESERVED = (
+RESERVED = (
     "abstract arguments await boolean break byte case catch char class const continue debugger "
     "default delete do double else enum eval export extends false final finally float for function "
     "goto if implements import in instanceof int interface let long native new null package "
@@ -62,7 +62,7 @@ JAVASCRIPT = Language(
     number=_number,
     declare="let",
     whole="({})",
-    reserved=_RESERVED,
+    reserved=RESERVED,
 )
 
 
