@@ -39,10 +39,10 @@ def check(command: str, arguments: Mapping[str, Any]) -> None:
             and not (swapped and path.suffix != ".adabasis")
         ):
             raise BadInput(f"{path}: no such model file.")
-    table = arguments.get("table") or ""
-    one = table and "::" not in table and not any(c in table for c in _SEVERAL)
-    # Where it is a model, the command says what comes first.
-    if one and not table.endswith(".adabasis") and not Path(table).exists():
+    table = str(arguments.get("table") or "")
+    several = "::" in table or any(c in table for c in _SEVERAL)
+    # Of a model in the place of the table the command says what comes first.
+    if table and not several and not table.endswith(".adabasis") and not Path(table).exists():
         raise BadInput(f"{table}: no such file.")
     what = arguments.get("what", "")
     if command == "solve" and what.endswith(".py") and not Path(what).is_file():
