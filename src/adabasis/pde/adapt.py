@@ -26,11 +26,12 @@ from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
 from .candidate import EquationCandidate
+from .cell_growth import CellGrowth
 from .cell_rows import CellProblem
 from .collocation import collocate
 from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
-from .on_cells import CellGrowth, foreseen_error, solved_on_cells, stateable
+from .on_cells import solved_on_cells, stateable
 from .problem import LinearProblem, Problem
 from .strategy import CELLS, MOVED_FUNCTIONS, EquationStrategy, EquationTask
 from .system import CollocationSystem
@@ -38,8 +39,6 @@ from .system import CollocationSystem
 #: Score after the first width above which moved functions are tried before wider frozen ones, if
 #: the next width does not lower it to this share: it does for steep solutions, not for kinks.
 ROUGH, SMOOTH_FALL = 1e-2, 0.2
-#: Foreseen error at which polynomials on cells end the search.
-ON_CELLS = 1e-7
 #: Training sees the rows that so many frozen functions would: kinks need points near them.
 TRAINING_WIDTH = 2000
 FRACTION_SOLVED = 1e-6
@@ -55,9 +54,9 @@ class AdaptiveStrategy(EquationStrategy):
 
     def automatic(self) -> None:
         """Search on cells, then among frozen functions, and moved ones if those do not get on."""
-        on_cells = self.on_cells()
+        on_cells, settled = self.on_cells()
         try:
-            if foreseen_error(on_cells) > ON_CELLS and not (on_cells and self.met(on_cells)):
+            if not settled:
                 self.elsewhere()
         finally:
             for candidate in on_cells:
@@ -73,21 +72,29 @@ class AdaptiveStrategy(EquationStrategy):
                 self.adapt()
         self.grow(len(self.widths))
 
-    def on_cells(self) -> list[Any]:
-        """Try polynomials on cells, where the problem can be stated so; return what was found."""
+    def on_cells(self) -> tuple[list[Any], bool]:
+        """Try polynomials on cells, where the problem can be stated so.
+
+        Returns
+        -------
+        (candidates, bool)
+            What was found, and whether it is good enough.
+        """
         task, search = self.task, self.search
         found: list[Any] = []
         if task.sampler_given or task.added or not stateable(task.problem):
-            return found
+            return found, False
         search.begin(CELLS)
-        problem, growth = CellProblem(task.problem), CellGrowth(task.n_inputs)
+        problem, growth = CellProblem(task.problem), CellGrowth(task.problem)
         wanted: tuple[tuple[int, ...], int] | None = growth.first
         while wanted is not None and not (found and search.late()):
             found.append(solved_on_cells(problem, task.fresh, *wanted))
             if found[-1].system.undetermined:  # which of all solutions, others know better
-                return []
-            wanted = None if self.met(found) else growth.after(found)
-        return found
+                return [], False
+            if self.met(found):
+                return found, True
+            wanted = growth.after(found)
+        return found, growth.settled
 
     def met(self, on_cells: list[Any]) -> bool:
         """Whether the user's tolerance is met; one candidate alone has no witness."""

@@ -60,13 +60,14 @@ class CellProblem:
         space = LocalSpace(degree, len(self.bounds))
         local = _LocalRows(self, grid, space)
         known: dict[Any, Condensed] = {}
-        cells = []
+        cells, sources = [], []
         for number in range(grid.n_cells):
             key = local.key(number)
             if key not in known:
-                known[key] = Condensed.of(local.equation(number), local.blocks(number))
+                known[key] = Condensed.of(local.equation(number)[1], local.blocks(number))
             cells.append(known[key])
-        settled, rows = self._rows(local, cells)
+            sources.append(local.source(number))
+        settled, rows = self._rows(local, cells, sources)
         sizes = [int(cell.open.sum()) for cell in cells]
         triangle = reduce_sparse(grid.places.astype(float), sizes, rows)
         return CellSystem(grid, space, cells, settled, triangle)
@@ -78,7 +79,8 @@ class CellProblem:
         more for what is left. That is enough because condensed rows are well conditioned.
         """
         local = _LocalRows(self, system.grid, system.space)
-        settled, rows = self._rows(local, system.cells)
+        sources = [local.source(number) for number in range(system.grid.n_cells)]
+        settled, rows = self._rows(local, system.cells, sources)
         z = np.zeros((system.n_open, 1))
         for _ in range(2):
             z = z + system.triangle.solve(
@@ -87,10 +89,10 @@ class CellProblem:
         return dataclasses.replace(system, settled=settled, unknowns=z)
 
     def _rows(
-        self, local: _LocalRows, cells: Sequence[Condensed]
+        self, local: _LocalRows, cells: Sequence[Condensed], sources: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[SparseRows]]:
         """Return what sources settle, cell by cell, and the rows of what is left."""
-        said = [cell.said(local.source(k)[:, None]) for k, cell in enumerate(cells)]
+        said = [cell.said(f[:, None]) for cell, f in zip(cells, sources, strict=True)]
         settled = [given[:, 0] for given, _ in said]
         rows = []
         for number, cell in enumerate(cells):
@@ -137,16 +139,18 @@ class _LocalRows:
         t, weight = space.inside
         self.root = np.sqrt(weight)
         self.x = grid.middles[:, None, :] + grid.half * t
-        self.orders = problem.orders
         d = len(grid.counts)
-        self.a = self._coefficients(problem.equation.operator, self.x)
+        a = self._coefficients(problem.equation.operator, self.x)
+        used = np.any(a != 0, axis=(0, 1))
+        used |= not used.any()
+        self.a, self.orders = a[..., used], problem.orders[used]
         self.tables = space.tables(t, self.orders) / self._per_half(self.orders)
         self.size = self._sizes(self.a, self.orders)
         # How often the equation differentiates along each coordinate; values are joined anyway.
-        used = np.abs(self.a).max(axis=(0, 1)) > 0
-        along = self.orders[used].max(axis=0, initial=0)
+        along = self.orders.max(axis=0, initial=0)
         self.smooth = [max(1, int(along[axis])) for axis in range(d)]
         self.constant = bool((np.ptp(self.a.reshape(-1, len(self.orders)), axis=0) == 0).all())
+        self._reduced: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
         self.on_boundary = [self._condition(one) for one in problem.conditions]
 
     def _coefficients(self, operator: Any, x: np.ndarray) -> np.ndarray:
@@ -163,14 +167,18 @@ class _LocalRows:
         sizes = np.sqrt(np.mean(np.sum((a * wave) ** 2, axis=2), axis=1))
         return np.asarray(np.where(sizes > 0, sizes, 1.0))
 
-    def equation(self, cell: int) -> np.ndarray:
-        """Return the rows of the equation, (N, P)."""
-        rows = np.einsum("nk,knp->np", self.a[cell], self.tables, optimize=True)
-        return np.asarray(self.root[:, None] / self.size[cell] * rows)
+    def equation(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return Q (N, P) and R (P, P) of the rows of the equation."""
+        if self._reduced is None or self._reduced[0] != (0 if self.constant else cell):
+            rows = np.einsum("nk,knp->np", self.a[cell], self.tables, optimize=True)
+            q, r = np.linalg.qr(self.root[:, None] / self.size[cell] * rows)
+            self._reduced = 0 if self.constant else cell, (q, r)
+        return self._reduced[1]
 
     def source(self, cell: int) -> np.ndarray:
-        """Return the right-hand side of the equation's rows, (N,)."""
-        return np.asarray(self.root / self.size[cell] * self._sources[cell])
+        """Return the right-hand side of the equation's rows, Qᵀ f, (P,)."""
+        q, _ = self.equation(cell)
+        return np.asarray(q.T @ (self.root / self.size[cell] * self._sources[cell]))
 
     @functools.cached_property
     def _sources(self) -> np.ndarray:
@@ -208,7 +216,8 @@ class _LocalRows:
             (table,) = self.space.tables(self.space.face(axis, end), orders)
             unit = (2.0 / np.pi) ** order  # of 1/half: the size of a wave of half a turn a cell
             root = np.sqrt(self.space.on_face[1])[:, None]
-            self._borders[key] = ON_FACES * unit * root * table
+            rows = self.space.face_functions.T @ (root * table)
+            self._borders[key] = ON_FACES * unit * rows
         return self._borders[key]
 
     @functools.cached_property
@@ -239,12 +248,14 @@ class _LocalRows:
         factor = ON_FACES / self._sizes(a, orders)[:, None]
         factor = factor * np.sqrt(self.space.on_face[1]) * here.reshape(x.shape[:2])
         rhs = factor * data.reshape(x.shape[:2])
-        return {
-            int(cell): FaceCondition(
-                factor[k][:, None] * np.einsum("nk,knp->np", a[k], tables, optimize=True), rhs[k]
-            )
-            for k, cell in enumerate(cells)
-        }
+        found = {}
+        for k, cell in enumerate(cells):
+            rows = factor[k][:, None] * np.einsum("nk,knp->np", a[k], tables, optimize=True)
+            right, polynomials = rhs[k], self.space.face_functions
+            if here.all() and not np.ptp(a[k], axis=0).any():  # rows are traces of polynomials
+                rows, right = polynomials.T @ rows, polynomials.T @ right
+            found[int(cell)] = FaceCondition(rows, right)
+        return found
 
     def blocks(self, cell: int) -> list[np.ndarray]:
         """Return the blocks on the faces."""

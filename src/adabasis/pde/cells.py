@@ -28,7 +28,7 @@ import numpy as np
 
 from ..basis import GridPartition, PartitionBasis
 from ..basis.pou.partitioned import PartitionParams
-from ..basis.pou.polynomial import derivatives, multi_indices
+from ..basis.pou.polynomial import derivatives, multi_indices, products
 from ..geometry.points import Gauss
 from ..lstsq.dissection import BlockTriangle
 
@@ -85,6 +85,17 @@ class LocalSpace:
     def face(self, axis: int, end: int) -> np.ndarray:
         """Return the points t of a face, (N, D); ``end``: 0 for the lower one, 1 for the upper."""
         return np.insert(self.on_face[0], axis, 2.0 * end - 1, axis=1)
+
+    @functools.cached_property
+    def face_functions(self) -> np.ndarray:
+        """Orthonormal polynomials of a face times roots of weights, (N, P_F).
+
+        Traces of the cell's polynomials are sums of these: P_F rows say what N points do.
+        """
+        t, weight = self.on_face
+        indices = multi_indices(self.n_inputs - 1, self.degree) if self.n_inputs > 1 else None
+        phi = np.ones((1, 1)) if indices is None else products(t, indices)
+        return np.asarray(np.sqrt(weight)[:, None] * phi)
 
     def tables(self, t: np.ndarray, orders: np.ndarray) -> np.ndarray:
         """Return derivatives in t at N points, (K, N, P), for the K orders."""
@@ -143,7 +154,7 @@ class Condensed:
     Attributes
     ----------
     left : array, shape (N_E, R)
-        U, of the equation's rows.
+        U, of the equation's rows as they were given: a triangle of them is enough.
     sigma : array, shape (R,)
     open : array of bool, shape (R,)
         Near-homogeneous functions: unknowns of the whole.

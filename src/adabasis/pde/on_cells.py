@@ -1,10 +1,4 @@
-"""Solving on cells: candidates, how they are judged, how cells grow, what may be claimed.
-
-Polynomials on one cell come first, of higher and higher degree; then the cells are halved along the
-coordinates in which the coefficients decay least, while that lowers the residual. Where a solution
-is smooth each step gains orders of magnitude. Kinks and singular points gain little by it: the
-search among other functions goes on from there.
-"""
+"""Solving on cells: candidates, how they are judged, what may be claimed."""
 
 from __future__ import annotations
 
@@ -37,22 +31,13 @@ from .problem import Problem
 from .system import Misfit
 from .verdict import CONTRADICTION, Stability, verdict_of
 
-#: Degrees on one cell, and of the cells that follow, by the number of coordinates.
-ALONE = {1: (16, 32), 2: (10, 16, 22), 3: (6, 10, 13)}
-SEVERAL = {1: 20, 2: 14, 3: 11}
-#: The search among cells ends at such an error, or when a step lowers the score to no less than
-#: this share: twice, or once where it is below the third number. Halved cells of degree m gain 2^m
-#: where the solution is smooth, and less than nothing at round-off.
-ENOUGH, WORTH_IT, SMALL = 1e-9, 0.3, 1e-6
-#: Where the highest degrees have such a share of all coefficients, cells resolve nothing yet.
-UNRESOLVED = 0.1
+#: Of the boxes that cells are made of.
+MOST_COORDINATES = 3
+#: A solution whose score is below this share of another's says how far that one is off.
+#: If it is as near as this: what is not resolved has large residuals, and any error.
+WORTH_IT, NEAR = 0.3, 0.3
 #: Two solutions this near each other, relative to u, differ by round-off, were γ 1.
 ROUND_OFF_OF_U = 1e-11
-#: Along a coordinate whose share of the highest coefficients is within this factor of the largest,
-#: cells are halved.
-ALIKE = 0.3
-#: Unknowns of the last front and of all, at most: some 300 MB and a minute each.
-WIDEST, MOST_UNKNOWNS = 5_000, 150_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,7 +63,7 @@ def stateable(problem: Problem) -> bool:
     d = problem.domain.n_inputs
     if not isinstance(problem.domain, Box):
         return False
-    if d > max(SEVERAL) or not problem.linear or problem.observed or problem.weight is not None:
+    if d > MOST_COORDINATES or not problem.linear or problem.observed or problem.weight is not None:
         return False
     if problem.n_blocks > 1 or problem.n_equations > 1:
         return False
@@ -181,7 +166,8 @@ class _Values:
             )
         orders = differential_orders(operator, x.shape[1])
         a = differential_coefficients(operator, x)
-        return np.asarray(np.einsum("nk,kn->n", a, self.derivatives(x, orders)))
+        used = np.any(a != 0, axis=0)
+        return np.asarray(np.einsum("nk,kn->n", a[:, used], self.derivatives(x, orders[used])))
 
     def derivatives(self, x: np.ndarray, orders: np.ndarray) -> np.ndarray:
         """Return derivatives of u at N points, (K, N)."""
@@ -228,80 +214,10 @@ def _jumps(system: CellSystem, c: np.ndarray) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(1)
 
 
-class CellGrowth:
-    """Which cells to try next.
-
-    Attributes
-    ----------
-    n_inputs : int
-    """
-
-    def __init__(self, n_inputs: int) -> None:
-        self.n_inputs = n_inputs
-        self.alone = [((1,) * n_inputs, degree) for degree in ALONE[n_inputs]]
-
-    @property
-    def first(self) -> tuple[tuple[int, ...], int]:
-        """Counts and degree to begin with."""
-        return self.alone[0]
-
-    def after(self, found: Sequence[CellCandidate]) -> tuple[tuple[int, ...], int] | None:
-        """Return counts and degree of the next step, ``None`` where another gains nothing."""
-        last = found[-1]
-        if foreseen_error(found) <= ENOUGH:
-            return None
-        scores = [max(one.validation_error, 1e-300) for one in found]
-        # Waves that cells do not resolve gain nothing until they do: they count for no failure.
-        idle = [
-            after > WORTH_IT * before and max(coefficients_at_the_end(one)) < UNRESOLVED
-            for before, after, one in zip(scores, scores[1:], found[1:], strict=False)
-        ]
-        if idle and idle[-1] and (min(scores) < SMALL or (all(idle[-2:]) and len(idle) > 1)):
-            return None
-        if len(found) < len(self.alone) and (
-            len(found) < 2 or last.validation_error <= 0.1 * found[-2].validation_error
-        ):
-            return self.alone[len(found)]
-        counts = last.system.grid.counts
-        shares = coefficients_at_the_end(last)
-        largest = max(shares)
-        halved = tuple(
-            count * (2 if share >= ALIKE * largest else 1)
-            for count, share in zip(counts, shares, strict=True)
-        )
-        a_cell = last.system.n_open / last.system.grid.n_cells
-        across = math.prod(halved) / max(halved)
-        too_wide = 2 * a_cell * across > WIDEST or a_cell * math.prod(halved) > MOST_UNKNOWNS
-        return None if too_wide else (halved, SEVERAL[self.n_inputs])
-
-
-def foreseen_error(found: Sequence[CellCandidate]) -> float:
-    """Return the relative error of the last candidate by the one before it, infinite without.
-
-    Where residuals fall, the difference of both is the error of the first, and that of the last is
-    less by as much as its residual is.
-    """
-    if len(found) < 2:
-        return math.inf
-    before, last = found[-2:]
-    gained = last.misfit.score / max(before.misfit.score, 1e-300)
-    return SAFETY * gained * _apart(before, last) if gained < WORTH_IT else math.inf
-
-
-def _apart(one: CellCandidate, other: CellCandidate) -> float:
+def distance(one: CellCandidate, other: CellCandidate) -> float:
+    """Return the root mean square of the difference on fresh points, over that of the second."""
     level = float(np.sqrt(np.mean(other.u**2))) or 1.0
     return float(np.sqrt(np.mean((one.u - other.u) ** 2))) / level
-
-
-def coefficients_at_the_end(candidate: CellCandidate) -> list[float]:
-    """Return the share of the highest degrees in the coefficients, for each coordinate."""
-    space = candidate.system.space
-    squares = np.sum(candidate.coefficients.reshape(-1, len(space.indices)) ** 2, axis=0)
-    total = space.indices.sum(axis=1)
-    high = total >= space.degree - 1
-    shares = space.indices[high] / total[high, None]
-    whole = float(squares.sum()) or 1.0
-    return [float(np.sqrt(np.sum(squares[high] * share**2) / whole)) for share in shares.T]
 
 
 def apart(candidates: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -324,9 +240,9 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     bound = misfit.score * weakest * math.sqrt(2.0)
     estimate = bound
     for other in others:
-        apart = _apart(other, best)
+        apart = distance(other, best)
         gained = min(1.0, misfit.score / max(other.misfit.score, 1e-300))
-        if gained < WORTH_IT:
+        if gained < WORTH_IT and apart < NEAR:
             # What is as small as round-off does not fall with residuals; where it is enlarged, two
             # solutions may share it.
             least = ROUND_OFF_OF_U * max(weakest, 1.0)
@@ -334,7 +250,7 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
             estimate = min(estimate, SAFETY * max(apart * gained, least))
             break
     else:
-        estimate = max([bound, *(SAFETY * _apart(other, best) for other in others[:1])])
+        estimate = max([bound, *(SAFETY * distance(other, best) for other in others[:1])])
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(r**2))) for r in misfit.by_term]
