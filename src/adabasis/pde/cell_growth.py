@@ -19,7 +19,7 @@ from ..basis.pou.polynomial import dimension
 from ..geometry.points import AffineMap
 from .certificate import SAFETY
 from .enlarged import passing
-from .on_cells import NEAR, WORTH_IT, CellCandidate, distance
+from .on_cells import WORTH_IT, CellCandidate, distance, error_beside
 from .problem import Problem
 
 #: A grid: how many cells along each coordinate, and the degree.
@@ -82,7 +82,12 @@ class CellGrowth:
         """Return counts and degree of the next step, ``None`` where the search ends."""
         last, error = found[-1], foreseen_error(found)
         self.settled = error <= ENOUGH[0][1]
-        if self.settled or _idle(found):
+        if self.settled:
+            return None
+        if _idle(found):  # at round-off, if two agree
+            self.settled = min(one.misfit.score for one in found) < SMALL and (
+                distance(*found[-2:]) <= ENOUGH[0][1]
+            )
             return None
         if len(found) < len(self.alone):
             return self.alone[len(found)]
@@ -175,16 +180,12 @@ def operations(last: CellCandidate, counts: Sequence[int], degree: int) -> float
 
 
 def foreseen_error(found: Sequence[CellCandidate]) -> float:
-    """Return the relative error of the last candidate by the one before it, infinite without.
-
-    Where residuals fall, the difference of both is the error of the first, and that of the last is
-    less by as much as its residual is.
-    """
+    """Return the relative error of the last candidate by the one before it, infinite without."""
     if len(found) < 2:
         return math.inf
     before, last = found[-2:]
-    gained, apart = last.misfit.score / max(before.misfit.score, 1e-300), distance(before, last)
-    return SAFETY * gained * apart if gained < WORTH_IT and apart < NEAR else math.inf
+    foreseen = error_beside(before, last)
+    return math.inf if foreseen is None else SAFETY * foreseen
 
 
 def coefficients_at_the_end(candidate: CellCandidate) -> list[float]:

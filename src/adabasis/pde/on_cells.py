@@ -36,6 +36,8 @@ MOST_COORDINATES = 3
 #: A solution whose score is below this share of another's says how far that one is off.
 #: If it is as near as this: what is not resolved has large residuals, and any error.
 WORTH_IT, NEAR = 0.3, 0.3
+#: Errors fall at least as this power of residuals: on travelling bumps as the power 0.9.
+FALLS = 0.85
 #: Two solutions this near each other, relative to u, differ by round-off, were γ 1.
 ROUND_OFF_OF_U = 1e-11
 
@@ -220,6 +222,16 @@ def distance(one: CellCandidate, other: CellCandidate) -> float:
     return float(np.sqrt(np.mean((one.u - other.u) ** 2))) / level
 
 
+def error_beside(before: CellCandidate, last: CellCandidate) -> float | None:
+    """Return the relative error of a candidate by one whose residual is larger, if it is near.
+
+    The difference of both is the error of the first, and that of the last is less by about as much
+    as its residual is: a little more, since errors of waves that are carried along fall slower.
+    """
+    gained, apart = last.misfit.score / max(before.misfit.score, 1e-300), distance(before, last)
+    return apart * gained**FALLS if gained < WORTH_IT and apart < NEAR else None
+
+
 def apart(candidates: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Return candidates on cells, and the others."""
     on_cells = [one for one in candidates if isinstance(one, CellCandidate)]
@@ -240,14 +252,13 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     bound = misfit.score * weakest * math.sqrt(2.0)
     estimate = bound
     for other in others:
-        apart = distance(other, best)
-        gained = min(1.0, misfit.score / max(other.misfit.score, 1e-300))
-        if gained < WORTH_IT and apart < NEAR:
+        apart, off = distance(other, best), error_beside(other, best)
+        if off is not None:
             # What is as small as round-off does not fall with residuals; where it is enlarged, two
             # solutions may share it.
             least = ROUND_OFF_OF_U * max(weakest, 1.0)
             least = least if weakest > WEAK else min(apart, least)
-            estimate = min(estimate, SAFETY * max(apart * gained, least))
+            estimate = SAFETY * max(off, min(least, bound))
             break
     else:
         estimate = max([bound, *(SAFETY * distance(other, best) for other in others[:1])])
