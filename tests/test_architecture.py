@@ -59,7 +59,8 @@ pde.observations pde.scrutiny
 pde.check pde.problem pde.added pde.balance pde.catalog
 pde.collocation pde.system pde.posterior pde.newton
 pde.enlarged pde.candidate pde.verdict pde.other_solutions pde.certificate
-pde.cells pde.cell_rows pde.on_cells pde.cell_growth pde.meshes pde.resolving pde.study
+pde.cells pde.cell_rows pde.cell_newton pde.on_cells pde.cell_growth
+pde.meshes pde.resolving pde.study
 pde.solution pde.strategy pde.adapt
 pde.api pde
 estimators.following estimators.regressor estimators.classifier estimators.pounet estimators

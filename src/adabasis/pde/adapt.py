@@ -85,12 +85,13 @@ class AdaptiveStrategy(EquationStrategy):
         if task.sampler_given or task.added or not stateable(task.problem):
             return found, False
         search.begin(CELLS)
-        problem, growth = CellProblem(task.problem), CellGrowth(task.problem)
+        problem, growth = CellProblem(task.problem, task.scales), CellGrowth(task.problem)
         wanted: tuple[tuple[int, ...], int] | None = growth.first
         while wanted is not None and not (found and search.late()):
-            found.append(solved_on_cells(problem, task.fresh, *wanted))
-            if found[-1].system.undetermined:  # which of all solutions, others know better
-                return [], False
+            before = found[-1] if found else None
+            found.append(solved_on_cells(problem, task.fresh, *wanted, before))
+            if task.problem.linear and found[-1].system.undetermined:
+                return [], False  # which of all solutions, others know better
             if self.met(found):
                 return found, True
             wanted = growth.after(found)
@@ -119,7 +120,7 @@ class AdaptiveStrategy(EquationStrategy):
                 "total degree. Leave the basis out, or use FrozenFeatures(512)."
             )
         search.begin(CELLS)
-        problem, counts = CellProblem(task.problem), unity.along(task.n_inputs)
+        problem, counts = CellProblem(task.problem, task.scales), unity.along(task.n_inputs)
         for degree in (max(basis.degree - 2, 1), basis.degree):
             search.add(solved_on_cells(problem, task.fresh, counts, degree))  # type: ignore[arg-type]
 

@@ -46,6 +46,8 @@ RADIANS = 13.0
 #: Along a coordinate whose share of the highest coefficients is within this factor of the largest,
 #: cells are halved.
 ALIKE = 0.3
+#: Slabs of time of which Newton steps fail in one, at most: the solution may end there.
+MOST_SLABS = 256
 #: Shares of coefficients below this are round-off.
 ROUND_OFF = 1e-15
 #: Operations: of condensing a cell over the cube of its functions, and of the fronts of a square of
@@ -109,6 +111,8 @@ class CellGrowth:
             far = np.array(shares) >= ALIKE * max(shares)
             by_waves = np.ceil(self.waves() / RADIANS).astype(int)
             needed = np.maximum(np.array(counts) * np.where(far, 2, 1), by_waves)
+            if math.isinf(last.misfit.score) and max(counts) >= MOST_SLABS:
+                return []
             return [((tuple(needed.tolist()), SEVERAL[d]), 1.0)]
         error = error if math.isfinite(error) else SAFETY * max(shares)
         wanted = max(math.log(error / ENOUGH[0][1]), 1.0)
@@ -131,7 +135,9 @@ class CellGrowth:
         if self._waves is None:
             bounds = self.problem.domain.bounds
             unit = AffineMap.onto_unit_box(bounds)
-            a, b = passing([self.problem.operator], unit, self.n_inputs, fastest=np.inf)
+            linear = self.problem.linear
+            equations = [one.operator for one in self.problem.constraints if one.equation]
+            a, b = passing(equations if linear else [], unit, self.n_inputs, fastest=np.inf)
             here = np.abs(a).max(axis=1) < 1.0
             self._waves = np.abs(b[here]).max(axis=0, initial=0.0)
         return self._waves
@@ -176,7 +182,7 @@ def operations(last: CellCandidate, counts: Sequence[int], degree: int) -> float
     long, *across = sorted(counts, reverse=True)
     blocks = long / across[0] if across else long
     fronts = FRONTS * _open(last, degree) ** 3 * blocks * math.prod(across) ** 3
-    return CONDENSING * kinds * dimension(d, degree) ** 3 + fronts
+    return CONDENSING * kinds * (len(system.scales) * dimension(d, degree)) ** 3 + fronts
 
 
 def foreseen_error(found: Sequence[CellCandidate]) -> float:
@@ -196,6 +202,8 @@ def coefficients_at_the_end(candidate: CellCandidate) -> list[float]:
     high = total >= space.degree - 1
     shares = space.indices[high] / total[high, None]
     whole = float(squares.sum()) or 1.0
+    if not math.isfinite(whole * candidate.misfit.score):
+        return [1.0] * shares.shape[1]
     return [float(np.sqrt(np.sum(squares[high] * share**2) / whole)) for share in shares.T]
 
 
@@ -244,5 +252,6 @@ def _truncated(profiles: Sequence[np.ndarray], degree: int) -> float:
 
 def _squares(candidate: CellCandidate) -> np.ndarray:
     """Return sums of squares over all cells, function by function, (P,)."""
-    pieces = candidate.coefficients.reshape(-1, len(candidate.system.space.indices))
-    return np.asarray(np.sum(pieces**2, axis=0))
+    system, c = candidate.system, candidate.coefficients
+    pieces = (c / system.scales).reshape(-1, len(system.space.indices), c.shape[1])
+    return np.asarray(np.sum(pieces**2, axis=(0, 2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -9,9 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from ..basis.pou.polynomial import multi_indices
 from ..geometry.points import Points
 from ..lstsq.dissection import SparseRows, reduce_sparse
-from ..operators.coefficients import differential_coefficients, differential_orders
+from ..operators.coefficients import (
+    differential_coefficients,
+    differential_orders,
+    linearisation,
+)
 from .cells import ON_FACES, CellGrid, CellSystem, Condensed, LocalSpace
 
 #: The equations of functions that are not settled, σ z = Uᵀ f, count so much: without them results
@@ -35,30 +41,59 @@ class FaceCondition:
 
 
 class CellProblem:
-    """A linear problem of one unknown on a box, in the form that cells ask for.
+    """A problem on a box, in the form that cells ask for.
 
     Attributes
     ----------
-    problem : LinearProblem
+    problem : Problem
+    bounds : array, shape (D, 2)
+        Of the box, or of a slab of it.
+    scales : array, shape (B,)
+        Units of the unknowns.
     periodic : tuple of int
         Coordinates along which the last cells touch the first.
+    start : (axis, function), optional
+        Instead of the conditions on the lower face of that coordinate, a function that the solution
+        goes on from: derivatives(x, orders) → (N, B, K).
     """
 
-    def __init__(self, problem: Any) -> None:
+    def __init__(self, problem: Any, scales: Sequence[float] | None = None) -> None:
         self.problem = problem
         self.bounds = np.asarray(problem.domain.bounds, dtype=float)
-        self.equation, *conditions = problem.constraints
+        self.scales = np.ones(problem.n_blocks) if scales is None else np.array(scales, float)
+        self.equations = problem.constraints[: problem.n_equations]
+        conditions = problem.constraints[problem.n_equations :]
         self.periodic = tuple(
             sorted({one.face[0] for one in conditions if _is_periodic(one) and one.face})
         )
         self.conditions = [one for one in conditions if not _is_periodic(one)]
-        self.orders = differential_orders(self.equation.operator, len(self.bounds))
+        self.start: tuple[int, Any] | None = None
 
-    def system(self, counts: Sequence[int], degree: int) -> CellSystem:
-        """Assemble, condense and reduce on so many cells along each coordinate."""
+    def slab(self, axis: int, lower: float, upper: float, before: Any) -> CellProblem:
+        """Return the problem on a part of the box that goes on from a function, or starts."""
+        part = copy.copy(self)
+        part.bounds = self.bounds.copy()
+        part.bounds[axis] = lower, upper
+        part.start = None if before is None else (axis, before)
+        return part
+
+    def place(self, constraint: Any) -> tuple[int, float]:
+        """Return the coordinate of a condition's face, and its value here."""
+        axis, value = constraint.face
+        return axis, float(self.bounds[axis, 0]) if self.goes_on(constraint) else value
+
+    def goes_on(self, constraint: Any) -> bool:
+        """Whether a condition takes its values from the function that the solution goes on from."""
+        return self.start is not None and constraint.face[0] == self.start[0]
+
+    def system(self, counts: Sequence[int], degree: int, at: Any = None) -> CellSystem:
+        """Assemble, condense and reduce on so many cells along each coordinate.
+
+        Where the problem is not linear, it is linearised at the function ``at``, or at 0.
+        """
         grid = CellGrid(self.bounds, tuple(int(count) for count in counts))
         space = LocalSpace(degree, len(self.bounds))
-        local = _LocalRows(self, grid, space)
+        local = _LocalRows(self, grid, space, at)
         known: dict[Any, Condensed] = {}
         cells, sources = [], []
         for number in range(grid.n_cells):
@@ -70,7 +105,7 @@ class CellProblem:
         settled, rows = self._rows(local, cells, sources)
         sizes = [int(cell.open.sum()) for cell in cells]
         triangle = reduce_sparse(grid.places.astype(float), sizes, rows)
-        return CellSystem(grid, space, cells, settled, triangle)
+        return CellSystem(grid, space, cells, settled, triangle, self.scales)
 
     def again(self, system: CellSystem) -> CellSystem:
         """Return a system with the sources and values of this problem, nothing being factored.
@@ -103,10 +138,11 @@ class CellProblem:
                     left = local.data(number, *which) - trace @ settled[number]
                     rows.append(SparseRows((number,), (trace[:, cell.open],), left[:, None]))
                 elif which[1] == 1:  # each border once, from below
-                    axis, _, order = which
+                    axis, _, order, block = which
                     other = local.grid.neighbour(number, axis, axis in self.periodic)
                     assert other is not None
-                    rows += self._jump(local, cells, settled, number, other, axis, order, trace)
+                    where = "border", axis, 0, order, block
+                    rows += self._jump(local, cells, settled, (number, other), where, trace)
         return settled, rows
 
     def _jump(
@@ -114,15 +150,14 @@ class CellProblem:
         local: _LocalRows,
         cells: Sequence[Condensed],
         settled: Sequence[np.ndarray],
-        number: int,
-        other: int,
-        axis: int,
-        order: int,
+        pair: tuple[int, int],
+        where: tuple[Any, ...],
         trace: np.ndarray,
     ) -> list[SparseRows]:
         """Return the rows of a jump between a cell and the next one above."""
+        number, other = pair
         above = cells[other]
-        across = above.traces[local.layout(other).index(("border", axis, 0, order))]
+        across = above.traces[local.layout(other).index(where)]
         jump = (across @ settled[other] - trace @ settled[number])[:, None]
         if number == other:  # periodic, one cell
             both = (trace - across)[:, above.open]
@@ -134,29 +169,60 @@ class CellProblem:
 class _LocalRows:
     """Weighted rows, cell by cell."""
 
-    def __init__(self, problem: CellProblem, grid: CellGrid, space: LocalSpace) -> None:
-        self.problem, self.grid, self.space = problem, grid, space
+    def __init__(
+        self, problem: CellProblem, grid: CellGrid, space: LocalSpace, at: Any = None
+    ) -> None:
+        self.problem, self.grid, self.space, self.at = problem, grid, space, at
         t, weight = space.inside
         self.root = np.sqrt(weight)
         self.x = grid.middles[:, None, :] + grid.half * t
-        d = len(grid.counts)
-        a = self._coefficients(problem.equation.operator, self.x)
-        used = np.any(a != 0, axis=(0, 1))
+        d, n_blocks = len(grid.counts), len(problem.scales)
+        found = [self._linear(one, self.x) for one in problem.equations]
+        order = max(orders.sum(axis=1).max() for orders, _, _ in found)
+        every = multi_indices(d, int(order))
+        used = np.zeros(len(every), dtype=bool)
+        for _, a, _ in found:  # by degree: those of a lower order are the first ones
+            used[: a.shape[3]] |= np.any(a != 0, axis=(0, 1, 2))
         used |= not used.any()
-        self.a, self.orders = a[..., used], problem.orders[used]
+        self.orders = every[used]
         self.tables = space.tables(t, self.orders) / self._per_half(self.orders)
-        self.size = self._sizes(self.a, self.orders)
-        # How often the equation differentiates along each coordinate; values are joined anyway.
-        along = self.orders.max(axis=0, initial=0)
-        self.smooth = [max(1, int(along[axis])) for axis in range(d)]
-        self.constant = bool((np.ptp(self.a.reshape(-1, len(self.orders)), axis=0) == 0).all())
+        self.equations = [
+            (a[..., used[: a.shape[3]]], data, self._sizes(a, orders)) for orders, a, data in found
+        ]
+        # How often the equations differentiate along each coordinate; values are joined anyway.
+        self.smooth = np.ones((n_blocks, d), dtype=int)
+        for orders, a, _ in found:
+            for block, seen in enumerate(np.any(a != 0, axis=(0, 1))):
+                along = orders[seen].max(axis=0, initial=1)
+                self.smooth[block] = np.maximum(self.smooth[block], along)
+        self.constant = all((np.ptp(a, axis=(0, 1)) == 0).all() for _, a, _ in found)
         self._reduced: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
         self.on_boundary = [self._condition(one) for one in problem.conditions]
 
-    def _coefficients(self, operator: Any, x: np.ndarray) -> np.ndarray:
-        """Return a_β at the points (n, N, D) of n cells: (n, N, K)."""
-        flat = differential_coefficients(operator, x.reshape(-1, x.shape[-1]))
-        return flat.reshape(*x.shape[:2], -1)
+    def _linear(self, constraint: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return β, a_β in units of the unknowns, (n, N, B, K), and data (n, N), on n cells.
+
+        Of what is not linear: L v = f − N[u] + L u at the function u that is given.
+        """
+        operator, flat = constraint.operator, x.reshape(-1, x.shape[-1])
+        problem, n_blocks = self.problem.problem, len(self.problem.scales)
+        orders = differential_orders(operator, x.shape[-1])
+        values = constraint.values(problem.domain, _points(flat))
+        data = np.array(np.broadcast_to(values, (len(flat),)), dtype=float)
+        if n_blocks == 1 and operator.linear:
+            a = differential_coefficients(operator, flat)[:, None]
+        else:
+            shape = len(flat), n_blocks, len(orders)
+            given = self.at is not None and not operator.linear
+            jets = self.at.derivatives(flat, orders) if given else np.zeros(shape)
+            images, a = linearisation(operator, flat, jets)
+            data = data if operator.linear else data - images + np.sum(a * jets, axis=(1, 2))
+        if not constraint.equation and self.problem.goes_on(constraint):
+            assert self.problem.start is not None
+            before = self.problem.start[1].derivatives(flat, orders)
+            data = np.sum(a * before, axis=(1, 2))
+        a = a * self.problem.scales[:, None]
+        return orders, a.reshape(*x.shape[:2], *a.shape[1:]), data.reshape(x.shape[:2])
 
     def _per_half(self, orders: np.ndarray) -> np.ndarray:
         return np.prod(self.grid.half**orders, axis=1)[:, None, None]
@@ -164,28 +230,36 @@ class _LocalRows:
     def _sizes(self, a: np.ndarray, orders: np.ndarray) -> np.ndarray:
         """Return root mean squares of the operator on waves of half a turn a cell, (n,)."""
         wave = np.prod((np.pi / (2 * self.grid.half)) ** orders, axis=1)
-        sizes = np.sqrt(np.mean(np.sum((a * wave) ** 2, axis=2), axis=1))
+        sizes = np.sqrt(np.mean(np.sum((a * wave) ** 2, axis=(2, 3)), axis=1))
         return np.asarray(np.where(sizes > 0, sizes, 1.0))
 
+    def _images(self, a: np.ndarray, tables: np.ndarray) -> np.ndarray:
+        """Return rows of the functions of all unknowns, (N, B · P), from a (N, B, K)."""
+        each = []
+        for one in a.transpose(1, 0, 2):
+            used = np.flatnonzero(one.any(axis=0))
+            if len(used):
+                each.append(np.einsum("nk,knp->np", one[:, used], tables[used], optimize=True))
+            else:
+                each.append(np.zeros(tables.shape[1:]))
+        return np.concatenate(each, axis=1) if len(each) > 1 else each[0]
+
     def equation(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return Q (N, P) and R (P, P) of the rows of the equation."""
+        """Return Q (E · N, B · P) and R of the rows of the equations."""
         if self._reduced is None or self._reduced[0] != (0 if self.constant else cell):
-            rows = np.einsum("nk,knp->np", self.a[cell], self.tables, optimize=True)
-            q, r = np.linalg.qr(self.root[:, None] / self.size[cell] * rows)
+            rows = np.concatenate([
+                self.root[:, None] / size[cell] * self._images(a[cell], self.tables)
+                for a, _, size in self.equations
+            ])  # fmt: skip
+            q, r = np.linalg.qr(rows)
             self._reduced = 0 if self.constant else cell, (q, r)
         return self._reduced[1]
 
     def source(self, cell: int) -> np.ndarray:
-        """Return the right-hand side of the equation's rows, Qᵀ f, (P,)."""
+        """Return the right-hand side of the equations' rows, Qᵀ f."""
         q, _ = self.equation(cell)
-        return np.asarray(q.T @ (self.root / self.size[cell] * self._sources[cell]))
-
-    @functools.cached_property
-    def _sources(self) -> np.ndarray:
-        flat = self.problem.equation.values(
-            self.problem.problem.domain, _points(self.x.reshape(-1, self.x.shape[-1]))
-        )
-        return np.broadcast_to(flat, (self.x.shape[0] * self.x.shape[1],)).reshape(self.x.shape[:2])
+        data = [self.root / size[cell] * f[cell] for _, f, size in self.equations]
+        return np.asarray(q.T @ np.concatenate(data))
 
     def layout(self, cell: int) -> list[tuple[Any, ...]]:
         """Return what the blocks on the faces are, in their order."""
@@ -207,8 +281,8 @@ class _LocalRows:
     def _layouts(self) -> Any:
         return _Layouts(self)
 
-    def border(self, axis: int, end: int, order: int) -> np.ndarray:
-        """Return the rows of a normal derivative on a face, in units of u: (N, P)."""
+    def border(self, axis: int, end: int, order: int, block: int) -> np.ndarray:
+        """Return the rows of a normal derivative of an unknown on a face, in its unit."""
         key = axis, end, order
         if key not in self._borders:
             orders = np.zeros((1, len(self.grid.counts)), dtype=int)
@@ -218,7 +292,13 @@ class _LocalRows:
             root = np.sqrt(self.space.on_face[1])[:, None]
             rows = self.space.face_functions.T @ (root * table)
             self._borders[key] = ON_FACES * unit * rows
-        return self._borders[key]
+        rows = self._borders[key]
+        count, width = len(self.problem.scales), rows.shape[1]
+        if count == 1:
+            return rows
+        wide = np.zeros((len(rows), count * width))
+        wide[:, block * width : (block + 1) * width] = rows
+        return wide
 
     @functools.cached_property
     def _borders(self) -> dict[tuple[int, int, int], np.ndarray]:
@@ -226,33 +306,28 @@ class _LocalRows:
 
     def _condition(self, constraint: Any) -> dict[int, FaceCondition]:
         """Return the rows of a condition, for every cell that it touches."""
-        axis, value = constraint.face
+        axis, value = self.problem.place(constraint)
         end = int(abs(value - self.grid.bounds[axis, 1]) < abs(value - self.grid.bounds[axis, 0]))
         place = self.grid.counts[axis] - 1 if end else 0
         cells = np.flatnonzero(self.grid.places[:, axis] == place)
         t = self.space.face(axis, end)
         x = self.grid.middles[cells][:, None, :] + self.grid.half * t
         x[..., axis] = value
-        orders = differential_orders(constraint.operator, len(self.grid.counts))
-        a = self._coefficients(constraint.operator, x)
+        orders, a, data = self._linear(constraint, x)
         tables = self.space.tables(t, orders) / self._per_half(orders)
-        flat = x.reshape(-1, x.shape[-1])
-        domain = self.problem.problem.domain
-        data = np.broadcast_to(constraint.values(domain, _points(flat)), (len(flat),))
-        here = np.ones(len(flat), dtype=bool)
+        here = np.ones(x.shape[:2], dtype=bool)
         if constraint.where is not None:
-            named = dict(zip(domain.names, flat.T, strict=True))
-            here = np.broadcast_to(
-                np.asarray(constraint.where.evaluate(named, np), bool), here.shape
-            )
-        factor = ON_FACES / self._sizes(a, orders)[:, None]
-        factor = factor * np.sqrt(self.space.on_face[1]) * here.reshape(x.shape[:2])
-        rhs = factor * data.reshape(x.shape[:2])
+            flat = x.reshape(-1, x.shape[-1])
+            named = dict(zip(self.problem.problem.domain.names, flat.T, strict=True))
+            values = np.asarray(constraint.where.evaluate(named, np), bool)
+            here = np.broadcast_to(values, (len(flat),)).reshape(here.shape)
+        factor = ON_FACES / self._sizes(a, orders)[:, None] * np.sqrt(self.space.on_face[1]) * here
+        rhs = factor * data
         found = {}
         for k, cell in enumerate(cells):
-            rows = factor[k][:, None] * np.einsum("nk,knp->np", a[k], tables, optimize=True)
-            right, polynomials = rhs[k], self.space.face_functions
+            rows, right = factor[k][:, None] * self._images(a[k], tables), rhs[k]
             if here.all() and not np.ptp(a[k], axis=0).any():  # rows are traces of polynomials
+                polynomials = self.space.face_functions
                 rows, right = polynomials.T @ rows, polynomials.T @ right
             found[int(cell)] = FaceCondition(rows, right)
         return found
@@ -270,13 +345,13 @@ class _LocalRows:
 
     def key(self, cell: int) -> Any:
         """Return what cells with the same rows have in common."""
-        own = "constant" if self.constant else self.a[cell].tobytes()
+        own = [] if self.constant else [a[cell].tobytes() for a, _, _ in self.equations]
         conditions = [
             self.on_boundary[which[0]][cell].matrix.tobytes()
             for kind, *which in self.layout(cell)
             if kind == "condition"
         ]
-        return own, tuple(self._ends(cell)), tuple(conditions)
+        return tuple(own), tuple(self._ends(cell)), tuple(conditions)
 
 
 class _Layouts(dict[Any, Any]):
@@ -292,12 +367,15 @@ class _Layouts(dict[Any, Any]):
         for axis, touches in enumerate(ends):
             for end, at_boundary in enumerate(touches):
                 if not at_boundary:
-                    orders = range(local.smooth[axis])
-                    found += [("border", axis, end, order) for order in orders]
+                    found += [
+                        ("border", axis, end, order, block)
+                        for block, smooth in enumerate(local.smooth[:, axis])
+                        for order in range(smooth)
+                    ]
                     continue
                 bound = local.grid.bounds[axis, end]
                 for number, one in enumerate(local.problem.conditions):
-                    face, value = one.face
+                    face, value = local.problem.place(one)
                     if face == axis and abs(value - bound) <= 1e-9 * (
                         local.grid.bounds[axis, 1] - local.grid.bounds[axis, 0]
                     ):

@@ -148,6 +148,40 @@ class CellGrid:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class CellFunction:
+    """Polynomials on the cells of a grid, of several unknowns.
+
+    Attributes
+    ----------
+    grid : CellGrid
+    space : LocalSpace
+    coefficients : array, shape (n_cells, P, B)
+    """
+
+    grid: CellGrid
+    space: LocalSpace
+    coefficients: np.ndarray
+
+    def derivatives(self, x: np.ndarray, orders: np.ndarray) -> np.ndarray:
+        """Return derivatives at N points, (N, B, K), for the K orders."""
+        grid, space, pieces = self.grid, self.space, self.coefficients
+        place = np.floor((x - grid.bounds[:, 0]) / (2 * grid.half)).astype(int)
+        place = np.clip(place, 0, np.array(grid.counts) - 1)
+        cells = np.ravel_multi_index(tuple(place.T), grid.counts)
+        t = (x - grid.middles[cells]) / grid.half
+        out = np.empty((len(x), pieces.shape[2], len(orders)))
+        at_once = max(64, 2**22 // pieces[0].size)
+        for start in range(0, len(x), at_once):
+            rows = slice(start, start + at_once)
+            of_points = pieces[cells[rows]]
+            for k, order in enumerate(orders.tolist()):
+                table = derivatives(t[rows], space.indices, tuple(order))
+                scale = np.prod(grid.half ** np.array(order))
+                out[rows, :, k] = np.einsum("np,npb->nb", table, of_points) / scale
+        return out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Condensed:
     """The functions of a cell, sorted by what its equation says of them.
 
@@ -223,6 +257,8 @@ class CellSystem:
     settled : list of arrays, shapes (R,)
         What sources settle, cell by cell.
     triangle : BlockTriangle
+    scales : array, shape (B,)
+        Units of the unknowns, in which rows and sizes are.
     unknowns : array, shape (n_open, 1), optional
         Where the right-hand sides are not those of the triangle.
     """
@@ -232,6 +268,7 @@ class CellSystem:
     cells: list[Condensed]
     settled: list[np.ndarray]
     triangle: BlockTriangle
+    scales: np.ndarray
     unknowns: np.ndarray | None = None
 
     weight = ON_FACES
@@ -239,12 +276,20 @@ class CellSystem:
 
     @functools.cached_property
     def coefficients(self) -> np.ndarray:
-        """Those of the polynomials, (n_cells · P, 1)."""
+        """Those of the polynomials, (n_cells · P, B)."""
         z = self.triangle.coefficients if self.unknowns is None else self.unknowns
-        return self.assembled(z[:, 0], self.settled)[:, None]
+        found = self.assembled(z[:, 0], self.settled)
+        each = found.reshape(self.grid.n_cells, len(self.scales), -1) * self.scales[:, None]
+        return np.asarray(each.transpose(0, 2, 1).reshape(-1, len(self.scales)))
+
+    def function(self, c: np.ndarray | None = None) -> CellFunction:
+        """Return the solution, or that with coefficients (n_cells · P, B)."""
+        c = self.coefficients if c is None else c
+        pieces = c.reshape(self.grid.n_cells, -1, c.shape[1])
+        return CellFunction(self.grid, self.space, pieces)
 
     def assembled(self, z: np.ndarray, settled: Sequence[np.ndarray] | None = None) -> np.ndarray:
-        """Return the coefficients (n_cells · P,) of functions with these unknowns."""
+        """Return the coefficients (n_cells · B · P,) of functions with these unknowns."""
         starts, found = self.triangle.starts, []
         for number, cell in enumerate(self.cells):
             full = np.zeros(len(cell.sigma)) if settled is None else settled[number].copy()
@@ -253,7 +298,7 @@ class CellSystem:
         return np.concatenate(found)
 
     def restricted(self, c: np.ndarray) -> np.ndarray:
-        """Return the transpose of :meth:`assembled` times c, (n_cells · P, K)."""
+        """Return the transpose of :meth:`assembled` times c, (n_cells · B · P, K)."""
         pieces = np.split(c, len(self.cells))
         return np.concatenate([
             cell.functions[:, cell.open].T @ piece

@@ -12,18 +12,18 @@ import jax
 import numpy as np
 
 from .._runtime.notation import Parameters
-from ..basis import PartitionBasis
-from ..basis.pou.polynomial import derivatives
 from ..geometry import Box
 from ..models.record import NO_RIDGE
 from ..operators.coefficients import (
     differential_coefficients,
     differential_orders,
     is_differential,
+    linearisation,
 )
 from .candidate import SolvedCandidate
+from .cell_newton import newton_on_cells, solved_by_slabs
 from .cell_rows import CellProblem
-from .cells import CellSystem
+from .cells import CellFunction, CellSystem
 from .certificate import SAFETY, claimed
 from .collocation import CollocationRows
 from .enlarged import UNDETERMINED, WEAK
@@ -48,8 +48,8 @@ class CellCandidate(SolvedCandidate):
 
     Attributes
     ----------
-    u : array, shape (N, 1)
-        At the equation's fresh points, in the unit.
+    u : array, shape (N, B)
+        At the equation's fresh points, in the units of the unknowns.
     """
 
     system: CellSystem
@@ -59,35 +59,75 @@ class CellCandidate(SolvedCandidate):
 def stateable(problem: Problem) -> bool:
     """Whether a problem can be solved on cells.
 
-    That is one linear equation on a box of up to three coordinates, all of whose operators take
-    derivatives at a point, without weights of the user's, observations, or data that samples miss.
+    On a box of up to three coordinates, all of its operators take derivatives at a point, without
+    weights of the user's, observations, or data that samples miss. What is not linear has to start
+    from values at a time: there is one solution then, and slabs of time lead to it.
     """
-    d = problem.domain.n_inputs
-    if not isinstance(problem.domain, Box):
+    d, count = problem.domain.n_inputs, problem.n_blocks
+    if not isinstance(problem.domain, Box) or problem.regions or d > MOST_COORDINATES:
         return False
-    if d > MOST_COORDINATES or not problem.linear or problem.observed or problem.weight is not None:
+    if problem.observed or problem.weight is not None:
         return False
-    if problem.n_blocks > 1 or problem.n_equations > 1:
+    if not problem.linear and time_of(problem) is None:
         return False
     for one in problem.constraints:
-        whole = one.equation
         on_side = one.face is not None and one.at is None
-        if one.weight is not None or one.dense is not None or not (whole or on_side):
+        if one.weight is not None or one.dense is not None or not (one.equation or on_side):
             return False
-        periodic = one.label.startswith("Periodic")
-        if whole and (one.where is not None or one.operator.order < 1):
+        if one.equation and (one.where is not None or (count == 1 and one.operator.order < 1)):
             return False
-        if not periodic and not is_differential(one.operator, problem.domain.bounds):
+        if one.label.startswith("Periodic"):
+            if count > 1:
+                return False
+        elif not is_differential(one.operator, problem.domain.bounds, count):
             return False
     return True
 
 
+def time_of(problem: Problem) -> int | None:
+    """Return the coordinate of a problem that starts at its lower end, if there is one."""
+    if len(problem.times) != 1:
+        return None
+    axis = problem.domain.axis(problem.times[0])
+    lower, _ = problem.domain.bounds[axis]
+    at_times = [one for one in problem.constraints if one.face and one.face[0] == axis]
+    starts = all(one.face[1] == lower and one.operator.linear for one in at_times if one.face)
+    return axis if at_times and starts else None
+
+
 def solved_on_cells(
-    cells: CellProblem, fresh: CollocationRows, counts: Sequence[int], degree: int
+    cells: CellProblem,
+    fresh: CollocationRows,
+    counts: Sequence[int],
+    degree: int,
+    before: CellCandidate | None = None,
 ) -> CellCandidate:
-    """Solve on so many cells along each coordinate, and judge on fresh points."""
+    """Solve on so many cells along each coordinate, and judge on fresh points.
+
+    Parameters
+    ----------
+    cells : CellProblem
+    fresh : CollocationRows
+    counts : sequence of D int
+    degree : int
+    before : CellCandidate, optional
+        What Newton steps start from, where the problem is not linear and this one is near.
+    """
     began = time.perf_counter()
-    return _candidate(cells.system(counts, degree), fresh, began)
+    if fresh.problem.linear:
+        return _candidate(cells.system(counts, degree), fresh, began)
+    axis = time_of(fresh.problem)
+    assert axis is not None
+    if before is not None and before.misfit.score < NEAR:
+        system, converged = newton_on_cells(cells, counts, degree, before.system.function())
+        if converged:
+            return _candidate(system, fresh, began)
+    system, converged = solved_by_slabs(cells, counts, degree, axis)
+    found = _candidate(system, fresh, began)
+    if converged:
+        return found
+    failed = dataclasses.replace(found.misfit, equation=math.inf)
+    return dataclasses.replace(found, misfit=failed, validation_error=math.inf)
 
 
 def solved_again(
@@ -120,74 +160,45 @@ def _candidate(system: CellSystem, fresh: CollocationRows, began: float) -> Cell
 
 
 def judged(system: CellSystem, c: np.ndarray, fresh: CollocationRows) -> tuple[Misfit, np.ndarray]:
-    """Return the misfit on fresh points, and u at those of the equation, (N, 1)."""
-    basis, parameters = system.basis()
-    cells = _Values(system, basis, parameters, c)
+    """Return the misfit on fresh points, and u at those of the equation, (N, B), in its units."""
+    function = system.function(c)
     residuals, given = [], []
     for term, weighted in zip(fresh.terms, fresh.scaled(), strict=True):
         root = np.asarray(weighted.root_weights)
         x = np.asarray(term.points.x)
         data = term.data / fresh.unit
-        image = cells.image(term.constraint.operator, x, _is_shifted(term))
-        residuals.append(root * (image - data))
+        images = _image(function, term.constraint.operator, x, _is_shifted(term))
+        residuals.append(root * (images - data))
         given.append(root * data)
-    u = basis.sums(cells.unit(fresh.x), parameters, c)
-    jumps = _jumps(system, c)
+    value = np.zeros((1, fresh.x.shape[1]), dtype=int)
+    scales = np.ones(1) if fresh.scales is None else np.array(fresh.scales)
+    u = function.derivatives(fresh.x, value)[:, :, 0] / scales
+    jumps = _jumps(system, c / scales)
     # Jumps are violations, too: shared out, so that every term keeps its rows.
     level = np.sqrt(np.mean(u**2))
-    found = Misfit.relative([*residuals, jumps], given, level)
+    found = Misfit.relative([*residuals, jumps], given, level, fresh.n_equations)
     return found, u
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Values:
-    """Operators of u = Σ c Φ at any points."""
-
-    system: CellSystem
-    basis: PartitionBasis
-    parameters: Any
-    c: np.ndarray
-
-    def unit(self, x: np.ndarray) -> np.ndarray:
-        """Return points of the unit box."""
-        lower, upper = self.system.grid.bounds.T
-        return (x - lower) / (upper - lower)
-
-    def image(self, operator: Any, x: np.ndarray, shifted: Any) -> np.ndarray:
-        """Return L[u] at N points, (N,)."""
-        if shifted is not None:
-            axis, order = shifted
-            lower, upper = self.system.grid.bounds[axis]
-            other = x.copy()
-            other[:, axis] = upper + lower - x[:, axis]
-            orders = np.zeros((1, x.shape[1]), dtype=int)
-            orders[0, axis] = order
-            sign = 1.0 if abs(x[0, axis] - lower) < abs(x[0, axis] - upper) else -1.0
-            return np.asarray(
-                sign * (self.derivatives(other, orders) - self.derivatives(x, orders))[0]
-            )
-        orders = differential_orders(operator, x.shape[1])
-        a = differential_coefficients(operator, x)
-        used = np.any(a != 0, axis=0)
-        return np.asarray(np.einsum("nk,kn->n", a[:, used], self.derivatives(x, orders[used])))
-
-    def derivatives(self, x: np.ndarray, orders: np.ndarray) -> np.ndarray:
-        """Return derivatives of u at N points, (K, N)."""
-        grid, space = self.system.grid, self.system.space
-        partition: Any = self.basis.unity
-        cells = partition.cells(self.unit(x), self.parameters.partition)
-        t = (x - grid.middles[cells]) / grid.half
-        pieces = self.c.reshape(grid.n_cells, -1)
-        out = np.empty((len(orders), len(x)))
-        at_once = max(64, 2**22 // pieces.shape[1])
-        for start in range(0, len(x), at_once):
-            rows = slice(start, start + at_once)
-            of_points = pieces[cells[rows]]
-            for k, order in enumerate(orders.tolist()):
-                table = derivatives(t[rows], space.indices, tuple(order))
-                scale = np.prod(grid.half ** np.array(order))
-                out[k, rows] = np.einsum("np,np->n", table, of_points) / scale
-        return out
+def _image(function: CellFunction, operator: Any, x: np.ndarray, shifted: Any) -> np.ndarray:
+    """Return an operator's image of u at N points, (N,)."""
+    if shifted is not None:
+        axis, order = shifted
+        lower, upper = function.grid.bounds[axis]
+        other = x.copy()
+        other[:, axis] = upper + lower - x[:, axis]
+        orders = np.zeros((1, x.shape[1]), dtype=int)
+        orders[0, axis] = order
+        sign = 1.0 if abs(x[0, axis] - lower) < abs(x[0, axis] - upper) else -1.0
+        there, here = (function.derivatives(at, orders)[:, 0, 0] for at in (other, x))
+        return np.asarray(sign * (there - here))
+    orders = differential_orders(operator, x.shape[1])
+    if function.coefficients.shape[2] > 1 or not operator.linear:
+        return linearisation(operator, x, function.derivatives(x, orders))[0]
+    a = differential_coefficients(operator, x)
+    used = np.any(a != 0, axis=0)
+    derivatives = function.derivatives(x, orders[used])[:, 0]
+    return np.asarray(np.einsum("nk,nk->n", a[:, used], derivatives))
 
 
 def _is_shifted(term: Any) -> tuple[int, int] | None:
@@ -201,7 +212,7 @@ def _is_shifted(term: Any) -> tuple[int, int] | None:
 def _jumps(system: CellSystem, c: np.ndarray) -> np.ndarray:
     """Return what u jumps by between cells, weighted to a mean square over the borders."""
     grid, space = system.grid, system.space
-    pieces, found = c.reshape(grid.n_cells, -1), []
+    pieces, found = c.reshape(grid.n_cells, -1, c.shape[1]), []
     for axis, count in enumerate(grid.counts):
         if count == 1:
             continue
@@ -210,9 +221,9 @@ def _jumps(system: CellSystem, c: np.ndarray) -> np.ndarray:
         orders = np.zeros((1, len(grid.counts)), dtype=int)
         upper = space.tables(space.face(axis, 1), orders)[0]
         lower = space.tables(space.face(axis, 0), orders)[0]
-        jump = pieces[first] @ upper.T - pieces[first + stride] @ lower.T
+        jump = upper @ pieces[first] - lower @ pieces[first + stride]
         weight = space.on_face[1] / len(first) / len(grid.counts)
-        found.append((jump * np.sqrt(weight)).ravel())
+        found.append((jump * np.sqrt(weight)[:, None]).ravel())
     return np.concatenate(found) if found else np.zeros(1)
 
 
@@ -271,7 +282,7 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     free = int(weakest > 1 / UNDETERMINED)
     clash = misfit.conditions if misfit.conditions > CONTRADICTION else 0.0
     examined = Stability(1 / weakest, free, clash)
-    ranks = system.rank, len(best.coefficients)
+    ranks = system.rank, best.coefficients.size
     parameters: Parameters = jax.tree.map(np.asarray, best.parameters)
     said = " ".join([
         verdict_of(problem, misfit, examined, estimate, 1.0, terms, []),

@@ -66,8 +66,8 @@ def _on_cells(solution: Any, wanted: Sequence[Problem]) -> list[Any]:
         _refuse_others(solution.problem, wanted)
         for problem in wanted:
             fresh, cells = (
-                fresh_rows(problem, float(solution.output_map.scale[0])),
-                CellProblem(problem),
+                fresh_rows(problem, float(solution.output_map.scale[0]), solution.task.scales),
+                CellProblem(problem, solution.task.scales),
             )
             answers: list[Any] = [solved_again(one, cells, fresh) for one in solution.finalists]
             answers = [

@@ -125,12 +125,12 @@ def _on_cells(
     wanted = sorted(set(degrees or range(2, system.space.degree + 3, 2)))
     if wanted[0] < 1:
         raise ValueError(f"convergence_study(widths={wanted}): degrees of at least 1 each.")
-    fresh, cells = fresh_rows(solution.problem, float(unit[0])), CellProblem(solution.problem)
+    problem, scales = solution.problem, solution.task.scales
+    fresh, cells = fresh_rows(problem, float(unit[0]), scales), CellProblem(problem, scales)
     found = [solved_on_cells(cells, fresh, system.grid.counts, m) for m in wanted]
     z = solution.input_map(x)
-    return found, [
-        unit * one.basis.sums(z, one.parameters, one.coefficients)[:, 0] for one in found
-    ]
+    values = [unit * one.basis.sums(z, one.parameters, one.coefficients) for one in found]
+    return found, [u[:, 0] if u.shape[1] == 1 else u for u in values]
 
 
 def relative(off: np.ndarray, exact: np.ndarray) -> float:

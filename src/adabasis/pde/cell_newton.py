@@ -1,0 +1,163 @@
+"""Equations that are not linear, on cells: Newton steps, from slabs of time one after another.
+
+At a function u the equations are linear ones in the next function, whose coefficients are the
+slopes of the operators at u (:func:`adabasis.operators.coefficients.linearisation`). Where a
+problem starts from values at a time, the first function is found slab by slab: a slab is one cell
+long, goes on from the end of the one before, and is short enough for Newton steps from what it
+starts with. Steps on all cells together follow, so that the solution has one residual.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..geometry.points import Points
+from ..operators.coefficients import differential_orders, linearisation
+from .cell_rows import CellProblem
+from .cells import CellFunction, CellGrid, CellSystem, LocalSpace
+
+#: Newton steps at most; a step that changes the function by less is the last one, and so is one
+#: that changes it by less than the second number and no less than half as much as the one before.
+MOST_STEPS, CONVERGED, ROUND_OFF = 12, 1e-12, 1e-7
+#: Steps that end with a larger change have not converged.
+NEARLY = 1e-3
+#: A slab of a system of first order in which an error may grow by more, its logarithm, is too long:
+#: least squares rather change what it starts with.
+AMPLIFIED = math.log(1e3)
+#: What is left of equations and initial values in a slab, over the values that it starts with.
+HOLDS = 0.03
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Constant:
+    """A function that goes on as it ended: u(x, t) = u(x, end)."""
+
+    function: CellFunction
+    axis: int
+    end: float
+
+    def derivatives(self, x: np.ndarray, orders: np.ndarray) -> np.ndarray:
+        """Return derivatives at N points, (N, B, K): 0 along the time."""
+        there = x.copy()
+        there[:, self.axis] = self.end
+        found = self.function.derivatives(there, orders)
+        return np.where(orders[:, self.axis] > 0, 0.0, found)
+
+
+def newton_on_cells(
+    cells: CellProblem, counts: Sequence[int], degree: int, start: Any = None
+) -> tuple[CellSystem, bool]:
+    """Return the system of the last Newton step, from a function or from 0, and if it was right."""
+    at, change, system = start, np.inf, None
+    for _ in range(MOST_STEPS):
+        system = cells.system(counts, degree, at)
+        found = system.function()
+        size = _size(found, cells.scales)
+        if not np.isfinite(size):
+            return system, False
+        if isinstance(at, CellFunction) and at.coefficients.shape == found.coefficients.shape:
+            off = dataclasses.replace(found, coefficients=found.coefficients - at.coefficients)
+            before, change = change, _size(off, cells.scales) / (size or 1.0)
+            if change <= CONVERGED or (change < ROUND_OFF and change > 0.5 * before):
+                break
+        at = found
+    assert system is not None
+    return system, change < NEARLY
+
+
+def solved_by_slabs(
+    cells: CellProblem, counts: Sequence[int], degree: int, axis: int
+) -> tuple[CellSystem, bool]:
+    """Return the system of Newton steps on all cells, from slabs of time, and if it was right.
+
+    Where the steps in one slab do not converge, or end at what does not start where it has to,
+    cells are too large: the system of one step from 0 is returned then.
+    """
+    first, last = cells.bounds[axis]
+    edges = np.linspace(first, last, counts[axis] + 1)
+    across = [1 if i == axis else n for i, n in enumerate(counts)]
+    pieces: list[np.ndarray] = []
+    before: CellFunction | None = None
+    for lower, upper in itertools.pairwise(edges):
+        slab = cells.slab(axis, lower, upper, before)
+        start = None if before is None else Constant(before, axis, float(lower))
+        system, converged = newton_on_cells(slab, across, degree, start)
+        found = system.function()
+        if (
+            not converged
+            or _growth(slab, found) > AMPLIFIED
+            or not _holds(slab, found, before, axis)
+        ):
+            return cells.system(counts, degree), False
+        before = found
+        pieces.append(before.coefficients)
+    shape = [n for i, n in enumerate(across) if i != axis]
+    each = [piece.reshape(*shape, *piece.shape[1:]) for piece in pieces]
+    c = np.stack(each, axis=axis).reshape(-1, *pieces[0].shape[1:])
+    grid, space = CellGrid(cells.bounds, tuple(counts)), LocalSpace(degree, len(counts))
+    system, converged = newton_on_cells(cells, counts, degree, CellFunction(grid, space, c))
+    return system, converged and _holds(cells, system.function(), None, axis)
+
+
+def _holds(slab: CellProblem, found: CellFunction, before: CellFunction | None, axis: int) -> bool:
+    """Whether a function starts where it has to, and solves the equations beside such values.
+
+    Residuals are small beside a function that grows without bounds, whatever it starts with.
+    """
+    grid, space = found.grid, found.space
+    t, _ = space.inside
+    first = space.face(axis, 0)
+    inside, start = (
+        (grid.middles[:, None, :] + grid.half * points).reshape(-1, len(grid.counts))
+        for points in (t, first)
+    )
+    start[:, axis] = slab.bounds[axis, 0]
+    calm = Constant(found, axis, float(slab.bounds[axis, 0]))
+    off = size = 0.0
+    for one in [*slab.equations, *(c for c in slab.conditions if c.face[0] == axis)]:
+        x = inside if one.equation else start
+        orders = differential_orders(one.operator, len(grid.counts))
+        image, a = linearisation(one.operator, x, found.derivatives(x, orders))
+        data = np.asarray(one.values(slab.problem.domain, Points(x, np.ones(len(x)))))
+        if before is not None and not one.equation:
+            data = np.sum(a * before.derivatives(x, orders), axis=(1, 2))
+        wave = np.prod((np.pi / (2 * grid.half)) ** orders, axis=1)
+        # In units of u by the slopes at the start: large ones of what grows would hide residuals.
+        _, slopes = linearisation(one.operator, x, calm.derivatives(x, orders))
+        unit = np.mean(np.sum((slopes * slab.scales[:, None] * wave) ** 2, axis=(1, 2))) or 1.0
+        off += float(np.mean((image - data) ** 2) / unit)
+        size += 0.0 if one.equation else float(np.mean(data**2) / unit)
+    return off <= HOLDS**2 * (size or _size(found, slab.scales) ** 2)
+
+
+def _growth(slab: CellProblem, found: CellFunction) -> float:
+    """Return the logarithm of what an error may grow by in a slab, 0 where that is not known.
+
+    The integral of the largest real part of the eigenvalues of A in v' = A v, the linearisation.
+    """
+    x = found.grid.middles[:, None, :] + found.grid.half * found.space.inside[0]
+    if x.shape[2] > 1 or len(slab.equations) != len(slab.scales):
+        return 0.0
+    orders = np.arange(2)[:, None]
+    if any(one.operator.order != 1 for one in slab.equations):
+        return 0.0
+    jets = found.derivatives(x.reshape(-1, 1), orders)
+    each = [linearisation(one.operator, x.reshape(-1, 1), jets)[1] for one in slab.equations]
+    a = np.stack(each, axis=1)
+    if np.linalg.cond(a[..., 1]).max() > 1 / np.sqrt(np.finfo(float).eps):
+        return 0.0  # values without derivatives among them
+    rates = np.linalg.eigvals(-np.linalg.solve(a[..., 1], a[..., 0])).real.max(axis=1)
+    weight = found.space.inside[1]
+    mean = np.mean(np.maximum(rates.reshape(-1, len(weight)), 0.0) @ weight)
+    return float(mean * np.ptp(slab.bounds[0]))
+
+
+def _size(function: CellFunction, scales: np.ndarray) -> float:
+    """Return the root mean square of a function, in units of the unknowns."""
+    return float(np.sqrt(np.mean(np.sum((function.coefficients / scales) ** 2, axis=1))))
