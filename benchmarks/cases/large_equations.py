@@ -35,6 +35,18 @@ def wave(k: float) -> pde.LinearProblem:
     return pde.LinearProblem(SQUARE, operator, 0.0, [pde.Dirichlet(exact)], exact=exact)
 
 
+def lens(k: float = 60.0) -> pde.LinearProblem:
+    """Return Δu + k²(1 + ¼ sin πx sin πy) u = f for a wave under an envelope."""
+    index = 1 + 0.25 * np.sin(pi * x) * np.sin(pi * y)
+    phase, envelope = k * (0.6 * x + 0.8 * y), 1 + x * y
+    exact = envelope * np.cos(phase)
+    # Δ(e cos φ) = (Δe − k² e) cos φ − 2 ∇e·∇φ sin φ, and e = 1 + xy is harmonic.
+    across = 2 * k * (0.6 * y + 0.8 * x)
+    source = k**2 * (index - 1) * exact - across * np.sin(phase)
+    operator = Laplacian() + (k**2 * index) * Identity()
+    return pde.LinearProblem(SQUARE, operator, source, [pde.Dirichlet(exact)], exact=exact)
+
+
 def cube(k: int = 3) -> pde.LinearProblem:
     """Return −Δu = f in three coordinates for a product of sines."""
     exact = np.sin(k * pi * x) * np.sin(k * pi * y) * np.sin(k * pi * z)
@@ -63,6 +75,7 @@ PROBLEMS: dict[str, tuple[Callable[[], pde.LinearProblem], float, float]] = {
     "wave, k = 60": (lambda: wave(60.0), 1e-6, 8.0),
     "wave, k = 100": (lambda: wave(100.0), 1e-6, 20.0),
     "wave, k = 200": (lambda: wave(200.0), 1e-6, 90.0),
+    "wave in a lens, k = 60": (lens, 1e-4, 20.0),
     "cube, 3 half-waves": (cube, 1e-5, 60.0),
     "heat, 20 half-waves": (heat, 1e-6, 60.0),
 }

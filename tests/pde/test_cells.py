@@ -13,7 +13,10 @@ from adabasis.operators.coefficients import (
     differential_coefficients,
     differential_orders,
     is_differential,
+    linearisation,
 )
+from adabasis.pde.cell_growth import CellGrowth
+from adabasis.pde.cell_newton import solved_by_slabs
 from adabasis.pde.cell_rows import CellProblem
 from adabasis.pde.collocation import fresh_rows
 from adabasis.pde.on_cells import (
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.plain_scope
 x, y, t = pde.coordinates("x", "y", "t")
 pi, d = np.pi, op.Partial
 v = pde.unknowns("v")
+a, b = pde.unknowns("a", "b")
 square = ab.Box(x=(0, 1), y=(0, 1))
 
 
@@ -202,6 +206,91 @@ def test_coefficients_of_an_operator_give_its_images():
     assert not is_differential(op.base.Shifted((1.0, 0.0), op.Identity()), bounds)
 
 
+def test_slopes_of_an_operator_are_the_coefficients_of_its_linearisation():
+    problem = pde.Problem(
+        square,
+        [d(x)(a) * b + np.sin(a) == 0.0, d(y)(b) - a == 0.0],
+        [pde.Dirichlet(0.0, of=(a, b))],
+    )
+    operator = problem.constraints[0].operator
+    points = np.random.default_rng(0).uniform(size=(3, 2))
+    jets = np.random.default_rng(1).normal(size=(3, 2, 3))  # a, b: value, ∂x, ∂y
+    values, slopes = linearisation(operator, points, jets)
+    one, other = jets[:, 0], jets[:, 1]
+    np.testing.assert_allclose(values, one[:, 1] * other[:, 0] + np.sin(one[:, 0]), rtol=1e-14)
+    np.testing.assert_allclose(slopes[:, 0, 0], np.cos(one[:, 0]), rtol=1e-14)
+    np.testing.assert_allclose(slopes[:, 0, 1], other[:, 0], rtol=1e-14)
+    np.testing.assert_allclose(slopes[:, 1, 0], one[:, 1], rtol=1e-14)
+    assert np.all(slopes[:, 1, 1:] == 0)
+
+
+def test_elasticity_and_a_front_are_solved_on_cells():
+    one, other = np.sin(pi * x) * np.sin(2 * pi * y), np.exp(x) * np.cos(y)
+    cross = 2 * pi**2 * np.cos(pi * x) * np.cos(2 * pi * y)
+    sheet = pde.Problem(
+        square,
+        [
+            op.Laplacian()(a) + d(x)(d(x)(a) + d(y)(b)) == -6 * pi**2 * one - np.exp(x) * np.sin(y),
+            op.Laplacian()(b) + d(y)(d(x)(a) + d(y)(b)) == cross - other,
+        ],
+        [pde.Dirichlet((one, other), of=(a, b))],
+        exact=(one, other),
+    )
+    found = ab.solve(sheet, PartitionBasis(4, 12, partition=GridPartition(4, counts=(2, 2))))
+    assert found.error() < 1e-7
+    assert found.error() < 1.5 * found.certificate.error_estimate < 1e3 * found.error()
+    u = ab.solve(pde.catalog.problem("burgers"))
+    assert isinstance(u.finalists[0], CellCandidate)
+    assert u.error() < 1e-8
+    assert u.error() < 1.5 * u.certificate.error_estimate < 1e3 * u.error()
+
+
+def prey(end):
+    return pde.Problem(
+        ab.Box(t=(0, end)),
+        [d(t)(a) == 1.5 * a - a * b, d(t)(b) == -3.0 * b + a * b],
+        [pde.Initial((10.0, 5.0), at=(t, 0.0), of=(a, b))],
+    )
+
+
+def test_slabs_of_time_lead_to_long_times(monkeypatch):
+    from scipy.integrate import solve_ivp
+
+    with numerics():
+        cells = CellProblem(prey(10.0), (10.0, 10.0))
+        system, right = solved_by_slabs(cells, (32,), 20, 0)
+        assert right
+        assert not solved_by_slabs(cells, (2,), 20, 0)[1]
+        monkeypatch.setattr("adabasis.pde.cell_newton.AMPLIFIED", np.inf)
+        assert solved_by_slabs(cells, (2,), 20, 0)[1]  # small residuals beside prey without end
+    times = np.linspace(0, 10, 101)
+    rates = lambda _, z: [1.5 * z[0] - z[0] * z[1], -3 * z[1] + z[0] * z[1]]  # noqa: E731
+    exact = solve_ivp(rates, (0, 10), [10, 5], "DOP853", times, rtol=1e-12, atol=1e-12).y.T
+    u = system.function().derivatives(times[:, None], np.zeros((1, 1), int))[:, :, 0]
+    assert np.abs(u - exact).max() < 1e-7
+
+
+def test_what_has_no_start_in_time_and_is_not_linear_is_left_to_others():
+    bent = pde.Problem(ab.Box(t=(0, 1)), [d(t)(v) == v**2], [pde.Initial(0.5, at=(t, 0.0))])
+    ends = pde.Problem(ab.Box(t=(0, 1)), [d(t)(v) == v**2], [pde.Initial(0.5, at=(t, 1.0))])
+    still = pde.Problem(ab.Box(x=(0, 1)), [d(x)(v) == v**2], [pde.Dirichlet(0.5, on=(x, 0))])
+    assert stateable(bent)
+    assert not stateable(ends)
+    assert not stateable(still)
+
+
+def test_waves_are_resolved_at_once_and_a_higher_degree_ends_the_search():
+    wave = np.cos(60 * (0.6 * x + 0.8 * y))
+    problem = pde.LinearProblem(
+        square, op.Laplacian() + 3600.0 * op.Identity(), 0.0, [pde.Dirichlet(wave)], exact=wave
+    )
+    assert CellGrowth(problem).waves().round() == pytest.approx([60, 60], abs=1)
+    u = ab.solve(problem)
+    assert len(u.record.tried) <= 7
+    assert u.error() < 1e-8
+    assert u.error() < 1.5 * u.certificate.error_estimate < 1e3 * u.error()
+
+
 def test_sums_on_a_grid_are_those_of_all_functions():
     basis = PartitionBasis(6, 2, partition=GridPartition(6, counts=(2, 3)))
     box = np.array([[0.0, 1.0], [0.0, 1.0]])
@@ -233,7 +322,7 @@ def test_cells_may_be_asked_for():
     assert u.error() < u.certificate.error_estimate < 300 * u.error()
     assert [one.functions for one in u.record.tried] == [396, 270]
     bent = pde.Problem(ab.Box(x=(0, 1)), [d(x)(v) == v**2], [pde.Dirichlet(0.5, on=(x, 0))])
-    with pytest.raises(ValueError, match=r"cells take one linear equation .* FrozenFeatures"):
+    with pytest.raises(ValueError, match=r"cells take .* FrozenFeatures"):
         ab.solve(bent, PartitionBasis(4, 5, partition="grid"))
 
 

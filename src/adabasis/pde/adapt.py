@@ -114,15 +114,18 @@ class AdaptiveStrategy(EquationStrategy):
         unity: Any = basis.unity
         if not stateable(task.problem) or basis.index_set != "total":
             raise ValueError(
-                f"solve(problem, {basis!r}): cells take one linear equation of one unknown on a "
-                "box of at most three coordinates, whose operators take derivatives at a point, "
-                "without weights, observations or data that points miss, and polynomials of a "
-                "total degree. Leave the basis out, or use FrozenFeatures(512)."
+                f"solve(problem, {basis!r}): cells take equations on a box of at most three "
+                "coordinates, whose operators take derivatives at a point, without weights, means, "
+                "observations or data that points miss, and polynomials of a total degree; what is "
+                "not linear has to start at a time (Initial). Leave the basis out, or use "
+                "FrozenFeatures(512)."
             )
         search.begin(CELLS)
         problem, counts = CellProblem(task.problem, task.scales), unity.along(task.n_inputs)
+        before = None
         for degree in (max(basis.degree - 2, 1), basis.degree):
-            search.add(solved_on_cells(problem, task.fresh, counts, degree))  # type: ignore[arg-type]
+            before = solved_on_cells(problem, task.fresh, counts, degree, before)
+            search.add(before)  # type: ignore[arg-type]
 
     def automatic_on(self, basis: AbstractBasis) -> None:
         """Solve on a basis as drawn, then moved."""

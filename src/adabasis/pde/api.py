@@ -40,8 +40,9 @@ def solve(
 ) -> Solution:
     """Solve L[u] = f with its conditions by least squares on adaptive functions.
 
-    Where a linear equation of one unknown on a box of up to three coordinates allows it,
-    polynomials on cells come first, on more and more of them. Else, or if their residual stays,
+    On a box of up to three coordinates polynomials on cells come first, of higher degree and on
+    more of them, where equations are linear or start from values at a time. Else, or if their
+    residual stays,
     frozen functions and one least-squares solve: activation, slope, width and the weight of the
     conditions are chosen by residuals on points that no solve has seen. Where the residual stays,
     functions are moved by Gauss–Newton.

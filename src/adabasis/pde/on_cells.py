@@ -239,6 +239,8 @@ def error_beside(before: CellCandidate, last: CellCandidate) -> float | None:
     The difference of both is the error of the first, and that of the last is less by about as much
     as its residual is: a little more, since errors of waves that are carried along fall slower.
     """
+    if not math.isfinite(before.misfit.score):  # its Newton steps failed
+        return None
     gained, apart = last.misfit.score / max(before.misfit.score, 1e-300), distance(before, last)
     return apart * gained**FALLS if gained < WORTH_IT and apart < NEAR else None
 
@@ -257,7 +259,7 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     one whose residual is clearly larger it is the residual over γ, which holds among functions of
     these cells, and at least the difference from the next best solution, which has others.
     """
-    best, *others = ranked
+    best, *others = [one for one in ranked if math.isfinite(one.misfit.score)] or ranked
     problem, misfit, system = fresh.problem, best.misfit, best.system
     weakest = system.weakest
     bound = misfit.score * weakest * math.sqrt(2.0)
