@@ -480,20 +480,6 @@ def test_members_are_as_many_as_are_worth_it(monkeypatch, effort, enough):
     assert not self._enough(group[:3])  # too few to tell
 
 
-@pytest.mark.parametrize(("scale", "enough"), [(0.9, True), (1.1, False)])
-def test_means_of_clean_rows_have_few_members(monkeypatch, scale, enough):
-    """However much one more would take away, and however hard the rows of one were."""
-    assert growth.PRECISE == 1e-3
-    self = told(effort=EFFORTS["auto"])
-    self.search.found = []
-    error = scale * growth.PRECISE
-    values = error * np.random.default_rng(0).normal(size=(4, 500, 1))
-    group = alike(self, monkeypatch, values, error)
-    group[1].validation_error *= 3
-    assert self._enough(group) is enough
-    assert not self._enough(group[:3])
-
-
 def test_growth_takes_networks_that_it_can_train(monkeypatch):
     x, y = data(120)
     seen = []

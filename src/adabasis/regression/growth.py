@@ -60,9 +60,6 @@ RISE = 10.0
 WORK_A_SECOND = 3e10
 #: Members from which on the error of a mean is foreseen.
 FEWEST_TO_JUDGE = 3
-#: Relative error of one member below which a mean has no more of them than it takes to tell one
-#: that is off: of clean rows more steps and weights take more of the error away than a mean does.
-PRECISE = 1e-3
 #: Steps that a network is expected to take on the rows of the first stage.
 USUAL_STEPS = 60
 
@@ -300,11 +297,7 @@ class Growth:
         rival = self._rival(group)
         if square - variance / k > rival:
             return True
-        if k < FEWEST_AGREEING:
-            return False
-        # The least error tells clean rows: those of one member may be the hard ones.
-        precise = min(one.validation_error for one in group) < PRECISE and self.effort.worth > 0
-        return precise or variance / (k * (k + 1)) < self.effort.worth * square
+        return k >= FEWEST_AGREEING and variance / (k * (k + 1)) < self.effort.worth * square
 
     def _error_of_mean(self, group: list[Candidate]) -> float:
         """Return the error of the mean: the mean square of the members' less their variance.
