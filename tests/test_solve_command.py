@@ -47,6 +47,7 @@ def test_options_are_those_of_python_under_their_old_names_too(capsys, monkeypat
     seen = []
 
     def noted(problem, **options):
+        assert len(options.pop("callbacks")) == 1  # what shows progress
         seen.append(options)
         raise BadInput("enough")
 
