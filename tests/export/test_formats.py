@@ -21,9 +21,10 @@ from adabasis.geometry.points import AffineMap
 from adabasis.models.classifier import Classifier
 
 from ..registry import FUNCTIONS, fitted
+from .tools import run_here
 
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
-TO_ROUND_OFF = [".py", ".c", ".js", ".onnx"]
+TO_ROUND_OFF = run_here(".py", ".c", ".js", ".onnx")
 #: Too many terms, or a cell that is looked up.
 NO_FORMULA = {"deep residual tanh", "grid", "pou of a grid"}
 #: Bases of which jax.export is asked: what it does is JAX's, whatever is computed.
@@ -242,7 +243,7 @@ def test_the_largest_difference_is_that_of_all_outputs():
     assert not compared(model, lambda x: {"values": np.full((len(x), 2), np.nan)}).round_off
 
 
-@pytest.mark.parametrize("suffix", [".py", ".c", ".js", ".html", ".sympy", ".tex"])
+@pytest.mark.parametrize("suffix", run_here(".py", ".c", ".js", ".html", ".sympy", ".tex"))
 def test_names_are_said_in_comments_and_run_nowhere(suffix, tmp_path):
     """Names end neither comments nor strings, nor do line separators that JavaScript knows."""
     bad = """*/ '; " \"\"\" \\ \n \u2028 alert(1); raise SystemExit #</script>"""
@@ -254,5 +255,5 @@ def test_names_are_said_in_comments_and_run_nowhere(suffix, tmp_path):
 
 @pytest.mark.parametrize("stem", ["exp", "double", "class", "2nd model", "häuser"])
 def test_functions_are_called_after_their_file_where_languages_allow_it(stem, tmp_path):
-    for suffix in (".c", ".js"):
+    for suffix in run_here(".c", ".js"):
         assert export(model_of("cubics"), tmp_path / f"{stem}{suffix}").difference.round_off

@@ -13,6 +13,7 @@ from adabasis.export import NotExportable, export
 from adabasis.tables import Preparation
 
 from ..cli.calls import FAST, frame, refused, run, write
+from .tools import run_here
 
 
 @pytest.fixture(autouse=True)
@@ -140,11 +141,11 @@ def test_dates_in_an_order_of_their_own_are_refused():
 def test_the_command_writes_and_says_how_far_off(capsys):
     write(frame())
     assert run(capsys, "fit", "t.csv", "--target", "y", *FAST, "--no-report")[0] == 0
-    for suffix in ("py", "onnx", "c", "js", "tex", "sympy", "jax"):
-        code, out, err = run(capsys, "export", "t.adabasis", f"t.{suffix}")
+    for suffix in run_here(".py", ".onnx", ".c", ".js", ".tex", ".sympy", ".jax"):
+        code, out, err = run(capsys, "export", "t.adabasis", f"t{suffix}")
         assert code == 0, err
         assert "largest difference from the model" in out.replace("\n  ", " ")
-        assert f"Written: t.{suffix}" in out
+        assert f"Written: t{suffix}" in out
     found = loaded("t.py")["predict"](frame(5).to_dict("list"))
     truth = adabasis.load("t.adabasis")(frame(5)[["a", "b"]].to_numpy())
     np.testing.assert_allclose(found, truth, rtol=1e-8)  # Gaussians whose sums cancel
