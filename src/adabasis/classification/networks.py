@@ -67,7 +67,7 @@ class Networks:
         """Train more networks of the best size, each without other rows, and add their mean."""
         basis = min(self.found, key=lambda basis: mean_error(self.found[basis]))
         group = self.found[basis][:members]
-        if current().n_workers > 1:
+        if current().apart:
             train, left = functools.partial(self._trained, basis), range(len(group), members)
             group = [*group, *current().map(train, left, label="member")]
         while len(group) < members and not self.search.late():

@@ -155,7 +155,7 @@ class ClassificationStrategy:
         ridge = self.search.best.ridge.value if found else self.task.usual_ridge
         pairs = list(itertools.product(bases, range(self.n_restarts)))
         train = functools.partial(self._descended, trainer, ridge)
-        if current().n_workers > 1:
+        if current().apart:
             for found in current().map(train, pairs, label="restart"):
                 self.search.add(found)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
 from ..basis import EnrichedBasis, FrozenFeatures
+from ..rows.engine import current
 from .cell_rows import CellProblem
 from .collocation import fresh_rows
 from .on_cells import CellCandidate, solved_on_cells
@@ -112,9 +114,14 @@ def _frozen(
     basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
     task = type(solution.task)(solution.task.asked, solution.problem, solution.task.sampler)
     weight = solution.finalists[0].system.weight
-    found = [task.frozen(basis.replace(width=w), weight, f"{w}") for w in wanted]
+    at_width = functools.partial(_at_width, task, basis, weight)
+    found = current().map(at_width, wanted, label="width")
     units = task.unit if task.scales is None else np.array(task.scales)
     return found, [units * one.system.values(x, one.coefficients) for one in found]
+
+
+def _at_width(task: Any, basis: Any, weight: Any, width: int) -> Any:
+    return task.frozen(basis.replace(width=width), weight, f"{width}")
 
 
 def _on_cells(
@@ -127,7 +134,8 @@ def _on_cells(
         raise ValueError(f"convergence_study(widths={wanted}): degrees of at least 1 each.")
     problem, scales = solution.problem, solution.task.scales
     fresh, cells = fresh_rows(problem, float(unit[0]), scales), CellProblem(problem, scales)
-    found = [solved_on_cells(cells, fresh, system.grid.counts, m) for m in wanted]
+    of_degree = functools.partial(solved_on_cells, cells, fresh, system.grid.counts)
+    found = current().map(of_degree, wanted, label="degree")
     z = solution.input_map(x)
     values = [unit * one.basis.sums(z, one.parameters, one.coefficients) for one in found]
     return found, [u[:, 0] if u.shape[1] == 1 else u for u in values]

@@ -66,7 +66,7 @@ def reduce_rows(
         for part, _ in members
     )
     reduce = _reduced_in_numpy if in_numpy else _reduced
-    if in_numpy and known is None and current().n_workers > 1:
+    if in_numpy and known is None and current().apart:
         reduce = _reduced_by_workers
     reductions = tuple(reduce(members, source, seen.total_weight, known))
     return Factor(reductions, seen.total_weight, seen.n_rows)

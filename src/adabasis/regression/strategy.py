@@ -272,7 +272,7 @@ class RegressionStrategy:
         Without a trainer, by Gauss–Newton steps with a ridge that the noise met so far calls for.
         """
         pairs = list(itertools.product(bases, range(self.n_restarts)))
-        if trainer is not None and current().n_workers > 1:
+        if trainer is not None and current().apart:
             apart = functools.partial(self._descended, trainer)
             for found in current().map(apart, pairs, label="restart"):
                 self.search.add(found)

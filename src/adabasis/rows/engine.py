@@ -18,12 +18,14 @@ import contextvars
 import functools
 import importlib.metadata
 import itertools
+import multiprocessing
 import os
 import pickle
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from .._runtime.cache import keeping
 from .._runtime.compute import numerics
 from .._runtime.errors import EngineError
 
@@ -94,6 +96,11 @@ class AbstractEngine(abc.ABC):
     Functions are called with one part each, at most once at a time, in any order, on any worker,
     and again where a worker was lost: they depend on nothing but their part, and write nothing.
     """
+
+    @property
+    def apart(self) -> bool:
+        """Whether parts are worked on elsewhere or at once, so that it pays to hand them over."""
+        return True
 
     @property
     @abc.abstractmethod
@@ -200,6 +207,11 @@ class LocalEngine(AbstractEngine):
         self.n_jobs, self.backend = n_jobs, backend
 
     @property
+    def apart(self) -> bool:
+        """Whether there is more than one job."""
+        return self.n_workers > 1
+
+    @property
     def n_workers(self) -> int:
         """The number of jobs."""
         return self.n_jobs if self.n_jobs > 0 else os.cpu_count() or 1
@@ -208,7 +220,7 @@ class LocalEngine(AbstractEngine):
         self, function: Callable[[Any], Any], parts: Iterable[Any], *, label: str = "map"
     ) -> list[Any]:
         """Return ``function(part)`` of all parts, in their order."""
-        if self.n_workers == 1:
+        if not self.apart:
             return [function(part) for part in parts]
         import joblib
 
@@ -233,7 +245,7 @@ class LocalEngine(AbstractEngine):
         """Return the elements of all parts, joined in the fixed tree; one part at a time by one."""
         parts = iter(parts)
         first = list(itertools.islice(parts, 1))
-        if self.n_workers > 1 or not first:
+        if self.apart or not first:
             return super().map_reduce(function, [*first, *parts], combine, init=init, label=label)
         whole = reduced(function, combine, itertools.chain(first, parts))
         return whole if init is None else combine(init, whole)
@@ -277,10 +289,24 @@ def worked(wanted: dict[str, str], task: bytes, *parts: bytes) -> bytes:
             f"A worker on {platform.node()} has {', '.join(differ)}. Start workers from the "
             "environment that the call is made in."
         )
+    _stay()
     with numerics():
         check_double()
         function = pickle.loads(task)
         return packed(function(*map(pickle.loads, parts)))
+
+
+@functools.cache
+def _stay() -> None:
+    # Let a worker's own process keep what it compiles as long as it lives.
+    #
+    # To open the folder of compiled code lists it, which takes a tenth of a second for 10,000
+    # entries: as long as many tasks.
+    if multiprocessing.parent_process() is not None:
+        _held.enter_context(keeping())
+
+
+_held = contextlib.ExitStack()
 
 
 def check_double() -> None:

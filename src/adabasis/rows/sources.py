@@ -178,7 +178,7 @@ class AbstractSource(abc.ABC):
         return self._known
 
     def _seen(self) -> Statistics:
-        if current().n_workers == 1:
+        if not current().apart:
             seen = [Statistics.of(chunk) for chunk in self.chunks() if (chunk.weight > 0).any()]
         else:
             each = current().map(_statistics_of, self.parts(), label="statistics")

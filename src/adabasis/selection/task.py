@@ -22,7 +22,7 @@ from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
 from ..geometry.points import Points
 from ..models.record import Asked, Ridge
-from ..rows.engine import current
+from ..rows.engine import current, packed, unpacked
 from ..train import AbstractTrainer, train
 from ..train.descent import weighted_map
 from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
@@ -375,11 +375,11 @@ def _one_by_one(
 ) -> Iterator[Candidate]:
     """Yield the candidates of numbers in order; as many are made at once as there are workers."""
     engine = current()
-    n_workers = engine.n_workers
-    if n_workers == 1:
+    if not engine.apart:
         yield from map(another, numbers)
         return
-    task = functools.partial(_with_added, search, another)
+    n_workers = engine.n_workers
+    task = functools.partial(_with_added, packed((search, another)))
     for start in range(0, len(numbers), n_workers):
         some = numbers[start : start + n_workers]
         made = engine.map(task, some, label="member")
@@ -390,10 +390,9 @@ def _one_by_one(
             yield candidate
 
 
-def _with_added(
-    search: Search[Candidate], another: Callable[[int], Candidate], number: int
-) -> tuple[Candidate, list[Candidate], dict[str, Any]]:
+def _with_added(pair: bytes, number: int) -> tuple[Candidate, list[Candidate], dict[str, Any]]:
     """Return a candidate, and what was added as it was made: candidates, runs to keep."""
+    search, another = unpacked(pair)  # its own: what is added is added once
     before, kept = len(search.found), search.checkpoint
     known = set() if kept is None else set(kept.done)
     candidate = another(number)

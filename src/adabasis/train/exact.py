@@ -86,7 +86,7 @@ def reduced_source(
         Of the weights of all rows.
     """
     size = basis.size(source.n_inputs)
-    if current().n_workers == 1:
+    if not current().apart:
         return reduced(basis, parameters, terms_of(source, rows_at_once(size)), total)
     shared = basis, jax.tree.map(np.asarray, parameters), np.asarray(total)
     task = Pass(data_rows, combined, shared, rows_at_once(size))
