@@ -224,7 +224,7 @@ def _rows_of(sample: Sample, source: rows.AbstractSource) -> dict[str, Any]:
 def _claiming(model: Fitted, held_out: rows.AbstractSource) -> Fitted:
     """Return a model that claims its error on all rows held out, where that is the worse."""
     known, of_part = held_out.statistics(), functools.partial(_squares, model)
-    if current().n_workers > 1:
+    if current().apart:
         total = current().map_reduce(of_part, held_out.parts(), _sum)
     else:
         with numerics():

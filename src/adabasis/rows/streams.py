@@ -270,7 +270,7 @@ def summary(
     Parts are left to an engine (:mod:`adabasis.rows.engine`) that has several workers.
     """
     of_part = functools.partial(summarized, splits=splits, seed=seed)
-    if engine is not None and engine.n_workers > 1:
+    if engine is not None and engine.apart:
         found: tuple[int, list[Summary]] = engine.map_reduce(of_part, source.parts(), _together)
         return found
     return functools.reduce(_both, map(of_part, source.parts()))  # one sample at a time

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import hashlib
+import inspect
 import os
 import re
 import time
@@ -112,7 +113,9 @@ class Checkpoint:
         self.asked = True
         if name in self.done:
             return decoded_run(*self.done[name], initial)
-        found = function(keeper=_Keeper(self, name), **how)
+        if "keeper" in inspect.signature(function).parameters:  # others start anew
+            how["keeper"] = _Keeper(self, name)
+        found = function(**how)
         if found.stop_reason in _CUT:
             if self.path is not None and found.tape is not None:
                 # A tape of another kind cannot be kept: such runs take seconds.

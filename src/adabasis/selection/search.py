@@ -114,8 +114,7 @@ class Candidate:
     @property
     def light(self) -> Any:
         """The candidate without what only its run would need to go on."""
-        run = None if self.run is None else dataclasses.replace(self.run, tape=None)
-        return dataclasses.replace(self, run=run)
+        return dataclasses.replace(self, run=self.run and dataclasses.replace(self.run, tape=None))
 
     @property
     def tried(self) -> Tried:
@@ -200,9 +199,9 @@ class Search(Generic[AnyCandidate]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker needs of the search: when it ends, by the clock on the wall."""
-        left = self.deadline - time.perf_counter()
+        ends = time.time() + self.deadline - time.perf_counter()
         more = {"callbacks": (), "stage": None, "found": [one.light for one in self.found]}
-        return {**self.__dict__, "deadline": time.time() + left, **more}
+        return {**self.__dict__, **more, "deadline": ends}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -328,24 +327,21 @@ class Search(Generic[AnyCandidate]):
         usual = self.task.usual_steps if max_steps is None else max_steps
         steps = usual if asked is None else min(asked, asked if max_steps is None else max_steps)
         goal = 0.0 if tol is None else max(self.asked.tol or 0.0, tol)
-        budget = Budget.of(trainer, steps, goal)
         left = min(max(self.deadline - time.perf_counter(), 0.0), max_seconds)
+        budget = dataclasses.replace(Budget.of(trainer, steps, goal), max_seconds=left)
         train_it = functools.partial(
             run,
             trainer,
             objective,
             initial,
             key=key,
-            budget=dataclasses.replace(budget, max_seconds=left),
+            budget=budget,
             validation=validation,
             callbacks=tuple(map(self._told, self.callbacks)),
             **({"warm": True} if warm else {}),
         )
-        if self.checkpoint is None or isinstance(trainer, str):
-            done = train_it()
-        else:
-            what = trainer, objective, key, validation, steps, goal, warm
-            done = self.checkpoint.run(train_it, *what, initial=initial)
+        kept, what = self.checkpoint, (trainer, objective, key, validation, steps, goal, warm)
+        done = train_it() if kept is None else kept.run(train_it, *what, initial=initial)
         if done.stop_reason is StopReason.INTERRUPTED:
             self.cut_short = StopReason.INTERRUPTED
         return done
