@@ -5,7 +5,7 @@ PY := .venv/bin/python
 STAMP := .venv/.setup-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check bench bench-peers docs figures lock clean
+.PHONY: help setup demo test test-slow check bench bench-peers docs docs-check figures lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-peers: .venv-bench/.setup-stamp ## Build .venv-bench, which holds the heav
 
 docs: setup ## Build the documentation into docs/_build/html
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+docs-check: setup ## Check links and accessibility of the built pages (axe-core, if installed)
+	$(PY) scripts/check_pages.py $(ARGS)
 
 figures: setup ## Reproduce every figure at reduced size
 	.venv/bin/adabasis reproduce --all --quick

@@ -18,13 +18,12 @@ def function(X):
 
 
 rng = np.random.default_rng(0)
-X = rng.uniform(0, 1, (1000, 2))
+X = rng.uniform(0, 1, (600, 2))
 model = ab.POUNetRegressor(max_seconds=60).fit(X, function(X))
 print(model.n_partitions_, "parts, polynomials of degree", model.degree_)
 
 # %%
-# Errors sit where a point is taken for one of the other side. Elsewhere both pieces are found to
-# many digits.
+# Errors sit where a point is taken for one of the other side of the border.
 
 new = rng.uniform(0, 1, (4000, 2))
 off = np.abs(model.predict(new) - function(new))

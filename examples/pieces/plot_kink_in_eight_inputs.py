@@ -21,7 +21,7 @@ def function(X):
     return 4 * np.maximum(0.0, (X - 0.5) @ normal) + X[:, 0] * X[:, 1]
 
 
-X, new = rng.uniform(0, 1, (1000, 8)), rng.uniform(0, 1, (5000, 8))
+X, new = rng.uniform(0, 1, (800, 8)), rng.uniform(0, 1, (5000, 8))
 model = ab.POUNetRegressor(max_seconds=60).fit(X, function(X))
 trees = HistGradientBoostingRegressor(random_state=0).fit(X, function(X))
 

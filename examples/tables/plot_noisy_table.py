@@ -19,12 +19,12 @@ model = ab.fit(x[:, None], y)
 print(model.verdict)
 
 # %%
-# ``predict`` returns the standard deviation of the *function*: how well it is known.
-# ``predict_interval`` is about a *new measurement*, with its noise: nine out of ten should lie
-# inside. Beyond the data both grow.
+# ``uncertainty`` tells how well the *curve* is known, ``predict_interval`` where a *new
+# measurement* will lie, noise included: nine out of ten should be inside. Beyond the data both
+# grow.
 
 points = np.linspace(-0.5, 6.5, 300)[:, None]
-mean, std = model.predict(points, return_std=True)
+mean, std = model(points), model.uncertainty(points).function
 low, high = model.predict_interval(points, coverage=0.9)
 
 figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
