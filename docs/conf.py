@@ -28,6 +28,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "auto_examples/**/*.ipynb", "sg_execution_times.rst"]
 templates_path = ["_templates"]
+myst_heading_anchors = 2
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 html_theme = "furo"
 html_title = "adabasis"

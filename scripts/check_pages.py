@@ -1,8 +1,8 @@
 """Check built pages: links that lead nowhere, and what axe-core says of accessibility.
 
-``python scripts/check_pages.py [FILE.html or FOLDER] ...`` looks at ``docs/_build/html`` by default,
-without a network. axe-core comes from npm (``npm install --prefix .axe axe-core``) and runs in a
-headless Chromium; where either is missing this says what to install, and checks links alone.
+``python scripts/check_pages.py [FILE.html or FOLDER] ...`` looks at ``docs/_build/html`` by default
+and needs no network. axe-core comes from npm (``npm install --prefix .axe axe-core``), and runs in
+a headless Chromium; where either is missing this says what to install, and checks links alone.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ class PairedDifference:
         target: str = "",
         scale: float = 1.0,
     ) -> PairedDifference:
-        """Compare losses (n,) of two models: squared errors over ``scale``², or others.
+        """Compare losses (n,) of two models: squares over that of ``scale``, or others.
 
         Wrong labels of single rows of one weight are compared by McNemar's exact test.
         """

@@ -62,6 +62,8 @@ def residual_map(solution: Solution) -> Figure:
     )  # fmt: skip
     figure_of(ax).colorbar(shown, ax=ax, label="|residual|")
     ax.grid(False)
+    if "t" not in names[:2]:  # lengths: a metre is as long in both
+        ax.set_aspect("equal")
     ax.set(xlabel=short(names[0]), ylabel=short(names[1]))
     return figure_of(ax)
 

@@ -137,6 +137,8 @@ def _surface(model: Fitted, ax: Axes, data: Any, output: int) -> None:
     ax.grid(False)
     if beyond.any():
         ax.set_aspect("equal")
+    if model.solved_from == "an equation" and "t" not in inputs:  # lengths, the same in both
+        ax.set_aspect("equal")
     ax.set(xlabel=short(inputs[0]), ylabel=short(inputs[1]))
 
 

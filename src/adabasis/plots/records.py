@@ -106,8 +106,9 @@ def histories(
 def candidates(model: Fitted) -> Figure:
     """Draw the errors of everything that was tried, best first (as in ``model.candidates``)."""
     ax = new_axes()
+    solved = model.solved_from == "an equation"
     for key, marker, colour, label in (
-        ("validation_error", "o", BLUE, "held-out rows"),
+        ("validation_error", "o", BLUE, "fresh points" if solved else "held-out rows"),
         ("loo_error", "D", ORANGE, "leave one out"),
     ):
         found = [(i, c[key]) for i, c in enumerate(model.candidates, 1) if c.get(key) is not None]
@@ -118,5 +119,5 @@ def candidates(model: Fitted) -> Figure:
                 ax.semilogy(1, drawable(errors)[0], "o", color=INK, fillstyle="none", markersize=11)
             ax.legend()
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="candidate, best first", ylabel="relative error")
+    ax.set(xlabel="candidate, best first", ylabel=f"relative {'residual' if solved else 'error'}")
     return figure_of(ax)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import plots
 from ..basis import PartitionBasis
 from ..pde.solution import Solution
-from .sections import Block, Picture, Subject, Table, Text, number, section
+from .sections import Block, Picture, Subject, Table, Text, in_words, number, section
 
 
 @section(Solution, "Verdict")
@@ -27,7 +27,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         ("Bound of the error", number(certificate.error_bound)),
         ("Stability constant", number(stability.constant)),
         ("Functions", f"{certificate.n_functions:,}, {certificate.rank:,} of them independent"),
-        ("Basis", repr(solution.basis)),
+        ("Basis", in_words(solution.basis)),
     ]
     if solution.timings:
         rows.append(("Time", str(solution.timings)))
@@ -48,7 +48,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
     )
 
 
-@section(Solution, "Residuals")
+@section(Solution, "Residuals", before="Error while training")
 def _residuals(subject: Subject) -> Iterator[Block]:
     solution = subject.model
     if solution.certificate is None:
@@ -65,3 +65,19 @@ def _residuals(subject: Subject) -> Iterator[Block]:
         ("The equation, region by region", certificate.regions),
     ):
         yield Table(caption, (), [(name, number(value)) for name, value in entries.items()])
+
+
+@section(Solution, "Error while training")
+def _history(subject: Subject) -> Iterator[Block]:
+    solution = subject.model
+    if len(solution.history) < 2:
+        yield Text(
+            "No function was moved: the coefficients solve one least-squares problem, or one in "
+            "every Newton step where the equation is not linear."
+        )
+        return
+    yield Picture(
+        plots.history(solution),
+        f"{len(solution.history) - 1:,} steps. Stopped because: {solution.stop_reason}.",
+        "Root mean square residual against steps.",
+    )

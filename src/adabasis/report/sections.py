@@ -217,6 +217,11 @@ def in_words(basis: AbstractBasis) -> str:
         kind = "residual network" if basis.residual else "network"
         layers = "one hidden layer" if basis.depth == 1 else f"{basis.depth} hidden layers"
         return f"{kind} of {layers} of {basis.width} {basis.activation} functions"
+    if isinstance(basis, PartitionBasis):
+        n, parts = basis.n_partitions, "cell" if basis.on_a_grid else "part"
+        kind = "" if basis.on_a_grid else f" ({basis.partition} partition)"
+        each = f"{n} {parts}s" if n > 1 else f"one {parts}"
+        return f"polynomials of degree {basis.degree} on {each}{kind}"
     return describe(basis)
 
 
@@ -408,7 +413,12 @@ def _provenance(subject: Subject) -> Iterator[Block]:
     facts = {"versions": versions, **subject.provenance}
     asked = dataclasses.asdict(subject.model.record.asked)
     call = asked.pop("call")
-    given = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
+    of_rows = ("loss", "quantile", "periodic") if call == "solve" else ()  # which equations lack
+    given = ", ".join(
+        f"{name}={value!r}"
+        for name, value in asked.items()
+        if value is not None and name not in of_rows
+    )
     facts[f"arguments of {call}"] = given
     shown = [(str(key), str(value)) for key, value in facts.items() if key != ASSUMED]
     yield Table("Provenance", (), shown)

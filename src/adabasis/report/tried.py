@@ -20,8 +20,7 @@ def _candidates(subject: Subject) -> Iterator[Block]:
     if len(known) > 1:
         yield Picture(
             plots.candidates(subject.model),
-            "Relative errors of the candidates, on rows that they were not fitted to. "
-            + _taken(known),
+            f"{_measured(subject)} {_taken(known)}",
             f"Errors of {len(known)} candidates, best first.",
         )
     if len(tried) > 1:
@@ -32,8 +31,17 @@ def _candidates(subject: Subject) -> Iterator[Block]:
             (str(i), c["what"], *(number(c[name]) for name in errors), str(c["steps"]))
             for i, c in enumerate(tried[:MOST_CANDIDATES], 1)
         ]
-        head = ("rank", "candidate", "held-out error", "leave-one-out error", "steps")
+        solved = subject.model.solved_from == "an equation"
+        judged = "residual on fresh points" if solved else "held-out error"
+        head = ("rank", "candidate", judged, "leave-one-out error", "steps")
         yield Table(caption, head, rows, folded=True)
+
+
+def _measured(subject: Subject) -> str:
+    """Say what the dots of candidates are."""
+    if subject.model.solved_from == "an equation":
+        return "Relative residuals of the candidates, on points that no solve has seen."
+    return "Relative errors of the candidates, on rows that they were not fitted to."
 
 
 def _taken(known: Sequence[Mapping[str, Any]]) -> str:
