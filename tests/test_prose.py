@@ -7,6 +7,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+SLOW = ("docs/quickstart.md", "docs/from-deepxde.md")
 SPEC = importlib.util.spec_from_file_location("shown", ROOT / "scripts" / "shown.py")
 shown = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(shown)
@@ -14,7 +15,7 @@ SPEC.loader.exec_module(shown)
 
 @pytest.mark.plain_scope
 @pytest.mark.parametrize(
-    "page", ["README.md", pytest.param("docs/quickstart.md", marks=pytest.mark.slow)]
+    "page", ["README.md", *(pytest.param(page, marks=pytest.mark.slow) for page in SLOW)]
 )
 def test_output_is_as_shown(page, tmp_path):
     blocks = shown.run(ROOT / page, tmp_path)
