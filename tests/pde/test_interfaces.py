@@ -98,3 +98,24 @@ def test_a_coefficient_that_jumps_is_refused_with_this_advice():
     k = 1.0 + 2.0 * (y > 1)
     with pytest.raises(ValueError, match="Interface"):
         Problem(Box(y=(0, 2)), [d("y")(k * d("y")(u)) == 0.0], [Dirichlet(0.0)])
+
+
+def test_a_mean_is_that_of_all_regions():
+    (s,) = ab.pde.coordinates("s")
+    regions = {"left": ab.Box(s=(0, 1)), "right": ab.Box(s=(1, 4))}
+    w = ab.pde.unknowns("w")
+    rod = ab.pde.Problem(
+        regions=regions,
+        equations=[d(s, 2)(w) == 1.0],
+        conditions=[
+            ab.pde.Neumann(0.0, on=(s, 0.0)),
+            ab.pde.Neumann(4.0, on=(s, 4.0)),
+            ab.pde.Interface(of=w, between=("left", "right"), flux=1.0),
+            ab.pde.MeanValue(2.0, of=w),
+        ],
+    )
+    mean = rod.constraints[-1]
+    assert mean.label.startswith("Mean value")
+    point = np.array([2.0])
+    assert mean.operator(lambda p: np.array([1.0, 0.0]))(point) == pytest.approx(0.25, abs=0.01)
+    assert mean.operator(lambda p: np.array([1.0, 1.0]))(point) == pytest.approx(1.0)

@@ -17,9 +17,11 @@ import numpy as np
 from ..geometry.domains import AbstractDomain
 from ..geometry.fields import Field, as_field, evaluate
 from ..geometry.pieces import OnBoundary, Piece
+from ..geometry.points import Points
 from ..operators import AbstractOperator, Coupled, Equation, Expression, Identity, NormalDerivative
 from ..operators.base import Scaled
-from .conditions import AbstractCondition, Problem
+from ..operators.integrals import Averaged
+from .conditions import AbstractCondition, MeanValue, Problem, stated
 from .constraints import Constraint, Spot
 from .places import plane_of, spots_of
 from .statement import Row
@@ -302,6 +304,9 @@ def constraints_in(problem: Problem, condition: AbstractCondition) -> Iterator[C
     if isinstance(condition, Interface):
         yield from condition.constraints(problem)
         return
+    if isinstance(condition, MeanValue):
+        yield from _means(problem, condition)
+        return
     count = 0
     for region in problem.regions:
         for one in condition.constraints(RegionView(problem, region)):
@@ -311,6 +316,26 @@ def constraints_in(problem: Problem, condition: AbstractCondition) -> Iterator[C
             )
     if not count:
         raise ValueError(f"{type(condition).__name__}(…): no region has a part of this boundary.")
+
+
+def _means(problem: Problem, condition: MeanValue) -> Iterator[Constraint]:
+    """Yield the mean over the domain of every unknown, a sum over its regions."""
+    regions, mean = list(problem.regions), problem.mean
+    home, place = problem.homes(np.asarray(mean.points)), problem.centre[None]
+    parts = {
+        region: Averaged(mean.points[home == k], mean.weights[home == k])
+        for k, region in enumerate(regions)
+        if np.any(home == k)
+    }
+    for name, one in stated("MeanValue", problem, Identity(), condition.value, condition.of):
+        each = [part(expression_in(one.left, regions, region)) for region, part in parts.items()]
+        whole = Equation(sum(each[1:], start=each[0]), one.right)
+        for row in problem.rows("MeanValue(…)", whole):
+            data = evaluate(row.data, problem.domain.names, place)
+            label = f"Mean value of {name}" if name else "Mean value"
+            label = f"{label} ({row.part} part)" if row.part else label
+            at = Points(place, np.ones(1))
+            yield Constraint(label, row.operator, data, condition.weight, at=at)
 
 
 def unjoined(problem: Problem) -> list[str]:
