@@ -1,9 +1,8 @@
 """A problem: domain, equations, conditions, observations; and its rows.
 
 Row scaling. A term's residual is divided by the *size* of its operator (:mod:`.sizes`). So every
-term speaks in units of u, whatever the units of x, t and the coefficients, and one boundary weight
-near 1 serves all problems. Scaling by the rows of the basis instead weighs the equation down by
-what steep functions have large: derivatives of high order.
+term speaks in units of u, whatever those of x, t and the coefficients, and one boundary weight near
+1 serves all problems. Scaling by rows of the basis instead weighs high derivatives down.
 """
 
 from __future__ import annotations

@@ -40,8 +40,7 @@ from ..train import (
 from . import checkpoints
 
 #: How many times less than a mean's member on the same rows a single candidate errs that goes
-#: before the mean: of one that has the very functions of the data, 1e7; of the luckiest of ten on
-#: tables, 2.
+#: before the mean: 1e7 where it has the data's own functions; 2 for the luckiest of ten on tables.
 FAR_BETTER = 10.0
 
 
