@@ -1,6 +1,7 @@
 """Noise, standard deviations and intervals of fitted functions."""
 
 import dataclasses
+import math
 import pickle
 
 import numpy as np
@@ -11,7 +12,7 @@ from adabasis.basis import Polynomial
 from adabasis.evidence import noise
 from adabasis.evidence.errors import Places
 from adabasis.evidence.support import Nearness
-from adabasis.models import error_model
+from adabasis.models import error_model, trust
 from adabasis.regression import uncertainty
 
 
@@ -317,6 +318,18 @@ def test_functions_that_do_about_as_well_widen_the_mean(monkeypatch, fitted):
     alone = ab.fit(*rows(0), effort="fast")
     assert (found.error_model.inflation >= alone.error_model.inflation).all()
     assert found.error_model.inflation.max() > 1.02
+
+
+def test_what_functions_miss_of_exact_rows_is_not_called_noise(network):
+    """Residuals of 1e-4 may be either; replicates tell."""
+    assert trust.NO_NOISE_TOLD == 1e-3
+    exact = dataclasses.replace(network, validation_error=0.9e-3)
+    assert math.isnan(exact.trust.noise_share)
+    assert "is noise." not in exact.verdict
+    assert "is noise." in dataclasses.replace(exact, validation_error=1.1e-3).verdict
+    repeated = dataclasses.replace(network.error_model, noise_kind="replicates, 60 degrees")
+    told = dataclasses.replace(exact, error_model=repeated)
+    assert told.trust.noise_share > 0.5
 
 
 def test_trust_says_what_is_known_and_one_thing_to_do(network):

@@ -15,6 +15,9 @@ from .error_model import member_variance
 
 #: Of the error that is noise, the share from which better functions would hardly help.
 MOSTLY_NOISE = 0.8
+#: Relative error below which residuals alone do not tell noise: rows without any leave residuals of
+#: 1e-4 and less, which are what the functions miss.
+NO_NOISE_TOLD = 1e-3
 #: Effective parameters over rows from which more rows would help most.
 FEW_ROWS = 0.3
 #: Points of the box that tell how much of it lies far from all rows.
@@ -165,9 +168,16 @@ def trust(model: Any) -> Trust:
 
 
 def noise_share(model: Any) -> float:
-    """Return the share of the error of rows not seen that is noise, all targets together."""
+    """Return the share of the error of rows not seen that is noise, all targets together.
+
+    NaN where that is not known: of errors so small that what functions miss looks the same, too.
+    """
     known = model.error_model
-    if known is None or not np.isfinite(known.error).all() or not known.error.sum() > 0:
+    if known is None or (
+        model.validation_error < NO_NOISE_TOLD and not known.noise_kind.startswith("replicates")
+    ):
+        return math.nan
+    if not np.isfinite(known.error).all() or not known.error.sum() > 0:
         return math.nan
     return min(1.0, math.sqrt(float(known.noise.sum() / known.error.sum())))
 
