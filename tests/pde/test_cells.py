@@ -9,6 +9,7 @@ from adabasis import pde
 from adabasis._runtime.compute import numerics
 from adabasis.basis import GridPartition, PartitionBasis
 from adabasis.basis.pou.partitioned import PartitionParams
+from adabasis.geometry.fields import evaluate
 from adabasis.operators.coefficients import (
     differential_coefficients,
     differential_orders,
@@ -289,6 +290,20 @@ def test_waves_are_resolved_at_once_and_a_higher_degree_ends_the_search():
     assert len(u.record.tried) <= 7
     assert u.error() < 1e-8
     assert u.error() < 1.5 * u.certificate.error_estimate < 1e3 * u.error()
+
+
+def test_round_off_of_high_derivatives_is_claimed(monkeypatch):
+    """Residuals of a beam on more cells fall by 30, and errors by 2."""
+    beam = pde.catalog.problem("beam")
+    with numerics():
+        fresh = fresh_rows(beam, 1.0)
+        found = [solved_on_cells(CellProblem(beam), fresh, (1, n), 16) for n in (8, 4)]
+    exact = evaluate(beam.exact, beam.domain.names, fresh.x)
+    error = np.linalg.norm(found[0].u[:, 0] - exact) / np.linalg.norm(exact)
+    claimed = certified_on_cells(found, fresh)["certificate"].error_estimate
+    assert error < 1.5 * claimed < 100 * error
+    monkeypatch.setattr("adabasis.pde.on_cells.ROUND_OFF_OF_MANY", 0.0)
+    assert 1.5 * certified_on_cells(found, fresh)["certificate"].error_estimate < error
 
 
 def test_sums_on_a_grid_are_those_of_all_functions():

@@ -40,6 +40,9 @@ WORTH_IT, NEAR = 0.3, 0.3
 FALLS = 0.85
 #: Two solutions this near each other, relative to u, differ by round-off, were γ 1.
 ROUND_OFF_OF_U = 1e-11
+#: Nearer than this they may differ by round-off of high derivatives, which does not fall as
+#: residuals do: that of a beam's fourth derivative on eight cells is 2e-10.
+ROUND_OFF_OF_MANY = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -270,7 +273,7 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
             # What is as small as round-off does not fall with residuals; where it is enlarged, two
             # solutions may share it.
             least = ROUND_OFF_OF_U * max(weakest, 1.0)
-            least = least if weakest > WEAK else min(apart, least)
+            least = least if weakest > WEAK else min(apart, max(least, ROUND_OFF_OF_MANY))
             estimate = SAFETY * max(off, min(least, bound))
             break
     else:
