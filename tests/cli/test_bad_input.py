@@ -61,7 +61,7 @@ def test_a_file_that_is_no_table_is_refused(capsys, name):
 
 BAD_CALLS = {
     "a missing file": (["fit", "none.csv", "--target", "y"], "no such file"),
-    "a folder": (["fit", ".", "--target", "y"], "folder"),
+    "a folder without tables": (["fit", "d", "--target", "y"], "no table in this folder"),
     "no target": (["fit", "t.csv"], "The columns of t.csv: 'a', 'b', 'y'"),
     "the target's name in capitals": (["fit", "t.csv", "--target", "Y"], "Did you mean 'y'?"),
     "no such weight": (["fit", "t.csv", "--target", "y", "--weight", "w"], "--weight 'w'"),

@@ -236,7 +236,7 @@ def test_options_of_the_search_are_handed_on_by_their_names_in_python(capsys):
 def test_a_networks_time_is_limited_and_the_verdict_says_so(capsys):
     write(frame().assign(y=lambda t: t["y"] + np.random.default_rng(1).normal(size=len(t))))
     code, out, _ = run(
-        capsys, "fit", "t.csv", "--target", "y", "--model", "network", "--max-seconds", "0.1"
+        capsys, "fit", "t.csv", "--target", "y", "--model", "network", "--max-seconds", "1e-3"
     )
     assert code == 0
     assert "NeuralBasis" in out
