@@ -77,3 +77,11 @@ def test_gaps_name_file_and_row(capsys, parts):
 ])  # fmt: skip
 def test_files_are_called_after_what_a_pattern_says(table, name):
     assert stem(table) == name
+
+
+def test_models_of_a_folder_are_named_after_it(tmp_path, monkeypatch):
+    folder = tmp_path / "wells.2026"
+    (folder / "more").mkdir(parents=True)
+    monkeypatch.chdir(folder / "more")
+    assert [stem(name) for name in (".", "..", "../more")] == ["more", "wells.2026", "more"]
+    assert stem("/") == "table"

@@ -75,9 +75,12 @@ SIGNS = {"point": ".", "comma": ",", None: None}
 def stem(table: str) -> str:
     """Return a table's name without its suffixes: ``wells`` for ``wells.csv.gz``.
 
-    Of a pattern what it says: ``part`` for ``part-*.parquet``.
+    Of a pattern what it says: ``part`` for ``part-*.parquet``. Of a folder its name, also where it
+    is said as ``.`` or ``..``.
     """
     path, _ = divided(table)
+    if path.is_dir():
+        return path.resolve().name or "table"
     if not path.exists() and glob.has_magic(path.name):
         names = [part.partition(".")[0] for part in reversed(path.parts)]
         said = [re.sub(r"\[.*?\]|[*?]", "", name).strip("-_ ") for name in names]
