@@ -204,10 +204,11 @@ def test_histories_show_every_run_and_their_geometric_mean():
 
 
 def test_history_is_of_root_mean_squares(model):
-    trained, held_out = curves(plots.history(model).axes[0])
+    trained, held_out, kept = curves(plots.history(model).axes[0])
     assert_close(trained[:, 1], np.sqrt(model.history.loss), 1e-14)
     assert_close(held_out[:, 0], model.history.validation_step, 0)
     assert_close(held_out[:, 1], model.history.validation, 0)
+    assert kept[:, 1].tolist() == [model.history.validation.min()]
 
 
 def test_errors_of_zero_are_drawn_on_logarithmic_scales(model, data, tmp_path):
@@ -229,7 +230,8 @@ def test_errors_of_zero_are_drawn_on_logarithmic_scales(model, data, tmp_path):
 def test_candidates_are_in_their_order(model):
     tried = (Tried("a", 0.1), Tried("b"), Tried("c", None, 0.3))
     ax = plots.candidates(recorded(model, tried=tried)).axes[0]
-    assert [c.tolist() for c in curves(ax)] == [[[1, 0.1]], [[3, 0.3]]]
+    # The one that was taken has a ring.
+    assert [c.tolist() for c in curves(ax)] == [[[1, 0.1]], [[1, 0.1]], [[3, 0.3]]]
 
 
 def test_singular_values_stand_by_the_cut_off_of_the_solve(model):

@@ -79,7 +79,7 @@ def source_of(
         return found
     if rows.is_stored(X):
         return rows.stored(call, X, y, weight, groups)
-    if y is None and isinstance(X, Iterable) and not hasattr(X, "shape"):
+    if y is None and _of_chunks(X):
         if weight is not None or groups is not None:
             raise ValueError(
                 f"{call}(chunks, …): weights stand in the chunks, as triples (X, y, weight), and "
@@ -87,6 +87,18 @@ def source_of(
             )
         return rows.IterableSource(X)
     return None
+
+
+def _of_chunks(X: Any) -> bool:
+    """Whether something yields chunks (X, y): a list of numbers, or of rows of them, does not."""
+    if not isinstance(X, list | tuple):
+        return isinstance(X, Iterable) and not hasattr(X, "shape")
+    first = X[0] if len(X) else None
+    if not isinstance(first, list | tuple) or len(first) not in (2, 3):
+        return False
+    inputs = first[0]
+    of_lists = isinstance(inputs, list | tuple) and len(inputs) and np.ndim(inputs[0]) == 1
+    return bool(of_lists) or getattr(inputs, "ndim", 0) == 2
 
 
 def _is_path(X: Any) -> bool:
