@@ -67,9 +67,9 @@ estimators.following estimators.regressor estimators.classifier estimators.poune
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
 plots.partitions plots.classes plots.importance plots
 tables.numerals tables.columns tables.targets tables.dialect tables.summaries tables.source
-tables.files tables.records tables.opening tables.several tables.frames tables.dates
+tables.files tables.records tables.opening tables.file_set tables.frames tables.dates
 tables.calendars tables.levels
-tables.encoding tables.prepare tables.training tables.survey tables.sources tables.write tables
+tables.encoding tables.prepare tables.training tables.survey tables.table_rows tables.write tables
 export.program export.trace export.python export.loops export.c export.javascript
 export.onnx_graph export.stored export.table export.check export.files export.sums
 export.formula export.page export.api export

@@ -24,7 +24,7 @@ declare(
         "report": "adabasis.report:of_model",
         "export": "adabasis.export.api:export",
         "check of a claimed solution": "adabasis.pde.check:checked",
-        "rows of tables": "adabasis.tables.sources:rows_of_tables",
+        "rows of tables": "adabasis.tables.table_rows:rows_of_tables",
         "refit of classes": "adabasis.classification.api:refit_classes",
         "refit of parts with noise": "adabasis.pou.noisy:refit_parts",
         "model Fitted": "adabasis.models.fitted:Fitted",

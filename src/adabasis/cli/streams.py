@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
-import platform
-import shlex
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -23,12 +18,12 @@ from ..report import terminal as screen
 from ..report.origin import verdict_of, with_origin
 from ..report.terminal import Screen
 from ..tables import AbstractSource, TableRows, open_tables
-from ..tables.several import FilesSource, files_of
-from ..tables.sources import rows_of_files
+from ..tables.file_set import FilesSource, files_of
+from ..tables.table_rows import rows_of_files
 from ..train import StopReason
 from . import tables
 from .options import FitOptions
-from .tables import PACKAGES, SIGNS, Outcome, stem, writable
+from .tables import SIGNS, Outcome
 from .targets import transforms
 
 #: Rows, or bytes where rows are not counted in the file, from which a table is read chunk by chunk.
@@ -62,10 +57,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
         return tables.fit_table(table, options, command, console)
     _check(options)
     tables.check_columns(source, options)
-    out = writable(options.out or Path(f"{stem(table)}.adabasis"), "--out", options.force)
-    page = None if options.no_report else options.report or Path(f"{stem(table)}.html")
-    if page and out.resolve() == writable(page, "--report", options.force).resolve():
-        raise BadInput(f"--out and --report both name {out}: choose two names.")
+    out, page = tables.to_write(table, options)
     view = Screen(console, options.quiet or options.as_json)
     files = source if isinstance(source, FilesSource) else FilesSource(files_of(table), table)
     given = _opened(files, options, view)
@@ -79,25 +71,19 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
             raise BadInput(str(error)) from error
     interrupted = model.stop_reason is StopReason.INTERRUPTED
     with view.working("computing the digest of the files"):
-        provenance = _provenance(files, given, options, command)
+        read_as = f"{files.kind}.", *given.notes
+        solved = f"solved chunk by chunk with {counted(given.n_rows, 'row')}"
+        provenance = tables.provenance_of(files, read_as, given.n_rows, solved, options, command)
     verdict = None if interrupted else verdict_of(model)
     reading = files.files[0].reading()
     model = with_origin(model, given.preparation, verdict, provenance, reading)
-    model.save(out)
-    screen.fit_done(view, model, interrupted, options.holdout)
-    written = [out]
-    if page and not interrupted:
-        with view.working("drawing the report"):
-            evidence = _evidence(model, given, options)
-            report.write(page, model, evidence=evidence, verdict=verdict, provenance=provenance)
-        written.append(page)
-    screen.fit_written(view, *written)
-    document = tables.summary(model) | {
-        "written": [str(path) for path in written],
-        "interrupted": interrupted,
-        "notes": [*data.notes, *model.notes],
-    }
-    return Outcome(document, interrupted)
+
+    def draw(to: Path) -> None:
+        evidence = _evidence(model, given, options)
+        report.write(to, model, evidence=evidence, verdict=verdict, provenance=provenance)
+
+    notes = [*data.notes, *model.notes]
+    return tables.finished(view, model, out, page, draw, interrupted, options.holdout, notes)
 
 
 def _large(source: AbstractSource) -> bool:
@@ -149,24 +135,6 @@ def _opened(files: FilesSource, options: FitOptions, view: Screen) -> TableRows:
     shown = dataclasses.replace(found.found.data, notes=(sample, *found.found.data.notes))
     screen.table_read(view, files.title, files.kind, len(files.names), shown, found.n_rows)
     return found
-
-
-def _provenance(
-    files: FilesSource, given: TableRows, options: FitOptions, command: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        "command": shlex.join(["adabasis", *command]),
-        "table": files.title,
-        "table read as": " ".join([f"{files.kind}.", *given.notes]),
-        "table SHA-256": files.sha256(),
-        "rows": given.n_rows,
-        "held out": options.holdout,
-        "coefficients": f"solved chunk by chunk with {counted(given.n_rows, 'row')}",
-        "seed": options.random_state,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-        + f", Python {platform.python_version()}",
-    }
 
 
 def _evidence(model: Fitted, given: TableRows, options: FitOptions) -> report.Evidence | None:

@@ -11,7 +11,7 @@ import platform
 import re
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -134,10 +134,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     options.check()
     source = open_tables(table)
     check_columns(source, options)
-    out = writable(options.out or Path(f"{stem(table)}.adabasis"), "--out", options.force)
-    page = None if options.no_report else options.report or Path(f"{stem(table)}.html")
-    if page and out.resolve() == writable(page, "--report", options.force).resolve():
-        raise BadInput(f"--out and --report both name {out}: choose two names.")
+    out, page = to_write(table, options)
     view = Screen(console, options.quiet or options.as_json)
     data = _read(source, options, view)
     transformed = transforms(data, options)
@@ -170,40 +167,110 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
                 model = recalibrated(claimed(model, verdict), before, data, rows[1])
     except KeyboardInterrupt:
         interrupted = True
-    provenance = {
+    solved = (
+        "of the rows not held out: interrupted"
+        if interrupted
+        else f"solved again with all {counted(len(data.x), 'row')} after the verdict"
+    )
+    read_as = f"{source}.", *source.notes
+    provenance = provenance_of(source, read_as, len(data.x), solved, options, command)
+    provenance["assumed"] = list(data.notes)
+    model = settled(in_table_rows(model, data))
+    model = with_origin(model, data.preparation, verdict, provenance, source.reading())
+
+    def draw(to: Path) -> None:
+        report.write(
+            to, model, evidence=evidence, joint=joint, verdict=verdict, provenance=provenance
+        )
+
+    notes = [*data.notes, *model.notes]
+    return finished(view, model, out, page, draw, interrupted, options.holdout, notes)
+
+
+def to_write(table: str, options: FitOptions) -> tuple[Path, Path | None]:
+    """Return the files of the model and of the report that a fit writes.
+
+    Raises
+    ------
+    BadInput
+        Where one cannot be written, or both have one name.
+    """
+    out = writable(options.out or Path(f"{stem(table)}.adabasis"), "--out", options.force)
+    page = None if options.no_report else options.report or Path(f"{stem(table)}.html")
+    if page and out.resolve() == writable(page, "--report", options.force).resolve():
+        raise BadInput(f"--out and --report both name {out}: choose two names.")
+    return out, page
+
+
+def provenance_of(
+    source: AbstractSource,
+    read_as: Sequence[str],
+    n_rows: int,
+    solved: str,
+    options: FitOptions,
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """Return where a model comes from: what was typed, the table, its digest, versions.
+
+    Parameters
+    ----------
+    source : AbstractSource
+    read_as : sequence of str
+        How the table was read.
+    n_rows : int
+    solved : str
+        What the coefficients were solved from.
+    options : FitOptions
+    command : sequence of str
+    """
+    return {
         "command": shlex.join(["adabasis", *command]),
         "table": source.title,
-        "table read as": " ".join([f"{source}.", *source.notes]),
+        "table read as": " ".join(read_as),
         "table SHA-256": source.sha256(),
-        "assumed": list(data.notes),
-        "rows": len(data.x),
+        "rows": n_rows,
         "held out": options.holdout,
-        "coefficients": (
-            "of the rows not held out: interrupted"
-            if interrupted
-            else f"solved again with all {counted(len(data.x), 'row')} after the verdict"
-        ),
+        "coefficients": solved,
         "seed": options.random_state,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         + f", Python {platform.python_version()}",
     }
-    model = settled(in_table_rows(model, data))
-    model = with_origin(model, data.preparation, verdict, provenance, source.reading())
+
+
+def finished(
+    view: Screen,
+    model: Fitted,
+    out: Path,
+    page: Path | None,
+    draw: Callable[[Path], None],
+    interrupted: bool,
+    holdout: float | str,
+    notes: Sequence[str],
+) -> Outcome:
+    """Write a model and its report, and say so. Ctrl-C ends the report alone.
+
+    Parameters
+    ----------
+    view : Screen
+    model : Fitted
+    out, page : Path
+        Their files; no report without a page.
+    draw : callable
+        Writes the report to a file.
+    interrupted : bool
+        Whether the fit was: there is no report then.
+    holdout : float or str
+    notes : sequence of str
+        What was assumed and noticed.
+    """
     model.save(out)
-    screen.fit_done(view, model, interrupted, options.holdout)
+    screen.fit_done(view, model, interrupted, holdout)
     written = [out]
     if page and not interrupted:
         try:
             with view.working("drawing the report"):
-                report.write(
-                    page,
-                    model,
-                    evidence=evidence,
-                    joint=joint,
-                    verdict=verdict,
-                    provenance=provenance,
-                )
+                draw(page)
             written.append(page)
         except KeyboardInterrupt:
             interrupted = True
@@ -213,7 +280,7 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     document = summary(model) | {
         "written": [str(path) for path in written],
         "interrupted": interrupted,
-        "notes": [*data.notes, *model.notes],
+        "notes": list(notes),
     }
     return Outcome(document, interrupted)
 

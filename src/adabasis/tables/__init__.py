@@ -1,11 +1,11 @@
 """Tables on disk: read, prepared for a model, streamed, written whole or not at all."""
 
 from .encoding import Column
+from .file_set import open_tables
 from .opening import divided, open_table, steam_table
 from .prepare import Preparation
-from .several import open_tables
 from .source import AbstractSource
-from .sources import TableRows, open_rows
+from .table_rows import TableRows, open_rows
 from .training import TrainingData, check_names, learn
 from .write import write_predictions
 

@@ -17,8 +17,8 @@ from ..rows.streams import OF_SAMPLE, scattered
 from . import levels
 from .columns import kind_of, missing, numbers, texts
 from .encoding import sorted_levels
+from .file_set import FilesSource, promoted
 from .prepare import Preparation
-from .several import FilesSource, promoted
 from .source import AbstractSource
 from .training import TrainingData, learn
 

@@ -21,8 +21,8 @@ from .._runtime.errors import BadInput, counted
 from ..rows.sources import CHUNK_ROWS, Chunk
 from .columns import numbers, texts
 from .encoding import in_python
+from .file_set import FilesSource, files_of
 from .prepare import Preparation
-from .several import FilesSource, files_of
 from .source import AbstractSource
 from .survey import Roles, Survey, check_file, survey
 from .training import check_names
