@@ -53,7 +53,7 @@ def test_the_last_solve_is_on_all_rows_that_train():
     c = np.linalg.lstsq(functions, values, rcond=None)[0]
     least = np.mean((functions @ c - values) ** 2)
     own = np.mean((functions @ model.coefficients - values) ** 2)
-    assert least <= own < least + 10 * ridge.value + 1e-6
+    assert least * (1 - 1e-6) <= own < least + 10 * ridge.value + 1e-6  # both have round-off
     assert "were read chunk by chunk" in model.notes[0]
 
 

@@ -80,14 +80,6 @@ def test_a_smooth_function_is_learnt_and_solved_on_all_rows(optimizer):
     assert len(found.history) == 201 == len(found.history.learning_rate)
 
 
-def test_soap_needs_fewer_steps_than_adam():
-    losses = {
-        name: run(LSGD(1e-2, batch_size=SIZE, optimizer=name), steps=200).loss
-        for name in ("soap", "adam")
-    }
-    assert losses["soap"] < 0.7 * losses["adam"]
-
-
 def test_chunks_give_the_coefficients_of_all_rows(monkeypatch):
     whole = run(steps=0)
     monkeypatch.setattr("adabasis.train.passes.CHUNK_NUMBERS", 64 * 17)

@@ -26,7 +26,7 @@ from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
 from ..train.gauss_newton import FIRST_DAMPING
 from .candidate import EquationCandidate
-from .cell_growth import CellGrowth
+from .cell_growth import CellGrowth, Step
 from .cell_rows import CellProblem
 from .collocation import collocate
 from .conditions import Initial, coordinate_name
@@ -47,6 +47,8 @@ ALONG = (64, 256)
 SLOPES = (2.0, 8.0, 32.0)
 #: Draws of moved functions where nobody says.
 RESTARTS = 3
+#: Candidates on cells that are kept besides the best one: the search compares the last ones.
+RECENT = 4
 
 
 class AdaptiveStrategy(EquationStrategy):
@@ -86,7 +88,7 @@ class AdaptiveStrategy(EquationStrategy):
             return found, False
         search.begin(CELLS)
         problem, growth = CellProblem(task.problem, task.scales), CellGrowth(task.problem)
-        wanted: tuple[tuple[int, ...], int] | None = growth.first
+        wanted: Step | None = growth.first
         while wanted is not None and not (found and search.late()):
             before = found[-1] if found else None
             found.append(solved_on_cells(problem, task.fresh, *wanted, before))
@@ -95,6 +97,7 @@ class AdaptiveStrategy(EquationStrategy):
             if self.met(found):
                 return found, True
             wanted = growth.after(found)
+            found = _kept(found)
         return found, growth.settled
 
     def met(self, on_cells: list[Any]) -> bool:
@@ -121,10 +124,10 @@ class AdaptiveStrategy(EquationStrategy):
                 "FrozenFeatures(512)."
             )
         search.begin(CELLS)
-        problem, counts = CellProblem(task.problem, task.scales), unity.along(task.n_inputs)
+        problem, along = CellProblem(task.problem, task.scales), unity.slabs(task.n_inputs)
         before = None
         for degree in (max(basis.degree - 2, 1), basis.degree):
-            before = solved_on_cells(problem, task.fresh, counts, degree, before)
+            before = solved_on_cells(problem, task.fresh, along, degree, before)
             search.add(before)  # type: ignore[arg-type]
 
     def automatic_on(self, basis: AbstractBasis) -> None:
@@ -226,3 +229,9 @@ def _kills_constants(problem: Problem) -> bool:
     x = jnp.asarray(collocate(problem, Gauss(5), 1, 1)[0].points.x)
     image = jax.vmap(problem.operator(lambda y: jnp.ones(1, y.dtype)))(x)
     return bool(jnp.all(image == 0))
+
+
+def _kept(found: list[Any]) -> list[Any]:
+    """Return the best candidate and the last ones: others would only fill the memory."""
+    best = min(found, key=lambda one: one.validation_error)
+    return [one for one in found[:-RECENT] if one is best] + found[-RECENT:]

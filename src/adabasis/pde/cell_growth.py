@@ -5,6 +5,10 @@ resolved: cells are halved along the coordinates in which they decay least, or m
 waves of the equation ask for. Where they decay, the rate says what a higher degree will gain, and
 halves of cells: the better one for its operations is next. Kinks and singular points gain little
 by either: the search among other functions goes on from there.
+
+Layers, peaks and corners are narrow: where residuals are large in a few strips alone, slabs are
+divided at the ends of these strips, and where only a few slabs have slowly decaying coefficients,
+only those are halved.
 """
 
 from __future__ import annotations
@@ -17,13 +21,14 @@ import numpy as np
 
 from ..basis.pou.polynomial import dimension
 from ..geometry.points import AffineMap
+from .cells import Along, CellGrid
 from .certificate import SAFETY
 from .enlarged import passing
-from .on_cells import WORTH_IT, CellCandidate, distance, error_beside
+from .on_cells import STRIPS, WORTH_IT, CellCandidate, distance, error_beside
 from .problem import Problem
 
-#: A grid: how many cells along each coordinate, and the degree.
-Step = tuple[tuple[int, ...], int]
+#: A grid: how many equal slabs along each coordinate or their edges, and the degree.
+Step = tuple[Along, int]
 
 #: Degrees on one cell, the least one of several, and the highest, by the number of coordinates.
 ALONE = {1: (16, 32), 2: (10, 16), 3: (6, 10)}
@@ -46,6 +51,17 @@ RADIANS = 13.0
 #: Along a coordinate whose share of the highest coefficients is within this factor of the largest,
 #: cells are halved.
 ALIKE = 0.3
+#: Residuals above ROUGH are looked at: a share BULK of their squares in a share FEW of all strips
+#: is narrow. Strips next to each other are cut out together if they have a share RUN of it.
+ROUGH, BULK, FEW, RUN = 1e-2, 0.9, 0.25, 0.2
+#: Such steps end where so many have not lowered the score, or one takes more operations.
+PATIENCE, NARROW_OPERATIONS = 4, 5e10
+#: Round-off of an m-th derivative on a share s of a side is ε s⁻ᵐ, and √s of it is seen: that is to
+#: be no more than ROUND_OFF_SEEN.
+ROUND_OFF_SEEN, NARROWEST = 1e-6, 1e-9
+#: Only slabs whose highest coefficients are at least such a share of the largest are halved, unless
+#: those are more than half of them: equal cells share their factors.
+OTHERS = 0.03
 #: Slabs of time of which Newton steps fail in one, at most: the solution may end there.
 MOST_SLABS = 256
 #: Shares of coefficients below this are round-off.
@@ -87,12 +103,13 @@ class CellGrowth:
         if self.settled:
             return None
         if _idle(found):  # at round-off, if two agree
-            self.settled = min(one.misfit.score for one in found) < SMALL and (
-                distance(*found[-2:]) <= ENOUGH[0][1]
-            )
-            return None
+            low = min(one.misfit.score for one in found) < SMALL
+            self.settled = low and distance(*found[-2:]) <= ENOUGH[0][1]
+            return None if low else self._narrower(found)
         if len(found) < len(self.alone):
             return self.alone[len(found)]
+        if last.misfit.score > ROUGH and (step := self._narrower(found)):
+            return step
         options = [one for one in self._options(last, error) if _feasible(last, *one[0])]
         worth = [(gain / operations(last, *step), step) for step, gain in options if gain > 0]
         if not worth:
@@ -103,29 +120,59 @@ class CellGrowth:
         self.settled = error <= max(enough for least, enough in ENOUGH if cost >= least)
         return None if self.settled else step
 
+    def _narrower(self, found: Sequence[CellCandidate]) -> Step | None:
+        """Return cells with more edges around the few strips that have most of the residual."""
+        last, scores = found[-1], [one.misfit.score for one in found]
+        grid, order = last.system.grid, max(one.operator.order for one in self.problem.constraints)
+        if not self.problem.linear or min(scores[-PATIENCE:]) > min(scores):
+            return None
+        eps = float(np.finfo(float).eps)
+        least = max(NARROWEST, (eps / ROUND_OFF_SEEN) ** (1 / max(order - 0.5, 0.5)))
+        along: list[int | tuple[float, ...]] = []
+        for one, shares, sums in zip(grid.along, grid.shares, last.places, strict=True):
+            ends = _around_the_bulk(sums, shares)
+            added = [e for e in ends if np.abs(shares - e).min() > least]
+            along.append(one if not added else tuple(sorted({*shares.tolist(), *added})))
+        step = tuple(along), SEVERAL[self.n_inputs]
+        costs = operations(last, *step)
+        small = costs <= NARROW_OPERATIONS and step[0] != grid.along
+        return step if small and _feasible(last, *step) else None
+
     def _options(self, last: CellCandidate, error: float) -> list[tuple[Step, float]]:
         """Return steps, and the logarithms of what they gain, as much as is asked for."""
-        counts, degree = last.system.grid.counts, last.system.space.degree
+        grid, degree = last.system.grid, last.system.space.degree
         shares, d = coefficients_at_the_end(last), self.n_inputs
+        by_slab = slabs_at_the_end(last)
         if max(shares) >= UNRESOLVED:
-            far = np.array(shares) >= ALIKE * max(shares)
-            by_waves = np.ceil(self.waves() / RADIANS).astype(int)
-            needed = np.maximum(np.array(counts) * np.where(far, 2, 1), by_waves)
-            if math.isinf(last.misfit.score) and max(counts) >= MOST_SLABS:
+            if math.isinf(last.misfit.score) and max(grid.counts) >= MOST_SLABS:
                 return []
-            return [((tuple(needed.tolist()), SEVERAL[d]), 1.0)]
+            by_waves = np.ceil(self.waves() / RADIANS).astype(int).tolist()
+            needed = [
+                max(least, 2 * n if share >= ALIKE * max(shares) else n)
+                if isinstance(one, int)
+                else halved(one, ends >= ALIKE * max(shares))
+                for one, n, ends, share, least in zip(
+                    grid.along, grid.counts, by_slab, shares, by_waves, strict=True
+                )
+            ]
+            return [((tuple(needed), SEVERAL[d]), 1.0)]
         error = error if math.isfinite(error) else SAFETY * max(shares)
         wanted = max(math.log(error / ENOUGH[0][1]), 1.0)
         profiles = _profiles(last)
         now = _truncated(profiles, degree)
         highest = min(degree + HIGHER, HIGHEST[d])
-        found = [
-            ((counts, higher), _truncated(profiles, higher) - now)
+        found: list[tuple[Step, float]] = [
+            ((grid.along, higher), _truncated(profiles, higher) - now)
             for higher in range(degree + 2, highest + 1)
         ]
         lower = max(math.ceil(ON_HALVES * degree), SEVERAL[d])
+        finer_slabs = [
+            halved(one, ends >= OTHERS * ends.max())
+            for one, ends in zip(grid.along, by_slab, strict=True)
+        ]
         for halves in list(itertools.product((1, 2), repeat=d))[1:]:
-            more = tuple(n * k for n, k in zip(counts, halves, strict=True))
+            each = zip(grid.along, finer_slabs, halves, strict=True)
+            more = tuple(fine if k == 2 else one for one, fine, k in each)
             finer = [_halved(p) if k == 2 else p for p, k in zip(profiles, halves, strict=True)]
             found += [((more, m), _truncated(finer, m) - now) for m in {lower, max(degree, lower)}]
         return [(step, min(gain, wanted)) for step, gain in found]
@@ -161,24 +208,26 @@ def _open(last: CellCandidate, degree: int) -> float:
     return a_cell * (degree / system.space.degree) ** (len(system.grid.counts) - 1)
 
 
-def _feasible(last: CellCandidate, counts: Sequence[int], degree: int) -> bool:
+def _feasible(last: CellCandidate, along: Along, degree: int) -> bool:
     """Whether a step differs from the last one, and memory and time are enough for it."""
     system, a_cell = last.system, _open(last, degree)
+    counts = CellGrid(system.grid.bounds, along).counts
     across = math.prod(counts) / max(counts)
     return (
-        (tuple(counts), degree) != (system.grid.counts, system.space.degree)
+        (along, degree) != (system.grid.along, system.space.degree)
         and 2 * a_cell * across <= WIDEST
         and a_cell * math.prod(counts) <= MOST_UNKNOWNS
-        and operations(last, counts, degree) <= MOST_OPERATIONS
+        and operations(last, along, degree) <= MOST_OPERATIONS
     )
 
 
-def operations(last: CellCandidate, counts: Sequence[int], degree: int) -> float:
+def operations(last: CellCandidate, along: Along, degree: int) -> float:
     """Return how many operations a step takes, about."""
-    system, n_cells, d = last.system, math.prod(counts), len(counts)
-    # Corners, sides and insides are alike each, unless coefficients vary.
+    system, grid = last.system, CellGrid(last.system.grid.bounds, along)
+    counts, n_cells, d = grid.counts, grid.n_cells, len(along)
+    # Corners, sides and insides are alike each, unless coefficients vary or shapes do.
     alone = len(set(map(id, system.cells))) > math.prod(min(n, 3) for n in system.grid.counts)
-    kinds = n_cells if alone else math.prod(min(n, 3) for n in counts)
+    kinds = n_cells if alone or not grid.equal else math.prod(min(n, 3) for n in counts)
     long, *across = sorted(counts, reverse=True)
     blocks = long / across[0] if across else long
     fronts = FRONTS * _open(last, degree) ** 3 * blocks * math.prod(across) ** 3
@@ -205,6 +254,49 @@ def coefficients_at_the_end(candidate: CellCandidate) -> list[float]:
     if not math.isfinite(whole * candidate.misfit.score):
         return [1.0] * shares.shape[1]
     return [float(np.sqrt(np.sum(squares[high] * share**2) / whole)) for share in shares.T]
+
+
+def slabs_at_the_end(candidate: CellCandidate) -> list[np.ndarray]:
+    """Return the share of the highest degrees in the coefficients, slab by slab of a coordinate."""
+    system, c = candidate.system, candidate.coefficients
+    space, grid = system.space, system.grid
+    total = space.indices.sum(axis=1)
+    high = total >= space.degree - 1
+    pieces = (c / system.scales).reshape(grid.n_cells, len(total), c.shape[1])
+    squares = np.sum(pieces[:, high] ** 2, axis=2)
+    whole, found = float(np.sum(pieces**2)) or 1.0, []
+    for axis, count in enumerate(grid.counts):
+        share = space.indices[high, axis] / total[high]
+        each = np.bincount(grid.places[:, axis], squares @ share**2, count)
+        found.append(np.sqrt(each / whole))
+    return found
+
+
+def halved(one: int | tuple[float, ...], marked: np.ndarray) -> int | tuple[float, ...]:
+    """Return slabs of which those marked are halved: all of them, where those are most."""
+    if 2 * np.sum(marked) > len(marked):
+        if isinstance(one, int):
+            return 2 * one
+        marked = np.ones(len(marked), dtype=bool)
+    edges = np.linspace(0.0, 1.0, one + 1) if isinstance(one, int) else np.array(one)
+    middles = ((edges[:-1] + edges[1:]) / 2)[marked & (np.diff(edges) > NARROWEST)]
+    return tuple(np.sort(np.concatenate([edges, middles])).tolist())
+
+
+def _around_the_bulk(sums: np.ndarray, edges: np.ndarray) -> list[float]:
+    """Return where the fewest strips that have most of the sum end, none if these are many."""
+    order = np.argsort(-sums, kind="stable")
+    needed = 1 + int(np.searchsorted(np.cumsum(sums[order]), BULK * sums.sum()))
+    if not sums.any() or needed > FEW * len(sums):
+        return []
+    start = edges[:-1, None] + np.diff(edges)[:, None] * np.arange(STRIPS) / STRIPS
+    ends = np.append(start.ravel(), edges[-1])
+    bulk = np.zeros(len(sums) + 2, dtype=int)
+    bulk[order[:needed] + 1] = 1
+    starts, stops = np.flatnonzero(np.diff(bulk) == 1), np.flatnonzero(np.diff(bulk) == -1)
+    parts = np.array([sums[a:b].sum() for a, b in zip(starts, stops, strict=True)]) / sums.sum()
+    chosen = parts >= min(RUN, parts.max())
+    return [float(e) for e in (*ends[starts[chosen]], *ends[stops[chosen]])]
 
 
 def _profiles(candidate: CellCandidate) -> list[np.ndarray]:

@@ -51,12 +51,12 @@ class Constant:
 
 
 def newton_on_cells(
-    cells: CellProblem, counts: Sequence[int], degree: int, start: Any = None
+    cells: CellProblem, along: Sequence[Any], degree: int, start: Any = None
 ) -> tuple[CellSystem, bool]:
     """Return the system of the last Newton step, from a function or from 0, and if it was right."""
     at, change, system = start, np.inf, None
     for _ in range(MOST_STEPS):
-        system = cells.system(counts, degree, at)
+        system = cells.system(along, degree, at)
         found = system.function()
         size = _size(found, cells.scales)
         if not np.isfinite(size):
@@ -72,19 +72,18 @@ def newton_on_cells(
 
 
 def solved_by_slabs(
-    cells: CellProblem, counts: Sequence[int], degree: int, axis: int
+    cells: CellProblem, along: Sequence[Any], degree: int, axis: int
 ) -> tuple[CellSystem, bool]:
     """Return the system of Newton steps on all cells, from slabs of time, and if it was right.
 
     Where the steps in one slab do not converge, or end at what does not start where it has to,
     cells are too large: the system of one step from 0 is returned then.
     """
-    first, last = cells.bounds[axis]
-    edges = np.linspace(first, last, counts[axis] + 1)
-    across = [1 if i == axis else n for i, n in enumerate(counts)]
+    grid, space = CellGrid(cells.bounds, tuple(along)), LocalSpace(degree, len(along))
+    across = [1 if i == axis else one for i, one in enumerate(along)]
     pieces: list[np.ndarray] = []
     before: CellFunction | None = None
-    for lower, upper in itertools.pairwise(edges):
+    for lower, upper in itertools.pairwise(grid.edges[axis]):
         slab = cells.slab(axis, lower, upper, before)
         start = None if before is None else Constant(before, axis, float(lower))
         system, converged = newton_on_cells(slab, across, degree, start)
@@ -94,14 +93,13 @@ def solved_by_slabs(
             or _growth(slab, found) > AMPLIFIED
             or not _holds(slab, found, before, axis)
         ):
-            return cells.system(counts, degree), False
+            return cells.system(along, degree), False
         before = found
         pieces.append(before.coefficients)
-    shape = [n for i, n in enumerate(across) if i != axis]
+    shape = [n for i, n in enumerate(grid.counts) if i != axis]
     each = [piece.reshape(*shape, *piece.shape[1:]) for piece in pieces]
     c = np.stack(each, axis=axis).reshape(-1, *pieces[0].shape[1:])
-    grid, space = CellGrid(cells.bounds, tuple(counts)), LocalSpace(degree, len(counts))
-    system, converged = newton_on_cells(cells, counts, degree, CellFunction(grid, space, c))
+    system, converged = newton_on_cells(cells, along, degree, CellFunction(grid, space, c))
     return system, converged and _holds(cells, system.function(), None, axis)
 
 
@@ -114,7 +112,7 @@ def _holds(slab: CellProblem, found: CellFunction, before: CellFunction | None, 
     t, _ = space.inside
     first = space.face(axis, 0)
     inside, start = (
-        (grid.middles[:, None, :] + grid.half * points).reshape(-1, len(grid.counts))
+        (grid.middles[:, None, :] + grid.half[:, None, :] * points).reshape(-1, len(grid.counts))
         for points in (t, first)
     )
     start[:, axis] = slab.bounds[axis, 0]
@@ -127,7 +125,8 @@ def _holds(slab: CellProblem, found: CellFunction, before: CellFunction | None, 
         data = np.asarray(one.values(slab.problem.domain, Points(x, np.ones(len(x)))))
         if before is not None and not one.equation:
             data = np.sum(a * before.derivatives(x, orders), axis=(1, 2))
-        wave = np.prod((np.pi / (2 * grid.half)) ** orders, axis=1)
+        every = np.prod((np.pi / (2 * grid.half[:, None, :])) ** orders, axis=2)
+        wave = np.repeat(every, len(x) // grid.n_cells, axis=0)[:, None, :]
         # In units of u by the slopes at the start: large ones of what grows would hide residuals.
         _, slopes = linearisation(one.operator, x, calm.derivatives(x, orders))
         unit = np.mean(np.sum((slopes * slab.scales[:, None] * wave) ** 2, axis=(1, 2))) or 1.0
@@ -141,7 +140,7 @@ def _growth(slab: CellProblem, found: CellFunction) -> float:
 
     The integral of the largest real part of the eigenvalues of A in v' = A v, the linearisation.
     """
-    x = found.grid.middles[:, None, :] + found.grid.half * found.space.inside[0]
+    x = found.grid.middles[:, None, :] + found.grid.half[:, None, :] * found.space.inside[0]
     if x.shape[2] > 1 or len(slab.equations) != len(slab.scales):
         return 0.0
     orders = np.arange(2)[:, None]

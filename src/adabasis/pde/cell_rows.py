@@ -23,6 +23,8 @@ from .cells import ON_FACES, CellGrid, CellSystem, Condensed, LocalSpace
 #: The equations of functions that are not settled, σ z = Uᵀ f, count so much: without them results
 #: depend on :data:`adabasis.pde.cells.SETTLED`.
 KEPT_EQUATIONS = 10.0
+#: Factors of equations that are kept for the cells after, some megabytes each.
+KEPT_FACTORS = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,12 +88,12 @@ class CellProblem:
         """Whether a condition takes its values from the function that the solution goes on from."""
         return self.start is not None and constraint.face[0] == self.start[0]
 
-    def system(self, counts: Sequence[int], degree: int, at: Any = None) -> CellSystem:
-        """Assemble, condense and reduce on so many cells along each coordinate.
+    def system(self, along: Sequence[Any], degree: int, at: Any = None) -> CellSystem:
+        """Assemble, condense and reduce on slabs along each coordinate: how many, or their edges.
 
         Where the problem is not linear, it is linearised at the function ``at``, or at 0.
         """
-        grid = CellGrid(self.bounds, tuple(int(count) for count in counts))
+        grid = CellGrid(self.bounds, tuple(along))
         space = LocalSpace(degree, len(self.bounds))
         local = _LocalRows(self, grid, space, at)
         known: dict[Any, Condensed] = {}
@@ -105,7 +107,9 @@ class CellProblem:
         settled, rows = self._rows(local, cells, sources)
         sizes = [int(cell.open.sum()) for cell in cells]
         triangle = reduce_sparse(grid.places.astype(float), sizes, rows)
-        return CellSystem(grid, space, cells, settled, triangle, self.scales)
+        each = zip(grid.half_sides, local.smooth.max(axis=0), strict=True)
+        narrow = max(float(np.mean(h) / h.min()) ** int(order) for h, order in each)
+        return CellSystem(grid, space, cells, settled, triangle, self.scales, narrow=narrow)
 
     def again(self, system: CellSystem) -> CellSystem:
         """Return a system with the sources and values of this problem, nothing being factored.
@@ -175,7 +179,7 @@ class _LocalRows:
         self.problem, self.grid, self.space, self.at = problem, grid, space, at
         t, weight = space.inside
         self.root = np.sqrt(weight)
-        self.x = grid.middles[:, None, :] + grid.half * t
+        self.x = grid.middles[:, None, :] + grid.half[:, None, :] * t
         d, n_blocks = len(grid.counts), len(problem.scales)
         found = [self._linear(one, self.x) for one in problem.equations]
         order = max(orders.sum(axis=1).max() for orders, _, _ in found)
@@ -185,9 +189,15 @@ class _LocalRows:
             used[: a.shape[3]] |= np.any(a != 0, axis=(0, 1, 2))
         used |= not used.any()
         self.orders = every[used]
-        self.tables = space.tables(t, self.orders) / self._per_half(self.orders)
+        self.tables = space.tables(t, self.orders)
+        every_cell = np.arange(grid.n_cells)
         self.equations = [
-            (a[..., used[: a.shape[3]]], data, self._sizes(a, orders)) for orders, a, data in found
+            (
+                self._in_cells(a, orders, every_cell)[..., used[: a.shape[3]]],
+                data,
+                self._sizes(a, orders, every_cell),
+            )
+            for orders, a, data in found
         ]
         # How often the equations differentiate along each coordinate; values are joined anyway.
         self.smooth = np.ones((n_blocks, d), dtype=int)
@@ -195,8 +205,8 @@ class _LocalRows:
             for block, seen in enumerate(np.any(a != 0, axis=(0, 1))):
                 along = orders[seen].max(axis=0, initial=1)
                 self.smooth[block] = np.maximum(self.smooth[block], along)
-        self.constant = all((np.ptp(a, axis=(0, 1)) == 0).all() for _, a, _ in found)
-        self._reduced: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
+        self.constant = all((np.ptp(a, axis=(0, 1)) == 0).all() for a, _, _ in self.equations)
+        self._reduced: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
         self.on_boundary = [self._condition(one) for one in problem.conditions]
 
     def _linear(self, constraint: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -224,13 +234,16 @@ class _LocalRows:
         a = a * self.problem.scales[:, None]
         return orders, a.reshape(*x.shape[:2], *a.shape[1:]), data.reshape(x.shape[:2])
 
-    def _per_half(self, orders: np.ndarray) -> np.ndarray:
-        return np.prod(self.grid.half**orders, axis=1)[:, None, None]
+    def _in_cells(self, a: np.ndarray, orders: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Return coefficients of derivatives in t ∈ [−1, 1]^D, from those in x."""
+        half = np.prod(self.grid.half[cells, None, :] ** orders, axis=2)
+        return np.asarray(a / half[:, None, None, :])
 
-    def _sizes(self, a: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    def _sizes(self, a: np.ndarray, orders: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """Return root mean squares of the operator on waves of half a turn a cell, (n,)."""
-        wave = np.prod((np.pi / (2 * self.grid.half)) ** orders, axis=1)
-        sizes = np.sqrt(np.mean(np.sum((a * wave) ** 2, axis=(2, 3)), axis=1))
+        wave = np.prod((np.pi / (2 * self.grid.half[cells, None, :])) ** orders, axis=2)
+        squares = np.sum((a * wave[:, None, None, :]) ** 2, axis=(2, 3))
+        sizes = np.sqrt(np.mean(squares, axis=1))
         return np.asarray(np.where(sizes > 0, sizes, 1.0))
 
     def _images(self, a: np.ndarray, tables: np.ndarray) -> np.ndarray:
@@ -246,14 +259,21 @@ class _LocalRows:
 
     def equation(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
         """Return Q (E · N, B · P) and R of the rows of the equations."""
-        if self._reduced is None or self._reduced[0] != (0 if self.constant else cell):
+        key = self._own(cell)
+        if key not in self._reduced:
             rows = np.concatenate([
                 self.root[:, None] / size[cell] * self._images(a[cell], self.tables)
                 for a, _, size in self.equations
             ])  # fmt: skip
             q, r = np.linalg.qr(rows)
-            self._reduced = 0 if self.constant else cell, (q, r)
-        return self._reduced[1]
+            if len(self._reduced) >= KEPT_FACTORS:
+                self._reduced.pop(next(iter(self._reduced)))
+            self._reduced[key] = q, r
+        return self._reduced[key]
+
+    def _own(self, cell: int) -> Any:
+        """Return what cells with the same equation have in common."""
+        return () if self.constant else tuple(a[cell].tobytes() for a, _, _ in self.equations)
 
     def source(self, cell: int) -> np.ndarray:
         """Return the right-hand side of the equations' rows, Qᵀ f."""
@@ -311,17 +331,19 @@ class _LocalRows:
         place = self.grid.counts[axis] - 1 if end else 0
         cells = np.flatnonzero(self.grid.places[:, axis] == place)
         t = self.space.face(axis, end)
-        x = self.grid.middles[cells][:, None, :] + self.grid.half * t
+        x = self.grid.middles[cells][:, None, :] + self.grid.half[cells][:, None, :] * t
         x[..., axis] = value
         orders, a, data = self._linear(constraint, x)
-        tables = self.space.tables(t, orders) / self._per_half(orders)
+        tables = self.space.tables(t, orders)
         here = np.ones(x.shape[:2], dtype=bool)
         if constraint.where is not None:
             flat = x.reshape(-1, x.shape[-1])
             named = dict(zip(self.problem.problem.domain.names, flat.T, strict=True))
             values = np.asarray(constraint.where.evaluate(named, np), bool)
             here = np.broadcast_to(values, (len(flat),)).reshape(here.shape)
-        factor = ON_FACES / self._sizes(a, orders)[:, None] * np.sqrt(self.space.on_face[1]) * here
+        sizes = self._sizes(a, orders, cells)[:, None]
+        factor = ON_FACES / sizes * np.sqrt(self.space.on_face[1]) * here
+        a = self._in_cells(a, orders, cells)
         rhs = factor * data
         found = {}
         for k, cell in enumerate(cells):
@@ -334,10 +356,26 @@ class _LocalRows:
 
     def blocks(self, cell: int) -> list[np.ndarray]:
         """Return the blocks on the faces."""
+        ratios = self._ratios(cell)
         return [
-            self.on_boundary[which[0]][cell].matrix if kind == "condition" else self.border(*which)
+            self.on_boundary[which[0]][cell].matrix
+            if kind == "condition"
+            else ratios[which[0], which[1]] ** (which[2] / 2) * self.border(*which)
             for kind, *which in self.layout(cell)
         ]
+
+    def _ratios(self, cell: int) -> np.ndarray:
+        """Return the widths of a cell's neighbours over its own, (D, 2).
+
+        A jump of a k-th derivative counts (h h′)^{k/2} times, h and h′ the widths on both sides.
+        """
+        place = self.grid.places[cell]
+        ratios = np.ones((len(place), 2))
+        for axis, (here, widths) in enumerate(zip(place, self.grid.half_sides, strict=True)):
+            for end, other in enumerate((here - 1, here + 1)):
+                if 0 <= other < len(widths) or axis in self.problem.periodic:
+                    ratios[axis, end] = widths[other % len(widths)] / widths[here]
+        return ratios
 
     def data(self, cell: int, condition: int) -> np.ndarray:
         """Return the right-hand side of a condition's rows."""
@@ -345,13 +383,13 @@ class _LocalRows:
 
     def key(self, cell: int) -> Any:
         """Return what cells with the same rows have in common."""
-        own = [] if self.constant else [a[cell].tobytes() for a, _, _ in self.equations]
         conditions = [
             self.on_boundary[which[0]][cell].matrix.tobytes()
             for kind, *which in self.layout(cell)
             if kind == "condition"
         ]
-        return tuple(own), tuple(self._ends(cell)), tuple(conditions)
+        ratios = self._ratios(cell).tobytes()
+        return self._own(cell), tuple(self._ends(cell)), tuple(conditions), ratios
 
 
 class _Layouts(dict[Any, Any]):

@@ -29,7 +29,7 @@ import numpy as np
 from ..basis import GridPartition, PartitionBasis
 from ..basis.pou.partitioned import PartitionParams
 from ..basis.pou.polynomial import derivatives, multi_indices, products
-from ..geometry.points import Gauss
+from ..geometry.points import Gauss, Points
 from ..lstsq.dissection import BlockTriangle
 
 #: Rows on faces count so much more than those of the equation: a jump is an error of u itself, a
@@ -45,6 +45,14 @@ ROUND_OFF = 1e-12
 #: Points of a cell for each function, about; and along a face, beyond the degree: one more than the
 #: degree tell polynomials on a face apart.
 POINTS_A_FUNCTION, MORE_ON_FACES = 3.0, 3
+
+
+#: Slabs of a box along each coordinate: how many equal ones, or their edges as shares of the side.
+Along = tuple[int | tuple[float, ...], ...]
+
+
+#: Fresh points of each cell, at least, where cells are not equal, and the seed of their draw.
+EACH, STRATA_SEED = 16, 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,21 +112,47 @@ class LocalSpace:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CellGrid:
-    """Equal cells of a box.
+    """Cells of a box: every slab along a coordinate crosses all those along the others.
 
     Attributes
     ----------
     bounds : array, shape (D, 2)
-    counts : tuple of D int
+    along : tuple of D int or tuples of float
+        How many equal slabs along each coordinate, or the edges of slabs as shares of the side,
+        0 and 1 among them.
     """
 
     bounds: np.ndarray
-    counts: tuple[int, ...]
+    along: Along
+
+    @functools.cached_property
+    def shares(self) -> list[np.ndarray]:
+        """Edges of the slabs along each coordinate, from 0 to 1."""
+        return [
+            np.linspace(0.0, 1.0, one + 1) if isinstance(one, int) else np.array(one)
+            for one in self.along
+        ]
+
+    @functools.cached_property
+    def edges(self) -> list[np.ndarray]:
+        """Edges of the slabs along each coordinate."""
+        each = zip(self.bounds, self.shares, strict=True)
+        return [low + (high - low) * shares for (low, high), shares in each]
+
+    @functools.cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Slabs along each coordinate."""
+        return tuple(len(one) - 1 for one in self.shares)
 
     @property
     def n_cells(self) -> int:
-        """How many there are."""
+        """How many cells there are."""
         return math.prod(self.counts)
+
+    @property
+    def equal(self) -> bool:
+        """Whether all cells have one shape."""
+        return all(isinstance(one, int) for one in self.along)
 
     @functools.cached_property
     def places(self) -> np.ndarray:
@@ -126,15 +160,56 @@ class CellGrid:
         return np.stack(np.unravel_index(np.arange(self.n_cells), self.counts), axis=1)
 
     @functools.cached_property
-    def half(self) -> np.ndarray:
-        """Half the sides of a cell, (D,)."""
+    def half_sides(self) -> list[np.ndarray]:
+        """Half the widths of the slabs along each coordinate."""
         sides = self.bounds[:, 1] - self.bounds[:, 0]
-        return np.asarray(sides / np.array(self.counts) / 2)
+        return [
+            np.full(one, side / one / 2) if isinstance(one, int) else side * np.diff(share) / 2
+            for side, one, share in zip(sides, self.along, self.shares, strict=True)
+        ]
+
+    @functools.cached_property
+    def half(self) -> np.ndarray:
+        """Half the sides of the cells, (n_cells, D)."""
+        each = zip(self.half_sides, self.places.T, strict=True)
+        return np.stack([widths[place] for widths, place in each], axis=1)
 
     @functools.cached_property
     def middles(self) -> np.ndarray:
         """Middles of the cells, (n_cells, D)."""
-        return np.asarray(self.bounds[:, 0] + self.half * (2 * self.places + 1))
+        each = zip(self.edges, self.places.T, strict=True)
+        return np.stack([(e[:-1] + e[1:])[place] / 2 for e, place in each], axis=1)
+
+    @functools.cached_property
+    def volumes(self) -> np.ndarray:
+        """Volumes of the cells over their mean, (n_cells,)."""
+        volume = np.prod(self.half, axis=1)
+        return np.asarray(volume / volume.mean())
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """Return the cells that N points are in, (N,); those outside belong to the nearest."""
+        each = zip(self.edges, x.T, strict=True)
+        place = [np.searchsorted(e[1:-1], values, side="right") for e, values in each]
+        return np.asarray(np.ravel_multi_index(tuple(place), self.counts))
+
+    def strata(self, face: tuple[int, float] | None, n: int) -> Points:
+        """Return random points of every cell, or of every cell's part of a face of the box.
+
+        About n in all, :data:`EACH` a cell at least; weights are shares of the whole.
+        """
+        cells = np.arange(self.n_cells)
+        if face is not None:
+            cells = np.flatnonzero(self.places[:, face[0]] == 0)
+        half, each = self.half[cells].copy(), max(EACH, n // len(cells))
+        if face is not None:
+            half[:, face[0]] = 1.0
+        t = np.random.default_rng(STRATA_SEED).uniform(-1, 1, (len(cells), each, half.shape[1]))
+        x = self.middles[cells][:, None] + half[:, None] * t
+        if face is not None:
+            x[..., face[0]] = face[1]
+        share = np.prod(half, axis=1)
+        weight = np.repeat(share / share.sum() / each, each)
+        return Points(x.reshape(-1, x.shape[2]), weight)
 
     def neighbour(self, cell: int, axis: int, periodic: bool) -> int | None:
         """Return the cell above a cell along a coordinate, if there is one."""
@@ -165,10 +240,9 @@ class CellFunction:
     def derivatives(self, x: np.ndarray, orders: np.ndarray) -> np.ndarray:
         """Return derivatives at N points, (N, B, K), for the K orders."""
         grid, space, pieces = self.grid, self.space, self.coefficients
-        place = np.floor((x - grid.bounds[:, 0]) / (2 * grid.half)).astype(int)
-        place = np.clip(place, 0, np.array(grid.counts) - 1)
-        cells = np.ravel_multi_index(tuple(place.T), grid.counts)
-        t = (x - grid.middles[cells]) / grid.half
+        cells = grid.of(x)
+        half = grid.half[cells]
+        t = (x - grid.middles[cells]) / half
         out = np.empty((len(x), pieces.shape[2], len(orders)))
         at_once = max(64, 2**22 // pieces[0].size)
         for start in range(0, len(x), at_once):
@@ -176,8 +250,8 @@ class CellFunction:
             of_points = pieces[cells[rows]]
             for k, order in enumerate(orders.tolist()):
                 table = derivatives(t[rows], space.indices, tuple(order))
-                scale = np.prod(grid.half ** np.array(order))
-                out[rows, :, k] = np.einsum("np,npb->nb", table, of_points) / scale
+                scale = np.prod(half[rows] ** np.array(order), axis=1)
+                out[rows, :, k] = np.einsum("np,npb->nb", table, of_points) / scale[:, None]
         return out
 
 
@@ -261,6 +335,9 @@ class CellSystem:
         Units of the unknowns, in which rows and sizes are.
     unknowns : array, shape (n_open, 1), optional
         Where the right-hand sides are not those of the triangle.
+    narrow : float
+        How much more rows of the narrowest slab divide derivatives by than those of a mean one: so
+        much larger are functions for a residual of 1.
     """
 
     grid: CellGrid
@@ -270,6 +347,7 @@ class CellSystem:
     triangle: BlockTriangle
     scales: np.ndarray
     unknowns: np.ndarray | None = None
+    narrow: float = 1.0
 
     weight = ON_FACES
     ridge = 0.0
@@ -315,7 +393,7 @@ class CellSystem:
         """Whether the rows leave functions free, or see some hardly at all."""
         # A function that no row of its cell sees was left out there.
         unseen = any(cell.functions.shape[1] < len(cell.functions) for cell in self.cells)
-        return unseen or self.triangle.dependent or self.weakest > HARDLY_SEEN
+        return unseen or self.triangle.dependent or self.weakest > HARDLY_SEEN * self.narrow
 
     @property
     def n_rows(self) -> int:
@@ -336,11 +414,13 @@ class CellSystem:
     def basis(self) -> tuple[PartitionBasis, PartitionParams]:
         """Return the functions on the unit box, and their parameters."""
         d, n = len(self.grid.counts), self.grid.n_cells
-        partition = GridPartition(n, counts=self.grid.counts)
+        grid = self.grid
+        edges = None if grid.equal else tuple(tuple(one.tolist()) for one in grid.shares)
+        partition = GridPartition(n, counts=grid.counts, edges=edges)
         unit = np.stack([np.zeros(d), np.ones(d)], axis=1)
         middles, half = partition.middles(unit)
         centre: Any = middles
-        scale: Any = np.broadcast_to(half, middles.shape).copy()
+        scale: Any = half
         basis = PartitionBasis(n, self.space.degree, partition=partition)
         return basis, PartitionParams(unit, centre, scale)
 
@@ -353,10 +433,12 @@ class CellSystem:
         """
         block = np.random.default_rng(0).normal(size=(self.n_open, min(8, self.n_open)))
         size = np.ones(1)  # where sources settle all there is
+        each = len(self.scales) * len(self.space.indices)
+        share = np.sqrt(np.repeat(self.grid.volumes, each))[:, None]
         for _ in range(3 if self.n_open else 0):
             block, _ = np.linalg.qr(block)
             back = self.triangle.solve(block)
-            c = np.stack([self.assembled(z) for z in back.T], axis=1)
+            c = np.stack([self.assembled(z) for z in back.T], axis=1) * share
             size = np.linalg.svd(c, compute_uv=False)
-            block = self.triangle.solve_transposed(self.restricted(c))
+            block = self.triangle.solve_transposed(self.restricted(share * c))
         return float(size[0])

@@ -23,7 +23,7 @@ from ..operators.coefficients import (
 from .candidate import SolvedCandidate
 from .cell_newton import newton_on_cells, solved_by_slabs
 from .cell_rows import CellProblem
-from .cells import CellFunction, CellSystem
+from .cells import CellFunction, CellGrid, CellSystem
 from .certificate import SAFETY, claimed
 from .collocation import CollocationRows
 from .enlarged import UNDETERMINED, WEAK
@@ -45,6 +45,10 @@ ROUND_OFF_OF_U = 1e-11
 ROUND_OFF_OF_MANY = 1e-9
 
 
+#: Strips of a slab in which residuals are summed: where they are concentrated, slabs are divided.
+STRIPS = 8
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class CellCandidate(SolvedCandidate):
     """Polynomials on cells; jumps between cells count among the conditions of the misfit.
@@ -53,18 +57,21 @@ class CellCandidate(SolvedCandidate):
     ----------
     u : array, shape (N, B)
         At the equation's fresh points, in the units of the unknowns.
+    places : list of D arrays
+        Squares of the residuals at fresh points, summed over strips: :data:`STRIPS` a slab.
     """
 
     system: CellSystem
     u: np.ndarray
+    places: list[np.ndarray]
 
 
 def stateable(problem: Problem) -> bool:
     """Whether a problem can be solved on cells.
 
     On a box of up to three coordinates, all of its operators take derivatives at a point, without
-    weights of the user's, observations, or data that samples miss. What is not linear has to start
-    from values at a time: there is one solution then, and slabs of time lead to it.
+    weights of the user's or observations. What is not linear has to start from values at a time:
+    there is one solution then, and slabs of time lead to it.
     """
     d, count = problem.domain.n_inputs, problem.n_blocks
     if not isinstance(problem.domain, Box) or problem.regions or d > MOST_COORDINATES:
@@ -75,7 +82,7 @@ def stateable(problem: Problem) -> bool:
         return False
     for one in problem.constraints:
         on_side = one.face is not None and one.at is None
-        if one.weight is not None or one.dense is not None or not (one.equation or on_side):
+        if one.weight is not None or not (one.equation or on_side):
             return False
         if one.equation and (one.where is not None or (count == 1 and one.operator.order < 1)):
             return False
@@ -101,31 +108,32 @@ def time_of(problem: Problem) -> int | None:
 def solved_on_cells(
     cells: CellProblem,
     fresh: CollocationRows,
-    counts: Sequence[int],
+    along: Sequence[Any],
     degree: int,
     before: CellCandidate | None = None,
 ) -> CellCandidate:
-    """Solve on so many cells along each coordinate, and judge on fresh points.
+    """Solve on slabs of cells along each coordinate, and judge on fresh points.
 
     Parameters
     ----------
     cells : CellProblem
     fresh : CollocationRows
-    counts : sequence of D int
+    along : sequence of D int or tuples of float
+        How many equal slabs, or their edges as shares of the side.
     degree : int
     before : CellCandidate, optional
         What Newton steps start from, where the problem is not linear and this one is near.
     """
     began = time.perf_counter()
     if fresh.problem.linear:
-        return _candidate(cells.system(counts, degree), fresh, began)
+        return _candidate(cells.system(along, degree), fresh, began)
     axis = time_of(fresh.problem)
     assert axis is not None
     if before is not None and before.misfit.score < NEAR:
-        system, converged = newton_on_cells(cells, counts, degree, before.system.function())
+        system, converged = newton_on_cells(cells, along, degree, before.system.function())
         if converged:
             return _candidate(system, fresh, began)
-    system, converged = solved_by_slabs(cells, counts, degree, axis)
+    system, converged = solved_by_slabs(cells, along, degree, axis)
     found = _candidate(system, fresh, began)
     if converged:
         return found
@@ -145,34 +153,40 @@ def _candidate(system: CellSystem, fresh: CollocationRows, began: float) -> Cell
     counts, degree = system.grid.counts, system.space.degree
     basis, parameters = system.basis()
     c = system.coefficients / fresh.unit
-    misfit, u = judged(system, c, fresh)
+    misfit, u, places = judged(system, c, fresh)
     along = " × ".join(map(str, counts))
+    kind = "cells" if system.grid.equal else "graded cells"
     return CellCandidate(
         basis=basis,
         parameters=parameters,
         initial=parameters,
-        label=f"polynomials of degree {degree} on {along} cells",
+        label=f"polynomials of degree {degree} on {along} {kind}",
         validation_error=misfit.score,
         ridge=NO_RIDGE,
         system=system,
         coefficients=c,
         misfit=misfit,
         u=u,
+        places=places,
         seconds=time.perf_counter() - began,
     )
 
 
-def judged(system: CellSystem, c: np.ndarray, fresh: CollocationRows) -> tuple[Misfit, np.ndarray]:
-    """Return the misfit on fresh points, and u at those of the equation, (N, B), in its units."""
+def judged(
+    system: CellSystem, c: np.ndarray, fresh: CollocationRows
+) -> tuple[Misfit, np.ndarray, list[np.ndarray]]:
+    """Return the misfit on fresh points, u at those of the equation, (N, B), and its places."""
     function = system.function(c)
-    residuals, given = [], []
-    for term, weighted in zip(fresh.terms, fresh.scaled(), strict=True):
+    judging = fresh if system.grid.equal else _in_every_cell(fresh, system.grid)
+    residuals, given, at = [], [], []
+    for term, weighted in zip(judging.terms, judging.scaled(), strict=True):
         root = np.asarray(weighted.root_weights)
         x = np.asarray(term.points.x)
         data = term.data / fresh.unit
         images = _image(function, term.constraint.operator, x, _is_shifted(term))
         residuals.append(root * (images - data))
         given.append(root * data)
+        at.append(x)
     value = np.zeros((1, fresh.x.shape[1]), dtype=int)
     scales = np.ones(1) if fresh.scales is None else np.array(fresh.scales)
     u = function.derivatives(fresh.x, value)[:, :, 0] / scales
@@ -180,7 +194,36 @@ def judged(system: CellSystem, c: np.ndarray, fresh: CollocationRows) -> tuple[M
     # Jumps are violations, too: shared out, so that every term keeps its rows.
     level = np.sqrt(np.mean(u**2))
     found = Misfit.relative([*residuals, jumps], given, level, fresh.n_equations)
-    return found, u
+    return found, u, _places(system.grid, at, found.by_term)
+
+
+def _in_every_cell(fresh: CollocationRows, grid: CellGrid) -> CollocationRows:
+    """Return rows at fresh points of every cell: those of the whole box miss narrow ones."""
+    terms = []
+    for term in fresh.terms:
+        one = term.constraint
+        if one.where is None and one.at is None and not _is_shifted(term):
+            points = grid.strata(None if one.equation else one.face, len(term.data))
+            values = one.values(fresh.problem.domain, points)
+            data = np.array(np.broadcast_to(values, term.data.shape[1:] or (len(points.x),)))
+            term = dataclasses.replace(term, points=points, data=data)
+        terms.append(term)
+    return dataclasses.replace(fresh, terms=terms)
+
+
+def _places(
+    grid: CellGrid, at: Sequence[np.ndarray], residuals: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Return squares of residuals summed over strips along each coordinate."""
+    x = np.concatenate(at)
+    squares = np.concatenate([np.ravel(r) ** 2 for r in residuals[: len(at)]])
+    found = []
+    for axis, edges in enumerate(grid.edges):
+        slab = np.searchsorted(edges[1:-1], x[:, axis], side="right")
+        share = (x[:, axis] - edges[slab]) / np.diff(edges)[slab]
+        strip = slab * STRIPS + np.clip((share * STRIPS).astype(int), 0, STRIPS - 1)
+        found.append(np.bincount(strip, squares, STRIPS * (len(edges) - 1)))
+    return found
 
 
 def _image(function: CellFunction, operator: Any, x: np.ndarray, shifted: Any) -> np.ndarray:
@@ -284,7 +327,7 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     labels = [term.constraint.label for term in fresh.terms]
     labels += ["Jumps between cells"] if system.grid.n_cells > 1 else []
     terms = dict(zip(labels, norms, strict=False))
-    free = int(weakest > 1 / UNDETERMINED)
+    free = int(weakest > system.narrow / UNDETERMINED)
     clash = misfit.conditions if misfit.conditions > CONTRADICTION else 0.0
     examined = Stability(1 / weakest, free, clash)
     ranks = system.rank, best.coefficients.size

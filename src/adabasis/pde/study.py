@@ -134,7 +134,7 @@ def _on_cells(
         raise ValueError(f"convergence_study(widths={wanted}): degrees of at least 1 each.")
     problem, scales = solution.problem, solution.task.scales
     fresh, cells = fresh_rows(problem, float(unit[0]), scales), CellProblem(problem, scales)
-    of_degree = functools.partial(solved_on_cells, cells, fresh, system.grid.counts)
+    of_degree = functools.partial(solved_on_cells, cells, fresh, system.grid.along)
     found = current().map(of_degree, wanted, label="degree")
     z = solution.input_map(x)
     values = [unit * one.basis.sums(z, one.parameters, one.coefficients) for one in found]

@@ -165,12 +165,14 @@ class Misfit:
         equations: int = 1,
     ) -> Misfit:
         """Return it from the weighted residuals and data of each term and the size of u."""
-        level = float(level) or 1.0
+        nothing, level = level == 0, float(level) or 1.0
         squares = [float(np.sum(r**2)) for r in residuals]
         equation = np.sqrt(sum(squares[:equations]))
         conditions = np.sqrt(sum(squares[equations:]))
         given = float(np.sqrt(sum(float(np.sum(d**2)) for d in data)))
         each = [r / level for r in residuals]
+        if nothing and equation + conditions > 0:  # u is 0, and no solution
+            return cls(np.inf, np.inf, each, given)
         return cls(equation / level, conditions / level, each, given / level)
 
     @property

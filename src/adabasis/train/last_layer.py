@@ -16,6 +16,7 @@ References
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -39,6 +40,9 @@ DIRECT_WORK = 3e7
 FORCING = 0.3
 #: Predicted relative fall of the loss that its round-off hides: there the gradient decides.
 ROUND_OFF = 1e-13
+#: The shift of a Gram matrix that is not positive definite grows so much, so many times at most:
+#: from the round-off of single precision to the size of the matrix.
+GROWTH, SHIFTS = 16.0, 7
 #: Mean cross-entropy that means, without a ridge, that the coefficients grow without end.
 SEPARATED = 1e-8
 
@@ -146,10 +150,22 @@ class _AsGiven(_Rotated):
             gram = phi.T @ ((w * p[:, 0] * p[:, 1])[:, None] * phi)
         else:
             gram = gram * ((w[:, None] * p * (1 - p)).sum() / p.shape[1])
-        diagonal = np.diag_indices(len(gram))
-        gram[diagonal] += self.objective.ridge + np.finfo(p.dtype).eps * np.trace(gram)
-        factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+        factor = _cholesky(gram, self.objective.ridge)
         return lambda g: cho_solve(factor, g, check_finite=False)
+
+
+def _cholesky(gram: np.ndarray, ridge: Any) -> Any:
+    # Return the Cholesky factor of a Gram matrix and a multiple of 1. Sums over many rows in single
+    # precision may leave the matrix indefinite by more than its own round-off: the multiple grows
+    # until it is not, which makes steps of an approximate inverse shorter and changes no optimum.
+    diagonal, shift = np.diag_indices(len(gram)), np.finfo(gram.dtype).eps * np.trace(gram)
+    for _ in range(SHIFTS):
+        shifted = gram.copy()
+        shifted[diagonal] += ridge + shift
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+        shift = gram.dtype.type(GROWTH * shift)
+    return np.sqrt(np.diag(np.diag(gram) + ridge + shift)), True
 
 
 def _roots(weight: Array, p: Array) -> Array:
