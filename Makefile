@@ -44,7 +44,7 @@ bench-peers: .venv-bench/.setup-stamp ## Build .venv-bench, which holds the heav
 	$(PY) -m venv --clear .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 \
 		lightgbm catboost pytabkit scikit-learn numpy pandas pykan pyyaml matplotlib tqdm \
-		deepxde jinns
+		deepxde jinns xgboost-cpu pyarrow
 	touch $@
 
 docs: setup ## Build the documentation into docs/_build/html

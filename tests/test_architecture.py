@@ -49,8 +49,8 @@ regression.uncertainty
 regression.task regression.growth regression.strategy
 regression.reweighted regression.outliers regression.robust regression.streamed regression.api
 regression.rungs regression.shortfall regression.tolerance regression
-classification.solve classification.task classification.networks
-classification.strategy classification.api classification
+classification.solve classification.chunked classification.task classification.networks
+classification.strategy classification.streamed classification.api classification
 pou.segmentation pou.unequal pou.starts pou.borders pou.candidates pou.mixture pou.em
 pou.probabilistic
 pou.variants pou.strategy pou.noisy pou.api pou

@@ -30,7 +30,8 @@ from adabasis.train import LSGD, Budget, Objective, train
 from .. import many_rows
 from ..data import VARIABLE
 from ..measure import timed
-from ..methods.alone import ONE_THREAD, SOURCE
+from ..methods.alone import ONE_THREAD, SOURCE, TIMEOUT
+from ..methods.peers import ADVICE, available, last_line, run_worker
 from ..records import Bar, Measurement
 from ..registry import Settings, case
 
@@ -42,8 +43,12 @@ QUICK_PASSES, QUICK_FITS = (10**5, 2 * 10**5), (2 * 10**5,)
 CHUNK = 2**14
 NUMPY, OURS = "NumPy on arrays", "adabasis on Parquet"
 SGD = "SGDRegressor.partial_fit"
+WHOLE = "adabasis, the whole fit"
+#: Boosted trees in an environment of their own.
+TREES = ("LightGBM on arrays", "XGBoost, external memory")
+UNSEEN_ROWS = 50_000
 PASS, PER_ROW, EPOCH = "one pass", "a pass, per row", "an epoch, per row"
-SPEED, FIT, MEMORY = "a million rows", "a whole fit", "memory of a fit, GiB"
+SPEED, FIT, MEMORY = "rows a second", "a whole fit", "memory of a fit, GiB"
 
 
 def named(n_rows: int) -> str:
@@ -144,6 +149,7 @@ def run(settings: Settings) -> Iterator[Measurement]:
         yield from _one_pass(settings, opened(place, passes[1]))
         yield from _by_number(settings, place, passes)
         yield from _fits(settings, place, fits)
+        yield from _others(settings, place, fits[0])
 
 
 def _one_pass(settings: Settings, source: TableRows) -> Iterator[Measurement]:
@@ -160,7 +166,7 @@ def _one_pass(settings: Settings, source: TableRows) -> Iterator[Measurement]:
             settings.doing(f"{name}, repeat {repeat}")
             with timed() as timing:
                 way()
-            speed = f"{len(x) / timing.cpu_seconds:,.0f} rows a CPU second"
+            speed = _speed(len(x), timing.cpu_seconds)
             yield _measured(PASS, name, repeat, timing.cpu_seconds, timing.seconds, status=speed)
 
 
@@ -211,7 +217,37 @@ def _fits(
         status = f"{found['memory']:,.0f} MiB above the start, {found['steps']:,} steps"
         about = found["cpu_seconds"], found["seconds"], found["error"]
         yield _measured(FIT, named(n_rows), 0, *about, status=status)
+        if n_rows == numbers[0]:
+            speed = _speed(n_rows, found["cpu_seconds"])
+            yield _measured(SPEED, WHOLE, 0, *about, status=speed)
         yield _measured(MEMORY, named(n_rows), 0, *about[:2], found["memory"] / 1024)
+
+
+def _others(settings: Settings, place: pathlib.Path, n_rows: int) -> Iterator[Measurement]:
+    """Measure what others do with the same files: one pass of a line, a hundred trees."""
+    source, (x, y) = opened(place, n_rows), many_rows.unseen(UNSEEN_ROWS)
+    settings.doing(f"{SGD}, {named(n_rows)}")
+    with timed() as timing:
+        model = _sgd(source)
+    error = float(np.sqrt(np.mean((model.predict(x) - y) ** 2)) / y.std())
+    about = timing.cpu_seconds, timing.seconds, error
+    yield _measured(SPEED, SGD, 0, *about, status=_speed(n_rows, timing.cpu_seconds))
+    for name in TREES:
+        if name not in available():
+            yield _measured(SPEED, name, 0, math.nan, math.nan, status=f"not installed: {ADVICE}")
+            continue
+        settings.doing(f"{name}, {named(n_rows)}")
+        done = run_worker(name, str(place / str(n_rows)), timeout=TIMEOUT)
+        if done.returncode:
+            raise RuntimeError(f"{name}: {last_line(done)}")
+        found = json.loads(done.stdout.splitlines()[-1])
+        about = found["cpu_seconds"], found["seconds"], found["error"]
+        status = f"{_speed(n_rows, about[0])}, {found['memory']:,.0f} MiB above the start"
+        yield _measured(SPEED, name, 0, *about, status=status)
+
+
+def _speed(n_rows: int, cpu_seconds: float) -> str:
+    return f"{n_rows / cpu_seconds:,.0f} rows a CPU second"
 
 
 def _measured(

@@ -21,7 +21,7 @@ from ..measure import Timing
 from ..registry import Settings
 
 ROOT = pathlib.Path(__file__).parents[2]
-WORKERS = ("worker.py", "equations_worker.py")
+WORKERS = ("worker.py", "equations_worker.py", "rows_peers_worker.py")
 TIMEOUT = 600
 ADVICE = "`make bench-peers` builds .venv-bench, which holds them"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -67,14 +67,19 @@ def _fit(name: str, problem: Problem, seed: int) -> Outcome:
         job, result = pathlib.Path(folder, "job.npz"), pathlib.Path(folder, "result.npz")
         data = {"x": problem.x, "y": problem.y, "x_test": problem.x_test}
         np.savez(job, name=problem.name, seed=seed, **data)
-        worker, _ = available()[name]
-        done = _run(worker, name, str(job), str(result), cwd=folder)
+        done = run_worker(name, str(job), str(result), cwd=folder)
         if done.returncode or not result.exists():
             raise RuntimeError(last_line(done))
         with np.load(result) as stored:
             predicted, record = stored["predicted"], json.loads(str(stored["record"]))
     timing = Timing(record["seconds"], 0.0, record["cpu_seconds"])
     return Outcome(lambda points: predicted, record["steps"], record["status"], timing)
+
+
+def run_worker(name: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the worker of an installed peer, in a process of its own."""
+    worker, _ = available()[name]
+    return _run(worker, name, *arguments, **options)
 
 
 def _run(worker: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -84,9 +89,8 @@ def _run(worker: str, *arguments: str, **options: Any) -> subprocess.CompletedPr
         [str(interpreter()), "-P", script, *arguments],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
         env=os.environ | ONE_THREAD,
-        **options,
+        **{"timeout": TIMEOUT, **options},
     )
 
 

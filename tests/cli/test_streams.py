@@ -49,6 +49,24 @@ def test_rows_are_read_chunk_by_chunk(capsys, parts, monkeypatch):
     assert "40 rows predicted" in out
 
 
+def test_classes_are_read_chunk_by_chunk(capsys, parts, monkeypatch):
+    monkeypatch.setattr("adabasis.regression.streamed.SAMPLE_ROWS", 60)
+    for k in range(3):
+        some = parts[40 * k : 40 * k + 40].copy()
+        some["high"] = np.where(some.pop("y") > parts["y"].median(), "high", "low")
+        some.to_parquet(f"part-{k}.parquet", index=False)
+    asked = ["--target", "high", "--stream", "--max-steps", "0", "--json"]
+    code, out, err = run(capsys, "fit", "part-*.parquet", *asked)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["classes"] == ["high", "low"]
+    assert any("were read chunk by chunk" in note for note in found["notes"])
+    code, out, err = run(capsys, "predict", "part.adabasis", "part-1.parquet", "--out", "p.csv")
+    assert code == 0, err
+    truth = pd.read_parquet("part-1.parquet")["high"]
+    assert (pd.read_csv("p.csv")["high"] == truth).mean() > 0.8
+
+
 def test_a_large_table_is_read_so_without_being_asked(capsys, parts, monkeypatch):
     monkeypatch.setattr(streams, "MANY_ROWS", 100)
     err = refused(capsys, "fit", "part-*.parquet", "--target", "y", *FAST)
@@ -56,7 +74,7 @@ def test_a_large_table_is_read_so_without_being_asked(capsys, parts, monkeypatch
     monkeypatch.setattr(streams, "MANY_BYTES", 100)
     parts.to_csv("t.csv", index=False)
     err = refused(capsys, "fit", "t.csv", "--target", "y", "--classify", "--loss", "huber")
-    assert "--classify, --loss: not where a table is read chunk by chunk" in err
+    assert "--loss: not where a table is read chunk by chunk" in err
 
 
 def test_gaps_name_file_and_row(capsys, parts):

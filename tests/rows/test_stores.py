@@ -52,6 +52,13 @@ def test_a_file_that_is_gone_is_named(memory_map):
         part.read()
 
 
+def test_a_file_that_became_shorter_is_named(memory_map):
+    part = rows.stored("fit", memory_map[:, :3], Y, None).parts()[0]
+    os.truncate(memory_map.filename, 1000)
+    with pytest.raises(ValueError, match=r"x\.npy: fewer bytes than at the first pass"):
+        part.read()
+
+
 def test_hdf5_and_zarr(tmp_path):
     h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -84,6 +91,9 @@ def test_chunks_of_a_program():
     ([(X, Y), (X[:, :2], Y)], "chunk 1: 2 inputs and 1 targets, where the first has 3 and 1"),
     ([(X, Y[1:])], "expected X of shape .n, D."),
     ([X[0, 0]], "expected pairs .X, y. or triples"),
+    ([(np.full((5, 2), "x"), Y[:5])], "X holds entries that are no real numbers"),
+    ([(X + 1j, Y)], "X holds entries that are no real numbers .of type complex128"),
+    ([(X, np.full(N, np.datetime64("2020")))], "y holds entries that are no real numbers"),
 ])  # fmt: skip
 def test_what_are_no_chunks_is_named(given, words):
     with pytest.raises(ValueError, match=words):

@@ -53,7 +53,7 @@ def test_the_last_solve_is_on_all_rows_that_train():
     c = np.linalg.lstsq(functions, values, rcond=None)[0]
     least = np.mean((functions @ c - values) ** 2)
     own = np.mean((functions @ model.coefficients - values) ** 2)
-    assert least * (1 - 1e-6) <= own < least + 10 * ridge.value + 1e-6  # both have round-off
+    assert (1 - 1e-6) * least <= own < least + 10 * ridge.value + 1e-6, "to its cut-off"
     assert "were read chunk by chunk" in model.notes[0]
 
 
@@ -123,6 +123,9 @@ def test_a_mean_of_members_is_solved_in_one_pass(monkeypatch):
     ({"holdout": "last"}, "are held out by a hash"),
     ({"loss": "huber"}, "squares alone are lowered chunk by chunk"),
     ({"holdouts": 0.1}, "has no argument 'holdouts'"),
+    ({"validation": 1.0}, r"fit\(validation=1\.0\): a share between 0 and 1"),
+    ({"validation": "all"}, r"fit\(validation='all'\): a share between 0 and 1"),
+    ({"random_state": -1}, r"fit\(random_state=-1\): expected a whole number"),
 ])  # fmt: skip
 def test_what_does_not_go_with_a_source_is_told(named, words):
     with pytest.raises((TypeError, ValueError), match=words):
@@ -130,8 +133,15 @@ def test_what_does_not_go_with_a_source_is_told(named, words):
 
 
 def test_arrays_need_their_targets():
-    with pytest.raises(TypeError, match="missing a required argument: 'y'"):
-        ab.fit(X)
+    for given in (X, [], [(X[:, 0], Y)]):
+        with pytest.raises(TypeError, match=r"missing a required argument: 'y'\. Without it, X is"):
+            ab.fit(given)
+
+
+def test_names_of_columns_go_with_files():
+    for given in (X, [], [None]):
+        with pytest.raises(ValueError, match="the name of a column goes with files"):
+            ab.fit(given, "y")
 
 
 def test_what_it_takes_is_said_before_the_run(capsys):

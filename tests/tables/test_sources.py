@@ -200,3 +200,36 @@ def test_a_model_of_files_knows_their_columns(files):
     assert model(np.zeros((2, 5))).shape == (2,)
     assert isinstance(open_rows("part-*.parquet", "y"), rows.AbstractSource)
     assert open_table("part-00.parquet").pieces(1000)[0][0] == EACH
+
+
+def test_links_are_no_second_files_and_links_to_nothing_are_no_files(files):
+    os.symlink("part-02.parquet", "part-99.parquet")
+    for given in ("part-*.parquet", "."):
+        refused("part-99.parquet is a link to the same file as .*part-02.parquet", given, "y")
+    os.remove("part-99.parquet")
+    os.remove("part-02.parquet")
+    os.symlink("nowhere.parquet", "part-02.parquet")
+    for given in ("part-*.parquet", "."):
+        refused("part-02.parquet: no such file", given, "y")
+
+
+def test_a_weight_below_nothing_names_file_and_row(files):
+    for k in range(FILES):
+        weight = [1.0] * EACH
+        weight[7] = -2.0 if k == 37 else 0.0
+        write(k, {**part(k), "w": weight})
+    words = "weight 'w' holds -2 in row 8 of part-37.parquet: expected numbers of at least 0"
+    refused(words, "part-*.parquet", "y", weight="w")
+
+
+def test_what_was_assumed_of_files_is_told_by_the_model(files):
+    write(38, {**part(38), "more": part(38)["x"]})
+    model = ab.fit("part-*.parquet", "y", ab.FrozenFeatures(8), method="frozen")
+    assert any("'more' of part-38.parquet" in note for note in model.notes)
+    refused(r"fill them or open_rows\(…, impute=True\)", write_gap(), "y")
+
+
+def write_gap():
+    table = part(3)
+    table["x"][5] = None
+    return write(3, table)

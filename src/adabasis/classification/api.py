@@ -20,13 +20,16 @@ from ..models.timings import with_timings
 from ..regression.api import solved_again
 from ..regression.bases import Offered
 from ..regression.decades import as_told
+from ..regression.streamed import taking_sources
 from ..selection.holdout import holding_out
 from ..selection.prepared import SEARCH_ROWS, Prepared, checked_data, merged
 from ..selection.search import Candidate, Search, basis_last, named_bases, resolved_trainer
+from ..selection.stream import Stream
 from ..selection.workers import on_workers
 from ..train import AbstractTrainer, Callback, CrossEntropy
 from .solve import solve_rows, status_of
 from .strategy import MEMBERS, ClassificationStrategy, default_bases
+from .streamed import Labels
 from .task import ClassificationTask
 
 
@@ -34,6 +37,7 @@ from .task import ClassificationTask
 @told_arguments
 @on_workers
 @with_timings
+@taking_sources(lambda *rows, **named: _search(*rows, **named), Labels())
 @holding_out(
     judge_classes,
     lambda *rows, **named: _refitted(*rows, **named),
@@ -41,7 +45,7 @@ from .task import ClassificationTask
 )
 def classify(
     X: Any,
-    y: Any,
+    y: Any = None,
     basis: AbstractBasis | Sequence[AbstractBasis] | None = None,
     *,
     sample_weight: Any = None,
@@ -66,9 +70,12 @@ def classify(
 
     Parameters
     ----------
-    X : array-like, shape (N, D)
+    X : array-like, shape (N, D), or rows that are read chunk by chunk
+        Files (``classify("part-*.parquet", "species")``), arrays on disk, chunks (X, y), or a
+        source (:func:`adabasis.tables.open_rows` with ``classify=True``). Of more than 100,000 rows
+        functions are chosen on a sample, and the last layer is solved on all.
     y : array-like, shape (N,)
-        Labels: strings, true and false, whole numbers, categories.
+        Labels: strings, true and false, whole numbers, categories. Of files, the name of a column.
     basis : AbstractBasis, sequence of them, or None
         Several are compared by their cross-entropy on rows they did not see. ``None`` compares
         frozen features with trained networks. The order of earlier versions,
@@ -130,6 +137,34 @@ def classify(
     >>> model.predict([[0.5, 0.5], [0.5, -0.5]]).tolist()
     ['same', 'other']
     """
+    return _search(**locals())
+
+
+def _search(
+    X: Any,
+    y: Any,
+    basis: AbstractBasis | Sequence[AbstractBasis] | None = None,
+    *,
+    sample_weight: Any = None,
+    groups: Any = None,
+    method: str | AbstractTrainer = "auto",
+    max_steps: int | None = None,
+    max_seconds: float = math.inf,
+    tol: float = 0.0,
+    n_restarts: int | str = "auto",
+    ensemble: int | str = "auto",
+    ridge: float | str = "auto",
+    validation: float | tuple[Any, Any] | str | None = "auto",
+    calibrate: bool = False,
+    random_state: int = 0,
+    callbacks: Iterable[Callback] = (),
+    verbose: bool = False,
+    effort: str = "auto",
+    input_transform: str | Mapping[int | str, str | None] | None = None,
+    periodic: Mapping[int | str, float] | None = None,
+    stream: Stream | None = None,
+) -> Classifier:
+    """Do the work of :func:`classify`, of rows in memory that may be a sample of a stream."""
     asked = Asked(
         "classify",
         str(method),
@@ -158,7 +193,12 @@ def classify(
     search: Search[Candidate] = Search(asked, callbacks, verbose)
     bases = named_bases(basis)
     trainer = resolved_trainer("classify", method, bases, CrossEntropy)
-    classes, index = _classes(y, sample_weight)
+    if stream is None:
+        classes, index = _classes(y, sample_weight)
+    else:  # the sample may lack a rare one
+        assert stream.classes is not None
+        classes = stream.classes
+        index = index_of(y, classes)
     targets = indicators(index, len(classes))
     if isinstance(validation, tuple):
         validation = _given(validation, classes)
@@ -175,6 +215,7 @@ def classify(
         map_outputs=False,
         groups=groups,
         coordinates=told,
+        stream=stream,
     )
     if calibrate and not data.folds:
         raise ValueError(

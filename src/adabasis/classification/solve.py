@@ -72,7 +72,7 @@ def optimum(
     """
     solved = []
     for part, inside in basis.members(parameters):
-        objective, phi = _problem(part, inside, term, ridge)
+        objective, phi = problem_of(part, inside, term, ridge)
         if ridge and phi.size * objective.n_outputs > EXACT_NUMBERS:
             solved.append(nearly(objective, phi, NEAR))
         else:
@@ -97,7 +97,7 @@ def rough_path(
         for ridge in ridges:
             yield np.asarray(optimum(basis, parameters, term, ridge).coefficients)
         return
-    objective, phi = _problem(basis, parameters, term)
+    objective, phi = problem_of(basis, parameters, term)
     total = float(np.sum(np.asarray(term.points.weight)))
     relative = (ridge / total for ridge in ridges)
     yield from ridge_path(objective, phi.astype(np.float32), relative, start, ROUGH)
@@ -125,7 +125,7 @@ def seen(term: rows.Term) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.asarray(term.points.x)[counts], np.asarray(term.data)[counts], weight[counts]
 
 
-def _problem(
+def problem_of(
     basis: AbstractBasis, parameters: Parameters, term: rows.Term, ridge: float = 0.0
 ) -> tuple[CrossEntropy, np.ndarray]:
     """Return the loss with λ in the sum over rows, and Φ."""

@@ -14,6 +14,7 @@ from typing import Any
 from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis
 from ..regression.bases import Offered
 from ..rows.engine import current
+from ..selection.prepared import SEARCH_ROWS
 from ..selection.search import Candidate, Search
 from ..selection.task import NOTHING_LEARNT
 from ..train import NGD, AbstractTrainer, levenberg_marquardt
@@ -32,6 +33,16 @@ GOOD_ENOUGH = 5e-3
 #: Where few rows are held out, frozen features that err by no more than this factor more than
 #: networks are averaged, too, and the other way round: the means know more folds.
 ALIKE = 2.0
+#: Rows from which wide networks are trained on mini-batches of all rows, too: the others see
+#: :data:`adabasis.selection.prepared.SEARCH_ROWS` of them.
+MANY_ROWS = 2 * SEARCH_ROWS
+#: Rows of a batch; width and steps of these networks, by effort (none: as rows say).
+BATCH = 512
+BATCHES: dict[str, tuple[tuple[int, int | None], ...]] = {
+    "fast": ((64, 1000),),
+    "auto": ((64, 1000), (128, None)),
+    "thorough": ((64, 2500), (128, 10_000)),
+}
 #: Features that slopes are compared with, in a tenth of the time of all; all are solved where few
 #: err less than networks.
 FEW_FEATURES = 128
@@ -57,6 +68,7 @@ def default_bases(
 
 #: Stages, in their order.
 AS_DRAWN, TRAINED = "frozen features", "networks"
+ON_BATCHES = "wide networks on mini-batches"
 MEAN = "more like the best, averaged"
 
 
@@ -74,7 +86,8 @@ class ClassificationStrategy:
         trainable = [basis for basis in bases if basis.trainable]
         trains = bool(trainable and self.task.data.folds and asked.max_steps != 0)
         several = (MEAN,) if members > 1 else ()
-        search.stages = (AS_DRAWN, *(TRAINED,) * trains, *several)
+        many = (ON_BATCHES,) if trains and grow and self._many_rows else ()
+        search.stages = (AS_DRAWN, *(TRAINED,) * trains, *many, *several)
         search.begin(AS_DRAWN)
         if grow and trains and all(map(levenberg_marquardt.fits, trainable)):
             self._grow(frozen, trainable, members)
@@ -88,6 +101,28 @@ class ClassificationStrategy:
         if members > 1 and search.cut_short is None:
             search.begin(MEAN)
             self._average(search.best, members)
+
+    @property
+    def _many_rows(self) -> bool:
+        data = self.task.data
+        n_rows = data.n_rows if data.stream is not None else len(data.fold(0)[0])
+        return n_rows >= MANY_ROWS
+
+    def _on_batches(self, rival: float) -> bool:
+        """Train wide networks on mini-batches of all rows; return whether they do better."""
+        self.search.begin(ON_BATCHES)
+        least, task = min(rival, self.search.best.validation_error), self.task
+        better = False
+        for width, steps in BATCHES[task.asked.effort or "auto"]:
+            basis = NeuralBasis(width, 3, activation="silu", init="normal")
+            trainer = NGD(batch_size=BATCH, optimizer="soap")
+            found = task.trained(self.search, trainer, basis, 0.0, max_steps=steps)
+            found = task.ending_in(found, task.last_layer(basis, found.parameters))
+            self.search.add(found)
+            if not found.validation_error < least or self.search.late():
+                break
+            least, better = found.validation_error, True
+        return better
 
     def frozen(self, bases: Sequence[AbstractBasis]) -> None:
         """Solve each kind of basis as drawn, frozen features at each scale."""
@@ -126,6 +161,8 @@ class ClassificationStrategy:
         if not search.best.validation_error <= GOOD_ENOUGH:
             search.begin(TRAINED)
             networks.compare(self.n_restarts)
+            if self._many_rows and not search.late() and self._on_batches(networks.error):
+                return
         if search.best.run is None:
             self._solve_all(left)
         if members < 2 or search.cut_short is not None:

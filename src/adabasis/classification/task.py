@@ -27,6 +27,7 @@ from ..selection.prepared import FEWEST_PLACES_TO_SPLIT, Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import DataTask, describe
 from ..train import CrossEntropy
+from .chunked import solve_source
 from .solve import rough_path, scores, seen, solve_rows, status_of, surprise
 
 #: Ridges λ tried, from the strongest; each starts where the last one ended.
@@ -205,7 +206,11 @@ class ClassificationTask(DataTask):
         """
         data, best, ridge = self.data, search.best, search.best.ridge.value
         model = best.basis, best.parameters
-        used, solved = solve_rows(model, data.z, data.t, data.weight, ridge, data.seed)
+        used = data.all_rows
+        if data.stream is not None:
+            solved = solve_source(model, data.source, self.everything, ridge)
+        else:
+            used, solved = solve_rows(model, data.z, data.t, data.weight, ridge, data.seed)
         n_scores, status = solved.coefficients.shape[1], status_of(solved, ridge)
         claims = self.claims(best)
         seen = Unseen.worst(claims) if claims else None

@@ -12,12 +12,14 @@ from rich.console import Console
 from .. import report
 from .. import rows as sources
 from .._runtime.errors import BadInput, counted
+from ..classification.api import classify
 from ..models.fitted import Fitted
 from ..regression.api import fit
 from ..report import terminal as screen
 from ..report.origin import verdict_of, with_origin
 from ..report.terminal import Screen
 from ..tables import AbstractSource, TableRows, open_tables
+from ..tables.columns import kind_of
 from ..tables.file_set import FilesSource, files_of
 from ..tables.table_rows import rows_of_files
 from ..train import StopReason
@@ -65,8 +67,9 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     asked = options.asked("validation") | options.effort | transforms(data, options)
     asked["holdout"] = options.holdout or None
     with view.working("choosing among functions as drawn") as line:
+        search = fit if given.classes is None else classify
         try:
-            model = fit(given, callbacks=[line] if line else [], **asked)
+            model = search(given, callbacks=[line] if line else [], **asked)
         except ValueError as error:
             raise BadInput(str(error)) from error
     interrupted = model.stop_reason is StopReason.INTERRUPTED
@@ -104,7 +107,6 @@ def _check(options: FitOptions) -> None:
     """
     asked = {
         "--model": options.model != "auto",
-        "--classify": options.classify,
         "--loss": bool(options.losses),
         "--tol": options.tol is not None,
         "--holdout last": options.holdout == "last",
@@ -130,11 +132,18 @@ def _opened(files: FilesSource, options: FitOptions, view: Screen) -> TableRows:
             categorical=options.categorical,
             numeric=options.numeric,
             decimal=SIGNS[options.decimal],
+            classify=_of_classes(files, options),
         )
     sample = f"How columns become numbers is told by {counted(len(found.found.data.x), 'row')}."
     shown = dataclasses.replace(found.found.data, notes=(sample, *found.found.data.notes))
     screen.table_read(view, files.title, files.kind, len(files.names), shown, found.n_rows)
     return found
+
+
+def _of_classes(files: FilesSource, options: FitOptions) -> bool:
+    """Whether the target is one of classes: text, true and false, or numbers where asked."""
+    kinds = [kind_of(files.types[name]) for name in options.target]
+    return options.classify or bool({"text", "bool"} & {*kinds})
 
 
 def _evidence(model: Fitted, given: TableRows, options: FitOptions) -> report.Evidence | None:
@@ -146,4 +155,5 @@ def _evidence(model: Fitted, given: TableRows, options: FitOptions) -> report.Ev
     if found is None:
         return None
     label = f"{counted(len(found.keys), 'row')} of those the model had not seen"
-    return report.Evidence.of(model, found.rows.x, found.rows.y, label)
+    truth = found.rows.y if given.classes is None else given.classes[found.rows.y[:, 0].astype(int)]
+    return report.Evidence.of(model, found.rows.x, truth, label)

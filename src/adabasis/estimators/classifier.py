@@ -13,8 +13,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from .. import rows
 from ..classification.api import classify
 from ..classification.strategy import MEMBERS, default_bases
+from ..classification.streamed import Labels
 from ..models.classifier import checked_labels
 from ..models.record import EFFORTS
 from ..train import GD, NGD, AbstractTrainer
@@ -130,16 +132,17 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         keep(self, locals())
 
     @followed
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and labels y (N,).
 
         Parameters
         ----------
-        X : array-like or data frame, shape (N, D)
-        y : array-like, shape (N,)
+        X : array-like or data frame, shape (N, D), or rows that are read chunk by chunk
+            See :func:`adabasis.classify`.
+        y : array-like, shape (N,), or the name of a column
             Strings, true and false, whole numbers, categories.
-        sample_weight : array-like, shape (N,), optional
-        groups : array-like, shape (N,), optional
+        sample_weight : array-like, shape (N,), or the name of a column, optional
+        groups : array-like, shape (N,), or the name of a column, optional
             Rows of one label are held out together.
 
         Returns
@@ -151,6 +154,9 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         ValueError
             For bad data (see :func:`adabasis.classify`) or parameters out of range.
         """
+        source = Labels().source(f"{type(self).__name__}.fit", X, y, sample_weight, groups)
+        if source is not None:
+            return self._fitted_to(source)
         if y is not None:  # else scikit-learn says so
             y = checked_labels(y, f"{type(self).__name__}.fit").reshape(np.asarray(y).shape)
         X, y, weight = self._rows(X, y, sample_weight)
@@ -161,6 +167,19 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         choices = functools.partial(default_bases, effort=self.effort)
         bases = self._bases(X, weight, choices)
         self._remember(classify(X, y, bases, sample_weight=weight, groups=groups, **settings))
+        self.classes_ = self.fitted_.classes
+        return self
+
+    def _fitted_to(self, source: rows.AbstractSource) -> Self:
+        if self.class_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__}(class_weight={self.class_weight!r}).fit(source): weights "
+                "of classes are known to rows in memory alone. Give a column of weights instead."
+            )
+        bases = self._bases_of(source, functools.partial(default_bases, effort=self.effort))
+        settings = self._settings()
+        del settings["class_weight"]
+        self._remember(classify(source, None, bases, **settings))
         self.classes_ = self.fitted_.classes
         return self
 

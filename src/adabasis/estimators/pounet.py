@@ -16,8 +16,16 @@ from ..models.record import EFFORTS
 from ..pou.api import KINDS, fit_pounet
 from ..pou.probabilistic import ProbabilisticPOUNet
 from ..pou.starts import STARTS
+from ..regression.streamed import source_of
 from .following import followed
-from .regressor import BUDGETS, LOSSES, TRANSFORMED, AbstractRegressor, keep
+from .regressor import (
+    BUDGETS,
+    LOSSES,
+    TRANSFORMED,
+    AbstractRegressor,
+    keep,
+    learn_columns,
+)
 
 
 class POUNetRegressor(AbstractRegressor):
@@ -134,15 +142,16 @@ class POUNetRegressor(AbstractRegressor):
         keep(self, locals())
 
     @followed
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit to X (N, D) and y (N,) or (N, Q).
 
         Parameters
         ----------
-        X : array-like or data frame, shape (N, D)
-        y : array-like, shape (N,) or (N, Q)
-        sample_weight : array-like, shape (N,), optional
-        groups : array-like, shape (N,), optional
+        X : array-like or data frame, shape (N, D), or rows that are read chunk by chunk
+            See :func:`adabasis.fit_pounet`.
+        y : array-like, shape (N,) or (N, Q), or names of columns
+        sample_weight : array-like, shape (N,), or the name of a column, optional
+        groups : array-like, shape (N,), or the name of a column, optional
             Rows of one label are held out together.
 
         Returns
@@ -154,8 +163,15 @@ class POUNetRegressor(AbstractRegressor):
         ValueError
             For bad data, parameters out of range, or more coefficients than rows.
         """
-        X, y, weight = self._rows(X, y, sample_weight)
-        self._remember(fit_pounet(X, y, sample_weight=weight, groups=groups, **self._settings()))
+        source = source_of(f"{type(self).__name__}.fit", X, y, sample_weight, groups)
+        if source is None:
+            X, y, weight = self._rows(X, y, sample_weight)
+            about = {"sample_weight": weight, "groups": groups, **self._settings()}
+            self._remember(fit_pounet(X, y, **about))
+        else:
+            self._validate_params()
+            learn_columns(self, source)
+            self._remember(fit_pounet(source, **self._settings()))
         basis = self.fitted_.basis
         assert isinstance(basis, PartitionBasis)
         self.n_partitions_, self.degree_ = basis.n_partitions, basis.degree

@@ -198,6 +198,14 @@ class AbstractRegressor(MultiOutputMixin, RegressorMixin, AbstractEstimator):
         return self.fitted_.predict_interval(x, coverage, method=method)
 
 
+def learn_columns(estimator: Any, source: rows.AbstractSource) -> None:
+    """Give an estimator the number of columns of a source, and their names where it knows any."""
+    estimator.n_features_in_ = source.n_inputs
+    names = source.record_fields.get("input_names")
+    if names:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
 class AdaptiveEstimator(AbstractEstimator):
     """Estimators on a network or on functions that are chosen from the data."""
 
@@ -238,6 +246,17 @@ class AdaptiveEstimator(AbstractEstimator):
         width = DEFAULT_WIDTH if self.width == "auto" else int(self.width)
         depth = DEFAULT_DEPTH if self.depth == "auto" else int(self.depth)
         return [NeuralBasis(width, depth, **look)]
+
+    def _bases_of(
+        self, source: rows.AbstractSource, choices: Callable[..., list[AbstractBasis]]
+    ) -> list[AbstractBasis]:
+        # Learn the columns of a source; return the network asked for, or the choices.
+        self._validate_params()
+        learn_columns(self, source)
+        if not self._chooses:
+            return self._bases(np.empty((0, source.n_inputs)), None, choices)
+        look = {name: getattr(self, name) for name in ("activation", "residual", "init")}
+        return choices(min(source.n_rows, SEARCH_ROWS), source.n_inputs, **look)
 
     def _settings(self) -> dict[str, Any]:
         of_basis = ("width", "depth", "activation", "residual", "init", "learning_rate")
@@ -401,18 +420,8 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
         return self._remember(fit(X, y, bases, sample_weight=weight, groups=groups, **settings))
 
     def _fitted_to(self, source: rows.AbstractSource) -> Self:
-        self._validate_params()
-        self.n_features_in_ = source.n_inputs
-        names = source.record_fields.get("input_names")
-        if names:
-            self.feature_names_in_ = np.array(names, dtype=object)
         choices = functools.partial(default_bases, n_outputs=source.n_outputs)
-        look = {name: getattr(self, name) for name in ("activation", "residual", "init")}
-        bases: list[AbstractBasis]
-        if self._chooses:
-            bases = choices(min(source.n_rows, SEARCH_ROWS), source.n_inputs, **look)
-        else:
-            bases = self._bases(np.empty((0, source.n_inputs)), None, choices)
+        bases = self._bases_of(source, choices)
         settings = self._settings()
         if self._chooses and self.input_transform == "auto":
             settings["input_transform"] = dict.fromkeys(range(source.n_inputs), "auto")

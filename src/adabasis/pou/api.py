@@ -25,11 +25,13 @@ from ..models.record import Asked
 from ..models.timings import with_timings
 from ..regression.api import refit
 from ..regression.robust import taking_losses
+from ..regression.streamed import Numbers, taking_sources
 from ..regression.transforms import with_transforms
 from ..regression.uncertainty import calibrated
 from ..selection.holdout import holding_out
 from ..selection.prepared import Prepared
 from ..selection.search import Candidate, Search
+from ..selection.stream import SAMPLE_ROWS, Stream
 from ..selection.workers import on_workers
 from .noisy import MixtureStrategy, MixtureTask
 from .starts import STARTS, SegmentationOptions
@@ -39,14 +41,34 @@ from .strategy import POUNetStrategy, POUNetTask
 FEWEST_TO_SPLIT = 100
 
 
+class Pieces(Numbers):
+    """What is done with rows of a source beside the search for pieces on a sample."""
+
+    def check(self, call: str, given: Mapping[str, Any]) -> None:
+        """Refuse noise levels of the parts, which are found with all rows in memory.
+
+        Raises
+        ------
+        ValueError
+        """
+        super().check(call, given)
+        if given.get("noise", "same") != "same":
+            raise ValueError(
+                f"{call}(source, noise={given['noise']!r}): of more than {SAMPLE_ROWS:,} rows "
+                "noise levels of parts are not found chunk by chunk. Fit a part of the rows in "
+                "memory (fit_pounet(X[:100_000], y[:100_000], noise='parts')), or leave noise out."
+            )
+
+
 @told_arguments
 @on_workers
 @with_timings
+@taking_sources(lambda *rows, **named: _search(*rows, **named), Pieces())
 @holding_out(judge, refit, calibrated)
 @taking_losses(refit)
 def fit_pounet(
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     n_partitions: int | str = "auto",
     degree: int | str = "auto",
@@ -76,7 +98,9 @@ def fit_pounet(
 
     Parameters
     ----------
-    X : array-like, shape (N, D)
+    X : array-like, shape (N, D), or rows that are read chunk by chunk
+        Those of files, arrays on disk, chunks, or a source, as :func:`adabasis.fit` takes them. Of
+        more than 100,000 rows a sample tells the pieces, and polynomials are solved on all.
     y : array-like, shape (N,) or (N, Q)
     n_partitions : int or "auto"
         N_part. ``"auto"`` compares numbers by the error on rows held out (in one input: by
@@ -133,6 +157,39 @@ def fit_pounet(
     >>> model.basis.n_partitions, bool(abs(model([[0.3]])[0]) < 1e-9)
     (2, True)
     """
+    return _search(**locals())
+
+
+def _search(
+    X: Any,
+    y: Any,
+    *,
+    n_partitions: int | str = "auto",
+    degree: int | str = "auto",
+    partition: str | AbstractPartition = "auto",
+    index_set: str = "total",
+    start: str = "auto",
+    noise: str = "same",
+    sample_weight: Any = None,
+    groups: Any = None,
+    loss: str = "squared",
+    quantile: float = 0.5,
+    max_steps: int | None = None,
+    max_seconds: float = math.inf,
+    tol: float = 0.0,
+    n_restarts: int | str = "auto",
+    ridge: float | str = "auto",
+    validation: Any = "auto",
+    random_state: int = 0,
+    callbacks: Iterable[Callback] = (),
+    verbose: bool = False,
+    effort: str = "auto",
+    target_transform: str | Sequence[str | None] | None = None,
+    input_transform: str | Mapping[int | str, str | None] | None = None,
+    periodic: Mapping[int | str, float] | None = None,
+    stream: Stream | None = None,
+) -> Fitted:
+    """Do the work of :func:`fit_pounet`, of rows in memory that may be a sample of a stream."""
     asked = Asked(
         "fit_pounet",
         "pounet",
@@ -178,6 +235,7 @@ def fit_pounet(
         split_by_default=True,
         fewest_to_split=FEWEST_TO_SPLIT,
         groups=groups,
+        stream=stream,
     )
     data, choice = with_transforms(prepared, asked, ())
     _check(wanted, partition, data)

@@ -20,18 +20,21 @@ import numpy as np
 
 from .. import lstsq, rows
 from .._runtime.compute import numerics
-from .._runtime.errors import counted
+from .._runtime.errors import counted, listed
 from .._runtime.progress import ProgressLine
 from .._runtime.registry import provided
 from ..evidence.judge import judge
 from ..evidence.split import checked_holdout
 from ..models.fitted import Fitted
+from ..models.record import Asked
 from ..rows.engine import current
+from ..rows.sources import CHUNK_ROWS
 from ..rows.streams import Sample
 from ..selection.holdout import claimed, kind_of
 from ..selection.prepared import HELD_OUT
 from ..selection.stream import JUDGED_ROWS, SAMPLE_ROWS, VALIDATION_ROWS, Stream, mapped
 from ..train import StopReason
+from ..train.passes import total_over
 from .solve import reduce_rows, solved_factor
 from .uncertainty import calibrated
 
@@ -72,14 +75,20 @@ def source_of(
                 "them where it is made."
             )
         return X
-    if _is_path(X) or (isinstance(X, list | tuple) and len(X) and all(map(_is_path, X))):
+    if is_files(X):
         found: rows.AbstractSource = provided("rows of tables")(
             X, y, weight=weight, group=groups, call=call
         )
         return found
+    if isinstance(y, str):
+        raise ValueError(
+            f"{call}(X, y={y!r}): the name of a column goes with files, such as "
+            f"{call}('part-*.parquet', {y!r}), and X is {_described_kind(X)}. Give the values of "
+            "the targets, or a file."
+        )
     if rows.is_stored(X):
         return rows.stored(call, X, y, weight, groups)
-    if y is None and _of_chunks(X):
+    if y is None and of_chunks(X):
         if weight is not None or groups is not None:
             raise ValueError(
                 f"{call}(chunks, …): weights stand in the chunks, as triples (X, y, weight), and "
@@ -89,7 +98,17 @@ def source_of(
     return None
 
 
-def _of_chunks(X: Any) -> bool:
+def _described_kind(X: Any) -> str:
+    length = f" of {counted(len(X), 'entry', 'entries')}" if hasattr(X, "__len__") else ""
+    return f"a {type(X).__name__}{length}"
+
+
+def is_files(X: Any) -> bool:
+    """Whether something is a path, a pattern, or several of these."""
+    return _is_path(X) or (isinstance(X, list | tuple) and len(X) > 0 and all(map(_is_path, X)))
+
+
+def of_chunks(X: Any) -> bool:
     """Whether something yields chunks (X, y): a list of numbers, or of rows of them, does not."""
     if not isinstance(X, list | tuple):
         return isinstance(X, Iterable) and not hasattr(X, "shape")
@@ -105,8 +124,69 @@ def _is_path(X: Any) -> bool:
     return isinstance(X, str | os.PathLike)
 
 
+class Numbers:
+    """What is done with rows of a source beside the search on a sample, where values are numbers.
+
+    Other kinds of values are subclasses: see :class:`adabasis.classification.streamed.Labels`.
+    """
+
+    def source(
+        self, call: str, X: Any, y: Any, weight: Any, groups: Any
+    ) -> rows.AbstractSource | None:
+        """Return rows to be read chunk by chunk, or ``None`` for what is in memory.
+
+        Raises
+        ------
+        BadInput, ValueError
+            For what is no source, and for labels.
+        """
+        found = source_of(call, X, y, weight, groups)
+        if found is not None and found.classes is not None:
+            raise ValueError(
+                f"{call}(source): its values are {len(found.classes)} classes, "
+                f"{listed(found.classes.tolist(), 4)}, and numbers are expected. Call "
+                "classify(source), or open the rows without classify=True."
+            )
+        return found
+
+    def check(self, call: str, given: Mapping[str, Any]) -> None:
+        """Refuse what is asked of more rows than are in memory at once.
+
+        Raises
+        ------
+        ValueError
+        """
+        if given.get("loss", "squared") != "squared":
+            raise ValueError(
+                f"{call}(source, loss={given['loss']!r}): of more than {SAMPLE_ROWS:,} rows "
+                "squares alone are lowered chunk by chunk. Fit a part of them in memory, or leave "
+                "loss out."
+            )
+
+    def claiming(self, model: Any, held_out: rows.AbstractSource) -> Any:
+        """Return a model that claims its error on all rows held out, where that is the worse."""
+        known = held_out.statistics()
+        varies = known.spread > 0
+        total = total_over(held_out, functools.partial(_squares, model), CHUNK_ROWS)
+        if not varies.any():
+            return model
+        squares = total[varies] / known.total_weight / known.spread[varies] ** 2
+        return claiming_at_least(model, math.sqrt(float(np.mean(squares))), known.n_rows)
+
+    def judged(
+        self,
+        model: Any,
+        source: rows.AbstractSource,
+        sample: Sample,
+        apart: Sample,
+        holdout: float | str | None,
+    ) -> Any:
+        """Judge a model on rows held out of everything, then solve it again with all rows."""
+        return _judged(model, source, sample, apart, holdout)
+
+
 def taking_sources(
-    search: Callable[..., Fitted],
+    search: Callable[..., Fitted], kind: Numbers | None = None
 ) -> Callable[[AnyFunction], AnyFunction]:
     """Let a public function take rows that are read chunk by chunk.
 
@@ -114,7 +194,10 @@ def taking_sources(
     ----------
     search : callable
         The function's work, without what it adds for rows in memory; it takes a ``stream``, too.
+    kind : Numbers
+        What is done with the rows besides.
     """
+    kind = kind or Numbers()
 
     def decorate(function: AnyFunction) -> AnyFunction:
         name, signature = function.__name__, inspect.signature(function)
@@ -123,14 +206,20 @@ def taking_sources(
         def call(*args: Any, **named: Any) -> Any:
             given = signature.bind(*args, **named).arguments
             about = (given.get(key) for key in ("y", "sample_weight", "groups"))
-            source = source_of(name, given["X"], *about)
+            X = given["X"]
+            source = kind.source(name, X, *about)
             if source is None:
                 if given.get("y") is None:
-                    raise TypeError(f"{name}(): missing a required argument: 'y'.")
+                    raise TypeError(
+                        f"{name}(): missing a required argument: 'y'. Without it, X is files, "
+                        "a source, or chunks (X, y) with X of shape (n, D)."
+                    )
                 return function(*args, **named)
             for key in ("X", "y", "sample_weight", "groups"):
                 given.pop(key, None)
-            return _fitted(name, function, search, source, given)
+            told = tuple(getattr(source, "notes", ())) if is_files(X) else ()
+            model = _fitted(name, function, search, kind, source, given)
+            return dataclasses.replace(model, notes=(*model.notes, *told))
 
         return call  # type: ignore[return-value]
 
@@ -141,12 +230,20 @@ def _fitted(
     name: str,
     function: Callable[..., Fitted],
     search: Callable[..., Fitted],
+    kind: Numbers,
     source: rows.AbstractSource,
     given: dict[str, Any],
 ) -> Fitted:
     holdout = checked_holdout(name, given.pop("holdout", None))
-    seed, validation = given.get("random_state", 0), given.get("validation", "auto")
-    _check(name, given, holdout, source)
+    seed, validation = _checked(name, given)
+    if source.n_rows <= SAMPLE_ROWS:
+        return _read(function, source, given, holdout)
+    if holdout == "last":
+        raise ValueError(
+            f"{name}(source, holdout='last'): rows of a source beyond {SAMPLE_ROWS:,} are held out "
+            "by a hash. Give a share, or leave the last files out and judge the model on them."
+        )
+    kind.check(name, given)
     apart = holdout if isinstance(holdout, float) else 0.0
     share = HELD_OUT if validation == "auto" else validation
     share = 0.0 if share is None or isinstance(share, tuple) else float(share) * (1 - apart)
@@ -155,8 +252,6 @@ def _fitted(
         (rows.Split(apart, apart + share, seed), VALIDATION_ROWS),
         (rows.Split(0.0, apart, seed), JUDGED_ROWS),
     ]
-    if source.n_rows <= SAMPLE_ROWS:
-        return _read(function, source, given, holdout)
     told = _said(source) if given.get("verbose") else ()
     n_rows, found = rows.summary(source, splits, seed, current())
     training, held_out, judged = (
@@ -168,32 +263,28 @@ def _fitted(
     sample = found[0].sample
     if training is None or sample is None:
         raise ValueError(f"{name}(source): no row of positive weight is left to train on.")
-    stream = Stream(training, held_out, sample, found[1].sample, n_rows)
+    stream = Stream(training, held_out, sample, found[1].sample, n_rows, source.classes)
     model = search(**_rows_of(sample, source), **given, stream=stream)
     if model.stop_reason is StopReason.INTERRUPTED:
         return _described(model, source, stream, told)
     if held_out is not None:
-        model = _claiming(model, held_out)
+        model = kind.claiming(model, held_out)
     if judged is not None and found[2].sample is not None:
-        model = _judged(model, source, sample, found[2].sample, holdout)
+        model = kind.judged(model, source, sample, found[2].sample, holdout)
     return _described(model, source, stream, told)
 
 
-def _check(
-    name: str, given: Mapping[str, Any], holdout: float | str | None, source: rows.AbstractSource
-) -> None:
-    if source.n_rows <= SAMPLE_ROWS:
-        return
-    if holdout == "last":
+def _checked(name: str, given: Mapping[str, Any]) -> tuple[int, Any]:
+    """Return the seed and how rows are held out, which a source needs before the search does."""
+    validation = given.get("validation", "auto")
+    plain = validation is None or validation == "auto" or isinstance(validation, tuple)
+    if not plain and not (isinstance(validation, float | int) and 0 < validation < 1):
         raise ValueError(
-            f"{name}(source, holdout='last'): rows of a source beyond {SAMPLE_ROWS:,} are held out "
-            "by a hash. Give a share, or leave the last files out and judge the model on them."
+            f"{name}(validation={validation!r}): a share between 0 and 1, a pair (X, y), 'auto' or "
+            "None."
         )
-    if given.get("loss", "squared") != "squared":
-        raise ValueError(
-            f"{name}(source, loss={given['loss']!r}): of more than {SAMPLE_ROWS:,} rows squares "
-            "alone are lowered chunk by chunk. Fit a part of them in memory, or leave loss out."
-        )
+    asked = Asked(name, "auto", random_state=given.get("random_state", 0))
+    return asked.random_state, validation
 
 
 def _read(
@@ -225,7 +316,7 @@ def _read(
 def _rows_of(sample: Sample, source: rows.AbstractSource) -> dict[str, Any]:
     """Return rows as the arguments of a public function."""
     x, y, weight = sample.rows
-    found: dict[str, Any] = {"X": x, "y": y[:, 0] if source.flat else y}
+    found: dict[str, Any] = {"X": x, "y": source.as_given(y)}
     if not (weight == 1).all():
         found["sample_weight"] = weight
     if source.grouped:
@@ -233,41 +324,24 @@ def _rows_of(sample: Sample, source: rows.AbstractSource) -> dict[str, Any]:
     return found
 
 
-def _claiming(model: Fitted, held_out: rows.AbstractSource) -> Fitted:
-    """Return a model that claims its error on all rows held out, where that is the worse."""
-    known, of_part = held_out.statistics(), functools.partial(_squares, model)
-    if current().apart:
-        total = current().map_reduce(of_part, held_out.parts(), _sum)
-    else:
-        with numerics():
-            total = _sum(*map(of_part, held_out.parts()))
-    varies = known.spread > 0
-    if not varies.any():
-        return model
-    squares = total[varies] / known.total_weight / known.spread[varies] ** 2
-    error = math.sqrt(float(np.mean(squares)))
+def claiming_at_least(model: Any, error: float, n_rows: int) -> Any:
+    """Return a model that claims an error on so many rows held out, where that is the worse."""
     if not error > model.validation_error:
         return model
     low, high = model.validation_range
-    kind = f"{known.n_rows:,} rows held out by a hash"
     return dataclasses.replace(
         model,
         validation_error=error,
         validation_range=(low, max(high, error)),
-        validation_kind=kind,
+        validation_kind=f"{n_rows:,} rows held out by a hash",
     )
 
 
-def _squares(model: Fitted, part: rows.AbstractPart) -> np.ndarray:
-    """Return the weighted squared errors of the rows of a part, (Q,)."""
-    total = np.zeros(model.n_outputs)
-    for x, y, weight in rows.read_ahead(part.chunks()):
-        total += weight @ (model.outputs(x) - y) ** 2
-    return total
-
-
-def _sum(*several: np.ndarray) -> np.ndarray:
-    return np.sum(several, axis=0)
+def _squares(model: Fitted, chunk: rows.Chunk) -> np.ndarray:
+    """Return the weighted squared errors of the rows of a chunk, (Q,)."""
+    x, y, weight = chunk
+    found: np.ndarray = weight @ (model.outputs(x) - y) ** 2
+    return found
 
 
 def _judged(

@@ -134,6 +134,8 @@ class AbstractSource(abc.ABC):
         Whether y was one-dimensional, or the only target of a table.
     grouped : bool
         Whether keys are those of groups, and not numbers of rows.
+    classes : array, shape (K,), or None
+        Labels, where values are their numbers: 0 for the first.
     """
 
     n_rows: int
@@ -142,6 +144,7 @@ class AbstractSource(abc.ABC):
     in_memory: ClassVar[bool] = False
     flat: bool = False
     grouped: bool = False
+    classes: np.ndarray | None = None
     _known: Statistics | None = None
 
     @abc.abstractmethod
@@ -159,6 +162,10 @@ class AbstractSource(abc.ABC):
         """
         for part in self.parts(n_rows):
             yield from part.chunks(n_rows)
+
+    def as_given(self, y: np.ndarray) -> np.ndarray:
+        """Return values (n, Q) of its rows as the user gave them: (n,) where they were flat."""
+        return y[:, 0] if self.flat else y
 
     @property
     def record_fields(self) -> dict[str, Any]:

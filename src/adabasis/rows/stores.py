@@ -14,9 +14,9 @@ from .sources import CHUNK_ROWS, AbstractPart, AbstractSource, Chunk
 
 def chunk_of(x: Any, y: Any, weight: Any = None) -> Chunk:
     """Return rows in float64, y (n,) as one column and weights of 1 where there are none."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    x, y = _floats("X", x), _floats("y", y)
     y = y[:, None] if y.ndim == 1 else y
-    weight = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=float)
+    weight = np.ones(len(x)) if weight is None else _floats("weights", weight)
     shapes = x.shape, y.shape, weight.shape
     if [len(shape) for shape in shapes] != [2, 2, 1] or len({shape[0] for shape in shapes}) > 1:
         raise ValueError(
@@ -24,6 +24,20 @@ def chunk_of(x: Any, y: Any, weight: Any = None) -> Chunk:
             f"shape (n,), got {', '.join(map(str, shapes))}."
         )
     return Chunk(x, y, weight)
+
+
+def _floats(name: str, values: Any) -> np.ndarray:
+    """Return numbers in float64; complex ones, dates and words are none."""
+    array = np.asarray(values)
+    try:
+        if array.dtype.kind in "cmM":
+            raise ValueError(f"of type {array.dtype}")
+        return array.astype(float, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"a chunk of rows: {name} holds entries that are no real numbers ({error}). Turn them "
+            "into numbers before; labels are for classify(chunks)."
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +142,10 @@ def _mapped_rows(
     extent = dtype.itemsize + sum(
         (n - 1) * step for n, step in zip((max(stop - start, 1), *shape[1:]), strides, strict=True)
     )
+    if os.path.getsize(path) < first + extent:
+        raise ValueError(
+            f"{path}: fewer bytes than at the first pass. Fit again when nothing writes to it."
+        )
     raw = np.memmap(path, np.uint8, "r", first, (extent,))
     view = np.ndarray((stop - start, *shape[1:]), dtype, raw, 0, strides)
     return np.array(view)  # a copy: pages of the map do not stay in memory

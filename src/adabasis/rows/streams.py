@@ -114,6 +114,7 @@ class DerivedSource(AbstractSource):
     ) -> None:
         self.source, self.split, self.change = source, split, change
         self._known = known
+        self.grouped = source.grouped
         self.n_inputs, self.n_outputs = shape or (source.n_inputs, source.n_outputs)
 
     @property
@@ -122,6 +123,11 @@ class DerivedSource(AbstractSource):
         if self.split is None:
             return self.source.n_rows
         return self.statistics().n_rows
+
+    @property
+    def record_fields(self) -> dict[str, Any]:
+        """What the source says of its columns."""
+        return self.source.record_fields
 
     def parts(self, n_rows: int = CHUNK_ROWS) -> Sequence[AbstractPart]:
         """Return the parts of the source, each with what becomes of its rows."""

@@ -33,6 +33,8 @@ class Stream:
         A random choice of the rows of either.
     n_rows : int
         All, those of weight zero and those held out of everything, too.
+    classes : array, shape (K,), or None
+        Labels of all rows, where values are their indicators.
     """
 
     training: rows.AbstractSource
@@ -40,6 +42,7 @@ class Stream:
     sample: Sample
     validation: Sample | None
     n_rows: int
+    classes: np.ndarray | None = None
 
     def mapped(self, inputs: Any, outputs: Any) -> rows.AbstractSource:
         """Return the training rows in a model's units: in memory there is a chunk of them."""

@@ -333,13 +333,14 @@ def check_levels(
 
 
 @contextlib.contextmanager
-def in_python() -> Iterator[None]:
-    """Call the options of the command line what they are in Python."""
+def in_python(**others: str) -> Iterator[None]:
+    """Call the options of the command line what they are in Python, some of them otherwise."""
+    named = _OF_PYTHON | {f"--{option}": words for option, words in others.items()}
     try:
         yield
     except BadInput as error:
         message = str(error)
-        for option, parameter in _OF_PYTHON.items():
+        for option, parameter in named.items():
             message = message.replace(option, parameter)
         raise BadInput(message) from error
 

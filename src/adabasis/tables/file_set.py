@@ -46,7 +46,9 @@ def files_of(tables: Any) -> list[str]:
     if part is not None or os.path.isfile(text):
         return [text]
     if path.is_dir():
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and _is_table(p, path))
+        # A link to nothing is a file that has gone, not one to leave out without a word.
+        there = (p for p in path.rglob("*") if p.is_file() or (p.is_symlink() and not p.exists()))
+        inside = sorted(p for p in there if _is_table(p, path))
         if not inside:
             raise BadInput(f"{path}: no table in this folder (expected {KNOWN}).")
         return [str(p) for p in inside]
@@ -63,6 +65,19 @@ def _is_table(path: Path, folder: Path) -> bool:
     packed = path.suffix.lower() in (".gz", ".bz2", ".zst")
     suffix = Path(path.stem).suffix if packed else path.suffix
     return suffix.lower() in SUFFIXES and not any(part[0] in "._" for part in inside)
+
+
+def _check_links(files: Sequence[str]) -> None:
+    """Refuse files that are others by another name: rows held out would be trained on, too."""
+    known: dict[str, str] = {}
+    for file in files:
+        whole = os.path.realpath(file)
+        other = known.setdefault(whole, file)
+        if other != file:
+            raise BadInput(
+                f"{file} is a link to the same file as {other}: its rows would count twice, and "
+                "those held out be known. Leave one of both out."
+            )
 
 
 def open_tables(tables: Any) -> AbstractSource:
@@ -102,6 +117,7 @@ class FilesSource(AbstractSource):
 
     def __init__(self, files: Sequence[str], asked: str = "") -> None:
         self.files = [open_table(file) for file in files]
+        _check_links(files)
         self.kind = self.files[0].kind
         self.text_is_meant = self.files[0].text_is_meant
         first, *others = self.files

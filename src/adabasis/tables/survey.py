@@ -15,7 +15,7 @@ from .. import rows
 from .._runtime.errors import BadInput, listed
 from ..rows.streams import OF_SAMPLE, scattered
 from . import levels
-from .columns import kind_of, missing, numbers, texts
+from .columns import MOST_CATEGORIES, kind_of, missing, numbers, texts
 from .encoding import sorted_levels
 from .file_set import FilesSource, promoted
 from .prepare import Preparation
@@ -37,12 +37,15 @@ class Roles:
     targets : tuple of str
     weight, group : str or None
     drop : tuple of str
+    classify : bool
+        Whether the target is one of classes.
     """
 
     targets: tuple[str, ...]
     weight: str | None = None
     group: str | None = None
     drop: tuple[str, ...] = ()
+    classify: bool = False
 
     def used(self, names: Sequence[str]) -> list[str]:
         """Return the columns that are read."""
@@ -61,11 +64,14 @@ class Survey:
         Of each file.
     stamps : tuple of pairs
         Size and time of change of each file, as they were then.
+    classes : array, shape (K,), or None
+        Labels of all rows, where the target is one of classes.
     """
 
     data: TrainingData
     rows: tuple[int, ...]
     stamps: tuple[tuple[int, int], ...]
+    classes: np.ndarray | None = None
 
 
 def survey(
@@ -102,16 +108,21 @@ def survey(
         weight=roles.weight,
         group=roles.group,
         drop=[name for name in roles.drop if name in used],
+        classify=roles.classify,
         **options,
     )
-    if learnt.labels is not None:
+    classes = None
+    if roles.classify:
+        assert learnt.labels is not None
+        classes = found.classes(roles.targets[0], learnt.labels.dtype.kind)
+    elif learnt.labels is not None:
         raise BadInput(
-            f"--target '{roles.targets[0]}' holds classes: expected numbers. Read the table and "
-            "use classify, or adabasis fit."
+            f"--target '{roles.targets[0]}' holds classes: expected numbers. In Python, call "
+            f"classify(files, '{roles.targets[0]}'); of few rows, adabasis fit does."
         )
     found.complete(learnt.preparation)
     learnt = dataclasses.replace(learnt, notes=(*table.notes, *notes, *learnt.notes))
-    return Survey(learnt, tuple(counts), stamps)
+    return Survey(learnt, tuple(counts), stamps, classes)
 
 
 def check_file(file: AbstractSource, stamp: tuple[int, int]) -> None:
@@ -187,11 +198,17 @@ class _Entries:
         self.roles, self.impute = roles, options["impute"]
         self.gaps: dict[str, tuple[int, str, int]] = {}
         self.levels: dict[str, set[str] | None] = {}
+        self.light: str | None = None
 
     def add(self, batch: pa.RecordBatch, title: str, first: int) -> None:
         """Look at a batch of a file."""
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
             gap = missing(values)
+            if name == self.roles.weight and self.light is None:
+                below = numbers(values) < 0
+                if below.any():
+                    row = int(np.argmax(below))
+                    self.light = f"{numbers(values)[row]:g} in row {first + row + 1:,} of {title}"
             if gap.any():
                 count, *where = self.gaps.get(name, (0, title, first + int(np.argmax(gap)) + 1))
                 self.gaps[name] = (count + int(gap.sum()), *where)  # type: ignore[assignment]
@@ -214,12 +231,17 @@ class _Entries:
             seen.update(entries)
 
     def check(self) -> None:
-        """Refuse gaps that nothing fills.
+        """Refuse weights below 0, and gaps that nothing fills.
 
         Raises
         ------
         BadInput
         """
+        if self.light is not None:
+            raise BadInput(
+                f"--weight '{self.roles.weight}' holds {self.light}: expected numbers of at least "
+                "0. Mend it, or leave the row out."
+            )
         if self.impute:
             return
         told = [
@@ -232,6 +254,25 @@ class _Entries:
                 f"Missing or infinite entries, or such as are no numbers, in {', '.join(told)}: "
                 "fill them or --impute."
             )
+
+    def classes(self, name: str, kind: str) -> np.ndarray:
+        """Return the labels of a column, sorted, as NumPy's kind of those of the sample.
+
+        Raises
+        ------
+        BadInput
+            For numbers that are not whole, or more labels than there can be classes.
+        """
+        if kind == "b":
+            return np.array([False, True])
+        met = self.levels.get(name)
+        if met is None or len(met) > MOST_CATEGORIES:
+            count = f"{len(met):,}" if met else f"more than {MOST_LEVELS:,} or no whole"
+            raise BadInput(
+                f"--target '{name}' holds {count} different entries: too many to be classes (at "
+                f"most {MOST_CATEGORIES}). Group them, or predict another column."
+            )
+        return np.array(sorted(met)) if kind == "U" else np.array(sorted(map(int, met)))
 
     def complete(self, preparation: Preparation) -> None:
         """Give columns of categories those that the sample did not show."""

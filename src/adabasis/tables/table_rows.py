@@ -40,6 +40,7 @@ def open_rows(
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     decimal: str | None = None,
+    classify: bool = False,
 ) -> TableRows:
     r"""Open tables as rows to fit, whatever their number.
 
@@ -67,6 +68,8 @@ def open_rows(
         Columns of whole numbers that are categories, or numbers whatever they look like.
     decimal : {".", ","}, optional
         The decimal sign of numbers in text, where files do not tell.
+    classify : bool
+        Take the entries of the target as classes, for :func:`adabasis.classify`.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def open_rows(
     """
     if targets is None:
         raise BadInput("open_rows(files, targets): which columns are to be predicted? Name them.")
-    with in_python():
+    with in_python(impute="open_rows(…, impute=True)"):
         return rows_of_files(
             FilesSource(files_of(files), _shown(files)),
             (targets,) if isinstance(targets, str) else tuple(targets),
@@ -104,6 +107,7 @@ def open_rows(
             categorical=categorical,
             numeric=numeric,
             decimal=decimal,
+            classify=classify,
         )
 
 
@@ -119,17 +123,24 @@ def rows_of_files(
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     decimal: str | None = None,
+    classify: bool = False,
 ) -> TableRows:
     """Do the work of :func:`open_rows`, with messages in the words of the command line."""
     check_names(table.names, targets, weight, drop, group)
     options: dict[str, Any] = {"encode": encode, "impute": impute}
     options |= {"categorical": tuple(categorical), "numeric": tuple(numeric)}
-    roles = Roles(tuple(targets), weight, group, tuple(drop))
+    roles = Roles(tuple(targets), weight, group, tuple(drop), classify)
     return TableRows(table, roles, survey(table, roles, options, decimal))
 
 
 def rows_of_tables(
-    files: Any, targets: Any, *, weight: Any = None, group: Any = None, call: str = "fit"
+    files: Any,
+    targets: Any,
+    *,
+    weight: Any = None,
+    group: Any = None,
+    call: str = "fit",
+    classify: bool = False,
 ) -> TableRows:
     """Open tables for a public function, whose arguments name columns."""
     for name, value in (("y", targets), ("sample_weight", weight), ("groups", group)):
@@ -140,7 +151,7 @@ def rows_of_tables(
                 f"{call}(X=files, {name}=…): expected the name of a column of these files, got "
                 f"{type(value).__name__}. For example: {call}('part-*.parquet', 'price')."
             )
-    return open_rows(files, targets, weight=weight, group=group)
+    return open_rows(files, targets, weight=weight, group=group, classify=classify)
 
 
 def _shown(files: Any) -> str:
@@ -159,6 +170,7 @@ class TablePart(rows.AbstractPart):
     n_rows: int
     roles: Roles
     preparation: Preparation
+    classes: np.ndarray | None = None
 
     def place(self, row: int) -> str:
         """Return where one of its rows is."""
@@ -175,6 +187,8 @@ class TablePart(rows.AbstractPart):
         check_file(self.file, self.stamp)
         roles, done = self.roles, 0
         types = {**self.preparation.types, **dict.fromkeys(roles.targets, pa.float64())}
+        if self.classes is not None and self.classes.dtype.kind == "U":
+            types[roles.targets[0]] = pa.string()
         types |= {roles.weight: pa.float64()} if roles.weight is not None else {}
         types |= {roles.group: pa.string()} if roles.group is not None else {}
         for batch in self.file.batches(list(types), types, self.piece):
@@ -189,7 +203,7 @@ class TablePart(rows.AbstractPart):
         keys = self.first + done + np.arange(batch.num_rows)
         if roles.group is not None:
             keys = _hashed(batch.column(roles.group))
-        y = np.stack([numbers(batch.column(name)) for name in roles.targets], axis=1)
+        y = np.stack([self._values(batch.column(name)) for name in roles.targets], axis=1)
         if self.preparation.impute and not (sound := np.isfinite(y).all(axis=1)).all():
             at = pa.array(np.flatnonzero(sound))
             batch, y, keys = batch.take(at), y[sound], keys[sound]
@@ -201,6 +215,17 @@ class TablePart(rows.AbstractPart):
         if roles.weight is not None:
             weight = numbers(batch.column(roles.weight))
         return Chunk(x, y, weight), keys
+
+    def _values(self, values: Any) -> np.ndarray:
+        """Return a target as numbers: classes as their positions, NaN where there is none."""
+        if self.classes is None:
+            return numbers(values)
+        if self.classes.dtype.kind == "U":
+            at = pc.index_in(texts(values), value_set=pa.array(self.classes.tolist(), pa.string()))
+            return pc.cast(at, pa.float64()).to_numpy(zero_copy_only=False)
+        found, known = numbers(values), self.classes.astype(float)
+        at = np.searchsorted(known, found).clip(0, len(known) - 1)
+        return np.where(known[at] == found, at, np.nan)
 
 
 def _hashed(values: Any) -> np.ndarray:
@@ -224,6 +249,8 @@ class TableRows(rows.AbstractSource):
     preparation : Preparation
     notes : tuple of str
         What was assumed of the columns.
+    classes : array, shape (K,), or None
+        Labels, where the target is one of classes: values are their positions.
     """
 
     def __init__(self, table: FilesSource, roles: Roles, found: Survey) -> None:
@@ -232,6 +259,7 @@ class TableRows(rows.AbstractSource):
         self.n_rows = sum(found.rows)
         self.n_inputs, self.n_outputs = len(self.preparation.features), len(roles.targets)
         self.flat, self.grouped = len(roles.targets) == 1, roles.group is not None
+        self.classes = found.classes
         self._parts: dict[int, list[rows.AbstractPart]] = {}
 
     def __repr__(self) -> str:
@@ -256,7 +284,7 @@ class TableRows(rows.AbstractSource):
             for count, piece in file.pieces(n_rows) if rows_of_file else ():
                 count = rows_of_file if count is None else count
                 about = (piece, before, done + before, count, self.roles, self.preparation)
-                yield TablePart(file, stamp, *about)
+                yield TablePart(file, stamp, *about, self.classes)
                 before += count
             done += rows_of_file
 

@@ -212,6 +212,45 @@ def newton(
     return LastLayer(c, last.loss, gradient, factors.rank, factors.s, last.steps, last.products)
 
 
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """Newton steps whose Hessian is that of some rows, for gradients of all: in NumPy."""
+
+    rotated: _Rotated
+    factors: lstsq.Factorization
+
+    @classmethod
+    def of(cls, objective: CrossEntropy, phi: Any) -> Sampled:
+        """Return those of an objective about some rows, its ridge that of all.
+
+        Parameters
+        ----------
+        objective : CrossEntropy
+        phi : array, shape (n, P)
+            Φ at the objective's points.
+        """
+        return cls(*_Rotated.of(objective, phi))
+
+    def step(self, c: np.ndarray, gradient: np.ndarray, loss: float) -> tuple[np.ndarray, float]:
+        """Return a step from coefficients (P, Q), and twice the fall of the loss it promises.
+
+        Directions that the functions do not tell apart at these rows are left as they are.
+
+        Parameters
+        ----------
+        c, gradient : arrays, shape (P, Q)
+            Where the step begins, and the gradient of the loss of all rows there.
+        loss : float
+            Of all rows: the step's accuracy follows from what it promises of that.
+        """
+        kept, v = self.factors.kept[:, None], self.factors.vt
+        u, slope = np.where(kept, v @ c, 0.0), np.where(kept, v @ gradient, 0.0)
+        p = softmax(self.rotated.functions @ u @ self.rotated.objective.link)
+        about: Any = (u, np.asarray(loss), slope, *(np.asarray(0),) * 3)
+        step, _ = _solved(self.rotated.hessian(p), self.rotated.inverse(p), _Iterate(*about))
+        return np.asarray(v.T @ step), -float((slope * step).sum())
+
+
 def ridge_path(
     objective: CrossEntropy, phi: np.ndarray, ridges: Iterable[float], start: Any, tol: float
 ) -> Iterator[np.ndarray]:

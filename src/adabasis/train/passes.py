@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from .. import lstsq, rows
 from .._runtime.compute import quickly
 from ..basis.base import AbstractBasis
 from ..geometry.points import Points, pad_rows
-from ..rows.engine import joined
+from ..rows.engine import current, joined
 
 #: Entries of the matrix in memory at once (16 MiB): some blocks of the reduction.
 CHUNK_NUMBERS = 2**21
@@ -87,6 +88,53 @@ def combined(*factors: np.ndarray) -> np.ndarray:
 def summed(*arrays: np.ndarray) -> np.ndarray:
     """Return the sum of arrays, in their order."""
     return np.sum(arrays, axis=0)
+
+
+def added(*arrays: np.ndarray) -> np.ndarray:
+    """Return the sum of arrays, in their order; that of none, as of a part without rows, is 0."""
+    return functools.reduce(np.add, arrays, np.asarray(0.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkSums:
+    """Sums over the rows of a part, chunk by chunk, in NumPy.
+
+    Attributes
+    ----------
+    of_chunk : callable
+        From a chunk to an array.
+    most : int
+        Rows of a chunk.
+    """
+
+    of_chunk: Callable[[rows.Chunk], np.ndarray]
+    most: int
+
+    def __call__(self, part: rows.AbstractPart) -> np.ndarray:
+        """Return the sum of a part."""
+        return added(*map(self.of_chunk, part.chunks(self.most)))
+
+
+def total_over(
+    source: rows.AbstractSource, of_chunk: Callable[[rows.Chunk], np.ndarray], most: int
+) -> np.ndarray:
+    """Return the sum of arrays over the chunks of a source, the next one being read meanwhile.
+
+    Parts are left to the block's engine where it has several workers.
+
+    Parameters
+    ----------
+    source : rows.AbstractSource
+    of_chunk : callable
+        From a chunk to an array, of one shape for all.
+    most : int
+        Rows of a chunk.
+    """
+    if current().apart:
+        whole: np.ndarray = current().map_reduce(ChunkSums(of_chunk, most), source.parts(), added)
+        return whole
+    chunks = source.chunks(most) if source.in_memory else rows.read_ahead(source.chunks(most))
+    return added(*map(of_chunk, chunks))
 
 
 @dataclasses.dataclass(frozen=True)
