@@ -70,6 +70,12 @@ def test_a_chunk_of_a_pass_is_sixteen_mebibytes_or_64_rows():
     assert passes.rows_at_once(10**6) == 64
 
 
+def test_a_chunk_where_nobody_says_is_some_mebibytes():
+    x, y = plain(300_000, d=8)
+    sizes = [8 * (chunk.x.size + 2 * len(chunk.x)) for chunk in rows.ArraySource(x, y).chunks()]
+    assert MIB <= max(sizes) <= 8 * MIB
+
+
 def test_parts_of_all_lengths_are_padded_to_few_shapes():
     x, y = plain(1500)
     task = passes.Pass(None, None, None, most=1024)
