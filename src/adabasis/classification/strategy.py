@@ -105,8 +105,7 @@ class ClassificationStrategy:
     @property
     def _many_rows(self) -> bool:
         data = self.task.data
-        n_rows = data.n_rows if data.stream is not None else len(data.fold(0)[0])
-        return n_rows >= MANY_ROWS
+        return data.stream is not None and data.n_rows >= MANY_ROWS
 
     def _on_batches(self, rival: float) -> bool:
         """Train wide networks on mini-batches of all rows; return whether they do better."""
