@@ -1,5 +1,6 @@
 """Gauss–Newton steps and last layers over parts: one answer however rows are cut and read."""
 
+import functools
 import itertools
 import os
 import subprocess
@@ -16,7 +17,7 @@ from adabasis.models.record import Ridge
 from adabasis.regression.solve import solve_rows
 from adabasis.rows.engine import LocalEngine, using
 from adabasis.rows.sources import ArrayPart
-from adabasis.train import GD, LSGN, Budget, Objective, train
+from adabasis.train import GD, LM, LSGN, Budget, Objective, train
 
 BASIS = NeuralBasis(6, 1)
 
@@ -90,6 +91,30 @@ def test_what_needs_all_rows_at_once_is_refused():
     ):
         with pytest.raises(kind, match=word):
             trained(Uneven, trainer, 1)
+
+
+@pytest.mark.parametrize(("precision", "close"), [("double", 1e-9), ("single", 1e-3)])
+def test_levenberg_marquardt_over_parts_is_that_on_all_rows(precision, close):
+    x, y, weight = table()
+    objective, initial = begun(x, y, weight, ridge=1e-5)
+    few = slice(300)  # they tell how inputs are standardised, and the same for all
+    some = Objective([rows.Term(Points(x[few], weight[few]), y[few])], 1e-5, BASIS)
+    trainer, budget = LM(precision=precision), Budget(12)
+    steps = functools.partial(train, trainer, parameters=initial, key=None, budget=budget)
+    one = steps(some, source=rows.ArraySource(x, y, weight))
+    again = steps(some, source=Uneven(x, y, weight))
+    with using(LocalEngine(2)):
+        apart = steps(some, source=Uneven(x, y, weight), budget=Budget(2))
+    for other in (again, apart):
+        own = other.history.loss
+        assert np.allclose(own, one.history.loss[: len(own)], rtol=close)
+    assert one.loss < 0.1 * one.history.loss[0]
+    whole = steps(objective)  # in other units of the inputs, to which the ridge is another
+    assert one.loss == pytest.approx(whole.loss, rel=0.2)
+    found = np.asarray(one.coefficients)
+    own = np.sqrt(weight / weight.sum())[:, None] * (BASIS.values(x, one.parameters) @ found - y)
+    ridge = one.loss - np.mean(np.sum(own**2, axis=0))
+    assert 0 < ridge < 0.3 * one.loss, "the loss is that of all rows"
 
 
 def test_the_last_layer_is_the_same_however_rows_are_read():

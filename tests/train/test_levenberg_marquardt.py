@@ -499,7 +499,7 @@ def test_six_trials_are_each_damped_six_times_as_much(monkeypatch):
     problem, now = state(about={"ridge": GIVEN})
     tried = []
 
-    def squares(layout, theta, *_):
+    def squares(layout, theta, *_, **__):
         tried.append(theta)
         return np.inf
 

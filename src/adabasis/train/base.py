@@ -380,6 +380,8 @@ class AbstractTrainer(eqx.Module):
     interpreted : bool
         Whether its steps are Python and calls of LAPACK, on NumPy's arrays: nothing is compiled.
         Such a trainer says itself what the goal and the held-out error are.
+    takes_sources : bool
+        Whether ``init`` takes a source of rows, over all of which steps then go.
     """
 
     name: ClassVar[str] = ""
@@ -388,6 +390,7 @@ class AbstractTrainer(eqx.Module):
     sets_ridge: ClassVar[bool] = False
     takes_prior: ClassVar[bool] = False
     interpreted: ClassVar[bool] = False
+    takes_sources: ClassVar[bool] = False
 
     @property
     def pace(self) -> Budget:

@@ -206,17 +206,28 @@ class Compiled:
 
 
 class InPython:
-    """A trainer of plain rows in calls of LAPACK, :attr:`AbstractTrainer.interpreted`."""
+    """A trainer of plain rows in calls of LAPACK, :attr:`AbstractTrainer.interpreted`.
 
-    def __init__(self, trainer: AbstractTrainer, objective: AbstractObjective) -> None:
-        self.trainer, self.objective = trainer, objective
+    Parameters
+    ----------
+    trainer : AbstractTrainer
+    objective : AbstractObjective
+    source : rows.AbstractSource, optional
+        All rows, where those of the objective are some of them alone.
+    """
+
+    def __init__(
+        self, trainer: AbstractTrainer, objective: AbstractObjective, source: Any = None
+    ) -> None:
+        self.trainer, self.objective, self.source = trainer, objective, source
         # Bound methods of modules of Equinox take as long as a step of a small network.
         self.step = functools.partial(type(trainer).step, trainer)
         self.judge: tuple[AbstractObjective, Callable[[Evaluation], float]] | None = None
 
     def begun(self, parameters: Parameters, key: RandomKey) -> tuple[Any, Evaluation]:
         """Return the first state, and an evaluation of infinite loss."""
-        state = self.trainer.init(self.objective, parameters, key)
+        more = () if self.source is None else (self.source,)
+        state = self.trainer.init(self.objective, parameters, key, *more)
         term = self.objective.data  # the targets of the objective are JAX's, and compiled
         assert term is not None
         n_functions = self.objective.basis.size(np.shape(term.points.x)[1])

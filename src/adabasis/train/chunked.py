@@ -184,8 +184,8 @@ class OverParts:
     ) -> None:
         if not isinstance(trainer, LSGN) or objective.data is None:
             raise TypeError(
-                f"train({trainer!r}, source=…): steps over all rows of a source are those of LSGN, "
-                "on values alone, and those on mini-batches: LSGD(batch_size=512)."
+                f"train({trainer!r}, source=…): steps over all rows of a source are those of LSGN "
+                "and LM, on values alone, and those on mini-batches: LSGD(batch_size=512)."
             )
         if trainer.jacobian != "kaufman" or trainer.solver == "iterative":
             raise ValueError(

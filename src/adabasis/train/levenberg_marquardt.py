@@ -28,6 +28,7 @@ References
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -42,9 +43,9 @@ from ..basis.activations import activation_named
 from ..basis.layers import Affine
 from ..basis.networks import Network
 from ..operators import Identity
-from ..rows import Term
+from ..rows import AbstractSource, Term
 from .base import AbstractTrainer, Budget, Evaluation, Objective
-from .weights import CHUNK_NUMBERS, Layout, Rows
+from .weights import CHUNK_NUMBERS, Layout, Rows, SourceRows
 
 #: Ridges λ on all weights, in the sum over rows of standardised values, one after another. On four
 #: tables and a noisy function of five inputs the kept ones were spread over all of these.
@@ -150,6 +151,7 @@ class LM(AbstractTrainer):
     name: ClassVar[str] = "lm"
     sets_ridge: ClassVar[bool] = True
     interpreted: ClassVar[bool] = True
+    takes_sources: ClassVar[bool] = True
 
     precision: str = eqx.field(static=True, default="auto")
     most_ridge: float = eqx.field(static=True, default=math.inf)
@@ -173,17 +175,29 @@ class LM(AbstractTrainer):
         steps = usual if self.max_steps is None else self.max_steps
         return Budget(steps, check_every=1, patience=self.patience)
 
-    def init(self, objective: Objective, parameters: Parameters, key: RandomKey) -> State:
-        """Solve for the coefficients of the first parameters, with the first ridge."""
+    def init(
+        self,
+        objective: Objective,
+        parameters: Parameters,
+        key: RandomKey,
+        source: AbstractSource | None = None,
+    ) -> State:
+        """Solve for the coefficients of the first parameters, with the first ridge.
+
+        With a source, sums of each step go over all its rows, of which the objective has some.
+        """
         check_network(objective)
-        rows, basis, own = Rows.of(objective), objective.basis, float(objective.ridge)
+        basis, own = objective.basis, float(objective.ridge)
+        rows = Rows.of(objective)
+        if source is not None:
+            rows = SourceRows.of_source(objective, source)
         assert isinstance(basis, NeuralBasis)
         layout = Layout(basis, rows.x.shape[1], rows.y.shape[1])
         tried = [ridge for ridge in RIDGES if ridge <= self.most_ridge] or RIDGES[-1:]
-        ridges = (own,) if own else tuple(ridge / len(rows.x) for ridge in tried)
+        ridges = (own,) if own else tuple(ridge / rows.n_rows for ridge in tried)
         n_functions = layout.shapes[-1][1]
         zero = layout.packed(parameters, rows, np.zeros((n_functions, layout.n_outputs)))
-        gram, right = layout.last_layer(zero, rows)
+        gram, right = rows.total(functools.partial(layout.last_layer, zero))
         gram[np.diag_indices(n_functions)] += max(ridges[0], LEAST_DAMPING * np.trace(gram))
         theta = layout.packed(parameters, rows, np.linalg.solve(gram, right))
         alone = len(ridges) == 1
@@ -193,7 +207,8 @@ class LM(AbstractTrainer):
         """Evaluate the loss, and take a step that lowers it, if there is one."""
         rows, theta, layout = state.rows, state.theta, state.layout
         ridge, damping, n_outputs = state.ridges[state.stage], state.damping, layout.n_outputs
-        gram, slope, squares = _normal(layout, theta, rows, state.double)
+        sums = functools.partial(_normal, layout, theta, double=state.double)
+        gram, slope, squares = rows.total(sums)
         exact = squares / n_outputs < (DOUBLE_BELOW * rows.spread) ** 2
         if self.precision == "auto" and exact and not state.double:
             # At once: a step of rounding alone would be the last one.
@@ -211,14 +226,15 @@ class LM(AbstractTrainer):
             _, change, failed = solve(damped, slope, lower=1, overwrite_a=1)
             if not failed:
                 new = theta - change
-                there = _squares(layout, new, rows, state.double) + ridge * float(new @ new)
+                alone = functools.partial(_squares, layout, new, double=state.double)
+                there = rows.total(alone) + ridge * float(new @ new)
                 if there < loss:
                     moved, fallen = new, (loss - there) / loss
                     break
             damping *= FAILURE
         after, stuck = state.after(moved, damping, fallen)
         network, c = layout.unpacked(theta, rows)
-        rate = ridge * len(rows.x)
+        rate = ridge * rows.n_rows
         return after, Evaluation(loss / n_outputs, network, c, len(c), rate, stuck)  # type: ignore[arg-type]
 
     def goal(self, objective: Objective, tol: float) -> float:
@@ -310,7 +326,8 @@ def _normal(
             gram[own : own + width, own : own + width] += part[n_hidden:, n_hidden:]
             slope[:n_hidden] += inner[:n_hidden]
             slope[own : own + width] += inner[n_hidden:]
-    assert gram is not None  # there are rows
+    if gram is None:  # a part without rows
+        gram = np.zeros((size, size))
     return gram, slope, squares
 
 

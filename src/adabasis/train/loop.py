@@ -73,7 +73,7 @@ def train(
     source : rows.AbstractSource, optional
         All rows, where those of the objective are some of them alone. Trainers that step on
         mini-batches take these from it, chunk by chunk, and solve the last layer on all of it.
-        :class:`LSGN` goes over all of it in each step, by the engine of the block
+        :class:`LSGN` and :class:`LM` go over all of it in each step, by the engine of the block
         (:func:`adabasis.rows.engine.using`).
     keeper : AbstractKeeper, optional
         Is shown the tape after every block of steps, and may have one of before to go on from.
@@ -139,10 +139,12 @@ class _Loop:
         self.objective, self.budget = objective, budget
         self.validation, self.callbacks = validation, callbacks
         self.start = time.perf_counter()
-        if source is None:
-            self.blocks: Any = (InPython if trainer.interpreted else Compiled)(trainer, objective)
-        else:
+        if source is not None and trainer.takes_sources:
+            self.blocks: Any = InPython(trainer, objective, source)
+        elif source is not None:
             self.blocks = OverParts(trainer, objective, source)
+        else:
+            self.blocks = (InPython if trainer.interpreted else Compiled)(trainer, objective)
 
     def begun(self, parameters: Parameters, key: RandomKey) -> Tape:
         # Return the tape before the first evaluation.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterator
-from typing import Any
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from ..basis import NeuralBasis
 from ..basis.activations import Activation, activation_named
 from ..basis.layers import Affine
 from ..basis.networks import Network
+from ..rows import AbstractPart, AbstractSource, Statistics, read_ahead
+from ..rows.engine import current
+from ..rows.sources import CHUNK_ROWS
 from .base import Objective
 
 #: Entries of J formed at once: few enough to stay in the cache of a processor.
@@ -59,11 +64,93 @@ class Rows:
         spread = math.sqrt(float(share @ np.mean(t**2, axis=1)))
         return cls((z - mean) / scale, t, np.sqrt(share)[:, None], mean, scale, spread)
 
+    @property
+    def n_rows(self) -> int:
+        """How many there are."""
+        return len(self.x)
+
     def chunks(self, most: int, dtype: Any) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield inputs, targets and roots of so many rows at a time."""
         for start in range(0, len(self.x), most):
             part = slice(start, start + most)
             yield tuple(a[part].astype(dtype) for a in (self.x, self.y, self.root))
+
+    def total(self, of_rows: Callable[[Rows], Any]) -> Any:
+        """Return a sum over all rows, or several, that a function takes of some in chunks."""
+        return of_rows(self)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SourceRows(Rows):
+    """Rows of a source, read chunk by chunk as often as sums over them are taken.
+
+    The arrays are those of a few of them, which tell how inputs are standardised.
+
+    Attributes
+    ----------
+    source : AbstractSource
+    part : AbstractPart or None
+        Of which the rows are, where they are not all.
+    """
+
+    source: AbstractSource
+    part: AbstractPart | None = None
+
+    @classmethod
+    def of_source(cls, objective: Objective, source: AbstractSource) -> SourceRows:
+        """Return the rows of a source, of which some are those of an objective of one term."""
+        few = Rows.of(objective)
+        return cls(few.x, few.y, few.root, few.mean, few.scale, few.spread, source)
+
+    @property
+    def n_rows(self) -> int:
+        """How many there are in the source."""
+        return self.source.statistics().n_rows
+
+    def chunks(self, most: int, dtype: Any) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield inputs, targets and roots of so many rows at a time, the next being read."""
+        total = self.source.statistics().total_weight
+        whole = self.source if self.part is None else self.part
+        for x, y, weight in read_ahead(whole.chunks(CHUNK_ROWS)):
+            seen = weight > 0
+            z, root = (x[seen] - self.mean) / self.scale, np.sqrt(weight[seen] / total)[:, None]
+            rows = dataclasses.replace(self, x=z, y=y[seen], root=root)
+            yield from Rows.chunks(rows, most, dtype)
+
+    def total(self, of_rows: Callable[[Rows], Any]) -> Any:
+        """Return a sum over all rows, or several; parts are left to the block's engine."""
+        if not current().apart:
+            return of_rows(self)
+        self.source.statistics()
+        task = _OfPart(of_rows, dataclasses.replace(self, source=_Known.of(self.source)))
+        return current().map_reduce(task, self.source.parts(), _sums)
+
+
+class _Known(NamedTuple):
+    # What a part needs to know of its source.
+    seen: Statistics
+
+    @classmethod
+    def of(cls, source: AbstractSource) -> Any:
+        return cls(source.statistics())
+
+    def statistics(self) -> Statistics:
+        return self.seen
+
+
+@dataclasses.dataclass(frozen=True)
+class _OfPart:
+    of_rows: Callable[[Rows], Any]
+    rows: SourceRows
+
+    def __call__(self, part: AbstractPart) -> Any:
+        return self.of_rows(dataclasses.replace(self.rows, part=part))
+
+
+def _sums(*several: Any) -> Any:
+    if not isinstance(several[0], tuple):
+        return functools.reduce(operator.add, several)
+    return tuple(functools.reduce(operator.add, each) for each in zip(*several, strict=True))
 
 
 class Layout:
