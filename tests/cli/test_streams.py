@@ -49,6 +49,17 @@ def test_rows_are_read_chunk_by_chunk(capsys, parts, monkeypatch):
     assert "40 rows predicted" in out
 
 
+@pytest.mark.parametrize(
+    ("kind", "basis"), [("frozen", "GaussianKernels"), ("pounet", "PartitionBasis")]
+)
+def test_models_of_a_kind_are_read_chunk_by_chunk(capsys, parts, monkeypatch, kind, basis):
+    monkeypatch.setattr("adabasis.regression.streamed.SAMPLE_ROWS", 60)
+    asked = ["--target", "y", "--stream", "--max-steps", "0", "--json", "--model", kind]
+    code, out, err = run(capsys, "fit", "part-*.parquet", "--no-report", *asked)
+    assert code == 0, err
+    assert basis in json.loads(out)["basis"]
+
+
 def test_classes_are_read_chunk_by_chunk(capsys, parts, monkeypatch):
     monkeypatch.setattr("adabasis.regression.streamed.SAMPLE_ROWS", 60)
     for k in range(3):
@@ -69,8 +80,8 @@ def test_classes_are_read_chunk_by_chunk(capsys, parts, monkeypatch):
 
 def test_a_large_table_is_read_so_without_being_asked(capsys, parts, monkeypatch):
     monkeypatch.setattr(streams, "MANY_ROWS", 100)
-    err = refused(capsys, "fit", "part-*.parquet", "--target", "y", *FAST)
-    assert "--model: not where a table is read chunk by chunk (more than 100 rows" in err
+    err = refused(capsys, "fit", "part-*.parquet", "--target", "y", "--tol", "1e-3")
+    assert "--tol: not where a table is read chunk by chunk (more than 100 rows" in err
     monkeypatch.setattr(streams, "MANY_BYTES", 100)
     parts.to_csv("t.csv", index=False)
     err = refused(capsys, "fit", "t.csv", "--target", "y", "--classify", "--loss", "huber")

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,10 +15,12 @@ from .. import rows as sources
 from .._runtime.errors import BadInput, counted
 from ..classification.api import classify
 from ..models.fitted import Fitted
+from ..pou.api import fit_pounet
 from ..regression.api import fit
 from ..report import terminal as screen
 from ..report.origin import verdict_of, with_origin
 from ..report.terminal import Screen
+from ..selection.prepared import SEARCH_ROWS
 from ..tables import AbstractSource, TableRows, open_tables
 from ..tables.columns import kind_of
 from ..tables.file_set import FilesSource, files_of
@@ -26,7 +29,7 @@ from ..train import StopReason
 from . import tables
 from .options import FitOptions
 from .tables import SIGNS, Outcome
-from .targets import transforms
+from .targets import of_model, transforms
 
 #: Rows, or bytes where rows are not counted in the file, from which a table is read chunk by chunk.
 MANY_ROWS, MANY_BYTES = 1_000_000, 2**28
@@ -67,9 +70,8 @@ def fit_table(table: str, options: FitOptions, command: Sequence[str], console: 
     asked = options.asked("validation") | options.effort | transforms(data, options)
     asked["holdout"] = options.holdout or None
     with view.working("choosing among functions as drawn") as line:
-        search = fit if given.classes is None else classify
         try:
-            model = search(given, callbacks=[line] if line else [], **asked)
+            model = _fitted(given, options, {**asked, "callbacks": [line] if line else []})
         except ValueError as error:
             raise BadInput(str(error)) from error
     interrupted = model.stop_reason is StopReason.INTERRUPTED
@@ -106,7 +108,6 @@ def _check(options: FitOptions) -> None:
     BadInput
     """
     asked = {
-        "--model": options.model != "auto",
         "--loss": bool(options.losses),
         "--tol": options.tol is not None,
         "--holdout last": options.holdout == "last",
@@ -138,6 +139,26 @@ def _opened(files: FilesSource, options: FitOptions, view: Screen) -> TableRows:
     shown = dataclasses.replace(found.found.data, notes=(sample, *found.found.data.notes))
     screen.table_read(view, files.title, files.kind, len(files.names), shown, found.n_rows)
     return found
+
+
+def _fitted(given: TableRows, options: FitOptions, asked: dict[str, Any]) -> Fitted:
+    """Fit rows by ``--model``.
+
+    Raises
+    ------
+    BadInput, ValueError
+    """
+    of_classes = given.classes is not None
+    if options.model == "pounet":
+        if of_classes:
+            raise BadInput(
+                f"--model pounet fits numbers, and {options.target[0]!r} holds classes. Leave "
+                "--model out."
+            )
+        return fit_pounet(given, **(options.asked("n_partitions", "degree") | asked))
+    n_rows = min(given.n_rows, SEARCH_ROWS)
+    how = of_model(options.model, of_classes, n_rows, given.n_inputs)
+    return (classify if of_classes else fit)(given, **how, **asked)
 
 
 def _of_classes(files: FilesSource, options: FitOptions) -> bool:

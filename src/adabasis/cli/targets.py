@@ -143,14 +143,19 @@ def fitted(data: TrainingData, kept: np.ndarray, model: str, options: Mapping[st
         decided = ("ridge", "validation")
         asked = {name: value for name, value in options.items() if name not in decided}
         return fit_to_tolerance(**rows_of(data, kept), **asked)
+    front_door = fit if data.labels is None else classify
+    how = of_model(model, data.labels is not None, len(kept), data.x.shape[1])
+    return front_door(**how, **rows_of(data, kept), **options)
+
+
+def of_model(model: str, of_classes: bool, n_rows: int, n_inputs: int) -> dict[str, Any]:
+    """Return the bases and the method of ``--model`` auto, network or frozen."""
     frozen, bases = model == "frozen", None
     if model != "auto":
-        kind = number_search if data.labels is None else class_search
-        offered: list[AbstractBasis] = kind.default_bases(len(kept), data.x.shape[1])
+        kind = class_search if of_classes else number_search
+        offered: list[AbstractBasis] = kind.default_bases(n_rows, n_inputs)
         bases = type(offered)(basis for basis in offered if basis.trainable != frozen)
-    method = "frozen" if frozen else "auto"
-    front_door = fit if data.labels is None else classify
-    return front_door(basis=bases, method=method, **rows_of(data, kept), **options)
+    return {"basis": bases, "method": "frozen" if frozen else "auto"}
 
 
 def judged(

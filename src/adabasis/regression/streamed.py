@@ -40,8 +40,8 @@ from .uncertainty import calibrated
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 #: What choosing functions on a sample takes, in bytes: what is compiled and the functions at 20,000
-#: rows, some times; and copies of each number of the sample. Measured: 590 to 1,020 MiB (D = 8).
-WORK, COPIES = 2**30, 12
+#: rows, some times; and copies of each number of the sample. Measured: 590 to 1,310 MiB (D = 8).
+WORK, COPIES = 5 * 2**28, 12
 
 
 def source_of(
