@@ -233,6 +233,15 @@ def test_labels_on_disk_are_read_with_the_points(tmp_path):
         assert source.as_given(chunk.y)[:3].tolist() == source.classes[NUMBER[:3]].tolist()
 
 
+def test_weights_of_classes_are_for_rows_in_memory(tmp_path):
+    np.save(tmp_path / "x.npy", X[:200])
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    model = ab.AdaptiveBasisClassifier(method="frozen", width=4, depth=1, class_weight="balanced")
+    assert len(model.fit(mapped, NUMBER[:200]).classes_) == 3
+    with pytest.raises(ValueError, match="weights of classes are known to rows in memory alone"):
+        model.fit(cut(NUMBER))
+
+
 def test_a_label_that_was_not_there_at_first_is_told():
     class Changing:
         later = 0

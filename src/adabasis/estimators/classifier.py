@@ -154,9 +154,10 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
         ValueError
             For bad data (see :func:`adabasis.classify`) or parameters out of range.
         """
-        source = Labels().source(f"{type(self).__name__}.fit", X, y, sample_weight, groups)
-        if source is not None:
-            return self._fitted_to(source)
+        if self.class_weight is None or not hasattr(X, "shape"):
+            source = Labels().source(f"{type(self).__name__}.fit", X, y, sample_weight, groups)
+            if source is not None:
+                return self._fitted_to(source)
         if y is not None:  # else scikit-learn says so
             y = checked_labels(y, f"{type(self).__name__}.fit").reshape(np.asarray(y).shape)
         X, y, weight = self._rows(X, y, sample_weight)
