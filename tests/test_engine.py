@@ -202,8 +202,23 @@ def test_a_scheduler_that_is_nowhere_is_said_so(monkeypatch):
         dask_engine.DaskEngine("tcp://127.0.0.1:9")
 
 
+def alive(client, gone=(), seconds=180):
+    """Return the process ids of two workers, once those that are gone have been replaced.
+
+    Until the scheduler has noticed a death it counts the dead; and a worker that is killed before
+    it has registered is not started again.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = client.run(os.getpid, on_error="ignore")
+        if len(found) == 2 and not set(found.values()) & set(gone):
+            return sorted(found.values())
+        time.sleep(0.2)
+    raise AssertionError(f"{len(found)} of 2 workers after {seconds} s")
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_workers_killed_at_random_moments_change_no_bit(dask, client):
     serial = LocalEngine().map_reduce(slow_chunk, PARTS, lstsq.combine)
     moments = random.Random(0)
@@ -212,11 +227,10 @@ def test_workers_killed_at_random_moments_change_no_bit(dask, client):
         time.sleep(seconds)
         os.kill(pid, signal.SIGKILL)
 
+    killed = []
     for _ in range(10):
-        client.wait_for_workers(2, timeout=60)
-        pids = sorted(client.run(os.getpid).values())
-        seconds = moments.uniform(0.0, 2.0)
-        killer = threading.Thread(target=kill, args=(moments.choice(pids), seconds))
+        killed.append(moments.choice(alive(client, killed)))
+        killer = threading.Thread(target=kill, args=(killed[-1], moments.uniform(0.0, 2.0)))
         killer.start()
         assert same_bits(dask.map_reduce(slow_chunk, PARTS, lstsq.combine), serial)
         killer.join()

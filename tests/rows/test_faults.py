@@ -20,6 +20,7 @@ from adabasis.models.record import Ridge
 from adabasis.regression.solve import solve_rows
 from adabasis.rows.engine import using
 from adabasis.selection.checkpoints import Checkpoint
+from tests.test_engine import alive
 from tests.train import test_chunked as chunked
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -124,13 +125,10 @@ def test_workers_killed_between_steps_change_no_bit_of_them(dask, client):
 
     def kill():
         while not stopping.wait(moments.uniform(0.2, 1.5)) and len(killed) < 3:
-            pids = [info["id"] for info in client.scheduler_info()["workers"].values()]
-            if len(pids) == 2:
-                pid = moments.choice(sorted(client.run(os.getpid).values()))
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
+            killed.append(moments.choice(alive(client, killed)))
+            os.kill(killed[-1], signal.SIGKILL)
 
-    client.wait_for_workers(2, timeout=60)
+    alive(client)
     killer = threading.Thread(target=kill)
     killer.start()
     try:
@@ -152,7 +150,7 @@ def test_a_scheduler_that_dies_in_mid_step_ends_the_command_with_one_line(tmp_pa
     table["y"] = np.sin(3 * x[:, 0]) * x[:, 1] + 0.1 * rng.normal(size=len(x))
     table.to_parquet(tmp_path / "t.parquet", index=False)
     asked = ["fit", "t.parquet", "--target", "y", "--no-report", "--force", "--json"]
-    asked += ["--effort", "fast", "--checkpoint", "run.ckpt"]
+    asked += ["--fast", "--checkpoint", "run.ckpt"]
     command = [sys.executable, "-m", "adabasis", *asked]
     common = {"cwd": tmp_path, "capture_output": True, "text": True}
     with cluster(tmp_path) as (scheduler, address):

@@ -64,8 +64,8 @@ class Checkpoint:
         Of a file that a call like this one left, or of none yet.
     call : str
         The function, for messages.
-    every : float
-        Seconds between two writes while a run goes on.
+    every : float, optional
+        Seconds between two writes while a run goes on; by default :data:`EVERY`.
 
     Raises
     ------
@@ -75,8 +75,9 @@ class Checkpoint:
         Where no file can be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], call: str, every: float = EVERY) -> None:
-        self.path, self.call, self.every = Path(path), call, every
+    def __init__(self, path: str | os.PathLike[str], call: str, every: float | None = None) -> None:
+        self.path, self.call = Path(path), call
+        self.every = EVERY if every is None else every
         self.done: dict[str, Entry] = {}
         self.partial: tuple[str, Entry] | None = None
         self.asked, self.written, self.said = False, time.monotonic(), False
