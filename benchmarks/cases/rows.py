@@ -35,7 +35,12 @@ from ..methods.peers import ADVICE, available, last_line, run_worker
 from ..records import Bar, Measurement
 from ..registry import Settings, case
 
-WIDTH, BATCH, STEPS = 64, 512, 150
+WIDTH, BATCH = 64, 512
+#: Steps that an epoch is told by, and those before: two windows of a long source, eight epochs of
+#: the shortest.
+STEPS, FIRST = 1500, 20
+#: Rows that a pass is timed on at least: of fewer it is repeated.
+LEAST_ROWS = 10**6
 #: Rows of the passes, and of whole fits; the last two are those that memory is compared of.
 PASSES, FITS = (10**5, 10**6, 10**7), (10**6, 3 * 10**6, 10**7)
 QUICK_PASSES, QUICK_FITS = (10**5, 2 * 10**5), (2 * 10**5,)
@@ -107,21 +112,25 @@ def an_epoch(model: ab.Fitted, source: rows.AbstractSource) -> Callable[[], floa
     objective = Objective([rows.Term(ab.geometry.Points(x, weight), y)], 0.0, basis)
     trainer = LSGD(1e-3, batch_size=BATCH, optimizer="adam")
 
-    def steps(number: int) -> float:
-        began = time.process_time()
+    def steps(number: int) -> list[tuple[int, float]]:
+        told: list[tuple[int, float]] = []
+
+        def look(seen: Any) -> None:
+            told.append((seen.step, time.process_time()))
+
         with numerics():
             drawn = basis.init(jax.random.key(0), np.tile([0.0, 1.0], (x.shape[1], 1)))
-            budget = Budget(max_steps=number)
-            train(trainer, objective, drawn, key=jax.random.key(1), budget=budget, source=all_rows)
-        return time.process_time() - began
+            budget = Budget(max_steps=number, check_every=FIRST)
+            how = {"key": jax.random.key(1), "budget": budget, "source": all_rows}
+            train(trainer, objective, drawn, callbacks=[look], **how)
+        return told
 
-    steps(20)  # compiles
+    steps(FIRST)  # compiles
 
     def run() -> float:
-        # The difference of two runs: what both begin and end with cancels.
-        epoch = max(source.n_rows // BATCH, 1)
-        number = min(epoch, 10 * STEPS)
-        return (steps(20 + number) - steps(20)) / (number * BATCH) * 1e6
+        # Between two looks: what both begin and end with is left out.
+        told = dict(steps(STEPS))
+        return (told[STEPS] - told[FIRST]) / ((STEPS - FIRST) * BATCH) * 1e6
 
     return run
 
@@ -188,11 +197,14 @@ def _by_number(
         x, y, _ = next(source.chunks(4000))
         model = network(x, y[:, 0])
         epoch = an_epoch(model, source)
+        times = math.ceil(LEAST_ROWS / n_rows)
+        by_us(model, opened(place, numbers[0]))  # loads what a first pass does
         for repeat in range(settings.repeats):
             settings.doing(f"{named(n_rows)}, repeat {repeat}")
             with timed() as timing:
-                by_us(model, source)
-            each = timing.cpu_seconds / n_rows * 1e6
+                for _ in range(times):
+                    by_us(model, source)
+            each = timing.cpu_seconds / (times * n_rows) * 1e6
             yield _measured(PER_ROW, named(n_rows), repeat, each, timing.seconds)
             yield _measured(EPOCH, named(n_rows), repeat, epoch(), math.nan)
 
