@@ -14,7 +14,7 @@ ORDER = """
 _runtime.errors _runtime.arguments _runtime.arrays _runtime.summaries _runtime.registry
 _runtime.notation
 _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progress _runtime
- geometry.points geometry.fields geometry.surfaces geometry.curves geometry.pieces
+ geometry.points geometry.moments geometry.fields geometry.surfaces geometry.curves geometry.pieces
  geometry.domains geometry.boxes
  geometry.levels geometry.shapes geometry.simplices geometry.polygons geometry.clouds geometry.mesh
  geometry.documents
@@ -57,8 +57,8 @@ pou.variants pou.strategy pou.noisy pou.api pou
 pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places pde.regions
 pde.observations pde.scrutiny
 pde.check pde.problem pde.added pde.balance pde.catalog
-pde.collocation pde.system pde.posterior pde.newton
-pde.enlarged pde.candidate pde.verdict pde.other_solutions pde.certificate
+pde.collocation pde.modes pde.columns pde.system pde.posterior pde.newton
+pde.enlarged pde.starts pde.candidate pde.verdict pde.other_solutions pde.certificate
 pde.cells pde.cell_rows pde.cell_newton pde.on_cells pde.cell_growth
 pde.meshes pde.resolving pde.study
 pde.solution pde.strategy pde.adapt

@@ -262,7 +262,7 @@ def test_a_thousandth_of_the_data_that_stays_where_functions_are_free_is_unbalan
 @pytest.mark.parametrize(("size", "free"), [(0.9e5, 0), (1.1e5, 1)])
 def test_functions_of_a_hundred_thousand_residuals_are_free(size, free):
     rows = np.eye(3)[:, :2]
-    found = enlarged.Enlarged(rows, np.array([size, 1.0]))
+    found = enlarged.Enlarged(rows, np.array([size, 1.0]), np.eye(2))
     assert found.free == free
     wide, stays, bound = found.correction(some(by_term=[np.array([0.0, 3.0]), np.array([4.0])]))
     assert stays == pytest.approx(0.8)

@@ -2,8 +2,11 @@
 
 import json
 
+import meshio
+import numpy as np
 import pytest
 
+import adabasis as ab
 from adabasis._runtime.errors import BadInput
 from adabasis.cli import main
 from adabasis.cli.equations import find
@@ -32,6 +35,50 @@ def test_a_file_is_solved_with_a_report(tmp_path, monkeypatch, capsys):
     assert "Dirichlet on x = 0" in page
     assert main(["solve", "bar.py", "--report"]) == 2
     assert "--force" in capsys.readouterr().err
+
+
+SYSTEM = """
+import adabasis as ab
+x, y = ab.pde.coordinates("x", "y")
+u, v = ab.pde.unknowns("u", "v")
+L = ab.operators.Laplacian()
+problem = ab.pde.Problem(
+    ab.Box(x=(0, 1), y=(0, 1)), [L(u) == 0.0, L(v) == 0.0],
+    [ab.pde.Dirichlet((x, x * y), of=(u, v))], exact=(x, x * y)
+)
+"""
+
+
+def test_systems_are_saved_and_written_on_a_grid(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.py").write_text(SYSTEM)
+    given = ["--save", "two.adabasis", "--save", "two.vtu"]
+    assert main(["solve", "two.py", *given, "--max-seconds", "5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["written"] == ["two.adabasis", "two.vtu"]
+    assert set(found["error_estimates"]) == {"u", "v"}
+    at = [[0.25, 0.5]]
+    np.testing.assert_allclose(ab.load("two.adabasis")(at), [[0.25, 0.125]], atol=1e-8)
+    mesh = meshio.read("two.vtu")
+    expected = np.stack([mesh.points[:, 0], mesh.points[:, 0] * mesh.points[:, 1]], axis=1)
+    np.testing.assert_allclose(mesh.point_data["uv"][:, :2], expected, atol=1e-8)
+    assert main(["solve", "two.py", *given]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("u.stl", "--save u.stl: .adabasis keeps a solution; of grids, .stl is no format"),
+        ("u", "no suffix is no format that keeps the values"),
+        ("u.npz", "use one of .vtu"),
+        ("none/u.adabasis", "cannot write there"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_before_work(path, message, capsys, monkeypatch):
+    monkeypatch.setattr("adabasis.cli.equations.solve", None)
+    assert main(["solve", "poisson-1d", "--save", path]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_certificate_is_printed_and_nothing_is_written(capsys, tmp_path, monkeypatch):
@@ -79,6 +126,24 @@ def test_the_catalogue_is_listed(capsys):
 def test_bad_input_is_named(arguments, message, capsys):
     assert main(["solve", *arguments]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\nproblem = (", "broken.py, line 2: SyntaxError"),
+        ("import adabasis as ab\nab.Box(x=(1, 0))", "broken.py, line 2: ValueError: Box(x=(1, 0))"),
+        ("def problem():\n    return 1 / 0", "broken.py, line 2: ZeroDivisionError"),
+        ("import nothing_of_this_name", "broken.py, line 1: ModuleNotFoundError"),
+        ("raise SystemExit(3)", "broken.py, line 1: SystemExit: 3"),
+    ],
+)
+def test_a_file_that_fails_is_named_with_its_line(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(BadInput) as caught:
+        find("broken.py")
+    assert str(caught.value).startswith(message)
 
 
 def test_a_file_without_a_problem_is_told_what_it_lacks(tmp_path):

@@ -1,11 +1,12 @@
 """Laws of domains: volumes, normals, Gauss's theorem, distances, points; each of a registry."""
 
+import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
-from adabasis.geometry import Box, Disk, Piece
+from adabasis.geometry import Box, Disk, Piece, moments
 
 from .registry import CUBE, DOMAINS, SQUARE
 
@@ -125,3 +126,40 @@ def test_touching_boxes_have_one_boundary_where_they_touch():
     cube = CUBE - Box(x=(0, 1), y=(0, 1), z=(0, 1))
     assert cube.boundaries["x=1"].measure == pytest.approx(3.0, rel=1e-2)
     assert cube.boundaries["x=0"].measure == pytest.approx(1.0, rel=1e-2)
+
+
+PLANE = {
+    "hole": (Box(x=(0, 1), y=(0, 1)) - Disk((0.5, 0.5), 0.2), 1 - 0.04 * np.pi),
+    "bite": (Box(x=(0, 1), y=(0, 1)) - Disk((1, 0), 0.5), 1 - np.pi / 16),
+    "lens": (Disk((0, 0), 1.0) & Disk((1, 0), 1.0), 2 * np.pi / 3 - 3**0.5 / 2),
+}
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_integrals_over_plane_shapes_are_those_that_boundaries_tell(name, monkeypatch):
+    """∫ Δf = ∮ ∂f/∂n; evenly spread points alone are right to three digits."""
+    domain, area = PLANE[name]
+
+    def off():
+        inside, edge = domain.quadrature(2000), whole(domain).quadrature(2000)
+        s, t = edge.x.T
+        across, along = np.cos(s) * np.exp(-t) + 3 * s**2, -np.sin(s) * np.exp(-t)
+        flux = across * edge.normal[:, 0] + along * edge.normal[:, 1]
+        wrong = np.sum(6 * inside.x[:, 0] * inside.weight) - np.sum(flux * edge.weight)
+        return abs(wrong), inside.weight.sum()
+
+    wrong, found = off()
+    assert wrong <= 2e-6  # ends of arcs are known to 1e-8
+    assert found == pytest.approx(area, rel=1e-7)
+    monkeypatch.setattr(moments, "CLOSED", 0.0)
+    wrong, found = off()
+    assert max(wrong, abs(found - area)) > 1e-5
+
+
+def test_points_of_no_closed_curve_keep_their_weights():
+    domain = PLANE["hole"][0]
+    inside, edge = domain.interior(500), whole(domain).quadrature(400)
+    half = dataclasses.replace(edge, weight=np.where(edge.x[:, 0] > 0.5, edge.weight, 0.0))
+    assert moments.fitted(inside, half, domain.bounds) is inside
+    few = domain.interior(4)
+    assert moments.fitted(few, edge, domain.bounds).weight.shape == few.weight.shape

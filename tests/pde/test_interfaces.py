@@ -84,6 +84,13 @@ def test_a_disk_that_conducts_better(k):
             "no region holds the domain's points near y",
         ),
         (
+            lambda: Problem(
+                Box(y=(0, 1.5)), [d("y", 2)(u) == 0.0], [Interface(of=u, between=("a", "b"))],
+                regions={"a": LOW, "b": HIGH},
+            ),
+            "'b' reaches beyond the domain, near y",
+        ),
+        (
             lambda: Problem(Box(y=(0, 2)), [piecewise(a=1.0, b=2.0) * u == 0.0]),
             "another one in every region",
         ),

@@ -41,6 +41,39 @@ def test_what_is_written_is_read_again_or_nothing_is_written(suffix, n_inputs, t
     np.testing.assert_array_equal(block.data, cells)
 
 
+@pytest.mark.parametrize(
+    ("unknowns", "coordinates", "expected"),
+    [
+        ("u v p", "x y", {"uv": "u v"}),
+        ("u v w", "x y z", {"uvw": "u v w"}),
+        ("u v", "x y z", {}),
+        ("u v", "x", {}),
+        ("E_x E_y B", "x y", {"E": "E_x E_y"}),
+        ("Ey Ex", "x y", {"E": "Ex Ey"}),
+        ("d1 d2 d3 q1", "a b c", {"d": "d1 d2 d3"}),
+        ("q_r q_s", "r s", {"q": "q_r q_s"}),
+        ("q q_x q_y", "x y", {}),  # one of that name is there
+        ("x y", "x y", {}),
+    ],
+)
+def test_components_of_vectors_are_known_by_their_names(unknowns, coordinates, expected):
+    found = meshes.vectors(unknowns.split(), coordinates.split())
+    assert found == {name: each.split() for name, each in expected.items()}
+
+
+@pytest.mark.parametrize("suffix", [s for s, (_, needed) in meshes.FORMATS.items() if not needed])
+def test_vectors_are_kept_or_left_out(suffix, tmp_path):
+    path, (x, _) = tmp_path / f"u{suffix}", meshes.grid(BOX[:2], 4)
+    values, name = {"u": x[:, 0] + np.pi, "v": x[:, 1]}, meshes.FORMATS[suffix][0]
+    meshes.write_grid(path, name, BOX[:2], values, together={"uv": ["u", "v"]})
+    read = meshio.read(path, name).point_data
+    np.testing.assert_allclose(np.ravel(read["u"]), values["u"], rtol=1e-14)
+    assert ("uv" in read) == (name in meshes.VECTORS)
+    if "uv" in read:
+        expected = np.stack([*values.values(), np.zeros(len(x))], axis=1)
+        np.testing.assert_allclose(read["uv"], expected, rtol=1e-14)
+
+
 def test_the_usual_formats_need_meshio_alone():
     assert not any(meshes.FORMATS[suffix][1] for suffix in (".vtu", ".vtk", ".msh", ".dat"))
 

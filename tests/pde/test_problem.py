@@ -10,10 +10,11 @@ from adabasis import operators as op
 from adabasis import pde
 from adabasis.geometry.fields import at_point
 from adabasis.geometry.points import Cartesian, Gauss, Sobol
+from adabasis.operators.expressions import as_expression
 from adabasis.pde import catalog
 from adabasis.pde.collocation import collocate
 
-x, t = pde.coordinates("x", "t")
+x, t, z = pde.coordinates("x", "t", "z")
 SQUARE = ab.Box(x=(0, 1), t=(0, 2))
 START = pde.Initial(np.sin(x), at=(t, 0.0))
 
@@ -151,6 +152,45 @@ def test_weights_given_are_the_weights_of_the_loss():
         (lambda: problem(data=[pde.Observe([[0.0]], [1.0])]), ValueError, "expected shapes"),
         (lambda: problem().exact_values(np.zeros((1, 2))), ValueError, "no exact solution"),
         (lambda: pde.coordinates("x", "x"), ValueError, "different names"),
+        (lambda: problem(conditions=[pde.Dirichlet(0.0, on=[])]), ValueError, "on nothing"),
+        (lambda: problem(conditions=[pde.Dirichlet(0.0, on=())]), ValueError, "on nothing"),
+        (
+            lambda: problem(conditions=[pde.Dirichlet(0.0, on=((x, 0.0), (x, 1.0)))]),
+            ValueError,
+            "Several places make a list",
+        ),
+        (
+            lambda: problem(conditions=[pde.Dirichlet(0.0, on="x=0")]),
+            ValueError,
+            r"on=domain\.boundaries\['x=0'\]",
+        ),
+        (
+            lambda: problem(conditions=[pde.Dirichlet(0.0, on=x, where=t > 5.0)]),
+            ValueError,
+            "Dirichlet on x = 0: `where` is true nowhere",
+        ),
+        (
+            lambda: problem(conditions=[pde.Dirichlet(0.0, weight=-1.0)]),
+            ValueError,
+            "weight=-1.0: expected a positive number",
+        ),
+        (lambda: problem(weight=0.0), ValueError, "Equation: weight=0.0"),
+        (lambda: problem(conditions=[pde.Dirichlet(None)]), TypeError, "no value is given"),
+        (lambda: pde.Initial(0.0, at=0.0), ValueError, r"such as at=\(t, 0.0\)"),
+        (lambda: pde.Initial(0.0, at=t), ValueError, r"such as at=\(t, 0.0\)"),
+        (lambda: problem(conditions=[pde.Dirichlet(z)]), ValueError, "no coordinate 'z'"),
+        (lambda: problem(exact=z), ValueError, "z: there is no coordinate 'z'"),
+        (lambda: pde.unknowns(3), ValueError, "different names"),
+        (
+            lambda: pde.Problem(SQUARE, [op.Laplacian()(pde.unknowns("x")) == 0.0]),
+            ValueError,
+            "the unknown x is called like a coordinate",
+        ),
+        (
+            lambda: pde.Problem(SQUARE, [as_expression(x) == 0.0]),
+            ValueError,
+            "which has no unknown",
+        ),
         (lambda: Cartesian(1), ValueError, "at least 2"),
     ],
 )

@@ -46,6 +46,39 @@ def test_a_first_order_system_is_solved_and_certified(circle):
     }
 
 
+def claims_are_kept(solution):
+    """Each unknown's error is claimed by its name, the worst as that of all."""
+    claimed, true = solution.certificate.by_unknown, solution.errors()
+    assert list(claimed) == list(true) == list(solution.unknowns)
+    assert all(true[name] <= claimed[name] for name in true)
+    assert solution.certificate.error_estimate == max(claimed.values())
+    for name, error in claimed.items():
+        assert f"{name} {error:.0e}" in solution.certificate.verdict
+        assert f"estimated error of {name}" in str(solution.certificate)
+
+
+def test_each_unknown_has_an_error_estimate(circle):
+    claims_are_kept(circle)
+
+
+def test_an_unknown_that_is_worse_says_so():
+    """v is a thousandth of what it is made of, and so its error is a thousand times that of u."""
+    wave = np.sin(20 * t) / 1000
+    problem = pde.Problem(
+        SPAN,
+        [d(t)(u) == 1.0, d(t)(v) - d(t)(u) == 0.02 * np.cos(20 * t) - 1.0],
+        [pde.Initial((0.0, 0.0), at=(t, 0.0), of=(u, v))],
+        exact=(t, wave),
+    )
+    solution = ab.solve(problem, FrozenFeatures(16))
+    claims_are_kept(solution)
+    assert solution.certificate.by_unknown["v"] > 100 * solution.certificate.by_unknown["u"]
+
+
+def test_each_unknown_has_an_error_estimate_on_cells():
+    claims_are_kept(ab.solve(oscillator(unit=100.0)))
+
+
 def test_values_come_by_name_and_by_column(circle):
     points = np.linspace(0, 1, 7)[:, None]
     assert circle.unknowns == ("u", "v")
@@ -294,3 +327,24 @@ def test_an_operator_with_several_values_is_refused_in_words(linear):
     gradient = op.UserOperator(lambda f, q: jnp.stack([d(0)(f)(q)] * 2), 1, linear=linear)
     with pytest.raises(ValueError, match=r"returned shape \(2,\) at a point: expected one number"):
         pde.Problem(LINE, [gradient(u) == 0.0])
+
+
+@pytest.mark.parametrize(
+    ("rate", "exact", "basis"),
+    [
+        (lambda u: -np.sqrt(u), (1 - t / 2) ** 2, None),
+        (lambda u: 1 / u, np.sqrt(1 + 2 * t), FrozenFeatures(32, scale=1.0)),
+    ],
+)
+def test_what_has_no_slope_at_zero_starts_from_the_conditions(rate, exact, basis):
+    """√u has no slope at u = 0, from which Newton steps start else, and none below."""
+    problem = pde.Problem(SPAN, [d(t)(u) == rate(u)], [pde.Initial(1.0, at=(t, 0.0))], exact=exact)
+    solution = ab.solve(problem, basis)
+    assert solution.error() <= 1e-8
+    assert solution.certificate.solved
+
+
+def test_what_has_no_value_anywhere_is_said():
+    problem = pde.Problem(SPAN, [d(t)(u) == np.sqrt(-u)], [pde.Initial(1.0, at=(t, 0.0))])
+    with pytest.raises(ValueError, match="no function was found at which the equations have"):
+        ab.solve(problem, FrozenFeatures(8, scale=1.0))

@@ -229,6 +229,7 @@ def show(model: Path, /, *, as_json: AsJson = False) -> int:
 def solve(
     what: str = "",
     *,
+    save: Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)] = (),
     report: Flag = False,
     listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
     options: SearchOptions = SearchOptions(),  # noqa: B008 (frozen)
@@ -239,6 +240,9 @@ def solve(
     ----------
     what
         A name of the catalogue (--list shows them), or a Python file that sets ``problem``.
+    save
+        File to write the solution to (.adabasis), or its values on a grid (.vtu, .vtk, .xdmf and
+        others); may be given again.
     report
         Write a page about the solution: NAME.html here.
     listed
@@ -249,7 +253,7 @@ def solve(
     if listed or not what:
         return _told(equations.show_catalogue(_console()), False)
     with options.blocks("solve"):
-        outcome = equations.solve_named(what, options, report, _console())
+        outcome = equations.solve_named(what, options, report, _console(), kept=save)
     return _told(outcome, options.as_json)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import runpy
 import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +18,85 @@ from .. import report
 from .._runtime.errors import BadInput, listed
 from ..pde import Problem, Solution, catalog
 from ..pde.api import solve
+from ..pde.meshes import CELLS, format_of
 from ..report.terminal import Screen
 from .options import SearchOptions
 from .tables import Outcome, writable
 
+#: The suffix of solutions; others are those of grids.
+SOLUTION = ".adabasis"
 
-def solve_named(what: str, options: SearchOptions, paged: bool, console: Console) -> Outcome:
-    """Solve one problem, print its certificate, write a report if asked for.
+
+def solve_named(
+    what: str,
+    options: SearchOptions,
+    paged: bool,
+    console: Console,
+    *,
+    kept: Sequence[Path] = (),
+) -> Outcome:
+    """Solve one problem, print its certificate, write what is asked for.
+
+    Parameters
+    ----------
+    what : str
+    options : SearchOptions
+    paged : bool
+        Write a report.
+    console : Console
+    kept : sequence of Path
+        Files that the solution, or its values on a grid, are written to, as suffixes say.
 
     Raises
     ------
     BadInput
-        For a name that is not in the catalogue, or a file without a problem.
+        For a name that is not in the catalogue, a file without a problem, or files that cannot be
+        written: before anything is solved.
     """
     options.check()
     problem, view = find(what), Screen(console, options.quiet or options.as_json)
     page = Path(f"{Path(what).stem}.html") if paged else None
     if page:
         writable(page, "--report", options.force)
+    for path in kept:
+        saveable(path, problem, options.force)
     view.text(repr(problem))
     began = time.process_time()
     with view.working("solving") as line:
         solution = solve(problem, **options.asked(), callbacks=[line] if line else [])
     seconds = time.process_time() - began
     describe(solution, seconds, view)
+    for path in kept:
+        (solution.save if path.suffix == SOLUTION else solution.to_vtk)(path)
+        view.text(f"Written: {path}")
     if page:
         report.write(page, solution, provenance={"command": f"adabasis solve {what}"})
         view.text(f"Written: {page}")
-    return Outcome(document(solution, seconds) | {"written": [str(page)] if page else []})
+    written = [str(path) for path in (*kept, *([page] if page else []))]
+    return Outcome(document(solution, seconds) | {"written": written})
+
+
+def saveable(path: Path, problem: Problem, force: bool) -> None:
+    """Say why a solution cannot be written to a path, if so, before any work.
+
+    Raises
+    ------
+    BadInput
+    """
+    writable(path, "--save", force)
+    if path.suffix == SOLUTION:
+        return
+    d = problem.domain.n_inputs
+    if d not in CELLS:
+        raise BadInput(
+            f"--save {path}: {SOLUTION} keeps a solution; grids take up to three coordinates, and "
+            f"this problem has {d}."
+        )
+    try:
+        format_of("--save", path, d)
+    except (ImportError, ValueError) as error:
+        what = str(error).partition(": ")[2]
+        raise BadInput(f"--save {path}: {SOLUTION} keeps a solution; of grids, {what}") from error
 
 
 def find(what: str) -> Problem:
@@ -62,15 +115,30 @@ def find(what: str) -> Problem:
         return catalog.problem(what)
     if not Path(what).is_file():
         raise BadInput(f"{what}: no such file.")
-    found = runpy.run_path(what).get("problem")
-    if callable(found) and not isinstance(found, Problem):
-        found = found()
+    try:
+        found = runpy.run_path(what).get("problem")
+        if callable(found) and not isinstance(found, Problem):
+            found = found()
+    except (Exception, SystemExit) as error:
+        raise BadInput(f"{where_in(what, error)}: {type(error).__name__}: {error}") from error
     if not isinstance(found, Problem):
         raise BadInput(
             f"{what}: expected it to set `problem` to a pde.Problem; adabasis solve poisson-2d "
             "shows one of the catalogue."
         )
     return found
+
+
+def where_in(what: str, error: BaseException) -> str:
+    """Return the file, and its last line that an error passed through."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == what and frame.lineno
+    ]
+    if isinstance(error, SyntaxError) and error.lineno:
+        lines.append(error.lineno)
+    return f"{what}, line {lines[-1]}" if lines else what
 
 
 def show_catalogue(console: Console) -> Outcome:
@@ -88,7 +156,10 @@ def describe(solution: Solution, seconds: float, view: Screen) -> None:
     """Print the certificate, and the true error where the solution is known."""
     view.text(str(solution.certificate))
     if solution.problem.exact is not None:
-        view.text(f"  true relative error       {solution.error():.1e}")
+        errors = solution.errors()
+        of_each = [f"{name} {error:.1e}" for name, error in errors.items()]
+        each = f" ({', '.join(of_each)})" if len(of_each) > 1 else ""
+        view.text(f"  true relative error       {solution.error():.1e}{each}")
     view.text(
         f"  {solution.candidates[0]['what']}; {len(solution.candidates)} candidates, "
         f"{seconds:.1f} CPU seconds, compilation included"
@@ -114,6 +185,9 @@ def document(solution: Solution, seconds: float) -> dict[str, Any]:
         "rank": certificate.rank,
         "functions": certificate.n_functions,
         "basis": repr(solution.basis),
+        "error_estimates": {
+            name: e if math.isfinite(e) else None for name, e in certificate.by_unknown.items()
+        },
         "terms": dict(certificate.terms),
         "timings": solution.timings and solution.timings.to_json(),
         **{k: v if math.isfinite(v) else None for k, v in numbers.items()},

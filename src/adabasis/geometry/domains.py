@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .moments import ON_BOUNDARY, fitted
 from .pieces import Boundaries, Named, OnBoundary, Piece, boundaries_of
 from .points import Points, sequence
 from .surfaces import PROBE_SEED, PROBES, AbstractSurface, Crossed, Vanished, used
@@ -159,8 +160,16 @@ class AbstractDomain(abc.ABC):
         return None
 
     def quadrature(self, n: int) -> Points:
-        """Return about ``n`` points and weights for integrals: Gauss's where they are known."""
-        return self.interior(n)
+        """Return about ``n`` points and weights for integrals: Gauss's where they are known.
+
+        In the plane weights fit the moments that the boundary tells, where that is curves.
+        """
+        points = self.interior(n)
+        every = tuple(s for piece in self.boundaries.values() for s in piece.surfaces)
+        if self.n_inputs != 2 or self.n_points is not None or not every:
+            return points
+        edge = Piece("boundary", self, every).quadrature(ON_BOUNDARY)
+        return points if edge.normal is None else fitted(points, edge, self.bounds)
 
     @functools.cached_property
     def boundaries(self) -> Boundaries:

@@ -39,7 +39,11 @@ class Field(NDArrayOperatorsMixin):
     def evaluate(self, columns: dict[str, Any], numpy: Any) -> Any:
         """Return the value for named coordinates; ``numpy`` is NumPy or ``jax.numpy``."""
         if self.kind == "coordinate":
-            return columns[self.arguments[0]]
+            name = self.arguments[0]
+            if name not in columns:
+                known = ", ".join(n for n in columns if not n.startswith(NORMAL))
+                raise ValueError(f"there is no coordinate {name!r}; the domain has {known}.")
+            return columns[name]
         if self.kind == "constant":
             return self.arguments[0]
         if self.kind == "normal":
@@ -266,6 +270,23 @@ def at_point(field: Field, names: Sequence[str], x: Any, components: Any = None)
     if components is not None and has_normal(field):
         columns |= {NORMAL + name: components[i] for i, name in enumerate(names)}
     return field.evaluate(columns, jnp)
+
+
+def known_in(names: Sequence[str], field: Field) -> Field:
+    """Return a field of these coordinates.
+
+    Raises
+    ------
+    ValueError
+        If it has another one.
+    """
+    missing = unknown_names(field, names)
+    if missing:
+        raise ValueError(
+            f"{field!r}: there is no coordinate {', '.join(map(repr, missing))}; the domain has "
+            f"{', '.join(names)}."
+        )
+    return field
 
 
 def unknown_names(field: Field, names: Sequence[str]) -> list[str]:

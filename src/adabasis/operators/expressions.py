@@ -188,7 +188,8 @@ def unknowns(*names: str, dtype: Any = float) -> Any:
     >>> -Laplacian()(u) + Partial("x")(p) == 0.0
     -Δ u + p_x = 0
     """
-    if not names or len(set(names)) < len(names) or not all(n.isidentifier() for n in names):
+    valid = all(isinstance(n, str) and n.isidentifier() for n in names)
+    if not names or not valid or len(set(names)) < len(names):
         raise ValueError(f"unknowns{names!r}: expected different names such as unknowns('u', 'p').")
     kinds = {float: "float", complex: "complex", "float": "float", "complex": "complex"}
     if dtype not in kinds:

@@ -11,7 +11,7 @@ from ..basis import AbstractBasis, EnrichedBasis
 from ..geometry.points import AffineMap
 from ..models.record import Tried
 from ..selection.search import Candidate
-from .enlarged import passing
+from .modes import passing
 from .posterior import Posterior
 from .problem import Problem
 from .system import CollocationSystem, Misfit

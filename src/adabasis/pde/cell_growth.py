@@ -23,7 +23,7 @@ from ..basis.pou.polynomial import dimension
 from ..geometry.points import AffineMap
 from .cells import Along, CellGrid
 from .certificate import SAFETY
-from .enlarged import passing
+from .modes import passing
 from .on_cells import STRIPS, WORTH_IT, CellCandidate, distance, error_beside
 from .problem import Problem
 

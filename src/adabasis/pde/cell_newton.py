@@ -50,13 +50,42 @@ class Constant:
         return np.where(orders[:, self.axis] > 0, 0.0, found)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Level:
+    """The same values, (B,), everywhere."""
+
+    values: np.ndarray
+
+    def derivatives(self, x: np.ndarray, orders: np.ndarray) -> np.ndarray:
+        """Return derivatives at N points, (N, B, K)."""
+        here = (orders.sum(axis=1) == 0).astype(float)
+        return np.broadcast_to(self.values[:, None] * here, (len(x), len(self.values), len(here)))
+
+
+def level(slab: CellProblem, grid: CellGrid, space: LocalSpace, axis: int) -> Level:
+    """Return the constants that meet the values at the start best."""
+    x = (grid.middles[:, None] + grid.half[:, None] * space.face(axis, 0)).reshape(-1, len(grid.counts))
+    x[:, axis] = slab.bounds[axis, 0]
+    zero, rows, data = Level(np.zeros(len(slab.scales))), [], []
+    for one in slab.conditions:
+        if one.face is not None and one.face[0] == axis:
+            orders = differential_orders(one.operator, len(grid.counts))
+            image, a = linearisation(one.operator, x, zero.derivatives(x, orders))
+            rows.append(a[:, :, orders.sum(axis=1) == 0].sum(axis=2))
+            values = one.values(slab.problem.domain, Points(x, np.ones(len(x))))
+            data.append(np.asarray(values) - image)
+    found, *_ = np.linalg.lstsq(np.concatenate(rows), np.concatenate(data), rcond=1e-12)
+    return Level(found)
+
+
 def newton_on_cells(
     cells: CellProblem, along: Sequence[Any], degree: int, start: Any = None
 ) -> tuple[CellSystem, bool]:
     """Return the system of the last Newton step, from a function or from 0, and if it was right."""
     at, change, system = start, np.inf, None
     for _ in range(MOST_STEPS):
-        system = cells.system(along, degree, at)
+        with np.errstate(invalid="ignore"):  # 1/u at 0
+            system = cells.system(along, degree, at)
         found = system.function()
         size = _size(found, cells.scales)
         if not np.isfinite(size):
@@ -85,11 +114,15 @@ def solved_by_slabs(
     before: CellFunction | None = None
     for lower, upper in itertools.pairwise(grid.edges[axis]):
         slab = cells.slab(axis, lower, upper, before)
-        start = None if before is None else Constant(before, axis, float(lower))
+        start: Any = None if before is None else Constant(before, axis, float(lower))
         system, converged = newton_on_cells(slab, across, degree, start)
+        if start is None and not _known(slab, system.function()):
+            space = LocalSpace(degree, len(across))  # √u has no slope at 0, 1/u no value
+            start = level(slab, CellGrid(slab.bounds, tuple(across)), space, axis)
+            system, converged = newton_on_cells(slab, across, degree, start)
         found = system.function()
         if (
-            not converged
+            not (converged and _known(slab, found))
             or _growth(slab, found) > AMPLIFIED
             or not _holds(slab, found, before, axis)
         ):
@@ -133,6 +166,19 @@ def _holds(slab: CellProblem, found: CellFunction, before: CellFunction | None, 
         off += float(np.mean((image - data) ** 2) / unit)
         size += 0.0 if one.equation else float(np.mean(data**2) / unit)
     return off <= HOLDS**2 * (size or _size(found, slab.scales) ** 2)
+
+
+def _known(slab: CellProblem, found: CellFunction) -> bool:
+    """Whether the equations have values and slopes at a function."""
+    x = (found.grid.middles[:, None, :] + found.grid.half * found.space.inside[0]).reshape(
+        -1, len(found.grid.counts)
+    )
+    for one in slab.equations:
+        orders = differential_orders(one.operator, x.shape[1])
+        image, slopes = linearisation(one.operator, x, found.derivatives(x, orders))
+        if not (np.isfinite(image).all() and np.isfinite(slopes).all()):
+            return False
+    return True
 
 
 def _growth(slab: CellProblem, found: CellFunction) -> float:

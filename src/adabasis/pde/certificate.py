@@ -14,6 +14,7 @@ import numpy as np
 from .. import lstsq
 from ..train import History, StopReason
 from .collocation import CollocationRows
+from .columns import columns_of
 from .enlarged import Directions, Enlarged, directions, enlarged, least
 from .problem import Problem
 from .system import CollocationSystem, Misfit, misfit, reduced
@@ -21,6 +22,8 @@ from .verdict import CONTRADICTION, Stability, of_noise, verdict_of
 
 #: What an enlarged basis sees of an error is right to such a factor.
 SAFETY = 2.0
+#: An unknown below this share of the largest, each in its unit, has no size of its own.
+NOTHING = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +43,18 @@ class Certificate:
         The equation's residual by halves of each coordinate.
     stability : Stability
     error_estimate : float
-        Relative error. The residuals are solved for on an enlarged basis: the size of the function
-        that removes them, over the share of them that it removes, and at most ``error_bound``.
-        Infinite where functions are left free or data contradict each other.
+        Relative error, of several unknowns that of the worst. The residuals are solved for on an
+        enlarged basis: the size of the function that removes them, over the share of them that it
+        removes, and at most ``error_bound``. Infinite where functions are left free or data
+        contradict each other.
     error_bound : float
         (residual and violation) / γ, in units of u; free functions are left aside.
     rank, n_functions : int
     verdict : str
         Starts with "Solved", "Approximate", "Not solved", "Not determined" or "Contradictory".
+    by_unknown : mapping
+        The estimated relative error of each of several unknowns, by name; with regions of each in
+        its region. Empty for one unknown.
     """
 
     residual: float
@@ -60,6 +67,7 @@ class Certificate:
     rank: int
     n_functions: int
     verdict: str
+    by_unknown: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def solved(self) -> bool:
@@ -75,6 +83,8 @@ class Certificate:
             f"  stability constant        {self.stability.constant:.1e}",
             f"  rank                      {self.rank} of {self.n_functions}",
         ]
+        each = [f"{f'  estimated error of {n}':<28}{e:.1e}" for n, e in self.by_unknown.items()]
+        lines[4:4] = each
         lines += [f"  {name + ':':<34}{value:.1e}" for name, value in self.terms.items()]
         worst = max(self.regions, key=lambda r: self.regions[r], default=None)
         if worst is not None and len(self.regions) > 1:
@@ -187,8 +197,17 @@ def certified(
     terms_of_u = best.coefficients.reshape(problem.n_blocks, -1)
     if fresh.scales is not None:
         terms_of_u = terms_of_u / np.array(fresh.scales)[:, None]
-    round_off = SAFETY * np.finfo(float).eps * float(np.linalg.norm(terms_of_u))
-    estimate = max(estimate, round_off / (level or 1.0))
+    by_round_off = SAFETY * np.finfo(float).eps * np.linalg.norm(terms_of_u, axis=1)
+    each: dict[str, float] = {}
+    if problem.n_blocks > 1:
+        u = (examination.least_seen.phi @ best.coefficients).reshape(problem.n_blocks, -1)
+        lacks = SAFETY * examination.beside.by_block(misfit, len(u)) / max(1 - stays, 1e-300)
+        lacks = np.minimum(lacks, bound) * level * len(u) ** 0.5
+        each = by_unknown(problem, np.hypot(lacks, by_round_off), np.sqrt(np.mean(u**2, axis=1)))
+        estimate = max(each.values())
+        bound = max(bound, estimate)
+    else:
+        estimate = max(estimate, float(by_round_off[0]) / (level or 1.0))
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
@@ -212,6 +231,7 @@ def certified(
                 terms,
                 examination.constants_free(problem.blocks),
                 p,
+                each,
             ),
             *problem.notes,
             *notes,
@@ -219,7 +239,16 @@ def certified(
     )
     return {
         **claimed(
-            fresh, misfit, (estimate, bound), as_error, terms, examined, (rank, p), verdict, run
+            fresh,
+            misfit,
+            (estimate, bound),
+            as_error,
+            terms,
+            examined,
+            (rank, p),
+            verdict,
+            run,
+            each,
         ),
         "basis": best.whole,
         "parameters": jax.tree.map(np.asarray, best.parameters),
@@ -229,6 +258,23 @@ def certified(
         "validation_error": best.validation_error,
         "finalists": tuple(finalists),
     }
+
+
+def by_unknown(problem: Problem, errors: np.ndarray, levels: np.ndarray) -> dict[str, float]:
+    """Return relative errors by the unknown's name, both parts of a complex one together.
+
+    Parameters
+    ----------
+    problem : Problem
+    errors, levels : arrays, shape (B,)
+        Root mean squares, in units of the unknowns. One that is 0 counts as the largest one.
+    """
+    found = {}
+    for name, k in columns_of(problem.blocks).items():
+        error, level = float(np.linalg.norm(errors[k])), float(np.linalg.norm(levels[k]))
+        level = level if level > NOTHING * levels.max() else float(levels.max())
+        found[name] = error / (level or 1.0)
+    return found
 
 
 def claimed(
@@ -241,6 +287,7 @@ def claimed(
     rank: tuple[int, int],
     verdict: str,
     run: Any = None,
+    each: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return what is said of a solution, whatever its functions are.
 
@@ -261,6 +308,8 @@ def claimed(
     verdict : str
     run : Run, optional
         Of training.
+    each : mapping, optional
+        The estimate for each of several unknowns.
     """
     estimate, bound = errors
     no_claim = verdict.startswith(("Not determined", "Contradictory"))
@@ -274,6 +323,7 @@ def claimed(
         bound,
         *rank,
         verdict,
+        dict.fromkeys(each or {}, math.inf) if no_claim else dict(each or {}),
     )
     independent = rank[0] == rank[1]
     status = lstsq.Status.FULL_RANK if independent else lstsq.Status.RANK_DEFICIENT

@@ -137,6 +137,11 @@ def stated(
     """Return operator(u) == value for every unknown that a condition is of."""
     found = problem.unknowns_of(f"{call}(of=…)", of)
     values = value if isinstance(value, tuple) else (value,) * len(found)
+    if any(one is None for one in values):
+        raise TypeError(
+            f"{call}(…): no value is given. Expected a number, a function of the coordinates or an "
+            "expression in them."
+        )
     if len(values) != len(found):
         raise ValueError(
             f"{call}({value!r}): expected one value, or one for each of "
@@ -223,6 +228,13 @@ class Initial(AbstractCondition):
     velocity: Any = None
     weight: float | None = None
     of: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.at, tuple | list) or len(self.at) != 2:
+            raise ValueError(
+                f"Initial(at={self.at!r}): expected a coordinate and its number, such as "
+                "at=(t, 0.0)."
+            )
 
     @property
     def times(self) -> tuple[str, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from ..operators import AbstractOperator
 from .probe import Dense
 from .sizes import Measure
 
+#: So many times more points are looked at where ``where`` selects none.
+MORE = 64
 #: Points on a curve, at least: a small hole may have waves of 14 turns around it.
 LEAST_ON_CURVE = 96
 
@@ -72,6 +77,14 @@ class Constraint:
     noise: Any = None
     region: AbstractDomain | None = None
 
+    def __post_init__(self) -> None:
+        weight = self.weight
+        if weight is not None and not (isinstance(weight, Real) and 0 < weight < math.inf):
+            raise ValueError(
+                f"{self.label}: weight={weight!r}: expected a positive number, or None for one "
+                "that is chosen."
+            )
+
     @property
     def size(self) -> float:
         """The size of the operator on waves of amplitude 1."""
@@ -102,7 +115,30 @@ class Constraint:
         """
         if self.at is not None:
             return self.at
-        domain = self.region or domain
+        placed = self._placed(self.region or domain, sampler, n, n_face, seed, unseen)
+        if self.where is None:
+            return placed
+        names = domain.names
+        if not self._selected(names, placed).any():  # what it selects lies between the points
+            n, n_face = MORE * n, MORE * n_face
+            placed = self._placed(self.region or domain, sampler, n, n_face, seed, unseen)
+        return some(placed, self._selected(names, placed))
+
+    def _selected(self, names: Sequence[str], points: Points) -> np.ndarray:
+        """Say at which points the condition holds, (N,)."""
+        assert self.where is not None
+        values = self.where.evaluate(dict(zip(names, np.asarray(points.x).T, strict=True)), np)
+        return np.broadcast_to(np.asarray(values, dtype=bool), (len(points),))
+
+    def _placed(
+        self,
+        domain: AbstractDomain,
+        sampler: AbstractSampler,
+        n: int,
+        n_face: int,
+        seed: int,
+        unseen: bool,
+    ) -> Points:
         if self.piece is not None:
             points = self.piece.points(
                 count_on(self.piece, domain, n_face), seed + self.stream, unseen=unseen
@@ -111,12 +147,7 @@ class Constraint:
             points = on_face(domain, self.face, sampler, n_face, seed + self.stream)
         else:
             points = within(domain, sampler, n, seed, unseen=unseen)
-        if self.dense is not None:
-            points = self.dense.merged(points)
-        if self.where is None:
-            return points
-        values = self.where.evaluate(dict(zip(domain.names, points.x.T, strict=True)), np)
-        return some(points, np.broadcast_to(np.asarray(values, dtype=bool), (len(points),)))
+        return points if self.dense is None else self.dense.merged(points)
 
     def values(self, domain: AbstractDomain, points: Points) -> np.ndarray:
         """Return the data at the points, (N,)."""

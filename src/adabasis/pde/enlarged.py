@@ -10,11 +10,9 @@ agree on a wrong function; a correction cannot hide, since it answers to the res
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -25,10 +23,9 @@ from .._runtime.compute import quickly
 from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis, FrozenFeatures
 from ..basis.layers import Affine
-from ..geometry.boxes import Box
 from ..geometry.points import AffineMap, Points
-from ..operators import AbstractOperator, Coupled, Linearised
-from .collocation import FRESH_POINTS, CollocationRows
+from .collocation import CollocationRows
+from .modes import passing
 from .newton import linearised, reduced_at
 from .places import rule_on
 from .system import (
@@ -61,15 +58,6 @@ WEAK = 10.0
 #: Points of integrals over the domain.
 PLACES = 2048
 SEED = 90_001
-#: Exponentials and waves beside them, each with two phases, at most; none with more than 20 turns
-#: a side, which the points do not resolve. Faces that are points see
-#: steep ones whatever their width; elsewhere one that changes between points seems free.
-MODES, FASTEST, STEEPEST = 100, 40 * np.pi, 1e7
-#: Points, besides the centre, at which coefficients are frozen for these.
-FROZEN_AT = 3
-RADIUS = 2 * np.pi
-#: Exponents nearer than this are one: their difference would be round-off.
-APART = 0.03
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,7 +109,8 @@ def least(system: CollocationSystem, seen: Directions, c: np.ndarray | None = No
         c = seen.coefficients(seen.rotated - seen.free @ (seen.free.T @ seen.rotated))
     domain = system.rows.problem.domain
     points = rule_on(domain, PLACES)
-    x, weight = jnp.asarray(points.x), np.asarray(points.weight)
+    # Few weights of fitted rules are below 0.
+    x, weight = jnp.asarray(points.x), np.maximum(np.asarray(points.weight), 0.0)
     blocks = system.n_blocks
     units = None if system.rows.scales is None else system.rows.units_at(np.asarray(points.x))
     root = np.sqrt(np.tile(weight, blocks))[:, None]
@@ -163,6 +152,12 @@ def directions(
         reduction = reduced_at(system.terms, basis, xi, jnp.asarray(coefficients))
     given = None if fresh.scales is None else np.array(fresh.scales)
     triangle, rotated, norms = (np.asarray(a) for a in _ridged(reduction, given))
+    if not np.isfinite(triangle).all():
+        raise ValueError(
+            f"solve({system.rows.problem!r}): no function was found at which the equations have "
+            "values and slopes. √u, log u and 1/u have none where u is 0 or negative: use what "
+            "has, such as np.sqrt(u**2 + 1e-12), or conditions that keep u away from there."
+        )
     terms = seen_at(system, coefficients, fresh)
     found = images(basis, xi, terms, fresh.places, fresh.units_there)
     rows, phi = (np.asarray(a) for a in found)
@@ -223,10 +218,13 @@ class Enlarged:
         Orthonormal.
     sizes : array, shape (K,)
         Root mean squares of the functions, descending.
+    values : array, shape (B·N, K)
+        The functions over √(B·N) sizes, at N points for each of B unknowns: orthonormal.
     """
 
     rows: np.ndarray
     sizes: np.ndarray
+    values: np.ndarray
 
     @property
     def free(self) -> int:
@@ -244,12 +242,30 @@ class Enlarged:
         bound = float(whole * sizes[0]) if len(sizes) else np.inf
         if not 0 < whole < np.inf or not len(sizes):
             return bound, 1.0, bound
-        rows = self.rows[:, self.free :]
+        parts, unseen, stays = self._lacking(residuals)
+        lacking = float(np.hypot(np.linalg.norm(parts), np.linalg.norm(unseen)))
+        return lacking, stays / whole, bound
+
+    def by_block(self, misfit: Misfit, blocks: int) -> np.ndarray:
+        """Return the size of what a solution lacks, unknown by unknown: (B,).
+
+        Mean squares are over the points of all unknowns, so that squares sum to that of all.
+        """
+        residuals = np.concatenate(misfit.by_term)
+        if not 0 < float(np.linalg.norm(residuals)) < np.inf or self.free == len(self.sizes):
+            return np.full(blocks, self.correction(misfit)[2])
+        parts, unseen, _ = self._lacking(residuals)
+        each = self.values[:, self.free :].reshape(blocks, -1, len(parts))
+        moved = np.linalg.norm(each @ parts, axis=1)
+        return np.hypot(moved, np.sqrt(np.sum((each * unseen) ** 2, axis=(1, 2))))
+
+    def _lacking(self, residuals: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the amounts of functions that are not free, what is uncertain, what stays."""
+        rows, sizes = self.rows[:, self.free :], self.sizes[self.free :]
         parts = rows.T @ residuals
         stays = float(np.linalg.norm(residuals - rows @ parts))
-        unseen = stays * float(np.linalg.norm(sizes[sizes > WEAK])) / len(residuals) ** 0.5
-        lacking = float(np.linalg.norm(sizes * parts))
-        return float(np.hypot(lacking, unseen)), stays / whole, bound
+        unseen = np.where(sizes > WEAK, stays * sizes, 0.0) / len(residuals) ** 0.5
+        return sizes * parts, unseen, stays
 
 
 def enlarged(
@@ -280,8 +296,8 @@ def enlarged(
     left, s, vt = np.linalg.svd(rows / norms, full_matrices=False)
     kept = s > CUT_OFF * s[0]
     values = (u / norms) @ (vt[kept].T / s[kept]) / len(u) ** 0.5
-    _, sizes, turned = np.linalg.svd(values, full_matrices=False)
-    return Enlarged(left[:, kept] @ turned.T, sizes)
+    functions, sizes, turned = np.linalg.svd(values, full_matrices=False)
+    return Enlarged(left[:, kept] @ turned.T, sizes, functions)
 
 
 _linearised = quickly()(linearised)
@@ -331,117 +347,3 @@ def _distances(points: Points, inside: bool) -> np.ndarray:
     weight, d = np.asarray(points.weight), np.asarray(points.x).shape[1]
     share = np.maximum(weight / weight.sum(), 1e-300)
     return share ** (1 / max(d if inside else d - 1, 1))
-
-
-def passing(
-    equations: Sequence[AbstractOperator],
-    to_unit: AffineMap,
-    d: int,
-    domain: Any = None,
-    fastest: float = FASTEST,
-) -> tuple[np.ndarray, ...]:
-    """Return a and b of exponentials and waves that the equations let through.
-
-    With coefficients frozen at a point, L e^{λ·z} = p(λ) e^{λ·z}. Along one coordinate, the others
-    carrying a given wave, p is a polynomial, and its roots are the modes: waves at resonance,
-    what grows where a problem is ill-posed, boundary layers. Of several unknowns p is the
-    determinant of the equations, where there are as many. None is ``fastest`` or more radians a
-    side.
-    """
-    a, b = np.zeros((2, MODES, d))
-    table = _table(equations)
-    if not table:
-        return a, b
-    count, rng = _degree(table) + 1, np.random.default_rng(SEED)
-    rays = [(axis, wave) for axis in range(d) for wave in _transverse(axis, d, rng)]
-    circle = RADIUS * np.exp(2j * np.pi * np.arange(count) / count)
-    exponents = np.array([1j * wave for _, wave in rays])[:, None].repeat(count, 1)
-    for ray, (axis, _) in enumerate(rays):
-        exponents[ray, :, axis] = circle
-    at = to_unit.inverse(np.vstack([np.full(d, 0.5), rng.uniform(size=(FROZEN_AT, d))]))
-    if domain is not None and not isinstance(domain, Box):
-        at = np.asarray(domain.interior(1 + FROZEN_AT, SEED).x)
-    flat = exponents.reshape(-1, d)
-    arrays = [jnp.asarray(array) for array in (at, flat.real, flat.imag)]
-
-    def symbol(operator: AbstractOperator | None) -> np.ndarray:
-        if operator is None:
-            return np.zeros((len(at), len(flat)), complex)
-        found = np.asarray(_symbols(operator, to_unit, *arrays))
-        return found[:, 0] + 1j * found[:, 1]
-
-    every = np.stack([[symbol(one) for one in row] for row in table])
-    every = np.moveaxis(every, (0, 1), (-2, -1))
-    symbols = every[..., 0, 0] if len(table) == 1 else np.linalg.det(every)
-    symbols = symbols.reshape(len(at), len(rays), count)
-    polynomials = np.fft.fft(symbols, axis=2) / count  # of r over the radius, ascending
-    steepest = STEEPEST if d == 1 else FRESH_POINTS ** (1 / d)
-    found: dict[tuple[int, tuple[float, ...]], list[complex]] = {}
-    for each in polynomials:
-        for (axis, wave), p in zip(rays, each, strict=True):
-            p = np.where(np.abs(p) > 1e-12 * np.abs(p).max(), p, 0.0)
-            here = found.setdefault((axis, tuple(wave)), [])
-            for root in RADIUS * np.roots(p[::-1]) if np.isfinite(p).all() else ():
-                known = any(abs(root - r) <= APART * (1 + abs(r)) for r in here)
-                if not known and abs(root.imag) <= fastest and abs(root.real) <= steepest:
-                    here.append(root)
-    modes = [(axis, wave, root) for (axis, wave), roots in found.items() for root in roots]
-    modes = [modes[i] for i in sorted(rng.permutation(len(modes))[:MODES])]
-    for row, (axis, wave, root) in enumerate(modes):
-        b[row] = wave
-        a[row, axis], b[row, axis] = root.real, root.imag
-    return a, b
-
-
-def turns(equations: Sequence[AbstractOperator], to_unit: AffineMap, d: int) -> float:
-    """Return how often the fastest waves turn over along a side that the equations let through."""
-    a, b = passing(equations, to_unit, d, fastest=np.inf)
-    waves = b[np.abs(a).max(axis=1) < 1.0]
-    return float(np.abs(waves).max(initial=0.0) / (2 * np.pi))
-
-
-def _table(equations: Sequence[AbstractOperator]) -> list[Sequence[AbstractOperator | None]]:
-    """Return operators by equation and unknown, none where they are not as many."""
-    rows: list[Any] = []
-    for one in equations:
-        if isinstance(one, Linearised) and one.n_unknowns > 1:
-            return []
-        rows.append(one.operators if isinstance(one, Coupled) else (one,))
-    return rows if all(len(row) == len(rows) for row in rows) else []
-
-
-def _degree(table: Sequence[Sequence[AbstractOperator | None]]) -> int:
-    """Return a bound of the degree of the determinant: by equations or by unknowns."""
-    orders = np.array([[-1 if one is None else one.order for one in row] for row in table])
-    return int(min(orders.max(axis=1).clip(0).sum(), orders.max(axis=0).clip(0).sum()))
-
-
-def _transverse(axis: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Return waves in the coordinates besides one, (K, D): the lowest, at random from four on."""
-    if d == 1:
-        return np.zeros((1, 1))
-    if d == 2:
-        waves = np.zeros((25, 2))
-        waves[:, 1 - axis] = np.pi / 2 * np.arange(25)
-        return waves
-    waves = np.pi * rng.integers(-4, 5, size=(45, d)).astype(float)
-    waves[:, axis] = 0.0
-    waves[0] = 0.0
-    return np.unique(waves, axis=0)
-
-
-@quickly(once=True)
-def _symbols(
-    operator: AbstractOperator, to_unit: AffineMap, at: Array, real: Array, imag: Array
-) -> Array:
-    """Return the images of exponentials at points, (N, 2, K): real and imaginary parts."""
-
-    def image(x: Array) -> Array:
-        def exponentials(y: Array) -> Array:
-            z = to_unit(y) - to_unit(x)
-            size, phase = jnp.exp(real @ z), imag @ z
-            return jnp.concatenate([size * jnp.cos(phase), size * jnp.sin(phase)])
-
-        return operator(exponentials)(x)
-
-    return jax.vmap(image)(at).reshape(len(at), 2, -1)

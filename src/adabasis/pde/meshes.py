@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,38 @@ FORMATS = {
     ".ex2": ("exodus", "netCDF4"),
     ".exo": ("exodus", "netCDF4"),
 }
+
+#: Formats, in meshio's words, that keep points' vectors as they are beside numbers.
+VECTORS = ("vtu", "vtk", "gmsh", "xdmf", "med")
+#: Names of a vector's components after its own, besides those of the coordinates.
+COMPONENTS = ("xyz", "123")
+
+
+def vectors(unknowns: Sequence[str], coordinates: Sequence[str]) -> dict[str, list[str]]:
+    """Return which unknowns are the components of a vector, by its name.
+
+    In two or three coordinates of space these are u, v (and w), and names that end with the
+    coordinates' names, with x, y, z or with 1, 2, 3: ``E_x, E_y`` of E, ``d1, d2, d3`` of d.
+
+    Examples
+    --------
+    >>> vectors(["u", "v", "p"], ["x", "y"])
+    {'uv': ['u', 'v']}
+    >>> vectors(["E_x", "E_y", "B"], ["x", "y"])
+    {'E': ['E_x', 'E_y']}
+    """
+    d, found = len(coordinates), {}
+    if d not in (2, 3):
+        return {}
+    if set("uvw"[:d]) <= set(unknowns):
+        found["uvw"[:d]] = list("uvw"[:d])
+    for ends in (list(coordinates), *(list(letters[:d]) for letters in COMPONENTS)):
+        for first in (name for name in unknowns if name.endswith(ends[0])):
+            before = first.removesuffix(ends[0])
+            names, stem = [before + end for end in ends], before.rstrip("_")
+            if stem and stem not in unknowns and set(names) <= set(unknowns):
+                found.setdefault(stem, names)
+    return found
 
 
 def format_of(call: str, path: str | os.PathLike[str], n_inputs: int) -> str:
@@ -71,16 +103,21 @@ def write_grid(
     bounds: np.ndarray,
     values: Mapping[str, Any],
     inside: np.ndarray | None = None,
+    together: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write values at the points of :func:`grid` in a format of :func:`format_of`, atomically.
 
-    Points that are not ``inside`` are left out, and with them their cells.
+    Points that are not ``inside`` are left out, and with them their cells. Values that are
+    ``together`` are written as vectors of three components, too, where the format keeps these.
     """
     import meshio
 
     d, n_points = len(bounds), len(next(iter(values.values())))
     x, cells = grid(bounds, round(n_points ** (1 / d)))
     values = dict(values)
+    for vector, names in (together or {}).items() if name in VECTORS else ():
+        columns = np.stack([values[one] for one in names], axis=1)
+        values[vector] = np.pad(columns, ((0, 0), (0, 3 - len(names))))
     if inside is not None:
         cells = cells[inside[cells].all(axis=1)]
         used, cells = np.unique(cells, return_inverse=True)
@@ -104,3 +141,27 @@ def grid(bounds: np.ndarray, per_side: int) -> tuple[np.ndarray, np.ndarray]:
     cube = [(*ab, c) for c in (low, high) for ab in square]
     corners: Any = {1: [low, high], 2: square, 3: cube}[d]
     return x, np.stack([number[corner].ravel() for corner in corners], axis=1)
+
+
+def write_solution(path: str | os.PathLike[str], solution: Any, per_side: int) -> None:
+    """Write a solution and its residual on a grid; see :meth:`adabasis.pde.Solution.to_vtk`.
+
+    Raises
+    ------
+    ImportError, ValueError
+    """
+    d = solution.n_inputs
+    if d not in CELLS or per_side < 2:
+        raise ValueError(
+            f"to_vtk(per_side={per_side}): expected at least 2 points a side and at most three "
+            f"coordinates; this solution has {d}."
+        )
+    name = format_of("to_vtk", path, d)
+    x, _ = grid(solution.box, per_side)
+    residual = solution.residual(x)
+    residual = np.linalg.norm(residual, axis=1) if residual.ndim > 1 else residual
+    arrays = dict(zip(solution.output_names, solution.outputs(x).T, strict=True))
+    space = [one for one in solution.domain.names if one not in solution.problem.times]
+    together = vectors(list(arrays), space)
+    inside = solution.domain.contains(x)
+    write_grid(path, name, solution.box, arrays | {"residual": residual}, inside, together)

@@ -24,7 +24,7 @@ from .candidate import SolvedCandidate
 from .cell_newton import newton_on_cells, solved_by_slabs
 from .cell_rows import CellProblem
 from .cells import CellFunction, CellGrid, CellSystem
-from .certificate import SAFETY, claimed
+from .certificate import SAFETY, by_unknown, claimed
 from .collocation import CollocationRows
 from .enlarged import UNDETERMINED, WEAK
 from .problem import Problem
@@ -279,6 +279,11 @@ def distance(one: CellCandidate, other: CellCandidate) -> float:
     return float(np.sqrt(np.mean((one.u - other.u) ** 2))) / level
 
 
+def _apart_by_unknown(one: CellCandidate, other: CellCandidate) -> np.ndarray:
+    """Return the root mean square of the difference of each unknown, (B,)."""
+    return np.asarray(np.sqrt(np.mean((one.u - other.u) ** 2, axis=0)))
+
+
 def error_beside(before: CellCandidate, last: CellCandidate) -> float | None:
     """Return the relative error of a candidate by one whose residual is larger, if it is near.
 
@@ -307,9 +312,11 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     """
     best, *others = [one for one in ranked if math.isfinite(one.misfit.score)] or ranked
     problem, misfit, system = fresh.problem, best.misfit, best.system
-    weakest = system.weakest
+    weakest, blocks = system.weakest, problem.n_blocks
     bound = misfit.score * weakest * math.sqrt(2.0)
     estimate = bound
+    levels, all_of_u = np.sqrt(np.mean(best.u**2, axis=0)), np.sqrt(np.mean(best.u**2))
+    errors = np.full(blocks, bound * all_of_u * blocks**0.5)
     for other in others:
         apart, off = distance(other, best), error_beside(other, best)
         if off is not None:
@@ -317,10 +324,18 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
             # solutions may share it.
             least = ROUND_OFF_OF_U * max(weakest, 1.0)
             least = least if weakest > WEAK else min(apart, max(least, ROUND_OFF_OF_MANY))
-            estimate = SAFETY * max(off, min(least, bound))
+            least = min(least, bound)
+            estimate = SAFETY * max(off, least)
+            share = off / apart if apart else 1.0
+            errors = SAFETY * np.maximum(share * _apart_by_unknown(other, best), least * levels)
             break
     else:
         estimate = max([bound, *(SAFETY * distance(other, best) for other in others[:1])])
+        for other in others[:1]:
+            errors = np.maximum(errors, SAFETY * _apart_by_unknown(other, best))
+    each = by_unknown(problem, errors, levels) if blocks > 1 else {}
+    estimate = max(each.values(), default=estimate)
+    bound = max(bound, estimate) if each else bound
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(r**2))) for r in misfit.by_term]
@@ -333,11 +348,13 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     ranks = system.rank, best.coefficients.size
     parameters: Parameters = jax.tree.map(np.asarray, best.parameters)
     said = " ".join([
-        verdict_of(problem, misfit, examined, estimate, 1.0, terms, []),
+        verdict_of(problem, misfit, examined, estimate, 1.0, terms, [], each=each),
         *problem.notes,
     ])  # fmt: skip
     return {
-        **claimed(fresh, misfit, (estimate, bound), as_error, terms, examined, ranks, said),
+        **claimed(
+            fresh, misfit, (estimate, bound), as_error, terms, examined, ranks, said, each=each
+        ),
         "basis": best.basis,
         "parameters": parameters,
         "initial_parameters": None,

@@ -50,8 +50,9 @@ def other_solutions(
         return found.by_term[0] * (size * level or 1.0)  # they are relative to u
 
     def departs(size: float) -> bool:
-        straight = (image(STEP * size) - image(0.0)) / STEP
-        bent = image(size) - image(0.0) - straight
+        with np.errstate(invalid="ignore"):  # 1/u has no value at 0
+            straight = (image(STEP * size) - image(0.0)) / STEP
+            bent = image(size) - image(0.0) - straight
         return bool(np.linalg.norm(bent) > np.linalg.norm(straight))
 
     size = next((s for s in SIZES if departs(s)), 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,33 @@ def spots_of(
     Raises
     ------
     ValueError
-        If it is none, or lies outside the domain.
+        If it is none or nothing, or lies outside the domain.
     """
     if place is None:
         return _whole(domain, times)
+    if isinstance(place, Mapping):  # domain.boundaries
+        place = list(place.values())
+    if isinstance(place, list | tuple) and not place:
+        raise ValueError(
+            f"{call}(on={place!r}): a condition on nothing. Leave on out for the whole boundary, "
+            "or name a part of it, such as on=(x, 0.0)."
+        )
     if isinstance(place, list):
         return [spot for one in place for spot in spots_of(call, domain, one, times)]
     if isinstance(place, Piece):
         return [_of_piece(call, domain, place)]
     if isinstance(place, tuple):
+        if len(place) != 2 or isinstance(place[0], tuple | Piece):
+            raise ValueError(
+                f"{call}(on={place!r}): expected (coordinate, number), such as (x, 0.0). Several "
+                "places make a list: on=[(x, 0.0), (y, 1.0)]."
+            )
         return [_of_plane(domain, *plane_of(domain, *place))]
+    if isinstance(place, str) and place not in domain.names and place in domain.boundaries:
+        raise ValueError(
+            f"{call}(on={place!r}): a piece is taken from its domain, whose boundary it is: "
+            f"on=domain.boundaries[{place!r}]."
+        )
     axis = domain.axis(coordinate_name(place))
     return [_of_plane(domain, axis, float(value)) for value in domain.bounds[axis]]
 

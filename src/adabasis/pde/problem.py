@@ -19,7 +19,7 @@ import numpy as np
 from .._runtime.registry import provided
 from ..geometry.boxes import Box
 from ..geometry.domains import AbstractDomain
-from ..geometry.fields import Field, as_field, complex_values, evaluate
+from ..geometry.fields import Field, as_field, complex_values, evaluate, known_in
 from ..operators import AbstractOperator, Equation, Expression, unknowns
 from ..operators.expressions import as_expression
 from ..operators.integrals import Averaged
@@ -122,7 +122,7 @@ class Problem:
             raise TypeError(f"{call}(domain={domain!r}): expected a domain such as Box(x=(0, 1)).")
         self.domain, self.name, self.weight = domain, name, weight
         self.equations = tuple(listed_equations(call, equations))
-        self.stated_unknowns = self.unknowns = unknowns_in(self.equations)
+        self.stated_unknowns = self.unknowns = unknowns_in(self.equations, domain.names)
         if len(self.equations) < len(self.unknowns):
             raise ValueError(
                 f"{call}(equations=[…]): {len(self.equations)} for {len(self.unknowns)} unknowns "
@@ -296,7 +296,7 @@ class Problem:
                 f"one for each of {', '.join(u.name for u in self.stated_unknowns)}; "
                 f"got {len(given)}."
             )
-        fields = tuple(map(as_field, given))
+        fields = tuple(known_in(self.domain.names, as_field(one)) for one in given)
         return fields if len(fields) > 1 else fields[0]
 
     def exact_values(self, x: np.ndarray) -> np.ndarray:

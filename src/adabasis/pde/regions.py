@@ -138,6 +138,14 @@ def checked_regions(
                 at = _place(one.names, x[np.argmax(both)])
                 raise ValueError(f"{call}(regions=…): {a!r} and {b!r} overlap near {at}.")
     whole = domain
+    for name, one in regions.items():
+        if not isinstance(whole, AbstractDomain):
+            break
+        x = np.asarray(one.interior(PROBES).x)
+        beyond = ~whole.contains(x) & (whole.distance(x) > CLEARLY * whole.size)
+        if beyond.any():
+            at = _place(one.names, x[np.argmax(beyond)])
+            raise ValueError(f"{call}(regions=…): {name!r} reaches beyond the domain, near {at}.")
     if whole is None:
         first, *others = regions.values()
         whole = first

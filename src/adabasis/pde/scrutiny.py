@@ -13,7 +13,7 @@ from ..geometry.boxes import Box
 from ..geometry.domains import AbstractDomain
 from ..geometry.fields import Field, evaluate
 from ..geometry.points import Gauss, Points
-from .constraints import Constraint
+from .constraints import MORE, Constraint
 from .probe import Dense, look
 from .sizes import coefficients, measured, transparent
 
@@ -46,9 +46,11 @@ def sized(constraint: Constraint, domain: AbstractDomain) -> Constraint:
 def _places(constraint: Constraint, domain: AbstractDomain) -> Points:
     """Return some points of a constraint."""
     points = constraint.points(domain, Gauss(5), 25, PLACES, 0)
-    if not len(points.x):  # the part of a face that ``where`` selects lies between them
-        whole = dataclasses.replace(constraint, where=None)
-        points = whole.points(domain, Gauss(5), 25, PLACES, 0)
+    if not len(points.x):
+        raise ValueError(
+            f"{constraint.label}: `where` is true nowhere: at none of some "
+            f"{MORE * PLACES:,} points. Say where the condition holds, or leave it out."
+        )
     return points
 
 

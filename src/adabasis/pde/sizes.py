@@ -30,6 +30,8 @@ ODD_NUMBER = 1.2739 * np.pi
 #: An operator that is smaller on the first waves than this share of what it is on the others
 #: annihilates them, or nearly.
 ANNIHILATED = 0.1
+#: So many times the median of its images, one that is larger is that of a pole.
+POLE = 1e3
 #: Relative departure from linearity on test functions that is taken for round-off.
 LINEARITY = 1e-8
 
@@ -101,14 +103,26 @@ def measured(
                 f"a coefficient of {operator!r} calls NumPy on a number that JAX is tracing. Use "
                 "jax.numpy there, or write it with NumPy functions of the coordinates."
             ) from error
-    images = found[:, :-2]
-    wrong = np.argwhere(~np.isfinite(images))
+    finite = np.isfinite(found[:, :-2])
+    # What is not linear may have no value for waves that are negative, as √u has none.
+    wrong = np.flatnonzero(~(finite.all(axis=1) if operator.linear else finite.any(axis=1)))
     if len(wrong):
-        return np.nan, np.asarray(x.x if isinstance(x, Points) else x)[wrong[0][0]]
+        return np.nan, np.asarray(x.x if isinstance(x, Points) else x)[wrong[0]]
     if operator.linear and any(claims(operator)):
         _refuse_wrong_claim(operator, odd)
-    size, other = (float(np.sqrt(np.mean(2 * a[:, :-2] ** 2))) for a in (found, odd))
+    size, other = (_root_mean_square(a[:, :-2]) for a in (found, odd))
     return (other if size < ANNIHILATED * other < np.inf else size) or 1.0, None
+
+
+def _root_mean_square(images: np.ndarray) -> float:
+    """Return that of images on waves of amplitude 1, those that are not finite left out.
+
+    One over a wave is as large as one likes where the wave is nearly 0: that is no size.
+    """
+    known = np.abs(images[np.isfinite(images)])
+    usual = float(np.median(known)) if known.size else 0.0
+    known = np.minimum(known, POLE * usual) if usual else known
+    return float(np.sqrt(np.mean(2 * known**2))) if known.size else np.nan
 
 
 def _refuse_vectors(operator: AbstractOperator, n_inputs: int) -> None:

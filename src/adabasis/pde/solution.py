@@ -24,13 +24,14 @@ from ..models.fitted import Fitted
 from ..operators import AbstractOperator, Equation, Expression, Identity
 from ..operators.expressions import ZERO, as_expression, mapped
 from .certificate import Certificate
-from .meshes import CELLS, format_of, grid, write_grid
+from .columns import columns_of, joined, relative, relative_each
+from .meshes import write_solution
 from .posterior import Posterior
 from .problem import Problem
 from .regions import by_region, without_region
 from .resolving import resolved
 from .statement import rows_of
-from .study import Study, columns_of, joined, relative, studied
+from .study import Study, studied
 from .verdict import Stability
 
 #: Points of the default measure of the error.
@@ -285,6 +286,14 @@ class Solution(Fitted):
         exact = self._known("error").exact_values(x)
         return float(relative(self(x) - exact, exact))
 
+    def errors(self, X: Any = None) -> dict[str, float]:
+        """Return :meth:`error` of each unknown by its name, as the certificate estimates them."""
+        x = self._anywhere() if X is None else np.asarray(X, dtype=float)
+        exact = self._known("errors").exact_values(x)
+        off = (self(x) - exact).reshape(len(x), -1)
+        found = relative_each(off, exact.reshape(len(x), -1))
+        return dict(zip(self.unknowns, found, strict=True))
+
     def with_problem(self, problem: Problem) -> Solution:
         """Return a solution read from a file with its problem, which files do not hold.
 
@@ -365,7 +374,9 @@ class Solution(Fitted):
             .e, .ex2, .exo           Exodus; need netCDF4
             =======================  =========================================================
 
-            Others that meshio knows lose the values or the cells, and are refused.
+            Others that meshio knows lose the values or the cells, and are refused. Unknowns that
+            are components of a vector (u, v; E_x, E_y; :func:`adabasis.pde.meshes.vectors`) are
+            written as vectors, too, in VTK, Gmsh, XDMF and MED.
         per_side : int
             Cells with a corner outside the domain are left out.
 
@@ -376,19 +387,7 @@ class Solution(Fitted):
         ValueError
             For more than three coordinates, or a suffix of another format.
         """
-        d = self.n_inputs
-        if d not in CELLS or per_side < 2:
-            raise ValueError(
-                f"to_vtk(per_side={per_side}): expected at least 2 points a side and at most three "
-                f"coordinates; this solution has {d}."
-            )
-        name = format_of("to_vtk", path, d)
-        x, _ = grid(self.box, per_side)
-        values, residual = super().__call__(x), self.residual(x).reshape(len(x), -1)
-        names = self.record.output_names or ("u",)
-        columns = dict(zip(names, values.reshape(len(x), -1).T, strict=True))
-        missed = np.linalg.norm(residual, axis=1) if residual.shape[1] > 1 else residual[:, 0]
-        write_grid(path, name, self.box, columns | {"residual": missed}, self.domain.contains(x))
+        write_solution(path, self, per_side)
 
     def _anywhere(self) -> np.ndarray:
         """Return fixed random points of the domain."""

@@ -48,6 +48,8 @@ def listed_equations(call: str, given: Any) -> list[Equation]:
         if isinstance(one, Equation) and one.unknowns:
             continue
         where = f"{call}(equations=[…]): entry {position} is {one!r}"
+        if isinstance(one, Equation):
+            raise ValueError(f"{where}, which has no unknown: it says nothing about a solution.")
         if isinstance(one, bool):
             raise TypeError(
                 f"{where}: expected an equation. Python compared two things that are no "
@@ -64,9 +66,24 @@ def listed_equations(call: str, given: Any) -> list[Equation]:
     return found
 
 
-def unknowns_in(equations: Sequence[Equation]) -> tuple[Expression, ...]:
-    """Return the unknowns of equations, in the order in which they were made."""
-    return distinct([u for equation in equations for u in equation.unknowns])
+def unknowns_in(
+    equations: Sequence[Equation], coordinates: Sequence[str] = ()
+) -> tuple[Expression, ...]:
+    """Return the unknowns of equations, in the order in which they were made.
+
+    Raises
+    ------
+    ValueError
+        For one that is called like a coordinate.
+    """
+    found = distinct([u for equation in equations for u in equation.unknowns])
+    for one in found:
+        if one.name in coordinates:
+            raise ValueError(
+                f"the unknown {one.name} is called like a coordinate of the domain, which has "
+                f"{', '.join(coordinates)}. Give it another name."
+            )
+    return found
 
 
 def rows_of(call: str, equation: Equation, unknowns: Sequence[Expression]) -> list[Row]:

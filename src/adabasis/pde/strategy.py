@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .. import lstsq
@@ -32,18 +31,17 @@ from .balance import balanced
 from .candidate import EquationCandidate, lets_waves_through
 from .certificate import certified, settled
 from .collocation import CollocationRows, fresh_rows, rows_for
-from .enlarged import evaluated
 from .newton import newton
 from .on_cells import apart, certified_on_cells
 from .other_solutions import other_solutions
 from .posterior import Posterior, posterior
 from .problem import Problem
 from .solution import Solution
+from .starts import constants, fitted, meeting_conditions
 from .system import (
     CollocationSystem,
     Misfit,
     misfit,
-    reduced,
     solved,
 )
 
@@ -71,11 +69,8 @@ SIMILAR = 1e3
 #: An unknown counts as this share of the largest one, each in its balanced unit, at least: one
 #: that is 0 has no size of its own.
 LEAST_LEVEL = 1e-3
-#: Score below which a solution of an equation that is not linear is one to start others from, and
-#: the cut-off of the fit of other functions to it.
-KNOWN, FITTED = 0.1, 1e-12
-#: Cut-off of the least function that meets the conditions.
-MET = 1e-6
+#: Score below which a solution of an equation that is not linear is one to start others from.
+KNOWN = 0.1
 #: Ridge of problems with regions: functions of which no row sees more than about 1e-17 would have
 #: coefficients of any size, and do nothing.
 FAINT = 1e-34
@@ -210,8 +205,11 @@ class EquationTask(AbstractTask[EquationCandidate]):
             solution = newton(objective, xi, run.coefficients if run else self._start(system))
         c = np.asarray(solution)
         found, error, weighed = misfit(self.fresh, functions, xi, c), 0.0, None
-        if not self.problem.linear and not run and found.score > KNOWN:
-            other = np.asarray(newton(objective, xi, self._meeting_conditions(system)))
+        starts = [meeting_conditions, self._constants] if not self.problem.linear else []
+        for other_start in starts if np.isfinite(found.score) else starts[::-1]:
+            if run or found.score <= KNOWN:
+                break
+            other = np.asarray(newton(objective, xi, other_start(system)))
             measured = misfit(self.fresh, functions, xi, other)
             if measured.score < found.score:
                 c, found = other, measured
@@ -247,24 +245,10 @@ class EquationTask(AbstractTask[EquationCandidate]):
         """
         if self._known[1] is None:
             return None
-        x = jnp.asarray(self.fresh.x)
-        phi = np.asarray(evaluated(system.basis, system.parameters, x))
-        start, *_ = np.linalg.lstsq(phi, self._known[1].reshape(len(phi), -1), rcond=FITTED)
-        return start.T.reshape(-1, 1)
+        return fitted(system, self._known[1], self.fresh.x)
 
-    def _meeting_conditions(self, system: CollocationSystem) -> np.ndarray | None:
-        """Return the coefficients of about the least function that meets the conditions alone.
-
-        Steps from 0 begin without the products of unknowns, and may end far from what is sought.
-        """
-        rows = system.rows
-        terms = [term for term in rows.weighted()[rows.n_equations :] if term.linear]
-        if not terms:
-            return None
-        reduction = reduced(system.basis, system.parameters, terms)
-        rotated: Any = np.asarray(reduction.factor)
-        known = dataclasses.replace(reduction, factor=rotated)
-        return np.asarray(lstsq.solve(known, rcond=MET).coefficients)
+    def _constants(self, system: CollocationSystem) -> np.ndarray | None:
+        return constants(system, self.fresh.x)
 
     def _level(self, system: CollocationSystem, weighed: Posterior) -> float:
         """Return the root mean square of u, in its unit."""

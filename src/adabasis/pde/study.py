@@ -1,4 +1,4 @@
-"""Values of several unknowns side by side; errors against another solution, at several widths."""
+"""Errors against another solution, at several widths."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..basis import EnrichedBasis, FrozenFeatures
 from ..rows.engine import current
 from .cell_rows import CellProblem
 from .collocation import fresh_rows
+from .columns import relative
 from .on_cells import CellCandidate, solved_on_cells
 
 
@@ -139,29 +140,3 @@ def _on_cells(
     z = solution.input_map(x)
     values = [unit * one.basis.sums(z, one.parameters, one.coefficients) for one in found]
     return found, [u[:, 0] if u.shape[1] == 1 else u for u in values]
-
-
-def relative(off: np.ndarray, exact: np.ndarray) -> float:
-    """Return the relative l2 error of the worst unknown; one that is 0 counts beside the others."""
-    sizes = np.linalg.norm(exact, axis=0)
-    sizes = np.where(sizes > 0, sizes, np.max(sizes))
-    return float(np.max(np.linalg.norm(off, axis=0) / sizes))
-
-
-def columns_of(names: Sequence[str]) -> dict[str, list[int]]:
-    """Return the columns of each unknown, two for a complex one, from the names of all."""
-    found: dict[str, list[int]] = {}
-    for k, name in enumerate(names):
-        found.setdefault(name.removeprefix("Re ").removeprefix("Im "), []).append(k)
-    return found
-
-
-def joined(values: np.ndarray, columns: dict[str, list[int]]) -> np.ndarray:
-    """Return a column for each unknown, (N, M) or (N,), those of complex ones made of two."""
-    if values.ndim == 1 or not any(len(k) > 1 for k in columns.values()):
-        return values
-    each = [
-        values[:, k[0]] + 1j * values[:, k[1]] if len(k) > 1 else values[:, k[0]]
-        for k in columns.values()
-    ]
-    return each[0] if len(each) == 1 else np.stack(each, axis=1)

@@ -10,7 +10,7 @@ from typing import Any
 from .._runtime.errors import counted
 from ..geometry.boxes import Box
 from ..geometry.points import AffineMap
-from .enlarged import turns
+from .modes import turns
 from .places import bare_pieces
 from .problem import Problem
 from .system import Misfit
@@ -90,8 +90,11 @@ def verdict_of(
     terms: Mapping[str, float],
     constants: Sequence[str] = (),
     count: int = 0,
+    each: Mapping[str, float] | None = None,
 ) -> str:
-    """Return the verdict in words, of whatever is worst."""
+    """Return the verdict in words, of whatever is worst; ``each`` of several unknowns is named."""
+    names = ", ".join(f"{name} {error:.0e}" for name, error in (each or {}).items())
+    names = f" ({names})" if names else ""
     conditions = {term.label for term in problem.constraints if not term.equation}
     worst = max(terms, key=lambda name: terms[name])
     if min(examined.contradiction, misfit.conditions) > CONTRADICTION:
@@ -114,19 +117,22 @@ def verdict_of(
             f"Not determined: {examined.undetermined} or more independent functions satisfy the "
             f"equation and all conditions with data zero.{_missing(problem, constants)} The "
             "solution of least size was taken; apart from what is free, its error is about "
-            f"{estimate:.0e}."
+            f"{estimate:.0e}{names}."
         )
     if estimate <= SOLVED:
-        return f"Solved: relative error about {estimate:.0e}."
+        return f"Solved: relative error about {estimate:.0e}{names}."
     if estimate <= FAILED:
         return (
-            f"Approximate: relative error about {estimate:.0e}. The largest residual is that of "
-            f"'{worst}'."
+            f"Approximate: relative error about {estimate:.0e}{names}. The largest residual is "
+            f"that of '{worst}'."
         )
     about = f"about {estimate:.0e}" if math.isfinite(estimate) else "unknown"
-    return f"Not solved: relative error {about}, the largest residual being that of '{worst}'. " + (
-        _too_many_turns(problem, count)
-        or "The solution may not be smooth, or a condition may contradict the equation."
+    return (
+        f"Not solved: relative error {about}{names}, the largest residual being that of '{worst}'. "
+        + (
+            _too_many_turns(problem, count)
+            or "The solution may not be smooth, or a condition may contradict the equation."
+        )
     )
 
 

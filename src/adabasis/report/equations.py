@@ -24,6 +24,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         ("Residual of the equation", number(certificate.residual)),
         ("Violation of the conditions", number(certificate.boundary_violation)),
         ("Estimated relative error", number(certificate.error_estimate)),
+        *((f"Estimated error of {n}", number(e)) for n, e in certificate.by_unknown.items()),
         ("Bound of the error", number(certificate.error_bound)),
         ("Stability constant", number(stability.constant)),
         ("Functions", f"{certificate.n_functions:,}, {certificate.rank:,} of them independent"),
