@@ -126,6 +126,8 @@ class Bar:
         A method of the same group: medians are divided by its median.
     enough : float
         An error at or below this keeps the promise whatever the quantity is.
+    stretch : bool
+        No promise: what would be better still, and is said beside it.
 
     A method that failed in any of its runs keeps none.
     """
@@ -136,11 +138,12 @@ class Bar:
     limit: float
     to: str = ""
     enough: float = -math.inf
+    stretch: bool = False
 
     @property
     def label(self) -> str:
         """The quantity in words."""
-        words = self.quantity.replace("_", " ")
+        words = self.quantity.replace("_", " ") + " (stretch)" * self.stretch
         return f"{words} to {self.to}" if self.to else words
 
     def judge(self, rows: Sequence[Row]) -> tuple[float, bool] | None:

@@ -21,7 +21,12 @@ from ..measure import Timing
 from ..registry import Settings
 
 ROOT = pathlib.Path(__file__).parents[2]
-WORKERS = ("worker.py", "equations_worker.py", "rows_peers_worker.py")
+WORKERS = (
+    "worker.py",
+    "equations_worker.py",
+    "pinnacle_worker.py",
+    "rows_peers_worker.py",
+)
 TIMEOUT = 600
 ADVICE = "`make bench-peers` builds .venv-bench, which holds them"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}

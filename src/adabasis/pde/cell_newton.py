@@ -64,7 +64,9 @@ class Level:
 
 def level(slab: CellProblem, grid: CellGrid, space: LocalSpace, axis: int) -> Level:
     """Return the constants that meet the values at the start best."""
-    x = (grid.middles[:, None] + grid.half[:, None] * space.face(axis, 0)).reshape(-1, len(grid.counts))
+    x = (grid.middles[:, None] + grid.half[:, None] * space.face(axis, 0)).reshape(
+        -1, len(grid.counts)
+    )
     x[:, axis] = slab.bounds[axis, 0]
     zero, rows, data = Level(np.zeros(len(slab.scales))), [], []
     for one in slab.conditions:
@@ -170,7 +172,7 @@ def _holds(slab: CellProblem, found: CellFunction, before: CellFunction | None, 
 
 def _known(slab: CellProblem, found: CellFunction) -> bool:
     """Whether the equations have values and slopes at a function."""
-    x = (found.grid.middles[:, None, :] + found.grid.half * found.space.inside[0]).reshape(
+    x = (found.grid.middles[:, None, :] + found.grid.half[:, None] * found.space.inside[0]).reshape(
         -1, len(found.grid.counts)
     )
     for one in slab.equations:
