@@ -8,6 +8,8 @@ import json
 import pathlib
 import shutil
 
+from adabasis.experiments.published import folded
+
 NAMES = (
     "lsgd-vs-gd",
     "lsgd-path",
@@ -37,7 +39,7 @@ def main() -> None:
         minutes = record["cpu_seconds"] / 60
         earlier = record["parts_of_earlier_runs"]
         without = f", without {earlier} trainings of earlier runs" if earlier else ""
-        lines = [*record["verdict"], f"{minutes:.1f} CPU minutes{without}"]
+        lines = [*folded(record["verdict"]), f"{minutes:.1f} CPU minutes{without}"]
         (target / f"{name}.txt").write_text("\n".join(lines) + "\n", "utf-8")
     size = sum(path.stat().st_size for path in target.glob("*.svg"))
     if size > MOST_BYTES:

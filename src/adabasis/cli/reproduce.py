@@ -13,6 +13,7 @@ from rich.console import Console
 
 from .._runtime.errors import BadInput, listed
 from ..experiments import EXPERIMENTS
+from ..experiments.published import folded
 
 
 def run(
@@ -57,5 +58,5 @@ def _status(name: str, console: Console) -> Iterator[Callable[[], object]]:
 
 
 def _verdict(data: Path) -> list[str]:
-    """Return what a record says about the published figure."""
-    return list(json.loads(data.read_text("utf-8")).get("verdict", []))
+    """Return what a record says about the published figure, in lines of 80 columns."""
+    return folded(json.loads(data.read_text("utf-8")).get("verdict", []))

@@ -178,10 +178,8 @@ def _lines(config: Config, record: Record) -> Iterator[str]:
     for degree in config.degrees:
         errors = _errors(record["pounets"], degree)
         rate, misfit = exponential_rate(np.array(config.partitions)[1:], errors[1:])
-        yield (
-            f"  m = {degree}  {_cells(errors)}  {_falling(errors)}; "
-            f"10^(−{rate:.2f} N_part) fits to {misfit:.1f} decades"
-        )
+        yield f"  m = {degree}  {_cells(errors)}"
+        yield f"         {_falling(errors)}; 10^(−{rate:.2f} N_part) fits to {misfit:.1f} decades"
     compared = len(config.degrees) > 1
     for n in config.partitions if compared else ():
         rate, misfit = exponential_rate(np.array(config.degrees), _over_degrees(record, n))

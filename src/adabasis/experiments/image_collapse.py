@@ -135,19 +135,19 @@ def _lines(
 ) -> Iterator[str]:
     """Yield H, σ₂/σ₁ and ranks as tables, a line for each initialization."""
     yield "H, the largest value, of the images of seed " + str(config.seed)
-    yield _cells("L", config.image_depths)
+    yield from _cells("L", config.image_depths)
     yield from _table(images, lambda entry: compact(entry["H"]))
     yield f"σ₂/σ₁ of the two functions, median of {config.seeds} seeds; 0 is a line through 0"
-    yield _cells("L", config.image_depths)
+    yield from _cells("L", config.image_depths)
     yield from _table(flatness, lambda entry: f"{np.median(entry['ratio']):.1e}")
     yield (
-        f"Rank of {config.width} functions on 256 points of [0, 1], least/median/greatest of "
+        f"Rank of {config.width} functions on 256 points of [0, 1]: least/median/greatest of "
         f"{config.seeds} seeds"
     )
-    yield _cells("L", config.depths)
+    yield from _cells("L", config.depths)
     for entry in ranks:
         cells = [f"{min(r)}/{np.median(r):g}/{max(r)}" for r in entry["rank"]]
-        yield _cells(_title(entry), cells)
+        yield from _cells(_title(entry), cells)
     for init, claim in PUBLISHED.items():
         yield f"{NAMES[init]}, residual: published {claim}; {_verdict(init, flatness)}"
 
@@ -162,15 +162,20 @@ def _table(entries: list[Record], cell: Callable[[Record], str]) -> Iterator[str
     for residual in (True, False):
         for init in dict.fromkeys(entry["init"] for entry in entries):
             same = [e for e in entries if (e["init"], e["residual"]) == (init, residual)]
-            yield _cells(_title(same[0]), [cell(entry) for entry in same])
+            yield from _cells(_title(same[0]), [cell(entry) for entry in same])
 
 
 def _title(entry: Record) -> str:
     return f"{NAMES[entry['init']]}, {'residual' if entry['residual'] else 'plain'}"
 
 
-def _cells(title: str, values: Iterable[object]) -> str:
-    return f"  {title:29s}" + "".join(f"{value!s:>11s}" for value in values)
+def _cells(title: str, values: Iterable[object]) -> Iterator[str]:
+    """Yield a name and its values, below it where there is no room beside it."""
+    head, row = f"  {title}", "  " + "".join(f"{value!s:>11s}" for value in values)
+    if row[: len(head) + 1].isspace():
+        yield head + row[len(head) :]
+    else:
+        yield from (head, row)
 
 
 @styled

@@ -12,6 +12,8 @@ from .registry import Record
 
 TOLERANCE = 0.3
 """Decades within which two numbers agree; the published ones are read off figures, ±0.1."""
+WIDTH = 80
+"""Columns of what is printed: those of a terminal, and of a page on paper."""
 FAILED = -1.0
 """A mean above it counts as failed training of sin 2πx: a straight line already has −0.4."""
 
@@ -63,10 +65,55 @@ def compared(claims: Mapping[str, Claim], ours: Mapping[str, Record]) -> Record:
     Returns
     -------
     record
-        ``compared``, a list of records; ``verdict``, a list of lines to print.
+        ``compared``, a list of records; ``verdict``, a list of lines to print: first how many of
+        the comparisons agree.
     """
     rows = [_judged(what, claims.get(what), found) for what, found in ours.items()]
-    return {"compared": rows, "verdict": list(_lines(rows))}
+    return {"compared": rows, "verdict": [*counted_verdicts(rows), *_lines(rows)]}
+
+
+def counted_verdicts(rows: Iterable[Record]) -> Iterator[str]:
+    """Yield how many numbers stand beside a published one, and how many of them agree.
+
+    Examples
+    --------
+    >>> from adabasis.experiments.published import counted_verdicts
+    >>> print(*counted_verdicts([{"verdict": "agrees"}, {"verdict": "better"}, {"verdict": ""}]))
+    Of 2 comparisons with published numbers 1 agrees, 1 is better here, 0 are worse.
+    """
+    judged = [row["verdict"] for row in rows if row["verdict"]]
+    if not judged:
+        return
+    agree = sum(verdict in ("agrees", "fails, as published") for verdict in judged)
+    better = sum(verdict in ("better", "does not fail") for verdict in judged)
+    worse = sum(verdict == "worse" for verdict in judged)
+    open_ = len(judged) - agree - better - worse
+    said = [
+        f"{agree} {'agrees' if agree == 1 else 'agree'}",
+        f"{better} {'is' if better == 1 else 'are'} better here",
+        f"{worse} {'is' if worse == 1 else 'are'} worse",
+        *([f"{open_} had fewer steps than published"] if open_ else []),
+    ]
+    yield f"Of {len(judged)} comparisons with published numbers {', '.join(said)}."
+
+
+def folded(lines: Iterable[str]) -> list[str]:
+    """Return lines of at most :data:`WIDTH` columns; what goes on is indented by four more.
+
+    Examples
+    --------
+    >>> from adabasis.experiments.published import folded
+    >>> [len(line) for line in folded(["  " + 20 * "four "])]
+    [76, 31]
+    """
+    found: list[str] = []
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        found += [line] if len(line) <= WIDTH else textwrap.wrap(
+            line, WIDTH, subsequent_indent=indent + 4 * " ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+    return found
 
 
 def _judged(what: str, claim: Claim | None, found: Record) -> Record:
@@ -111,5 +158,5 @@ def _lines(rows: Iterable[Record]) -> Iterator[str]:
             line += f"; published {row['published']}: {row['verdict']}"
         yield line
         if row["reason"]:
-            yield from textwrap.wrap(row["reason"], 96, initial_indent="    ",
+            yield from textwrap.wrap(row["reason"], WIDTH, initial_indent="    ",
                                      subsequent_indent="    ")  # fmt: skip
