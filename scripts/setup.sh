@@ -48,5 +48,6 @@ pip check >/dev/null || {
     pip check >&2 || true
     fail "requirements.lock does not satisfy pyproject.toml; run make lock."
 }
+$venv/bin/python -m compileall -q src >/dev/null || true  # else the first command does it
 touch "$stamp"
 echo "Ready: $venv"

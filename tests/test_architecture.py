@@ -61,7 +61,7 @@ pde.collocation pde.modes pde.columns pde.system pde.posterior pde.newton
 pde.enlarged pde.starts pde.candidate pde.verdict pde.other_solutions pde.certificate
 pde.cells pde.cell_rows pde.cell_newton pde.on_cells pde.cell_growth
 pde.meshes pde.resolving pde.study
-pde.solution pde.strategy pde.adapt
+pde.solution pde.error_field pde.strategy pde.adapt
 pde.api pde
 estimators.following estimators.regressor estimators.classifier estimators.pounet estimators
 plots.style plots.dependence plots.functions plots.equations plots.bases plots.records
@@ -73,7 +73,8 @@ tables.encoding tables.prepare tables.training tables.survey tables.table_rows t
 export.program export.trace export.python export.loops export.c export.javascript
 export.onnx_graph export.stored export.table export.check export.files export.sums
 export.formula export.page export.api export
-report.origin report.joint report.sections report.partitions report.tried report.equations
+report.origin report.joint report.words report.sections report.partitions report.tried report.fields
+report.equations
 report.classes report.importance
 report.live report.page report.terminal report
 experiments.kept experiments.registry experiments.advection experiments.advection_constant

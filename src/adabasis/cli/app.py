@@ -311,7 +311,7 @@ def doctor(*, as_json: AsJson = False) -> int:
 
 @app.command
 def demo(*, out: Path = Path("adabasis-demo")) -> int:
-    """Take a tour of some twenty CPU seconds: a table of steam, and the comparison behind the method.
+    """Take a tour of twenty CPU seconds: a table of steam, the comparison behind the method.
 
     Parameters
     ----------

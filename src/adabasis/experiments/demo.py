@@ -86,7 +86,7 @@ class _Tour:
         self.say(f"1. Superheated steam: {TARGET}")
         self.say(f"   from {' and '.join(INPUTS)}")
         self.say(f"   {len(kept):,} rows to fit, {len(out):,} held out")
-        self.say('   adabasis.fit(X, y, effort="fast"): the default looks longer, for a smaller error')
+        self.say('   adabasis.fit(X, y, effort="fast"); the default searches longer')
         began = time.perf_counter()
         with self._watching("fitting", None) as watch:
             model = _whole(fit(x[kept], y[kept], effort="fast", callbacks=[watch]))
@@ -97,8 +97,8 @@ class _Tour:
             self.say(f"     {score.name:20s} {score.relative:8.2g}")
         for line in textwrap.wrap(verdict.sentence, 77):
             self.say(f"   {line}")
-        self.say("   The largest errors are those of a few states at the edge of the table, which have")
-        self.say("   few neighbours: steam-error.png shows them.")
+        self.say("   The largest errors are those of a few states at the edge of the table,")
+        self.say("   which have few neighbours: steam-error.png shows them.")
         provenance = {
             "command": "adabasis demo",
             "table": f"{source.path.name}, its {len(y):,} superheated states",

@@ -36,7 +36,11 @@ STYLE = """
 .live select, .live input[type=datetime-local] { grid-column: 2 / 4; }
 .live table { margin: 0; }
 .live td { font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media (max-width: 30rem) { .live .input { grid-template-columns: 6rem 1fr 6.5rem; } }
+@media (max-width: 30rem) {
+  .live .input { grid-template-columns: 1fr 6.5rem; }
+  .live label { grid-column: 1 / 3; }
+  .live select, .live input[type=datetime-local] { grid-column: 1 / 3; }
+}
 @media print { .live { display: none; } }
 """.strip()
 

@@ -28,12 +28,7 @@ from .collocation import CollocationRows
 from .modes import passing
 from .newton import linearised, reduced_at
 from .places import rule_on
-from .system import (
-    CollocationSystem,
-    Misfit,
-    images,
-    of_blocks,
-)
+from .system import CollocationSystem, Misfit, images, of_blocks
 
 #: New functions by number of inputs; four and more go as three.
 BESIDE = {1: 200, 2: 400, 3: 500}
@@ -220,11 +215,19 @@ class Enlarged:
         Root mean squares of the functions, descending.
     values : array, shape (B·N, K)
         The functions over √(B·N) sizes, at N points for each of B unknowns: orthonormal.
+    places : array, shape (N, D)
+        These points.
     """
 
     rows: np.ndarray
     sizes: np.ndarray
     values: np.ndarray
+    places: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 1)))
+
+    @property
+    def functions(self) -> np.ndarray:
+        """The functions at the points, (B·N, K): one unknown after another."""
+        return np.asarray(self.values * self.sizes * len(self.values) ** 0.5)
 
     @property
     def free(self) -> int:
@@ -297,7 +300,7 @@ def enlarged(
     kept = s > CUT_OFF * s[0]
     values = (u / norms) @ (vt[kept].T / s[kept]) / len(u) ** 0.5
     functions, sizes, turned = np.linalg.svd(values, full_matrices=False)
-    return Enlarged(left[:, kept] @ turned.T, sizes, functions)
+    return Enlarged(left[:, kept] @ turned.T, sizes, functions, np.asarray(fresh.places))
 
 
 _linearised = quickly()(linearised)

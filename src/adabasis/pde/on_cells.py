@@ -55,13 +55,16 @@ class CellCandidate(SolvedCandidate):
 
     Attributes
     ----------
+    x : array, shape (N, D)
+        The equation's fresh points.
     u : array, shape (N, B)
-        At the equation's fresh points, in the units of the unknowns.
+        There, in the units of the unknowns.
     places : list of D arrays
         Squares of the residuals at fresh points, summed over strips: :data:`STRIPS` a slab.
     """
 
     system: CellSystem
+    x: np.ndarray
     u: np.ndarray
     places: list[np.ndarray]
 
@@ -166,6 +169,7 @@ def _candidate(system: CellSystem, fresh: CollocationRows, began: float) -> Cell
         system=system,
         coefficients=c,
         misfit=misfit,
+        x=fresh.x,
         u=u,
         places=places,
         seconds=time.perf_counter() - began,
@@ -183,7 +187,7 @@ def judged(
         root = np.asarray(weighted.root_weights)
         x = np.asarray(term.points.x)
         data = term.data / fresh.unit
-        images = _image(function, term.constraint.operator, x, _is_shifted(term))
+        images = image_of(function, term.constraint.operator, x, _is_shifted(term))
         residuals.append(root * (images - data))
         given.append(root * data)
         at.append(x)
@@ -226,7 +230,9 @@ def _places(
     return found
 
 
-def _image(function: CellFunction, operator: Any, x: np.ndarray, shifted: Any) -> np.ndarray:
+def image_of(
+    function: CellFunction, operator: Any, x: np.ndarray, shifted: Any = None
+) -> np.ndarray:
     """Return an operator's image of u at N points, (N,)."""
     if shifted is not None:
         axis, order = shifted

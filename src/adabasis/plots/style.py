@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
@@ -10,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter, LogFormatterMathtext
 
 from ..models.columns import Column, columns_of, names_of
 from ..models.fitted import Fitted
@@ -33,7 +35,67 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False, "lines.linewidth": 1.5, "savefig.dpi": 160,
     "svg.fonttype": "none", "svg.hashsalt": "adabasis", "axes.formatter.useoffset": False,
 }  # fmt: skip
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 P = ParamSpec("P")
+
+
+class Powers(Formatter):
+    """Labels of a logarithmic axis as plain text: 10⁻³, 1, 2×10⁴.
+
+    To typeset them as formulas takes longer than to draw the rest of a figure.
+
+    Parameters
+    ----------
+    inner : LogFormatterMathtext
+        Which ticks have labels, and with which numbers.
+    """
+
+    def __init__(self, inner: LogFormatterMathtext) -> None:
+        self.inner = inner
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick."""
+        return as_text(self.inner(x, pos))
+
+    def set_axis(self, axis: Any) -> None:
+        """Tell the inner formatter, too."""
+        super().set_axis(axis)
+        self.inner.set_axis(axis)
+
+    def set_locs(self, locs: Any) -> None:
+        """Tell the inner formatter, too."""
+        super().set_locs(locs)
+        self.inner.set_locs(locs)
+
+
+def as_text(label: str) -> str:
+    r"""Return a label of a logarithmic axis without TeX.
+
+    Examples
+    --------
+    >>> from adabasis.plots.style import as_text
+    >>> as_text(r"$\mathdefault{2\times10^{-3}}$")
+    '2×10⁻³'
+    """
+    found = re.fullmatch(r"\$\\mathdefault\{(.*)\}\$", label)
+    if found is None:
+        return label
+    text = found[1].replace(r"\times", "×").replace("×10^{0}", "").replace("10^{0}", "1")
+    return re.sub(r"\^\{(-?\d+)\}", lambda power: power[1].translate(_SUPERSCRIPTS), text)
+
+
+def plainly_labelled(figure: Figure) -> Figure:
+    """Label the logarithmic axes of a figure by :class:`Powers`."""
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            for get, put in (
+                (axis.get_major_formatter, axis.set_major_formatter),
+                (axis.get_minor_formatter, axis.set_minor_formatter),
+            ):
+                formatter = get()
+                if isinstance(formatter, LogFormatterMathtext):
+                    put(Powers(formatter))
+    return figure
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -46,8 +108,8 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             matplotlib.rcParams.update(STYLE)
             model, *others = args or (None,)
             if args and hasattr(model, "fitted_"):
-                return draw(model.fitted_, *others, **kwargs)  # type: ignore[arg-type]
-            return draw(*args, **kwargs)
+                args = (model.fitted_, *others)  # type: ignore[assignment]
+            return plainly_labelled(draw(*args, **kwargs))
 
     return styled
 

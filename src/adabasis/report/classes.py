@@ -19,12 +19,12 @@ from .sections import (
     Subject,
     Table,
     Text,
-    in_words,
     named,
     number,
     place,
     section,
 )
+from .words import in_words
 
 
 @section(Classifier, "Verdict")

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from .. import plots
 from ..basis import PartitionBasis
 from ..pde.solution import Solution
-from .sections import Block, Picture, Subject, Table, Text, in_words, number, section
+from .fields import FRAMES, Views
+from .sections import MOST_OUTPUTS, Block, Film, Picture, Subject, Table, Text, number, section
+from .words import in_words
 
 
 @section(Solution, "Verdict")
@@ -34,19 +36,69 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         rows.append(("Time", str(solution.timings)))
     if problem is not None and problem.exact is not None:
         rows.insert(4, ("True relative error", number(solution.error())))
-    yield Table("The solution, on points that no solve has seen; all relative to u", (), rows)
+    yield Table("The certificate, on points that no solve has seen; all relative to u", (), rows)
     on_cells = isinstance(solution.basis, PartitionBasis) and solution.basis.on_a_grid
     how = (
-        "the difference from a solution on coarser cells, times the ratio of their residuals, is "
-        "the estimate."
+        "The estimate is the difference from a solution on coarser cells, times the ratio of their "
+        "residuals."
         if on_cells
-        else "the residuals are solved for on an enlarged basis, and the size of what removes them "
-        "is the estimate."
+        else "The estimate is the size of a correction, which removes the residuals; it is solved "
+        "for on an enlarged basis."
     )
     yield Text(
-        f"Residual and violation are what they stand for as errors of u: {how} The bound divides "
-        "residuals by the stability constant, the least residual of a function of size one."
+        f"Residual and violation are given as errors of u that they stand for. {how} The bound "
+        "divides the residuals by the stability constant, the least residual of a function of size "
+        "one."
     )
+
+
+@section(Solution, "The solution", before="The fitted function")
+def _solution(subject: Subject) -> Iterator[Block]:
+    solution = subject.model
+    names, outputs = plots.names_of(solution)
+    for q, name in enumerate(outputs[:MOST_OUTPUTS]):
+        views = Views(solution, q)
+        figure = views.picture()
+        yield Picture(figure, _caption(solution, name, len(figure.axes)), _alt(name, names), True)
+        if views.time is not None and solution.n_inputs > 1:
+            frames = [
+                Picture(drawn, f"{moment}.", f"{name} at {moment}.", True)
+                for moment, drawn in views.film()
+            ]
+            yield Film(
+                f"time-{q}",
+                f"{name} at {FRAMES} times, on the same scales: choose one with the slider",
+                frames,
+            )
+    if len(outputs) > MOST_OUTPUTS:
+        yield Text(f"The first {MOST_OUTPUTS} of {len(outputs)} unknowns are shown.")
+
+
+def _caption(solution: Solution, name: str, panels: int) -> str:
+    """Say what the panels are, and what stays where it is."""
+    said = [f"{name} over the domain."]
+    if solution.problem is not None:
+        said.append(
+            "The residual is what the equation misses, in the units of its source; of several "
+            "equations the largest."
+        )
+    if panels > 2 or (solution.problem is None and panels > 1):
+        said.append(
+            "The estimated error is in the units of the solution, at the points of the certificate."
+        )
+    if solution.n_inputs > 2:
+        said.append("Further coordinates stay in the middle of their range.")
+    return " ".join(said)
+
+
+def _alt(name: str, coordinates: list[str]) -> str:
+    along = " and ".join(coordinates[:2])
+    return f"{name}, the residual and the estimated error over {along}, side by side."
+
+
+@section(Solution, "The fitted function")
+def _function(subject: Subject) -> Iterator[Block]:
+    yield from ()  # "The solution" shows it
 
 
 @section(Solution, "Residuals", before="Error while training")
@@ -54,12 +106,6 @@ def _residuals(subject: Subject) -> Iterator[Block]:
     solution = subject.model
     if solution.certificate is None:
         return
-    if solution.problem is not None:  # it is where a solution was read from a file
-        yield Picture(
-            plots.residual_map(solution),
-            "Where the equation is violated, and by how much, in the units of its source.",
-            "Absolute residual of the equation over the domain, on a logarithmic scale.",
-        )
     certificate = solution.certificate
     for caption, entries in (
         ("Term by term", certificate.terms),
@@ -72,9 +118,11 @@ def _residuals(subject: Subject) -> Iterator[Block]:
 def _history(subject: Subject) -> Iterator[Block]:
     solution = subject.model
     if len(solution.history) < 2:
+        linear = solution.problem is None or solution.problem.linear
         yield Text(
-            "No function was moved: the coefficients solve one least-squares problem, or one in "
-            "every Newton step where the equation is not linear."
+            "No function was moved: one least-squares problem gave the coefficients."
+            if linear
+            else "No function was moved: each Newton step solved one least-squares problem."
         )
         return
     yield Picture(

@@ -32,9 +32,10 @@ def _live(subject: Subject) -> Iterator[Block]:
         markup = fragment(model)
     except NotExportable:  # large ones, and functions that no script has
         return
+    ends = "domain does" if model.solved_from == "an equation" else "training data do"
     yield Live(
         "The page itself computes these values, from the numbers of the model; nothing is sent "
-        "anywhere. Sliders end where the training data do.",
+        f"anywhere. The sliders end where the {ends}.",
         markup=Markup(markup),
         style=Markup(STYLE),
     )

@@ -107,7 +107,8 @@ def _is_single(groups: list[tuple[str, list[Block]]]) -> bool:
     """Say whether a section is one picture and at most lines of text or a folded table."""
     blocks = [block for _, group in groups for block in group]
     pictures = sum(isinstance(block, Picture) for block in blocks)
-    return pictures == 1 and all(not isinstance(b, Table) or b.folded for b in blocks)
+    wide = any(isinstance(b, Film) or (isinstance(b, Picture) and b.wide) for b in blocks)
+    return pictures == 1 and not wide and all(not isinstance(b, Table) or b.folded for b in blocks)
 
 
 def kind_of(block: Block) -> str:

@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from .._runtime.errors import significant
-from ..basis import AbstractBasis, Ensemble, NeuralBasis, PartitionBasis
+from ..basis import Ensemble, PartitionBasis
 from ..evidence.verdict import Verdict
 from ..models.classifier import Classifier, index_of, indicators
 from ..models.fitted import Fitted
 from ..plots.dependence import MOST_CURVES
 from ..plots.style import columns_of
-from ..selection.task import describe
 from ..train import History
+from .words import in_words
 
 MOST_OUTPUTS = 4
 """Outputs that are drawn; the page of a model with a hundred of them would be no use."""
@@ -120,11 +120,12 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure; ``alt`` says in words what is seen."""
+    """A figure; ``alt`` says in words what is seen. A ``wide`` one takes the page's width."""
 
     figure: Figure
     caption: str
     alt: str
+    wide: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,22 +208,6 @@ def _verdict(subject: Subject) -> Iterator[Block]:
             *([("Time", str(model.timings))] if model.timings else []),
         ],
     )
-
-
-def in_words(basis: AbstractBasis) -> str:
-    """Return what the functions are, in the words of a textbook."""
-    if isinstance(basis, Ensemble):
-        return f"mean of {basis.n_members} models, each: {in_words(basis.inner)}"
-    if isinstance(basis, NeuralBasis):
-        kind = "residual network" if basis.residual else "network"
-        layers = "one hidden layer" if basis.depth == 1 else f"{basis.depth} hidden layers"
-        return f"{kind} of {layers} of {basis.width} {basis.activation} functions"
-    if isinstance(basis, PartitionBasis):
-        n, parts = basis.n_partitions, "cell" if basis.on_a_grid else "part"
-        kind = "" if basis.on_a_grid else f" ({basis.partition} partition)"
-        each = f"{n} {parts}s" if n > 1 else f"one {parts}"
-        return f"polynomials of degree {basis.degree} on {each}{kind}"
-    return describe(basis)
 
 
 def named(names: Sequence[str], most: int = 30) -> str:
