@@ -33,7 +33,7 @@ def test_bounds_are_columns_that_hold_new_values(capsys, model, tmp_path, monkey
     new["y"] += np.random.default_rng(2).normal(0, 0.05, 300)
     write(new, "new.csv")
     _, out, _ = run(capsys, "predict", model, "new.csv", "--interval", "90")
-    assert "split-conformal: 40 rows" in " ".join(out.split())
+    assert "split-conformal, from 40 rows" in " ".join(out.split())
     found = pd.read_csv("new-predictions.csv")
     assert list(found.columns) == ["y", "y lower 90 %", "y upper 90 %", "outside", "support"]
     held = (found["y lower 90 %"] <= new["y"]) & (new["y"] <= found["y upper 90 %"])

@@ -30,31 +30,33 @@ import numpy as np
 #: the coverage asked for; for jackknife+ the chance is at least 1 - 2 (1 - c), whatever the model.
 KINDS = {
     "split": (
-        "split-conformal: {n} that the model had not seen before its last solve. A new row like "
-        "them lies within with a chance of at least {c:.4g} % for the model without them, whatever "
-        "the distribution, and of about that for the one solved again with them"
+        "split-conformal, from {n} that the model had not seen before its last solve. The interval "
+        "of the model without them holds a new row like them with a chance of at least {c:.4g} %, "
+        "whatever the distribution; that of the model solved again with them, about so"
     ),
     "validation": (
-        "conformal: {n} given for validation, which chose the model. A new row like them lies "
-        "within with a chance of about {c:.4g} %"
+        "conformal, from {n} given for validation, which chose the model. The interval holds a new "
+        "row like them with a chance of about {c:.4g} %"
     ),
     "jackknife": (
-        "jackknife: {n} left out in turn. A new row like them lies within with a chance of about "
-        "{c:.4g} %, if one row more or less hardly changes the model"
+        "jackknife, from {n} left out in turn. The interval holds a new row like them with a chance "
+        "of about {c:.4g} %, if one row more or less hardly changes the model"
     ),
     "refit": (
-        "jackknife: {n} left out in turn of a model whose functions had been chosen before, their "
-        "errors enlarged as those of rows not seen were then. A new row like them lies within with "
-        "a chance of about {c:.4g} %"
+        "jackknife, from {n} left out in turn of a model whose functions were chosen before; their "
+        "errors are enlarged as those of unseen rows were then. The interval holds a new row like "
+        "them with a chance of about {c:.4g} %"
     ),
     "trained": (
-        "jackknife of the last solve: {n} left out in turn, functions having been trained on them; "
-        "their errors are enlarged by the number of weights. Nothing is guaranteed: hold rows out "
-        "(holdout, validation) to have a new row within with a chance of {c:.4g} %"
+        "jackknife of the last solve, from {n} left out in turn, on which the functions were "
+        "trained; their errors are enlarged by the number of weights. This guarantees nothing: hold "
+        "rows out (holdout, validation) for intervals that hold a new row with a chance of "
+        "{c:.4g} %"
     ),
     "folds": (
-        "cross-conformal: {n}, each by a model of other rows. A new row like them lies within with "
-        "a chance of about {c:.4g} %, if these models are about as good as the one that predicts"
+        "cross-conformal, from {n}, each judged by a model of other rows. The interval holds a new "
+        "row like them with a chance of about {c:.4g} %, if these models are about as good as the "
+        "one that predicts"
     ),
 }
 #: Round-off of a level: the ⌈(n + 1) c⌉-th of 9 scores at .9 is the ninth.

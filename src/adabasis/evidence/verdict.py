@@ -34,8 +34,8 @@ BY_CHANCE = 1.5
 MOST_OF_IT, FEW_OF_ALL = 0.8, 0.1
 
 NOTHING_HERE = (
-    "What was tried found nothing in these columns: rougher functions (--model network or pounet), "
-    "other columns or more rows may."
+    "The search found nothing in these columns. Rougher functions (--model network or pounet), other "
+    "columns or more rows may help."
 )
 
 
@@ -226,8 +226,8 @@ class Comparison:
     #: Advice by what ended training, where the linear peer does as well, and where boosting leads.
     cut_short: Mapping[StopReason, str] = {
         StopReason.MAX_SECONDS: "Give it more time: the fit was cut short.",
-        StopReason.MAX_STEPS: "Training might go on: its steps ran out (in Python, fit takes "
-        "max_steps).",
+        StopReason.MAX_STEPS: "Training used up its steps and might go on: in Python, fit takes "
+        "max_steps.",
     }
     as_simple = "A linear model does as well and is simpler."
     for_trees = (
@@ -312,7 +312,7 @@ class Comparison:
             least = min(least, best.relative / own)
             seen += f"; {own:.2g} by its own evidence ({self.judged.own_kind})"
         if not least >= CLEARLY_MORE:
-            how = "On these rows better" if least < 1 else "Somewhat better"
+            how = "Better on these rows" if least < 1 else "Somewhat better"
             return f"{how} than the best of the others ({best.name}): {seen}."
         times = f"At least {least:.2g}" if least < MOST_TIMES else f"Over {MOST_TIMES}"
         return f"{times} times the accuracy of the best of the others ({best.name}): {seen}."
@@ -328,7 +328,7 @@ class Comparison:
             return
         judged = self.judged
         if self.n < FEW_HELD_OUT:
-            yield f"{self.n} rows are few to judge by: take these {self.measure} as rough."
+            yield f"{self.n} rows are few to judge by: these {self.measure} are rough."
         yield unseen_share(self.n)
         if judged.stop_reason is not None and judged.stop_reason in self.cut_short:
             yield self.cut_short[judged.stop_reason]
@@ -367,8 +367,8 @@ class Comparison:
             return ""
         value = significant(float(np.median(x[few, at])), 3)
         return (
-            f"Errors sit at {len(few)} of {self.n:,} rows, beside input {at + 1} ≈ {value}: try "
-            "--model pounet."
+            f"Most of the error sits at {len(few)} of {self.n:,} rows, beside input {at + 1} ≈ "
+            f"{value}: try --model pounet."
         )
 
 

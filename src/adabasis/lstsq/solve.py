@@ -51,12 +51,11 @@ class Status(enum.IntEnum):
 _ADVICE = {
     Status.FULL_RANK: "All functions are independent on the data; the solution is unique.",
     Status.RANK_DEFICIENT: (
-        "Some functions are combinations of others on the data; directions below the cut-off were "
-        "dropped and the smallest solution taken. Usual on smooth bases; a narrower basis or "
-        "init='box' raises the share of independent functions."
+        "Some functions are combinations of others on the data. The solve dropped the directions "
+        "below the cut-off, and took the smallest solution. This is usual for smooth functions."
     ),
     Status.UNDERDETERMINED: (
-        "There are fewer rows than functions; the smallest solution was taken. Use fewer "
+        "There are fewer rows than functions; the solve took the smallest solution. Use fewer "
         "functions, more data or a ridge."
     ),
     Status.GRAM_REFUSED: (

@@ -115,10 +115,10 @@ class Trust:
         if math.isfinite(self.condition):
             found.append(("Conditioning", f"{self.condition:.1e}"))
         if math.isfinite(self.spread):
-            found.append(("Spread of members", f"{self.spread:.2g} of that of the values"))
+            found.append(("Spread of members", f"{self.spread:.2g} of the spread of the values"))
         low, high = self.restarts
         if math.isfinite(low):
-            found.append(("Networks like it", f"errors from {low:.2g} to {high:.2g}"))
+            found.append(("Networks of its kind", f"errors from {low:.2g} to {high:.2g}"))
         found.append(("Tried", counted(self.tried, "candidate")))
         found.append(("Next", self.next_step))
         return found
@@ -238,7 +238,7 @@ def _next_step(model: Any, share: float, parameters: float, condition: float) ->
     if model.stop_reason is StopReason.MAX_SECONDS:
         return "Give it more time: the fit was cut short."
     if not math.isfinite(model.validation_error):
-        return "Hold rows out (holdout=0.2), or give more of them: nothing is known of the error."
+        return "Hold rows out (holdout=0.2), or give more rows: nothing is known of the error."
     advice = [] if verdict is None else list(verdict["advice"])
     general = {unseen_share(n) for n in _counts(verdict)}
     telling = [one for one in advice if one not in general and "rows are few" not in one]
@@ -248,12 +248,12 @@ def _next_step(model: Any, share: float, parameters: float, condition: float) ->
         return f"More rows would help: {n_rows:,} are few for what the model adjusts."
     if share >= MOSTLY_NOISE:
         return (
-            "The error is mostly noise: better measurements, or inputs that explain it, would "
-            "help; larger models would not."
+            "The error is mostly noise. Better measurements would help, or inputs that explain the "
+            "noise; larger models would not."
         )
     if condition > ILL_CONDITIONED:
-        return "Keep to the range of the rows: the functions nearly depend on each other."
-    return "Nothing stands out. Look at the largest errors, and at 'support' where you predict."
+        return "Predict within the range of the rows only: the functions nearly depend on each other."
+    return "No weakness was found. Look at the largest errors, and at 'support' where you predict."
 
 
 def _counts(verdict: Any) -> list[int]:

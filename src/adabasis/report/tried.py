@@ -48,13 +48,13 @@ def _taken(known: Sequence[Mapping[str, Any]]) -> str:
     """Say which candidate was taken, and why where another has a smaller error."""
     best = [min(c[n] for n in ("validation_error", "loo_error") if c[n] is not None) for c in known]
     if best[0] <= min(best):
-        return "The first, in a circle, was taken."
+        return "The circle marks the candidate that was taken."
     if "mean of" in known[0]["what"]:
         return (
-            "The first, in a circle, was taken: it is a mean of models, and its error here is that "
-            "of its members, which is larger than that of the mean."
+            "The circle marks the candidate that was taken, a mean of models. Its error here is that "
+            "of its members; the mean has a smaller one."
         )
     return (
-        "The first, in a circle, was taken. The others with smaller errors are ahead by no more "
-        "than chance, and are less simple or were judged on fewer rows."
+        "The circle marks the candidate that was taken. Others with smaller errors are ahead by no "
+        "more than chance, and are less simple or were judged on fewer rows."
     )
