@@ -1,4 +1,4 @@
-"""Check built pages: links that lead nowhere, and what axe-core says of accessibility.
+"""Check built pages: links that lead nowhere, and what axe-core says of them, light and dark.
 
 ``python scripts/check_pages.py [FILE.html or FOLDER] ...`` looks at ``docs/_build/html`` by default
 and needs no network. axe-core comes from npm (``npm install --prefix .axe axe-core``), and runs in
@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 AXE = ROOT / ".axe" / "node_modules" / "axe-core" / "axe.min.js"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SERIOUS = ("serious", "critical")
+SCHEMES = {"dark": 0, "light": 1}
 RUN = """<script>axe.run(document, {resultTypes: ["violations"]}).then(found => {
   const said = found.violations.map(v => [v.impact, v.id, v.help, v.nodes[0].html.slice(0, 120)]);
   document.documentElement.innerHTML = "<pre id=axe>" + encodeURIComponent(JSON.stringify(said))
@@ -75,7 +76,7 @@ def broken(pages: list[pathlib.Path]) -> list[str]:
     return wrong
 
 
-def violations(page: pathlib.Path, browser: str) -> list[list[str]]:
+def violations(page: pathlib.Path, browser: str, scheme: str) -> list[list[str]]:
     """Return what axe-core finds on a page: impact, rule, help, the first element."""
     text = page.read_text("utf-8")
     script = f"<script>{AXE.read_text('utf-8')}</script>{RUN}"
@@ -87,6 +88,7 @@ def violations(page: pathlib.Path, browser: str) -> list[list[str]]:
     try:
         done = subprocess.run(
             [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+             f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}",
              "--virtual-time-budget=30000", pathlib.Path(copy.name).as_uri()],
             capture_output=True, text=True, timeout=300,
         )  # fmt: skip
@@ -103,7 +105,7 @@ def main() -> int:
     """Print what is wrong; 0 if nothing is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("places", nargs="*", type=pathlib.Path)
-    parser.add_argument("--axe", type=int, default=12, help="pages looked at by axe-core, at most")
+    parser.add_argument("--axe", type=int, default=24, help="pages looked at by axe-core, at most")
     options = parser.parse_args()
     places = options.places or [ROOT / "docs" / "_build" / "html"]
     pages = [p for at in places for p in (sorted(at.rglob("*.html")) if at.is_dir() else [at])]
@@ -119,9 +121,10 @@ def main() -> int:
         outer = [
             page for page in pages if page.parent in {at.resolve() for at in places} | {*places}
         ]
-        for page in (outer or pages)[: options.axe]:
-            for impact, rule, text, element in violations(page, browser):
-                line = f"{page.name}: {impact}: {rule}: {text}: {element}"
+        seen = [(page, scheme) for page in (outer or pages)[: options.axe] for scheme in SCHEMES]
+        for page, scheme in seen:
+            for impact, rule, text, element in violations(page, browser, scheme):
+                line = f"{page.name}, {scheme}: {impact}: {rule}: {text}: {element}"
                 print(line)
                 wrong += [line] if impact in SERIOUS else []
     print("\n".join(wrong) or f"{len(pages)} pages: no link is broken")

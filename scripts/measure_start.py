@@ -2,8 +2,8 @@
 
 ``python scripts/measure_start.py`` clones this repository into a folder of its own, builds its
 environment there as ``make setup`` does (which needs the network, or pip's cache), and runs the
-commands of the README with an empty folder for compiled code. ``--with PYTHON`` takes an environment
-that is there instead. CPU seconds are those of all processes of a step, user and system.
+commands of the README with an empty folder for compiled code. ``--with PYTHON`` uses an existing
+environment. CPU seconds are those of all processes of a step, user and system.
 """
 
 from __future__ import annotations

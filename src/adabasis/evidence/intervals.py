@@ -39,8 +39,8 @@ KINDS = {
         "row like them with a chance of about {c:.4g} %"
     ),
     "jackknife": (
-        "jackknife, from {n} left out in turn. The interval holds a new row like them with a chance "
-        "of about {c:.4g} %, if one row more or less hardly changes the model"
+        "jackknife, from {n} left out in turn. The interval holds a new row like them with a "
+        "chance of about {c:.4g} %, if one row more or less hardly changes the model"
     ),
     "refit": (
         "jackknife, from {n} left out in turn of a model whose functions were chosen before; their "
@@ -49,8 +49,8 @@ KINDS = {
     ),
     "trained": (
         "jackknife of the last solve, from {n} left out in turn, on which the functions were "
-        "trained; their errors are enlarged by the number of weights. This guarantees nothing: hold "
-        "rows out (holdout, validation) for intervals that hold a new row with a chance of "
+        "trained; their errors are enlarged by the number of weights. This guarantees nothing: "
+        "hold rows out (holdout, validation) for intervals that hold a new row with a chance of "
         "{c:.4g} %"
     ),
     "folds": (

@@ -34,8 +34,8 @@ BY_CHANCE = 1.5
 MOST_OF_IT, FEW_OF_ALL = 0.8, 0.1
 
 NOTHING_HERE = (
-    "The search found nothing in these columns. Rougher functions (--model network or pounet), other "
-    "columns or more rows may help."
+    "The search found nothing in these columns. Rougher functions (--model network or pounet), "
+    "other columns or more rows may help."
 )
 
 

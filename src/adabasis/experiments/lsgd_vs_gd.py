@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -110,7 +111,15 @@ def run(config: Config) -> Record:
         for panel in panels
         for name, found in panel["methods"].items()
     }
-    return {"panels": panels, **compared(PUBLISHED, ours)}
+    found = compared(PUBLISHED, ours)
+    return {"panels": panels, **found, "verdict": [_order(panels), *found["verdict"]]}
+
+
+def _order(panels: list[Record]) -> str:
+    """Say in how many panels the order of both methods is the published one."""
+    ends = [{n: np.mean(m["last"]) for n, m in panel["methods"].items()} for panel in panels]
+    below = sum(bool(end["LSGD"] < end["GD"]) for end in ends)
+    return f"LSGD ends below GD, as published, in {below} of {len(panels)} panels."
 
 
 @styled

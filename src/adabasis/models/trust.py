@@ -252,7 +252,7 @@ def _next_step(model: Any, share: float, parameters: float, condition: float) ->
             "noise; larger models would not."
         )
     if condition > ILL_CONDITIONED:
-        return "Predict within the range of the rows only: the functions nearly depend on each other."
+        return "Predict within the range of the rows only: functions nearly depend on each other."
     return "No weakness was found. Look at the largest errors, and at 'support' where you predict."
 
 

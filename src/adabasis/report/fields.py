@@ -90,7 +90,8 @@ class Views:
         Other coordinates stay in the middle of their range; the time is ``at``, if that is given.
         """
         box = self.solution.box
-        grids = [np.linspace(*box[axis], CURVE if len(axes) == 1 else SIDE) for axis in axes]
+        n = CURVE if len(axes) == 1 else SIDE
+        grids = [np.linspace(box[axis, 0], box[axis, 1], n) for axis in axes]
         plane = grids[0][:, None] if len(axes) == 1 else tensor_grid(*grids[::-1])[:, ::-1]
         x = np.tile(box.mean(axis=1), (len(plane), 1))
         x[:, list(axes)] = plane
@@ -113,7 +114,8 @@ class Views:
     def film(self) -> Iterator[tuple[str, Figure]]:
         """Yield what each moment is called, and the fields there, on the scales of all moments."""
         assert self.time is not None
-        times, axes = np.linspace(*self.solution.box[self.time], FRAMES), self.places
+        first, last = self.solution.box[self.time]
+        times, axes = np.linspace(first, last, FRAMES), self.places
         every = self.fields(np.concatenate([self.over(axes, at)[1] for at in times]))
         scales = [_scale(field.values, field.size) for field in every]
         for k, at in enumerate(times):
@@ -149,7 +151,7 @@ class Views:
         return figure
 
     def _map(
-        self, ax: Axes, grids: list[Any], field: Field, scale: Normalize, axes: tuple[int, ...]
+        self, ax: Axes, grids: list[Any], field: Field, scale: Any, axes: tuple[int, ...]
     ) -> None:
         values = field.values.reshape(len(grids[1]), len(grids[0]))
         if field.size:
@@ -168,7 +170,7 @@ class Views:
         ax.set_ylabel(short(self.names[axes[1]], 24))
 
 
-def _curve(ax: Axes, x: np.ndarray, field: Field, scale: Normalize, colour: str) -> None:
+def _curve(ax: Axes, x: np.ndarray, field: Field, scale: Any, colour: str) -> None:
     if field.size:
         ax.semilogy(x, drawable(np.maximum(field.values, scale.vmin)), color=colour)
         ax.set_ylim(scale.vmin, 2 * scale.vmax)
@@ -179,7 +181,7 @@ def _curve(ax: Axes, x: np.ndarray, field: Field, scale: Normalize, colour: str)
     ax.set_ylim(scale.vmin - margin, scale.vmax + margin)
 
 
-def _scale(values: np.ndarray, size: bool) -> Normalize:
+def _scale(values: np.ndarray, size: bool) -> Any:
     """Return the range of values, logarithmic for sizes."""
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)

@@ -51,8 +51,8 @@ def _taken(known: Sequence[Mapping[str, Any]]) -> str:
         return "The circle marks the candidate that was taken."
     if "mean of" in known[0]["what"]:
         return (
-            "The circle marks the candidate that was taken, a mean of models. Its error here is that "
-            "of its members; the mean has a smaller one."
+            "The circle marks the candidate that was taken, a mean of models. Its error here is "
+            "that of its members; the mean has a smaller one."
         )
     return (
         "The circle marks the candidate that was taken. Others with smaller errors are ahead by no "
