@@ -32,7 +32,7 @@ KINDS = {
     "split": (
         "split-conformal, from {n} that the model had not seen before its last solve. The interval "
         "of the model without them holds a new row like them with a chance of at least {c:.4g} %, "
-        "whatever the distribution; that of the model solved again with them, about so"
+        "whatever the distribution. The model solved again with them keeps about that chance"
     ),
     "validation": (
         "conformal, from {n} given for validation, which chose the model. The interval holds a new "
