@@ -153,7 +153,7 @@ class Scores:
         n, groups = len(self), self.n_groups
         rows = f"{n:,} rows" if not groups else f"{n:,} rows of {groups:,} groups"
         words = KINDS[self.kind].format(n=rows, c=100 * coverage)
-        return words + (", of a group that is new" if groups else "") + "."
+        return words + "." + (" The new row is one of a group that is new." if groups else "")
 
 
 def checked_coverage(call: str, coverage: Any) -> float:

@@ -35,16 +35,16 @@ JACKKNIFE, FOLDS = "jackknife+", "cv+"
 METHODS = ("auto", JACKKNIFE, FOLDS)
 WORDS = {
     JACKKNIFE: (
-        "jackknife+: {n}, each left out in turn of the last solve. A new row like them lies within "
-        "with a chance of at least {least:.4g} %, whatever the distribution, of functions that "
-        "were fixed before the rows were seen; usually it is about {c:.4g} %. That functions or "
-        "the ridge were chosen by the same rows is not left out"
+        "jackknife+, from {n}, each left out in turn of the last solve. For functions that were "
+        "fixed before the rows were seen, the interval holds a new row like them with a chance of "
+        "at least {least:.4g} %, whatever the distribution, and usually of about {c:.4g} %. This "
+        "does not account for functions or a ridge that the same rows chose"
     ),
     FOLDS: (
-        "CV+: {n}, each held out of the member that is asked about it. A new row like them lies "
-        "within with a chance of at least {least:.4g} %, whatever the distribution, but for the "
-        "number of folds and for what rows held out had a say in, when training ends; usually it "
-        "is about {c:.4g} %"
+        "CV+, from {n}, each held out of the member that is asked about it. The interval holds a new "
+        "row like them with a chance of at least {least:.4g} %, whatever the distribution, and "
+        "usually of about {c:.4g} %. This does not account for the number of folds, nor for what "
+        "the held-out rows decide: when training ends"
     ),
 }
 #: Below so much of 1 − leverage a row alone has determined what is said of it: it may be anywhere.
@@ -182,7 +182,7 @@ class LeftOutModels:
         rows = f"{n:,} rows" if not groups else f"{n:,} rows of {groups:,} groups"
         least = max(0.0, 2 * coverage - 1)
         words = WORDS[self.kind].format(n=rows, least=100 * least, c=100 * coverage)
-        return words + (", of a group that is new" if groups else "") + "."
+        return words + "." + (" The new row is one of a group that is new." if groups else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return what is no array."""
