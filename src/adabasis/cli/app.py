@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 app = cyclopts.App(
     name="adabasis",
     version=importlib.metadata.version("adabasis"),
-    help="Neural networks as adaptive bases: fit tables, predict, with an honest verdict.",
+    help="Fit tables, predict and solve equations by small networks; errors are told as they are.",
     help_epilogue="Begin with: adabasis fit TABLE.csv --target COLUMN. "
     "Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.",
-    help_format="plaintext",
+    help_format="markdown",
 )
 
 
@@ -134,7 +134,7 @@ def compare(
     quiet: Flag = False,
     as_json: AsJson = False,
 ) -> int:
-    """Say which of two models errs less on a table, by how much, with what certainty.
+    """Say which of two models has the smaller error on a table, by how much, how surely.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def reproduce(
     listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
     out: Path = Path("figures"),
 ) -> int:
-    """Run experiments behind the slides' figures, and draw them.
+    """Run the experiments behind the papers' figures, and draw them.
 
     Parameters
     ----------

@@ -31,20 +31,20 @@ class SearchOptions:
     random_state
         Seed of everything random.
     max_seconds
-        Time for the search; the best so far is kept.
+        Stop the search after so many seconds, and keep the best model so far.
     max_steps
-        Steps of each training run.
+        Most steps of each training run.
     tol
         Relative error at which training stops.
     n_restarts
-        Training runs from different starts.
+        How many training runs, each from another start.
     ridge
-        Weight of the coefficients' squares.
+        Weight of the squares of the coefficients.
     checkpoint
-        File that runs are kept in: the same command goes on from it.
+        File that keeps the training runs: given again, the command goes on from it.
     scheduler
-        Address of a Dask scheduler, such as tcp://127.0.0.1:8786: its workers do what can be
-        done apart.
+        Address of a Dask scheduler, such as tcp://127.0.0.1:8786, whose workers take parts of the
+        work.
     force
         Overwrite files.
     quiet
@@ -129,46 +129,46 @@ class FitOptions(SearchOptions):
     Parameters
     ----------
     tol
-        Grow until rows not seen err by no more, relative to their spread, or say why not; with
-        another --model and for classes, the error of the rows at which training stops.
+        Add functions until the error on unseen rows is at most this, relative to their spread,
+        or say why not. With another --model and for classes: the error at which training stops.
     target
-        Column to predict (needed); repeat for several. Text is taken as classes.
+        Column to predict (needed); repeat for several. Text means classes.
     model
-        auto, network (trained functions), frozen (functions as drawn) or pounet (segments).
+        auto, network (trained functions), frozen (random functions) or pounet (pieces).
     n_partitions
-        With --model pounet: how many segments; chosen by held-out error if left out.
+        With --model pounet: how many pieces [default: chosen by held-out error].
     degree
-        With --model pounet: degree of their polynomials, likewise.
+        With --model pounet: degree of their polynomials [default: chosen by held-out error].
     loss
         squared, huber (a few wild values do not matter), absolute (the median) or quantile.
     robust
         The same as --loss huber.
     quantile
-        With --loss quantile: the share of rows that is to lie below.
+        With --loss quantile: the share of rows that should lie below.
     weight
         Column of non-negative row weights.
     group
-        Column of labels (a patient, a run): rows of one are held out together. No input.
+        Column of labels (a patient, a run); no input. Rows of one label are held out together.
     drop
         Column to leave out; repeat for several.
     decimal
         Where the table does not tell: point (1,050 is 1050) or comma (1,050 is 1.05).
     encode
-        Take text columns as categories: one 0/1 input each where they are few.
+        Make categories of text columns: a 0/1 input for each, or the mean target if they are many.
     categorical
         Column of whole numbers that name categories; repeat for several.
     numeric
-        Column of whole numbers that are numbers whatever their order says; likewise.
+        Column of whole numbers that are numbers, though they look like codes; repeat likewise.
     impute
-        Fill missing inputs (median, most frequent), leave out rows without target.
+        Fill missing inputs (median, most frequent entry), and leave out rows without target.
     classify
-        Take whole numbers in the target as classes; text and true/false always are.
+        Predict classes if the target has whole numbers; text and true/false are always classes.
     target_transform
-        Transform of the numbers; auto: what suits left-out rows [default: auto, pounet: none].
+        Transform of the target; auto takes what suits rows left out [default: auto, pounet: none].
     log
-        Column to take in logarithms; repeat for several [default: over decades, if that is better].
+        Column to take the logarithm of; repeat for several [default: tried over decades].
     no_log
-        Column not to take in logarithms; likewise.
+        Column to take as it is; repeat for several.
     periodic
         Column with a period, such as angle=360 or hour=24; repeat for several.
     stream
@@ -176,9 +176,9 @@ class FitOptions(SearchOptions):
     fast
         Spend about a fifth of the usual time on the search.
     holdout
-        Share of rows kept aside to judge the model, or last: the last fifth, of a series.
+        Share of rows kept aside to judge the model; last keeps the last fifth, of a series.
     validation
-        Share of the other rows held out to choose and to stop training.
+        Share of the other rows held out to choose functions and to end training.
     out
         Model file [default: TABLE.adabasis here].
     report
