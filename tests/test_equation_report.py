@@ -90,7 +90,12 @@ def test_a_file_knows_no_map_of_the_error(heat, tmp_path):
     read = ab.load(tmp_path / "u.adabasis")
     assert error_field(read) is None
     assert residual_sizes(read, np.zeros((1, 2))) is None
-    assert title_of(Views(read, 0).picture()) == ["u"]
+    views = Views(read, 0)
+    assert title_of(views.picture()) == views.titles == ["u"]
+    read.report(tmp_path / "u.html")
+    text = Page((tmp_path / "u.html").read_text("utf-8")).text
+    assert "estimated error is" not in text
+    assert "Bound of the error" not in text  # on cells the estimate is larger
 
 
 def test_maps_stand_side_by_side_and_lengths_are_equal(heat, poisson):

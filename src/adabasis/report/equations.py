@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from .. import plots
 from ..basis import PartitionBasis
+from ..pde.certificate import Certificate
 from ..pde.solution import Solution
-from .fields import FRAMES, Views
+from .fields import ERROR, FRAMES, RESIDUAL, Views
 from .sections import MOST_OUTPUTS, Block, Film, Picture, Subject, Table, Text, number, section
 from .words import in_words
 
@@ -27,7 +28,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         ("Violation of the conditions", number(certificate.boundary_violation)),
         ("Estimated relative error", number(certificate.error_estimate)),
         *((f"Estimated error of {n}", number(e)) for n, e in certificate.by_unknown.items()),
-        ("Bound of the error", number(certificate.error_bound)),
+        *_bound(certificate),
         ("Stability constant", number(stability.constant)),
         ("Functions", f"{certificate.n_functions:,}, {certificate.rank:,} of them independent"),
         ("Basis", in_words(solution.basis)),
@@ -46,20 +47,33 @@ def _verdict(subject: Subject) -> Iterator[Block]:
         "for on an enlarged basis."
     )
     yield Text(
-        f"Residual and violation are given as errors of u that they stand for. {how} The bound "
-        "divides the residuals by the stability constant, the least residual of a function of size "
-        "one."
+        f"Residual and violation are given as errors of u that they stand for. {how}"
+        + (
+            " The bound divides the residuals by the stability constant, the least residual of a "
+            "function of size one."
+            if _bound(certificate)
+            else ""
+        )
     )
+
+
+def _bound(certificate: Certificate) -> list[tuple[str, str]]:
+    """Return the row of the bound, unless the estimate is larger.
+
+    The bound holds among the functions that were used, and an estimate comes from others.
+    """
+    if certificate.error_bound < certificate.error_estimate:
+        return []
+    return [("Bound of the error", number(certificate.error_bound))]
 
 
 @section(Solution, "The solution", before="The fitted function")
 def _solution(subject: Subject) -> Iterator[Block]:
     solution = subject.model
-    names, outputs = plots.names_of(solution)
+    outputs = plots.names_of(solution)[1]
     for q, name in enumerate(outputs[:MOST_OUTPUTS]):
         views = Views(solution, q)
-        figure = views.picture()
-        yield Picture(figure, _caption(solution, name, len(figure.axes)), _alt(name, names), True)
+        yield Picture(views.picture(), _caption(views), _alt(views), True)
         if views.time is not None and solution.n_inputs > 1:
             frames = [
                 Picture(drawn, f"{moment}.", f"{name} at {moment}.", True)
@@ -74,26 +88,27 @@ def _solution(subject: Subject) -> Iterator[Block]:
         yield Text(f"The first {MOST_OUTPUTS} of {len(outputs)} unknowns are shown.")
 
 
-def _caption(solution: Solution, name: str, panels: int) -> str:
+def _caption(views: Views) -> str:
     """Say what the panels are, and what stays where it is."""
-    said = [f"{name} over the domain."]
-    if solution.problem is not None:
+    said, titles = [f"{views.name} over the domain."], views.titles
+    if RESIDUAL in titles:
         said.append(
             "The residual is what the equation misses, in the units of its source; of several "
             "equations the largest."
         )
-    if panels > 2 or (solution.problem is None and panels > 1):
+    if ERROR in titles:
         said.append(
-            "The estimated error is in the units of the solution, at the points of the certificate."
+            "The estimated error is in the units of the solution; its root mean square is the "
+            "certificate's estimate."
         )
-    if solution.n_inputs > 2:
+    if views.solution.n_inputs > 2:
         said.append("Further coordinates stay in the middle of their range.")
     return " ".join(said)
 
 
-def _alt(name: str, coordinates: list[str]) -> str:
-    along = " and ".join(coordinates[:2])
-    return f"{name}, the residual and the estimated error over {along}, side by side."
+def _alt(views: Views) -> str:
+    along = " and ".join(views.names[:2])
+    return f"Side by side over {along}: {', '.join(views.titles)}."
 
 
 @section(Solution, "The fitted function")

@@ -25,6 +25,7 @@ FRAMES = 9
 """Moments that the slider over time has."""
 DECADES = 1e-6
 """Share of the largest residual, or error, below which it is not told apart."""
+RESIDUAL, ERROR = "|residual|", "estimated error"
 WIDE, HIGH = 2.9, 2.6
 """Inches of one of several panels in a row."""
 
@@ -72,16 +73,22 @@ class Views:
         self.time = time_of(solution)
         self._error = error_field(solution)
 
+    @property
+    def titles(self) -> list[str]:
+        """What is known, and drawn."""
+        known = [RESIDUAL] if self.solution.problem is not None else []
+        return [self.name, *known, *([ERROR] if self._error is not None else [])]
+
     def fields(self, x: np.ndarray) -> list[Field]:
         """Return values, residual and estimated error at points, as far as they are known."""
         here = np.where(self.solution.outside(x), np.nan, 1.0)
         found = [Field(self.name, self.solution.outputs(x)[:, self.output] * here)]
         missed = residual_sizes(self.solution, x)
         if missed is not None:
-            found.append(Field("|residual|", missed * here, size=True))
+            found.append(Field(RESIDUAL, missed * here, size=True))
         if self._error is not None:
             error = self._error(x)[:, self.output]
-            found.append(Field("estimated error", error * here, size=True))
+            found.append(Field(ERROR, error * here, size=True))
         return found
 
     def over(self, axes: tuple[int, ...], at: float | None = None) -> tuple[list[Any], np.ndarray]:
