@@ -85,6 +85,26 @@ def test_residuals_on_cells_are_those_of_the_solution(heat):
     )
 
 
+@pytest.mark.slow
+def test_of_regions_each_equation_counts_where_it_holds():
+    (x,) = ab.pde.coordinates("x")
+    u, d = ab.pde.unknowns("u"), ab.operators.Partial
+    k = ab.pde.piecewise(left=1.0, right=100.0)
+    problem = ab.pde.Problem(
+        regions={"left": ab.Box(x=(0, 1)), "right": ab.Box(x=(1, 2))},
+        equations=[-d(x)(k * d(x)(u)) == 1.0],
+        conditions=[
+            ab.pde.Dirichlet(0.0),
+            ab.pde.Interface(of=u, between=("left", "right"), flux=k),
+        ],
+    )
+    solution = ab.solve(problem, FrozenFeatures(30), method="frozen")
+    places = np.linspace(0.01, 1.99, 50)[:, None]
+    assert residual_sizes(solution, places).max() < 1e-3
+    assert error_field(solution)(places).max() < 1e-3
+    assert Views(solution, 0).titles == ["u", "|residual|", "estimated error"]
+
+
 def test_a_file_knows_no_map_of_the_error(heat, tmp_path):
     heat.save(tmp_path / "u.adabasis")
     read = ab.load(tmp_path / "u.adabasis")

@@ -57,7 +57,7 @@ def error_field(solution: Solution) -> ErrorField | None:
 
 
 def residual_sizes(solution: Solution, x: np.ndarray) -> np.ndarray | None:
-    """Return the largest |L[u] − f| of all equations at points, (N,), in the user's units.
+    """Return the largest |L[u] − f| of the equations that hold at points, (N,), in their units.
 
     On cells in NumPy: to compile polynomials of degree ten in each of three coordinates takes
     longer than to solve for them. ``None`` without a problem.
@@ -65,15 +65,22 @@ def residual_sizes(solution: Solution, x: np.ndarray) -> np.ndarray | None:
     if solution.problem is None:
         return None
     best = solution.finalists[0] if solution.finalists else None
-    if not isinstance(best, CellCandidate):
-        return np.asarray(np.abs(solution.residual(x)).reshape(len(x), -1).max(axis=1))
-    function, names = best.system.function(), solution.domain.names
-    each = [
-        image_of(function, one.operator, x) - evaluate(one.data, names, x)
-        for one in solution.problem.constraints
-        if one.equation
-    ]
-    return np.asarray(np.abs(each).max(axis=0))
+    function = best.system.function() if isinstance(best, CellCandidate) else None
+    names, largest = solution.domain.names, np.zeros(len(x))
+    for one in solution.problem.constraints:
+        if not one.equation:
+            continue
+        if function is None:
+            image = solution.joint(one.operator, x)
+        else:
+            image = image_of(function, one.operator, x)
+        missed = np.abs(image - evaluate(one.data, names, x))
+        if one.region is not None:  # elsewhere its functions mean nothing
+            missed = np.where(one.region.contains(x), missed, 0.0)
+        if one.where is not None:
+            missed = np.where(evaluate(one.where, names, x) != 0, missed, 0.0)
+        largest = np.maximum(largest, missed)
+    return largest
 
 
 def _on_cells(solution: Solution) -> ErrorField | None:
