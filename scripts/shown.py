@@ -33,6 +33,8 @@ BLOCK = re.compile(
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 #: Not compared: which of two equal candidates wins, and where round-off is largest.
 ELSEWHERE = ("Model: ", "Stopped: ", "largest residual where")
+#: How a further line of what is not compared begins.
+GOES_ON = 9 * " "
 ROUND_OFF, TOLERANCE = 1e-10, 0.05
 
 
@@ -101,7 +103,12 @@ def differences(before: str, after: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if not line.strip().startswith(ELSEWHERE)]
+    lines: list[str] = []
+    skipped = False
+    for line in text.splitlines():
+        goes_on = skipped and line.startswith(GOES_ON)
+        skipped = goes_on or line.strip().startswith(ELSEWHERE)
+        lines += [] if skipped else [line]
     joined = re.sub(r"[─━]+", " ", " ".join(lines))
     return re.sub(r"([()\[\],;:])(?=\s|$)|(?<=\s)([(\[])", r" \1\2 ", joined).split()
 

@@ -33,6 +33,8 @@ def test_output_is_as_shown(page, tmp_path):
         ("about 4e-14.", "about 4e-4.", 1),
         ("Solved: error 1", "Not solved: error 1", 5),
         ("Model:   mean of 10", "Model:   mean of 9", 0),
+        ("Model:   a mean of\n         three\nnext", "Model:   a line\nnext", 0),
+        ("Verdict: at\n         least 3", "Verdict: at\n         most 3", 1),
         ("[0.372 1]", "[0.371 1]", 0),
     ],
 )

@@ -21,7 +21,7 @@ from ..models.files import replacing
 from ..models.fitted import Fitted
 from ..regression.api import fit
 from ..report.origin import with_origin
-from ..selection.task import describe
+from ..report.words import in_words
 from ..tables import learn, open_table, steam_table
 from ..train import GD, LSGD, AbstractTrainer, Callback, Progress, StopReason
 
@@ -90,7 +90,8 @@ class _Tour:
         began = time.perf_counter()
         with self._watching("fitting", None) as watch:
             model = _whole(fit(x[kept], y[kept], effort="fast", callbacks=[watch]))
-        self.say(f"   fitted in {time.perf_counter() - began:.0f} s: {describe(model.basis)}")
+        self.say(f"   fitted in {time.perf_counter() - began:.0f} s:")
+        self.say(f"   {in_words(model.basis)}")
         verdict = judge(model, x, data.y, None, (kept, out), PEERS)
         self.say("   relative error on the held-out rows (root mean square over the spread):")
         for score in verdict.scores:

@@ -118,7 +118,7 @@ class Trust:
             found.append(("Spread of members", f"{self.spread:.2g} of the spread of the values"))
         low, high = self.restarts
         if math.isfinite(low):
-            found.append(("Networks of its kind", f"errors from {low:.2g} to {high:.2g}"))
+            found.append(("Similar networks", f"errors from {low:.2g} to {high:.2g}"))
         found.append(("Tried", counted(self.tried, "candidate")))
         found.append(("Next", self.next_step))
         return found

@@ -22,10 +22,10 @@ from ..models.classifier import Classifier
 from ..models.fitted import Fitted
 from ..models.importance import Importance
 from ..models.trust import noise_in_words
-from ..selection.task import describe
 from ..tables import TrainingData
 from .importance import lines_of
 from .origin import verdict_of
+from .words import in_words
 
 MOST_INPUTS = 30
 KINDS = {
@@ -167,7 +167,7 @@ def fit_done(screen: Screen, model: Fitted, interrupted: bool, holdout: float | 
         if note != Status.UNDERDETERMINED.advice:  # said below, in words of the command line
             screen.line(f"  {note}", hang=2)
     functions = len(model.coefficients)
-    screen.line(f"Model:   {describe(model.basis)}; rank {model.rank} of {functions}")
+    screen.line(f"Model:   {in_words(model.basis)}; rank {model.rank} of {functions}", hang=9)
     if functions > n_rows:
         screen.line("         fewer rows than functions: regularised, the smallest solution taken")
     screen.line(f"Stopped: {model.stop_reason}")
@@ -185,7 +185,7 @@ def fit_written(screen: Screen, out: Path, page: Path | None = None) -> None:
 def model_shown(screen: Screen, name: str, model: Fitted, found: Importance | None = None) -> None:
     """Say what a model is, how it was made, and what its columns do."""
     record, verdict = model.record, verdict_of(model)
-    screen.line(f"{name}: {describe(model.basis)}")
+    screen.line(f"{name}: {in_words(model.basis)}", hang=2)
     screen.line(f"  {counted(len(model.coefficients), 'function')}, rank {model.rank}")
     inputs = record.input_names or [f"x{i + 1}" for i in range(model.n_inputs)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
