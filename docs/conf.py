@@ -24,6 +24,7 @@ extensions = [
     "numpydoc",
     "examples_of_names",
     "formulas",
+    "finished_pages",
     "transcripts",
 ]
 exclude_patterns = ["_build", "auto_examples/**/*.ipynb", "sg_execution_times.rst"]
@@ -55,6 +56,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "min_reported_time": 1e9,  # seconds are those of a shared machine
+    "write_computation_times": False,  # and their page loads scripts from elsewhere
     "nested_sections": False,
     "abort_on_example_error": False,
     "only_warn_on_example_error": True,

@@ -1,0 +1,53 @@
+"""What is done to pages after they were built, and how they are checked."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def loaded(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+finished = loaded(ROOT / "docs" / "finished_pages.py")
+check = loaded(ROOT / "scripts" / "check_pages.py")
+
+
+@pytest.mark.parametrize(
+    ("link", "mended"),
+    [
+        ("names/adabasis.basis.Spline.html#adabasis.Spline.knots",
+         "names/adabasis.basis.Spline.html#adabasis.basis.Spline.knots"),
+        ("names/adabasis.solve.html#adabasis.solve", "names/adabasis.solve.html#adabasis.solve"),
+        ("names/adabasis.fit.html#other", "names/adabasis.fit.html#other"),
+    ],
+)  # fmt: skip
+def test_links_from_sources_lead_to_the_anchor_of_the_name(link, mended):
+    assert finished.mended(f'<a href="../{link}">') == f'<a href="../{mended}">'
+
+
+def test_headings_get_a_level_and_sidebars_a_name_once():
+    page = '<p role="heading"><aside class="sidebar-drawer"><aside class="toc-drawer">'
+    once = finished.mended(page)
+    assert once == finished.mended(once)
+    assert 'aria-level="2"' in once
+    assert once.count("aria-label=") == 2
+
+
+def test_a_link_to_nothing_and_a_page_of_elsewhere_are_found(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(
+        '<a href="#there">a</a><i id="there"></i><a href="#gone">b</a><a href="no.html">c</a>'
+        '<a href="https://example.org">d</a><script src="https://example.org/x.js"></script>'
+    )
+    assert check.broken([page]) == [
+        "page.html: no place #gone",
+        "page.html: no file no.html",
+        "page.html: loads https://example.org/x.js",
+    ]
