@@ -19,7 +19,8 @@ def test_an_indefinite_gram_matrix_is_shifted_until_it_has_a_factor():
     factor = last_layer._cholesky(gram, np.float32(0.0))
     assert (gram == kept).all()
     step = cho_solve(factor, np.ones(6, np.float32))
-    assert step.dtype == np.float32 and np.isfinite(step).all()
+    assert step.dtype == np.float32
+    assert np.isfinite(step).all()
     assert step @ np.ones(6) > 0  # downhill
 
 

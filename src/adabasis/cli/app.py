@@ -241,8 +241,7 @@ def solve(
     what
         A name of the catalogue (--list shows them), or a Python file that sets ``problem``.
     save
-        File to write the solution to (.adabasis), or its values on a grid (.vtu, .vtk, .xdmf and
-        others); may be given again.
+        File for the solution (.adabasis) or its values on a grid (.vtu, .vtk, .xdmf, others).
     report
         Write a page about the solution: NAME.html here.
     listed

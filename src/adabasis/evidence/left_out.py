@@ -41,8 +41,8 @@ WORDS = {
         "does not account for functions or a ridge that the same rows chose"
     ),
     FOLDS: (
-        "CV+, from {n}, each held out of the member that is asked about it. The interval holds a new "
-        "row like them with a chance of at least {least:.4g} %, whatever the distribution, and "
+        "CV+, from {n}, each held out of the member that is asked about it. The interval holds a "
+        "new row like them with a chance of at least {least:.4g} %, whatever the distribution, and "
         "usually of about {c:.4g} %. This does not account for the number of folds, nor for what "
         "the held-out rows decide: when training ends"
     ),
