@@ -160,7 +160,7 @@ class AbstractDomain(abc.ABC):
         return None
 
     def quadrature(self, n: int) -> Points:
-        """Return about ``n`` points and weights for integrals: Gauss's, or by the boundary's curves."""
+        """Return about ``n`` points and weights for integrals: Gauss's, or by its boundary's."""
         points = self.interior(n)
         every = tuple(s for piece in self.boundaries.values() for s in piece.surfaces)
         if self.n_inputs != 2 or self.n_points is not None or not every:
