@@ -20,6 +20,7 @@ import threadpoolctl
 
 import adabasis as ab
 from adabasis import rows
+from adabasis._runtime.cache import keeping
 from adabasis._runtime.compute import numerics
 from adabasis.models.record import Ridge
 from adabasis.regression.solve import solve_rows
@@ -154,7 +155,8 @@ def an_epoch(model: ab.Fitted, source: rows.AbstractSource) -> Callable[[], floa
 def run(settings: Settings) -> Iterator[Measurement]:
     """Measure passes and epochs in this process, and whole fits each in another."""
     passes, fits = (QUICK_PASSES, QUICK_FITS) if settings.quick else (PASSES, FITS)
-    with folder() as place, threadpoolctl.threadpool_limits(1, user_api="blas"):
+    # The folder of compiled code is opened once, as by a call of fit: that lists it.
+    with folder() as place, keeping(), threadpoolctl.threadpool_limits(1, user_api="blas"):
         yield from _one_pass(settings, opened(place, passes[1]))
         yield from _by_number(settings, place, passes)
         yield from _fits(settings, place, fits)
