@@ -11,7 +11,7 @@ import pytest
 import adabasis as ab
 from adabasis import rows
 from adabasis.basis import Ensemble, FrozenFeatures
-from adabasis.classification import chunked, solve
+from adabasis.classification import chunked, solve, strategy
 from adabasis.classification.chunked import solve_source
 from adabasis.classification.streamed import LabelledSource, Labels
 from adabasis.models.classifier import indicators
@@ -21,6 +21,7 @@ from adabasis.selection.prepared import padded_term
 from adabasis.selection.task import draw
 from adabasis.tables import open_rows
 from adabasis.train import CrossEntropy, newton
+from adabasis.train.feed import Feed
 from adabasis.train.passes import total_over
 
 N = 4000
@@ -160,6 +161,27 @@ def test_a_rare_class_that_the_sample_lacks_is_known():
     model = classified(cut(labels))
     assert model.classes.tolist() == [0, 1, 2, 7]
     assert (model.probabilities(X)[:, 3] < 0.05).all()
+
+
+@pytest.mark.slow
+def test_many_labelled_rows_train_networks_on_mini_batches_of_all(monkeypatch):
+    monkeypatch.setattr(strategy, "MANY_ROWS", 2000)
+    monkeypatch.setattr(strategy, "BATCHES", {"fast": ((16, 400),)})
+    sizes = []
+    draw_batches = Feed.at
+
+    def at(feed, step):
+        sizes.append(feed.n_rows)
+        return draw_batches(feed, step)
+
+    monkeypatch.setattr(Feed, "at", at)
+    model = ab.classify(cut(NAMES[NUMBER]), effort="fast")
+    assert set(sizes) == {model.record.n_rows}, "batches are of all rows that train"
+    assert any("depth 3" in one.what for one in model.record.tried)
+    assert model.validation_error < 0.5
+    monkeypatch.setattr(strategy, "MANY_ROWS", 10 * N)
+    few = ab.classify(cut(NAMES[NUMBER]), effort="fast")
+    assert not any("depth 3" in one.what for one in few.record.tried)
 
 
 @pytest.fixture(scope="module")
