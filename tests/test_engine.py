@@ -202,17 +202,21 @@ def test_a_scheduler_that_is_nowhere_is_said_so(monkeypatch):
         dask_engine.DaskEngine("tcp://127.0.0.1:9")
 
 
-def alive(client, gone=(), seconds=180):
-    """Return the process ids of two workers, once those that are gone have been replaced.
+def alive(client, gone=(), seconds=300):
+    """Return the process ids of two workers or more, those that are gone not counted.
 
-    Until the scheduler has noticed a death it counts the dead; and a worker that is killed before
-    it has registered is not started again.
+    Until the scheduler has noticed a death it counts the dead. Dask replaces them, but for some that
+    die as they start, or start too slowly: others are added then.
     """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = client.run(os.getpid, on_error="ignore")
-        if len(found) == 2 and not set(found.values()) & set(gone):
-            return sorted(found.values())
+    began = time.monotonic()
+    patience = began + 60
+    while time.monotonic() < began + seconds:
+        found = set(client.run(os.getpid, on_error="ignore").values()) - set(gone)
+        if len(found) >= 2:
+            return sorted(found)
+        if time.monotonic() > patience:
+            client.cluster.scale(len(client.cluster.worker_spec) + 1)
+            patience += 60
         time.sleep(0.2)
     raise AssertionError(f"{len(found)} of 2 workers after {seconds} s")
 
