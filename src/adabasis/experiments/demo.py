@@ -29,10 +29,12 @@ INPUTS = ("temperature_C", "log10_pressure_bar")
 TARGET = "enthalpy_kJ_per_kg"
 HELD_OUT = 5
 """One row in so many is held out."""
+FITTED = 800
+"""Rows that are fitted: with all others the fit takes 1.4 times as long, for a tenth less error."""
 PEERS = ("gradient boosting", "nearest neighbours", "linear model")
 RATE = 2**-6
 MODEL = "steam.adabasis"
-STEPS, SEEDS = 500, 4
+STEPS, SEEDS = 400, 3
 DEPTH = 4
 """Half of the published 8: compiling takes most of the time, and grows with the depth."""
 DPI = 160
@@ -82,10 +84,11 @@ class _Tour:
         data = learn(table.select([*INPUTS, TARGET]), [TARGET])
         x, y = data.x, data.y[:, 0]
         order = np.random.default_rng(0).permutation(len(y))
-        out, kept = np.split(order, [len(y) // HELD_OUT])
+        out, others = np.split(order, [len(y) // HELD_OUT])
+        kept = others[:FITTED]
         self.say(f"1. Superheated steam: {TARGET}")
         self.say(f"   from {' and '.join(INPUTS)}")
-        self.say(f"   {len(kept):,} rows to fit, {len(out):,} held out")
+        self.say(f"   {len(kept):,} of {len(others):,} rows to fit, {len(out):,} others held out")
         self.say('   adabasis.fit(X, y, effort="fast"); the default searches longer')
         began = time.perf_counter()
         with self._watching("fitting", None) as watch:
@@ -105,6 +108,7 @@ class _Tour:
             "table": f"{source.path.name}, its {len(y):,} superheated states",
             "table SHA-256": source.sha256(),
             "held out": "a fifth: the first of numpy.random.default_rng(0).permutation(n)",
+            "fitted": f"the next {len(kept)} of it",
         }
         model = with_origin(model, data.preparation, verdict, provenance)
         model.save(self._file(MODEL, "the model of steam: adabasis.load reads it"))
