@@ -3,24 +3,33 @@
 - A module has names of several public places, such as ``adabasis.NeuralBasis`` and
   ``adabasis.basis.ProjectedFeatures``; ``sphinx.ext.viewcode`` links all of them as the first one.
   The page of a name is called after it, so that the anchor follows from the page.
-- Captions of the list of pages have the role of a heading without its level, and the two sidebars
-  of the theme have no names.
+- Captions of the list of pages have the role of a heading without its level, the two sidebars of
+  the theme have no names, wide blocks of code cannot be scrolled by keys, heads of tables
+  are empty, and links of the gallery's pictures have no words.
 """
 
 import pathlib
 import re
 
 LINK = re.compile(r"(names/((?:\w+\.)*(\w+))\.html)#[\w.]*?\b\3\b")
+#: Of a picture of the gallery, whose words are hidden.
+PICTURED = re.compile(
+    r'(<a class="reference internal" href="[^"]+")(><span class="doc">([^<]+)</span></a></p>\s*'
+    r'<div class="sphx-glr-thumbnail-title">)'
+)
 NAMED = {
     'role="heading">': 'role="heading" aria-level="2">',
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Pages">',
     '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
+    "<pre>": '<pre tabindex="0">',
+    '<th class="head"><p></p></th>': '<td class="head"></td>',
 }
 
 
 def mended(text):
     """Return a page with links that lead somewhere, levels of headings and names of sidebars."""
     text = LINK.sub(lambda found: f"{found[1]}#{found[2]}", text)
+    text = PICTURED.sub(lambda found: f'{found[1]} aria-label="{found[3]}"{found[2]}', text)
     for before, after in NAMED.items():
         text = text.replace(before, after)
     return text
