@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..geometry import tensor_grid
 from ..pde.error_field import error_field, residual_sizes
@@ -25,6 +25,8 @@ FRAMES = 9
 """Moments that the slider over time has."""
 DECADES = 1e-6
 """Share of the largest residual, or error, below which it is not told apart."""
+FEW_DECADES = 1e2
+"""Ratio of the ends of a scale below which thirds of decades are labelled, too."""
 RESIDUAL, ERROR = "|residual|", "estimated error"
 WIDE, HIGH = 2.9, 2.6
 """Inches of one of several panels in a row."""
@@ -144,7 +146,7 @@ class Views:
         high = HIGH
         if len(axes) == 2 and self.time not in axes:  # a panel as high as its map
             sides = [grid[-1] - grid[0] for grid in grids]
-            high = float(np.clip(0.6 + 0.6 * WIDE * sides[1] / sides[0], 1.4, 2 * HIGH))
+            high = float(np.clip(0.9 + 0.6 * WIDE * sides[1] / sides[0], 1.6, 2 * HIGH))
         figure = Figure(figsize=(WIDE * len(fields) + 0.3, high), layout="constrained")
         panels = figure.subplots(1, len(fields), squeeze=False)[0]
         colours = [BLUE, ORANGE, RED]
@@ -170,7 +172,11 @@ class Views:
             aspect="equal" if lengths else "auto",
         )  # fmt: skip
         bar = ax.figure.colorbar(shown, ax=ax)
-        if not field.size:
+        if field.size:  # labels of all minor ticks would lie on each other
+            few = scale.vmax < FEW_DECADES * scale.vmin
+            bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if few else (1.0,)))
+            bar.ax.yaxis.set_minor_formatter(NullFormatter())
+        else:
             bar.locator = MaxNLocator(5)
             bar.update_ticks()
         ax.grid(False)
