@@ -205,8 +205,8 @@ def test_a_scheduler_that_is_nowhere_is_said_so(monkeypatch):
 def alive(client, gone=(), seconds=300):
     """Return the process ids of two workers or more, those that are gone not counted.
 
-    Until the scheduler has noticed a death it counts the dead. Dask replaces them, but for some that
-    die as they start, or start too slowly: others are added then.
+    Until the scheduler has noticed a death it counts the dead. Dask replaces them, but for some
+    that die as they start, or start too slowly: others are added then.
     """
     began = time.monotonic()
     patience = began + 60

@@ -28,7 +28,8 @@ def test_output_is_as_shown(page, tmp_path):
     ("before", "after", "n_wrong"),
     [
         ("error 0.0081 on 80 rows", "error 0.0080\n  on 80 rows", 0),
-        ("error 0.0081 on 80 rows", "error 0.0091 on 80 rows", 1),
+        ("error 0.0081 on 80 rows", "error 0.0121 on 80 rows", 1),
+        ("0.0081 on 80 rows.", "0.0081 on 80 rows; 0.012 by its own\n  evidence (32 rows).", 0),
         ("about 4e-14.", "about 9e-15.", 0),
         ("about 4e-14.", "about 4e-4.", 1),
         ("Solved: error 1", "Not solved: error 1", 5),

@@ -118,10 +118,9 @@ class AdaptiveStrategy(EquationStrategy):
         if not stateable(task.problem) or basis.index_set != "total":
             raise ValueError(
                 f"solve(problem, {basis!r}): cells take equations on a box of at most three "
-                "coordinates, whose operators take derivatives at a point, without weights, means or "
-                "observations, and polynomials of a total degree; what is "
-                "not linear has to start at a time (Initial). Leave the basis out, or use "
-                "FrozenFeatures(512)."
+                "coordinates, whose operators take derivatives at a point, without weights, means "
+                "or observations, and polynomials of a total degree; what is not linear has to "
+                "start at a time (Initial). Leave the basis out, or use FrozenFeatures(512)."
             )
         search.begin(CELLS)
         problem, along = CellProblem(task.problem, task.scales), unity.slabs(task.n_inputs)
