@@ -18,7 +18,7 @@ def function(X):
 
 
 rng = np.random.default_rng(0)
-X = rng.uniform(0, 1, (600, 2))
+X = rng.uniform(0, 1, (900, 2))
 model = ab.POUNetRegressor().fit(X, function(X))
 print(model.n_partitions_, "parts, polynomials of degree", model.degree_)
 
