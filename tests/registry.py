@@ -25,6 +25,7 @@ from adabasis.basis import (
     NetworkPartition,
     NeuralBasis,
     PartitionBasis,
+    PlacedGaussians,
     Polynomial,
     PolynomialPartition,
     ProjectedFeatures,
@@ -69,6 +70,7 @@ FUNCTIONS = {
     "kriging": GaussianKernels(4),
     "anova": GaussianKernels(4, anova=True),
     "three nets": Ensemble(NeuralBasis(WIDTH, DEPTH), 3),
+    "placed": PlacedGaussians(FrozenFeatures(3, scale=2.0), 4),
     "enriched": EnrichedBasis(
         FrozenFeatures(3, scale=1.0),
         [

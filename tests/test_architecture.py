@@ -20,6 +20,7 @@ _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progre
  geometry.documents
  geometry.maps geometry
  basis.activations basis.layers basis.base  basis.networks basis.wrappers basis.enriched
+basis.placed
 basis.pou.polynomial basis.plain basis.pou.partition basis.pou.grid basis.pou.named
 basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators.several operators.integrals
@@ -58,7 +59,7 @@ pde.probe pde.sizes pde.statement pde.constraints pde.conditions pde.places pde.
 pde.observations pde.scrutiny
 pde.check pde.problem pde.added pde.balance pde.catalog
 pde.collocation pde.modes pde.columns pde.system pde.posterior pde.newton
-pde.enlarged pde.starts pde.candidate pde.verdict pde.other_solutions pde.certificate
+pde.enlarged pde.starts pde.placing pde.candidate pde.verdict pde.other_solutions pde.certificate
 pde.cells pde.cell_rows pde.cell_newton pde.on_cells pde.cell_growth
 pde.meshes pde.resolving pde.study
 pde.solution pde.error_field pde.strategy pde.adapt

@@ -300,8 +300,13 @@ def test_functions_are_moved_where_wider_ones_do_not_help(before, after, adapted
         def adapt(self):
             done.append("adapt")
 
+        def place(self):
+            done.append("place")
+            return False
+
     Told().elsewhere()
     assert ("adapt" in done) is adapted
+    assert ("place" in done) is (before > 1e-2)
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.71, 1.0), (0.69, 10.0)])
@@ -348,13 +353,14 @@ def test_wider_functions_are_worth_it_above_a_goal(level, error, grows):
                 posterior=None,
                 basis=FrozenFeatures(8, scale=1.0),
                 system=some(weight=1.0),
+                places=None,
             )
             about = {"asked": some(tol=None), "late": lambda: False, "begin": lambda what: None}
             self.search = some(best=best, ranked=[best], **about)
             self.level, self.widths = level, [8, 16, 32]
             self.task = some(scales=None)
 
-        def _each(self, tried_now, weight):
+        def _each(self, tried_now, weight, places):
             tried.extend(tried_now)
 
     Told().grow(1)

@@ -22,6 +22,7 @@ from adabasis.basis import (
     GridPartition,
     NeuralBasis,
     PartitionBasis,
+    PlacedGaussians,
     Polynomial,
     ProjectedFeatures,
 )
@@ -96,6 +97,8 @@ def test_size_is_the_number_of_functions(name):
     for n_inputs in (1, 2, 10):
         if isinstance(basis, EnrichedBasis):
             assert basis.size(n_inputs) == basis.n_added + basis.inner.size(n_inputs)
+        elif isinstance(basis, PlacedGaussians):
+            assert basis.size(n_inputs) == basis.count + basis.inner.size(n_inputs)
         elif isinstance(basis, Ensemble):
             assert basis.size(n_inputs) == basis.n_members * basis.inner.size(n_inputs)
         elif isinstance(basis, NeuralBasis):
@@ -127,7 +130,7 @@ def test_a_recipe_is_hashable_and_equal_to_its_copy(name):
     assert hash(copy) == hash(basis)
     assert copy.config() == basis.config()
     assert not jax.tree.leaves(basis), "a recipe holds no arrays"
-    sizes = ("n_partitions", "n_members", "width", "degree", "n_knots", "n_centers")
+    sizes = ("n_partitions", "n_members", "width", "degree", "n_knots", "n_centers", "count")
     if isinstance(basis, EnrichedBasis):
         assert basis.with_inner(FrozenFeatures(4)) != basis
         return

@@ -18,6 +18,7 @@ from adabasis.basis import (
     MappedBasis,
     NeuralBasis,
     PartitionBasis,
+    PlacedGaussians,
     WarpedBasis,
 )
 from adabasis.geometry import AffineMap, unit_box
@@ -56,6 +57,24 @@ CHANGED = {
     EnrichedBasis: dict.fromkeys(
         ("__call__", "values", "size", "linearizable", "members", "config"),
         "there are other functions before those of the inner basis",
+    ),
+    PlacedGaussians: dict.fromkeys(
+        (
+            "draws_in_numpy",
+            "trainable",
+            "init",
+            "__call__",
+            "values",
+            "size",
+            "linearizable",
+            "members",
+            "ties",
+            "placed",
+            "sloped",
+            "narrower",
+            "widened",
+        ),
+        "there are Gaussians before the functions of the inner basis",
     ),
     WarpedBasis: {"smoothness": "that of the coordinates counts, too"},
     Ensemble: dict.fromkeys(

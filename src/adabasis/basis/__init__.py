@@ -8,6 +8,7 @@ from .base import BASES, AbstractBasis, AbstractWrapper, in_model_files
 from .enriched import EnrichedBasis
 from .layers import INITIALIZERS, AbstractInitializer, BoxInit, FanScaled
 from .networks import FrozenFeatures, NeuralBasis, ProjectedFeatures
+from .placed import PlacedGaussians
 from .plain import AdditiveSplines, GaussianKernels, Polynomial
 from .pou.grid import GridPartition
 from .pou.named import PARTITIONS
@@ -42,6 +43,7 @@ __all__ = [
     "NetworkPartition",
     "NeuralBasis",
     "PartitionBasis",
+    "PlacedGaussians",
     "Polynomial",
     "PolynomialPartition",
     "ProjectedFeatures",

@@ -1,6 +1,6 @@
-"""Moved functions, where the residual of frozen ones stays localised.
+"""Functions where the residual is: Gaussians that are placed there, and moved functions.
 
-Two ways for equations of first order, whose solutions keep the kinks of their data:
+Of the latter two ways for equations of first order, whose solutions keep the kinks of their data:
 
 * one ReLU layer, its planes moved by Gauss–Newton: exact where characteristics are straight;
 * coordinates ξ along the characteristics, L ξ = 0 with ξ = x at the start: a smooth problem that
@@ -20,7 +20,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..basis import AbstractBasis, FrozenFeatures, NeuralBasis, PartitionBasis, WarpedBasis
+from ..basis import (
+    AbstractBasis,
+    FrozenFeatures,
+    NeuralBasis,
+    PartitionBasis,
+    PlacedGaussians,
+    WarpedBasis,
+)
 from ..geometry import Gauss, bounding_box, coordinates, unit_box
 from ..selection.search import Search
 from ..train import LSGN, AbstractTrainer, Objective, train
@@ -32,13 +39,27 @@ from .collocation import collocate
 from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
 from .on_cells import solved_on_cells, stateable
+from .placing import CONCENTRATED, concentration, gaussians
 from .problem import LinearProblem, Problem
-from .strategy import CELLS, MOVED_FUNCTIONS, EquationStrategy, EquationTask
+from .strategy import (
+    CELLS,
+    GOALS,
+    MOVED_FUNCTIONS,
+    PLACED,
+    EquationStrategy,
+    EquationTask,
+)
 from .system import CollocationSystem
 
-#: Score after the first width above which moved functions are tried before wider frozen ones, if
-#: the next width does not lower it to this share: it does for steep solutions, not for kinks.
+#: Score after the first width above which Gaussians are placed where the residual is, and moved
+#: functions are tried before wider frozen ones, if the next width does not lower it to this share:
+#: it does for steep solutions, not for kinks.
 ROUGH, SMOOTH_FALL = 1e-2, 0.2
+#: Gaussians that are placed at a time over the first number of frozen functions, and how often, at
+#: most; what their residual has to fall to.
+PER_TURN, TURNS, HELPS = 0.8, 6, 0.6
+#: Functions of such a slope are smooth.
+SMOOTH = 1.0
 #: Training sees the rows that so many frozen functions would: kinks need points near them.
 TRAINING_WIDTH = 2000
 FRACTION_SOLVED = 1e-6
@@ -68,11 +89,55 @@ class AdaptiveStrategy(EquationStrategy):
         """Search among functions of the whole domain."""
         self.start()
         before = self.search.best.shortfall
+        if before > ROUGH and self.place():
+            if not self.concentrated(self.search.best):
+                self.grow(len(self.widths))
+            return
         if before > ROUGH:
             self.grow(1)
             if self.search.best.shortfall > SMOOTH_FALL * before:
                 self.adapt()
         self.grow(len(self.widths))
+
+    def concentrated(self, candidate: Any) -> bool:
+        """Whether a candidate's residual is in few places."""
+        fresh = self.task.fresh
+        return concentration(fresh, candidate.judged_on(fresh).misfit) <= CONCENTRATED
+
+    def place(self) -> bool:
+        """Place Gaussians where the residual is, while it is in few places and that helps.
+
+        Returns
+        -------
+        bool
+            Whether it did.
+        """
+        task, search, places = self.task, self.search, None
+        count = int(PER_TURN * self.widths[0])
+        if task.widest is not None or task.n_inputs not in (2, 3) or task.problem.regions:
+            return False
+        for turn in range(TURNS):
+            best = search.best
+            if self.good(GOALS[0]) or search.late():
+                break
+            # Smooth functions leave all of what is concentrated, steep ones have spread it.
+            smooth = next(c for c in search.ranked if c.basis.slope <= SMOOTH)
+            looked = smooth if places is None else best
+            if not self.concentrated(looked):
+                break
+            search.begin(PLACED)
+            new: Any = gaussians(task.fresh, looked.judged_on(task.fresh).misfit, count, turn)
+            if places is not None:
+                new = tuple(np.concatenate(both) for both in zip(places, new, strict=True))
+            task.look_at(new, best)
+            both: list[Any] = [looked, best]
+            inner = [c.basis.inner if c.places is not None else c.basis for c in both]
+            wanted = [PlacedGaussians(one, len(new[0])) for one in dict.fromkeys(inner)]
+            self._each(wanted, looked.system.weight, new)
+            if search.best.shortfall > HELPS * best.shortfall:
+                break
+            places = new
+        return places is not None
 
     def on_cells(self) -> tuple[list[Any], bool]:
         """Try polynomials on cells, where the problem can be stated so.

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..basis import AbstractBasis, EnrichedBasis
+from ..basis import AbstractBasis, EnrichedBasis, PlacedGaussians
 from ..geometry.points import AffineMap
 from ..models.record import Tried
 from ..selection.search import Candidate
+from .collocation import CollocationRows
 from .modes import passing
 from .posterior import Posterior
 from .problem import Problem
-from .system import CollocationSystem, Misfit
+from .system import CollocationSystem, Misfit, misfit
 
 #: Equations let waves through where this share of the modes is waves of so many radians a side,
 #: growing by less than e.
@@ -65,6 +66,19 @@ class EquationCandidate(SolvedCandidate):
     """Functions of the whole domain."""
 
     system: CollocationSystem
+
+    @property
+    def places(self) -> Any:
+        """The centres and shapes of its Gaussians, if it has some."""
+        return self.parameters[1:] if isinstance(self.basis, PlacedGaussians) else None
+
+    def judged_on(self, fresh: CollocationRows) -> EquationCandidate:
+        """Return it with its misfit on these points, if it has that on others."""
+        if len(self.misfit.by_term[0]) == len(fresh.terms[0].data):
+            return self
+        system = self.system
+        found = misfit(fresh, system.basis, system.parameters, self.coefficients)
+        return dataclasses.replace(self, misfit=found)
 
     @property
     def whole(self) -> AbstractBasis:

@@ -20,7 +20,8 @@ import numpy as np
 from .. import lstsq
 from .._runtime.notation import Parameters
 from .._runtime.timing import charged_to
-from ..basis import AbstractBasis, EnrichedBasis, FrozenFeatures, MappedBasis
+from ..basis import AbstractBasis, EnrichedBasis, FrozenFeatures, MappedBasis, PlacedGaussians
+from ..basis.placed import PlacedParams
 from ..geometry.points import AbstractSampler, AffineMap, unit_box
 from ..models.record import NO_RIDGE, Asked
 from ..selection.search import AbstractTask, Search
@@ -34,6 +35,7 @@ from .collocation import CollocationRows, fresh_rows, rows_for
 from .newton import newton
 from .on_cells import apart, certified_on_cells
 from .other_solutions import other_solutions
+from .placing import denser
 from .posterior import Posterior, posterior
 from .problem import Problem
 from .solution import Solution
@@ -64,6 +66,7 @@ WEIGHTS = (10.0, 0.1)
 BETTER = 0.7
 #: The first stage, and that between the second number of frozen functions and the third.
 CELLS, MOVED_FUNCTIONS = "polynomials on cells", "moved functions"
+PLACED = "Gaussians where the residual is large"
 #: A runner-up whose score is within this factor of the best one's says how far both are off.
 SIMILAR = 1e3
 #: An unknown counts as this share of the largest one, each in its balanced unit, at least: one
@@ -76,6 +79,8 @@ KNOWN = 0.1
 FAINT = 1e-34
 #: Relative cut-off of the solve that tells the units: what is left free stays 0.
 CLEAR = 1e-10
+#: Functions that are drawn and solved for, and not moved.
+FROZEN = (FrozenFeatures, PlacedGaussians)
 #: Share of the error that noise leaves at which residuals no longer matter.
 OF_NOISE = 1e-2
 
@@ -92,8 +97,8 @@ class EquationTask(AbstractTask[EquationCandidate]):
         The scale of u; 1 for several unknowns.
     scales : tuple of float, or None
         Those of several unknowns.
-    fresh : CollocationRows
-        Points that no solve sees.
+    fresh, fresh_anywhere : CollocationRows
+        Points that no solve sees: those of the second, and more where Gaussians stand.
     widest : int or None
         As many functions as half the rows, where those are fixed.
     """
@@ -104,11 +109,13 @@ class EquationTask(AbstractTask[EquationCandidate]):
         self.scales = balanced(problem) if problem.n_blocks > 1 else None
         first = rows_for(problem, 64, sampler, scales=self.scales)
         self.unit, self.fresh = first.unit, fresh_rows(problem, first.unit, self.scales)
+        self.fresh_anywhere = self.fresh
         fixed = sampler.count(self.n_inputs)
         self.widest = None if fixed is None else max(8, first.n_rows // 2)
         self.ridge = asked.fixed_ridge or NO_RIDGE
         self.sampler_given = False
         self._last_rows = 64, first
+        self._last_near: tuple[Any, Any, Any] = None, None, None
         self.added, self.owners = owned(problem)
         self._known: tuple[float, Any] = KNOWN, None
         self._last_drawn: tuple[AbstractBasis | None, Parameters] = None, None
@@ -148,6 +155,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         units = np.array(self.scales) * np.maximum(levels, LEAST_LEVEL * levels.max())
         self.scales = tuple(map(float, units))
         self.fresh = dataclasses.replace(self.fresh, scales=self.scales)
+        self.fresh_anywhere = self.fresh
         self._last_rows = 0, self._last_rows[1]
 
     def on_domain(self, basis: AbstractBasis) -> AbstractBasis:
@@ -157,17 +165,35 @@ class EquationTask(AbstractTask[EquationCandidate]):
             basis = EnrichedBasis(basis, self.added, to_unit.shift, to_unit.scale, self.owners)
         return MappedBasis(basis, to_unit)
 
+    def near(self, places: Any, rows: CollocationRows) -> CollocationRows:
+        """Return rows with further points where Gaussians stand; those of the last are kept."""
+        if self._last_near[0] is not places or self._last_near[1] is not rows:
+            self._last_near = places, rows, denser(rows, places)
+        return self._last_near[2]
+
+    def look_at(self, places: Any, best: EquationCandidate) -> None:
+        """Judge candidates from now on where Gaussians are to stand, too."""
+        self.fresh = denser(self.fresh_anywhere, places, 1)
+        if self._known[1] is not None:
+            values = best.system.values(self.fresh.x, best.coefficients) * self._units
+            self._known = self._known[0], values
+
     @charged_to("solves")
-    def frozen(self, basis: AbstractBasis, weight: float, label: str) -> EquationCandidate:
-        """Draw functions, solve, judge."""
+    def frozen(
+        self, basis: AbstractBasis, weight: float, label: str, places: Any = None
+    ) -> EquationCandidate:
+        """Draw functions, solve, judge; ``places`` are the centres and shapes of Gaussians."""
         began = time.perf_counter()
         canonical = basis.canonical()
-        if self._last_drawn[0] != canonical:  # once for all slopes
-            drawn = draw(canonical, self.key, unit_box(self.n_inputs))
-            self._last_drawn = canonical, through(self.problem.domain, canonical, drawn)
+        inner = canonical.inner if isinstance(canonical, PlacedGaussians) else canonical
+        if self._last_drawn[0] != inner:  # once for all slopes
+            drawn = draw(inner, self.key, unit_box(self.n_inputs))
+            self._last_drawn = inner, through(self.problem.domain, inner, drawn)
         functions = self.on_domain(canonical)
-        rows = self.rows(functions.size(self.n_inputs))
-        xi = basis.sloped(self._last_drawn[1])
+        drawn, rows = self._last_drawn[1], self.rows(functions.size(self.n_inputs))
+        if places is not None:
+            rows = self.near(places, rows)
+        xi = basis.sloped(drawn if places is None else PlacedParams(drawn, *places))
         system = CollocationSystem(functions, xi, rows, weight, self.least_ridge)
         return self.judged(basis, system, label, began)
 
@@ -265,7 +291,7 @@ class EquationTask(AbstractTask[EquationCandidate]):
         """Certify the best candidate, beside the best one on other functions."""
         on_cells, ranked = apart(search.ranked)
         if on_cells and on_cells[0] is search.best:
-            attributes = certified_on_cells(on_cells, self.fresh)
+            attributes = certified_on_cells(on_cells, self.fresh_anywhere)
             return self._solution(search, on_cells[0], attributes)
         fresh = self.fresh
         best, *others = ranked
@@ -274,13 +300,14 @@ class EquationTask(AbstractTask[EquationCandidate]):
             other for other in others
             if other.parameters is not best.parameters and other.misfit.score <= most
         ]  # fmt: skip
+        best, *similar = (one.judged_on(fresh) for one in (best, *similar[:1]))
         best, examination = settled(best, fresh)
         several = (
             other_solutions(self.problem, fresh, ranked, self.asked.restarts(3))
             if not self.problem.linear
             else []
         )
-        attributes = certified([best, *similar[:1]], fresh, examination, several)
+        attributes = certified([best, *similar], fresh, examination, several)
         return self._solution(search, best, attributes)
 
     def _solution(self, search: Search[Any], best: Any, attributes: dict[str, Any]) -> Solution:
@@ -327,7 +354,7 @@ class EquationStrategy:
         share = task.problem.n_blocks**-0.5  # columns are as many times more, their cost the cube
         self.widths = sorted({int(min(share * width, widest)) for width in widths})
         first, *more = map(_frozen, self.widths)
-        search.stages = (CELLS, first, *more[:1], MOVED_FUNCTIONS, *more[1:])
+        search.stages = (CELLS, first, PLACED, *more[:1], MOVED_FUNCTIONS, *more[1:])
 
     def good(self, goal: float) -> bool:
         """Whether the best candidate is good enough: for the user, or else for the goal."""
@@ -361,10 +388,15 @@ class EquationStrategy:
                 return
             self.level = level + 1
             self.search.begin(_frozen(self.widths[level]))
-            best = next(c for c in self.search.ranked if isinstance(c.basis, FrozenFeatures))
-            wider, steeper = best.basis.replace(width=self.widths[level]), STEEPER[level - 1]
-            slopes = [best.basis.slope * share for share in steeper]
-            self._each([wider.replace(scale=slope) for slope in slopes], best.system.weight)
+            best = next(c for c in self.search.ranked if isinstance(c.basis, FROZEN))
+            basis: Any = best.basis
+            steeper = STEEPER[level - 1]
+            slopes = [basis.slope * share for share in steeper]
+            inner: Any = basis.inner if isinstance(basis, PlacedGaussians) else basis
+            wider = [inner.replace(width=self.widths[level], scale=slope) for slope in slopes]
+            if inner is not basis:
+                wider = [PlacedGaussians(one, basis.count) for one in wider]
+            self._each(wider, best.system.weight, best.places)
 
     def one(self, basis: AbstractBasis) -> None:
         """Solve on a basis as drawn, over all slopes where its own is open."""
@@ -373,11 +405,11 @@ class EquationStrategy:
         self._each(basis.with_slopes(FIRST["tanh"]), 1.0)
         self._weigh()
 
-    def _each(self, bases: Sequence[AbstractBasis], weight: float) -> None:
+    def _each(self, bases: Sequence[AbstractBasis], weight: float, places: Any = None) -> None:
         for basis in bases:
             if self.search.found and self.search.late():
                 return
-            self.search.add(self.task.frozen(basis, weight, _described(basis)))
+            self.search.add(self.task.frozen(basis, weight, _described(basis), places))
 
     def _weigh(self) -> None:
         """Try other boundary weights on the best candidate."""
@@ -402,4 +434,6 @@ def _frozen(width: int) -> str:
 def _described(basis: AbstractBasis) -> str:
     if isinstance(basis, FrozenFeatures):
         return f"{basis.width} frozen {basis.activation}, slope {basis.slope:.3g}"
+    if isinstance(basis, PlacedGaussians):
+        return f"{_described(basis.inner)}, {basis.count} Gaussians where the residual is large"
     return repr(basis)

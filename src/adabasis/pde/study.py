@@ -11,7 +11,7 @@ import numpy as np
 
 from .._runtime.compute import numerics
 from .._runtime.registry import provided
-from ..basis import EnrichedBasis, FrozenFeatures
+from ..basis import EnrichedBasis, FrozenFeatures, PlacedGaussians
 from ..rows.engine import current
 from .cell_rows import CellProblem
 from .collocation import fresh_rows
@@ -88,14 +88,19 @@ def studied(solution: Any, widths: Iterable[int] | None, x: np.ndarray) -> Study
 
 def _width(candidate: Any) -> int:
     """Return the number of functions, those that were added not counted."""
-    basis = candidate.basis
-    basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
+    basis = _random_part(candidate.basis)
     return basis.width if isinstance(basis, FrozenFeatures) else len(candidate.coefficients)
 
 
+def _random_part(basis: Any) -> Any:
+    """Return a basis without the functions that were added or placed."""
+    while isinstance(basis, EnrichedBasis | PlacedGaussians):
+        basis = basis.inner
+    return basis
+
+
 def _wanted(solution: Any, widths: Iterable[int] | None) -> list[int]:
-    basis = solution.basis
-    basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
+    basis = _random_part(solution.basis)
     if not isinstance(basis, FrozenFeatures):
         raise ValueError(
             f"convergence_study: expected frozen functions, this solution has {basis!r}. Use "
@@ -111,18 +116,23 @@ def _frozen(
     solution: Any, widths: Iterable[int] | None, x: np.ndarray
 ) -> tuple[Sequence[Any], list[np.ndarray]]:
     """Return candidates of so many frozen functions, and u of each."""
-    wanted, basis = _wanted(solution, widths), solution.basis
-    basis = basis.inner if isinstance(basis, EnrichedBasis) else basis
+    wanted, basis = _wanted(solution, widths), _random_part(solution.basis)
     task = type(solution.task)(solution.task.asked, solution.problem, solution.task.sampler)
-    weight = solution.finalists[0].system.weight
-    at_width = functools.partial(_at_width, task, basis, weight)
+    best = solution.finalists[0]
+    weight, places = best.system.weight, best.places
+    if places is not None:
+        task.look_at(places, best)
+    at_width = functools.partial(_at_width, task, basis, weight, places)
     found = current().map(at_width, wanted, label="width")
     units = task.unit if task.scales is None else np.array(task.scales)
     return found, [units * one.system.values(x, one.coefficients) for one in found]
 
 
-def _at_width(task: Any, basis: Any, weight: Any, width: int) -> Any:
-    return task.frozen(basis.replace(width=width), weight, f"{width}")
+def _at_width(task: Any, basis: Any, weight: Any, places: Any, width: int) -> Any:
+    basis = basis.replace(width=width)
+    if places is not None:
+        basis = PlacedGaussians(basis, len(places[0]))
+    return task.frozen(basis, weight, f"{width}", places)
 
 
 def _on_cells(
