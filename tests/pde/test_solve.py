@@ -445,7 +445,7 @@ def test_vtk_files_hold_the_solution(tmp_path):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_grids_have_cells_of_positive_volume(d):
-    from adabasis.pde.solution import grid
+    from adabasis.pde.meshes import grid
 
     points, cells = grid(np.tile([0.0, 2.0], (d, 1)), 4)
     assert len(points) == 4**d
