@@ -74,7 +74,8 @@ class PlacedGaussians(AbstractWrapper):
 
     def __call__(self, x: PointX, parameters: PlacedParams) -> Functions:
         """Evaluate all functions at one point."""
-        away = jnp.einsum("kij,kj->ki", parameters.shapes, x - parameters.centers)
+        # A sum of products, not a product of stacks of matrices, which formulas do not know.
+        away = jnp.sum(parameters.shapes * (x - parameters.centers)[:, None, :], axis=2)
         gaussians = jnp.exp(-jnp.sum(away**2, axis=1))
         return jnp.concatenate([gaussians, self.inner(x, parameters.inner)])
 
