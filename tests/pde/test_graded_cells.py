@@ -99,7 +99,9 @@ def test_a_narrow_load_is_found_and_its_claim_holds(tmp_path):
     assert np.abs(again(at) - u(at)).max() <= 1e-12 * np.abs(u(at)).max()
 
 
-@pytest.mark.parametrize(("constant", "off"), [("FEW", 0.0), ("PATIENCE", 1), ("BULK", 1.0)])
+@pytest.mark.parametrize(
+    ("constant", "off"), [("FEW", 0.0), ("PATIENCE", 1), ("BULK", 1.0), ("NARROW_OPERATIONS", 0.0)]
+)
 def test_narrow_loads_need_edges_where_residuals_are(monkeypatch, constant, off):
     """With the constant switched off, the search stops before it has seen the load."""
     monkeypatch.setattr(cell_growth, constant, off)
@@ -108,18 +110,24 @@ def test_narrow_loads_need_edges_where_residuals_are(monkeypatch, constant, off)
     assert not growth.settled
 
 
-def steps_on(problem, most=16):
-    """Return the search on cells after its steps, and its candidates."""
+def fresh_of(problem):
+    """Return the fresh points that candidates are judged on."""
     from adabasis.geometry import Sobol
     from adabasis.models.record import Asked
-    from adabasis.pde.on_cells import solved_on_cells
     from adabasis.pde.strategy import EquationTask
 
-    task = EquationTask(Asked("solve(...)"), problem, Sobol())
+    return EquationTask(Asked("solve(...)"), problem, Sobol()).fresh
+
+
+def steps_on(problem, most=16):
+    """Return the search on cells after its steps, and its candidates."""
+    from adabasis.pde.on_cells import solved_on_cells
+
+    fresh = fresh_of(problem)
     growth, found = cell_growth.CellGrowth(problem), []
     wanted = growth.first
     while wanted is not None and len(found) < most:
-        found.append(solved_on_cells(CellProblem(problem), task.fresh, *wanted))
+        found.append(solved_on_cells(CellProblem(problem), fresh, *wanted))
         wanted = growth.after(found)
     return growth, found
 
@@ -135,6 +143,47 @@ def test_what_jumps_is_judged_inside_every_cell(monkeypatch):
     monkeypatch.setattr(cells.CellGrid, "equal", property(lambda self: True))
     _, blind = steps_on(string)
     assert min(one.misfit.score for one in blind) < 1e-8
+
+
+def bump(width=0.1):
+    """Return heat that starts from a bump: narrow in time at first, and not resolved in space."""
+    t = pde.coordinates("x", "t")[1]
+    start = pde.Initial(np.exp(-(((x - 0.4) / width) ** 2)), at=(t, 0.0))
+    box = ab.Box(x=(0, 1), t=(0, 0.1))
+    return pde.LinearProblem(box, d(t) - d(x, 2), 0.0, [pde.Dirichlet(0.0, on=x), start])
+
+
+def certified(problem, most):
+    from adabasis.pde.on_cells import certified_on_cells
+
+    found, fresh = steps_on(problem, most)[1], fresh_of(problem)
+    ranked = sorted(found, key=lambda one: one.validation_error)
+    return certified_on_cells(ranked, fresh)["certificate"].verdict
+
+
+def test_what_is_narrow_along_one_coordinate_is_resolved_along_the_others(monkeypatch):
+    assert steps_on(bump())[1][-1].misfit.score < 1e-6
+    monkeypatch.setattr(cell_growth, "ALIKE", np.inf)
+    assert steps_on(bump())[1][-1].misfit.score > 1e-2
+
+
+def test_conditions_that_are_not_resolved_yet_are_no_contradiction():
+    assert certified(bump(0.02), most=4).startswith("Not solved")
+    twice = [pde.Dirichlet(value, on=(x, 0)) for value in (0.0, 1.0)]
+    clash = pde.LinearProblem(
+        ab.Box(x=(0, 1)), d(x, 2), 0.0, [*twice, pde.Dirichlet(0.0, on=(x, 1))]
+    )
+    assert certified(clash, most=4).startswith("Contradictory")
+
+
+def test_of_many_runs_of_strips_the_heavy_ones_are_cut_out(monkeypatch):
+    sums = np.zeros(48)
+    sums[[10, 11, 30, 40]] = 5.0, 4.0, 3.0, 0.9
+    edges = np.array([0.0, 0.5, 0.75, 0.8, 0.85, 0.9, 1.0])
+    ends = cell_growth._around_the_bulk(sums, edges)
+    assert len(ends) == 4
+    monkeypatch.setattr(cell_growth, "RUN", 0.5)
+    assert len(cell_growth._around_the_bulk(sums, edges)) == 2
 
 
 def test_few_slabs_are_halved_alone_and_many_all_together():

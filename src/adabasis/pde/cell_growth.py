@@ -128,14 +128,20 @@ class CellGrowth:
             return None
         eps = float(np.finfo(float).eps)
         least = max(NARROWEST, (eps / ROUND_OFF_SEEN) ** (1 / max(order - 0.5, 0.5)))
-        along: list[int | tuple[float, ...]] = []
-        for one, shares, sums in zip(grid.along, grid.shares, last.places, strict=True):
+        along = list(grid.along)
+        for axis, (shares, sums) in enumerate(zip(grid.shares, last.places, strict=True)):
             ends = _around_the_bulk(sums, shares)
-            added = [e for e in ends if np.abs(shares - e).min() > least]
-            along.append(one if not added else tuple(sorted({*shares.tolist(), *added})))
+            if added := [e for e in ends if np.abs(shares - e).min() > least]:
+                along[axis] = tuple(sorted({*shares.tolist(), *added}))
+        if along == list(grid.along):
+            return None
+        # What is narrow along one coordinate, as heat at its start, may be unresolved along others.
+        unresolved = coefficients_at_the_end(last)
+        for axis, each in enumerate(slabs_at_the_end(last)):
+            if along[axis] == grid.along[axis] and unresolved[axis] >= ALIKE * max(unresolved):
+                along[axis] = halved(grid.along[axis], each >= OTHERS * each.max())
         step = tuple(along), SEVERAL[self.n_inputs]
-        costs = operations(last, *step)
-        small = costs <= NARROW_OPERATIONS and step[0] != grid.along
+        small = operations(last, *step) <= NARROW_OPERATIONS
         return step if small and _feasible(last, *step) else None
 
     def _options(self, last: CellCandidate, error: float) -> list[tuple[Step, float]]:

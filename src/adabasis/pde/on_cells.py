@@ -45,6 +45,9 @@ ROUND_OFF_OF_U = 1e-11
 ROUND_OFF_OF_MANY = 1e-9
 
 
+#: A violation of the conditions is a contradiction if it is at least such a share of that on other
+#: cells.
+STAYS = 0.5
 #: Strips of a slab in which residuals are summed: where they are concentrated, slabs are divided.
 STRIPS = 8
 
@@ -349,7 +352,11 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     labels += ["Jumps between cells"] if system.grid.n_cells > 1 else []
     terms = dict(zip(labels, norms, strict=False))
     free = int(weakest > system.narrow / UNDETERMINED)
-    clash = misfit.conditions if misfit.conditions > CONTRADICTION else 0.0
+    # Conditions that contradict each other do so on all cells; those that are not resolved less on
+    # finer ones.
+    known_ones = [one.misfit.conditions for one in ranked if math.isfinite(one.misfit.conditions)]
+    stays = misfit.conditions >= STAYS * max(known_ones, default=math.inf)
+    clash = misfit.conditions if stays and misfit.conditions > CONTRADICTION else 0.0
     examined = Stability(1 / weakest, free, clash)
     ranks = system.rank, best.coefficients.size
     parameters: Parameters = jax.tree.map(np.asarray, best.parameters)
