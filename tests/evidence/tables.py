@@ -191,6 +191,7 @@ function(
     150,
     lambda r, n: 10 ** r.uniform(-2, 2, (n, 2)),
     lambda X: 3 * X[:, 0] ** 1.5 / X[:, 1],
+    rare=True,  # y over eight decades: one or two rows have half of its spread
 )
 function(
     "heavy tails",

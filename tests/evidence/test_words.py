@@ -117,3 +117,30 @@ def test_an_outlying_row_that_determines_a_function_alone_is_not_error_zero():
     x = np.r_[np.linspace(0, 1, 190), np.linspace(2, 30, 10)][:, None]
     model = fit(x, np.sin(x[:, 0]), FrozenFeatures(90), method="frozen", ridge=0.0)
     assert model.validation_error > 0.1
+
+
+def over_decades(r, n):
+    return 3 * 10 ** (r.uniform(-3, 3, n) + r.uniform(-2, 2, n))
+
+
+def beside_a_pole(r, n):
+    return 1 / (0.001 + r.uniform(size=n))
+
+
+@pytest.mark.parametrize("spread", [over_decades, beside_a_pole])
+def test_few_rows_that_have_the_spread_are_named_and_nothing_is_praised(spread):
+    r = np.random.default_rng(1)
+    y = spread(r, 150)
+    X = np.c_[np.log(y), r.normal(size=150)]
+    model = fit(X, y, FrozenFeatures(40), method="frozen", random_state=0)
+    assert "half of the target's spread" in model.verdict
+    assert "times the accuracy" not in model.verdict
+    assert "--model pounet" not in model.verdict
+
+
+def test_a_spread_of_many_rows_is_not_called_one_of_few():
+    r = np.random.default_rng(1)
+    x = r.normal(size=(150, 2))
+    model = fit(x, np.sinh(x[:, 0]), FrozenFeatures(40), method="frozen", random_state=0)
+    assert "half of the target's spread" not in model.verdict
+    assert "times the accuracy" in model.verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +13,16 @@ from ..lstsq.losses import Loss
 from .errors import LeftOut, Places, Unseen
 from .outliers import far_off
 from .peers import PEERS, USUAL
-from .verdict import OURS, Comparison, Judged, LossComparison, Model, Predictions, Verdict
+from .verdict import (
+    OURS,
+    Comparison,
+    Judged,
+    LossComparison,
+    Model,
+    Predictions,
+    Verdict,
+    few_of_spread,
+)
 
 
 def judge(
@@ -74,7 +84,11 @@ def judge(
         name: judged(PEERS[name](*fitted, loss)(z)) for name in peers
     }
     compare = LossComparison if loss.kinked else Comparison
-    return compare(judged_rows(model, x, weight, rows, groups, kind), found).verdict()
+    seen = judged_rows(model, x, weight, rows, groups, kind)
+    if loss.plain and varies.any():
+        square = ((y - middle)[:, varies] / spread[varies]) ** 2
+        seen = dataclasses.replace(seen, few=few_of_spread(weight * square.mean(axis=1)))
+    return compare(seen, found).verdict()
 
 
 def judged_rows(
@@ -116,6 +130,8 @@ def left_out_verdict(seen: Unseen, places: Places, x: np.ndarray, model: Any) ->
             losses = LeftOut(places, matrix).losses()[rows]
             if np.isfinite(losses).all():
                 found[name] = Predictions(losses, ())
+    middle, count = np.average(places.t, axis=0, weights=places.weight), places.count.astype(int)
+    square = places.weight * places.losses(places.t - middle) / count
     judged = Judged(
         x[rows] if len(found) > 1 else np.zeros((len(rows), 1)),
         seen.weight,
@@ -126,5 +142,6 @@ def left_out_verdict(seen: Unseen, places: Places, x: np.ndarray, model: Any) ->
         model.cut_short,
         n_rows=int(places.count[rows].sum()) if (rows >= 0).all() else 0,
         left_out=len(rows) == len(places),
+        few=few_of_spread(np.repeat(square, count)),
     )
     return Comparison(judged, found).verdict()
