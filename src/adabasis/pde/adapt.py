@@ -38,7 +38,7 @@ from .cell_rows import CellProblem
 from .collocation import collocate
 from .conditions import Initial, coordinate_name
 from .newton import train_in_rounds
-from .on_cells import solved_on_cells, stateable
+from .on_cells import grows, solved_on_cells, stateable
 from .placing import CONCENTRATED, concentration, gaussians
 from .problem import LinearProblem, Problem
 from .strategy import (
@@ -157,7 +157,8 @@ class AdaptiveStrategy(EquationStrategy):
         while wanted is not None and not (found and search.late()):
             before = found[-1] if found else None
             found.append(solved_on_cells(problem, task.fresh, *wanted, before))
-            if task.problem.linear and found[-1].system.undetermined:
+            ill_posed = found[-1].system.undetermined or (before and grows(before, found[-1]))
+            if task.problem.linear and ill_posed:
                 return [], False  # which of all solutions, others know better
             if self.met(found):
                 return found, True
