@@ -145,8 +145,8 @@ add(
     pde.Dirichlet(0.0, on=x),
     box=STRIP,
 )
-add("a plate twice as long", np.sin(pi * x) * np.cos(y), -L, pde.Dirichlet(np.sin(pi * x) * np.cos(y)),
-    box=ab.Box(x=(0, 2), y=(0, 1)))  # fmt: skip
+add("a plate twice as long", np.sin(pi * x) * np.cos(y), -L,
+    pde.Dirichlet(np.sin(pi * x) * np.cos(y)), box=ab.Box(x=(0, 2), y=(0, 1)))  # fmt: skip
 add("kelvin and millimetres", 300 + 5 * np.sin(2000 * pi * x), d(x, 2), pde.Dirichlet(300.0),
     box=ab.Box(x=(0, 1e-3)))  # fmt: skip
 

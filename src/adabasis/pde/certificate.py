@@ -22,8 +22,8 @@ from .verdict import CONTRADICTION, Stability, of_noise, verdict_of
 
 #: What an enlarged basis sees of an error is right to such a factor.
 SAFETY = 2.0
-#: Least relative error that is claimed: values are sums of many terms, each rounded. Solutions right
-#: to the last digit err by up to 3.4e-15, that of u′ = u.
+#: Least relative error that is claimed: values are sums of many terms, each rounded. Solutions
+#: right to the last digit err by up to 3.4e-15, that of u′ = u.
 LEAST_CLAIM = 16 * float(np.finfo(float).eps)
 #: An unknown below this share of the largest, each in its unit, has no size of its own.
 NOTHING = 1e-3
