@@ -131,6 +131,8 @@ def test_a_spike_is_found_where_samples_miss_it(width, base):
         (lambda p: np.tanh((p[:, 0] - 0.5) / 1e-3), False),
         (lambda p: np.abs(p[:, 0] - 0.3), False),
         (lambda p: np.sin(40 * p[:, 0]), False),
+        # Round-off of terms that cancel.
+        (lambda p: (1 + np.sin(9 * p[:, 0])) - np.sin(9 * p[:, 0]) - 1, False),
     ],
 )
 @pytest.mark.parametrize("d", [1, 2, 3])
