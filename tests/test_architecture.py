@@ -26,6 +26,7 @@ basis.pou.partitioned basis.pou basis
 operators.base operators.derivatives operators.several operators.integrals
 operators.expressions operators.complex_parts operators.coefficients
 operators rows.engine rows.dask_engine rows.sources rows.stores rows.streams rows.terms rows
+rows.closed_form
 lstsq.cholesky lstsq.reduce lstsq.factorize lstsq.solve lstsq.losses lstsq.dissection lstsq
 train.soap train.optimizer train.base train.blocks train.steps train.matrix_free
 train.gauss_newton train.weights train.levenberg_marquardt train.schedule train.last_layer

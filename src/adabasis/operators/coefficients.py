@@ -111,7 +111,7 @@ def is_differential(operator: AbstractOperator, bounds: np.ndarray, n_unknowns: 
     return bool((np.abs(images - values) <= NOT_LOCAL * np.max(terms)).all())
 
 
-def _monomials(orders: Any, step: Array) -> Array:
+def monomials(orders: Any, step: Array) -> Array:
     """Return step^β / β! for the β, (K,)."""
     found = []
     for order in orders:
@@ -124,7 +124,7 @@ def _monomials(orders: Any, step: Array) -> Array:
 
 @quickly(once=True)
 def _images(operator: AbstractOperator, orders: Any, x: Array) -> Array:
-    return jax.vmap(lambda point: operator(lambda y: _monomials(orders, y - point))(point))(x)
+    return jax.vmap(lambda point: operator(lambda y: monomials(orders, y - point))(point))(x)
 
 
 @quickly(once=True)
@@ -132,7 +132,7 @@ def _slopes(operator: AbstractOperator, orders: Any, x: Array, jets: Array) -> t
     def at(point: Array, jet: Array) -> tuple[Array, Array]:
         def value(c: Array) -> Array:
             def u(y: Array) -> Array:
-                values = c @ _monomials(orders, y - point)
+                values = c @ monomials(orders, y - point)
                 return values[0] if len(c) == 1 else values
 
             return operator(u)(point)

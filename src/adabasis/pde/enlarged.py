@@ -24,6 +24,7 @@ from .._runtime.notation import AnyArray, Parameters, PointX
 from ..basis import AbstractBasis, FrozenFeatures
 from ..basis.layers import Affine
 from ..geometry.points import AffineMap, Points
+from ..rows.closed_form import DERIVATIVES, images_of_features
 from .collocation import CollocationRows
 from .modes import passing
 from .newton import linearised, reduced_at
@@ -319,6 +320,20 @@ class Beside(eqx.Module):
         size, phase = jnp.exp(a @ z - jnp.sum(jnp.maximum(a, 0.0), axis=1)), b @ z
         waves = [size * jnp.cos(phase), size * jnp.sin(phase)]
         return jnp.concatenate([self.plain(z, planes), *waves])
+
+    def images(
+        self, parameters: Any, a: np.ndarray, orders: np.ndarray, x: np.ndarray
+    ) -> np.ndarray:
+        """Return Σ a_β D^β of all at N points, (N, P): D^β e^{λ·z} = λ^β e^{λ·z}, λ = a + ib."""
+        planes, (growth, turns) = parameters
+        a = a / np.prod(np.asarray(self.map.scale) ** orders, axis=1)
+        z = AffineMap(np.asarray(self.map.shift), np.asarray(self.map.scale))(x)
+        level = np.sum(np.maximum(growth, 0.0), axis=1)
+        powers = np.prod((growth + 1j * turns)[:, None, :] ** orders, axis=2).T
+        waves = np.exp(z @ growth.T - level + 1j * (z @ turns.T)) * (a @ powers)
+        activation = DERIVATIVES[self.plain.activation]
+        plain = images_of_features(activation, planes, a, orders, z)
+        return np.concatenate([plain, waves.real, waves.imag], axis=1)
 
 
 def _planes(beside: Beside, slope: float, fresh: CollocationRows, misfit: Misfit) -> Parameters:

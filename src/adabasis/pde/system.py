@@ -17,7 +17,8 @@ from .._runtime.notation import AnyArray, Parameters
 from ..basis import AbstractBasis
 from ..basis.enriched import column_mask
 from ..operators import Identity
-from ..rows import AbstractTerm, Term, assemble, design, evaluate, spots
+from ..rows import AbstractTerm, Term, assemble, design, evaluate, spots, targets
+from ..rows.closed_form import rows_in_closed_form
 from .collocation import CollocationRows, fresh_rows
 
 #: Relative ridge on unit-norm columns: as accurate as a truncated SVD, several times cheaper.
@@ -28,16 +29,29 @@ RIDGE = 1e-13
 SEVERAL_RIDGE = 1e-15
 
 
-@quickly()
 def reduced(
     basis: AbstractBasis, parameters: Parameters, terms: Sequence[AbstractTerm]
 ) -> lstsq.Reduction:
     """Return the reduction of the rows of terms."""
+    known = rows_in_closed_form(terms, basis, parameters)
+    if known is None:
+        return _reduced(basis, parameters, terms)
+    return _reduced_rows(known, targets(terms))
+
+
+@quickly()
+def _reduced(
+    basis: AbstractBasis, parameters: Parameters, terms: Sequence[AbstractTerm]
+) -> lstsq.Reduction:
     block = assemble(terms, basis, parameters)
     return lstsq.reduce(block.matrix, block.rhs)
 
 
 @quickly()
+def _reduced_rows(matrix: AnyArray, rhs: AnyArray) -> lstsq.Reduction:
+    return lstsq.reduce(jnp.asarray(matrix), rhs)
+
+
 def solved(
     basis: AbstractBasis,
     parameters: Parameters,
@@ -50,12 +64,17 @@ def solved(
     ``method="svd"`` truncates instead of the relative ridge.
     """
     reduction = reduced(basis, parameters, terms)
-    return ridged(reduction, ridge, method, several(terms)), reduction
+    return _ridged(reduction, ridge, method, several(terms)), reduction
 
 
 def several(terms: Sequence[AbstractTerm]) -> bool:
     """Whether the terms are about several unknowns."""
     return any(operator.n_unknowns > 1 for term in terms for operator in term.used)
+
+
+@quickly()
+def _ridged(reduction: lstsq.Reduction, ridge: float, method: str, many: bool) -> Array:
+    return ridged(reduction, ridge, method, many)
 
 
 def ridged(
@@ -75,16 +94,36 @@ def _singular_values(triangle: Array) -> Array:
     return jnp.linalg.svd(triangle, compute_uv=False)
 
 
-@quickly()
 def images(
     basis: AbstractBasis,
     parameters: Parameters,
     terms: Sequence[AbstractTerm],
     x: AnyArray,
     units: AnyArray | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[AnyArray, Array]:
     """Return the weighted rows of terms, and Φ at N points, or :func:`of_blocks`."""
+    known = rows_in_closed_form(terms, basis, parameters)
+    if known is None:
+        return _images(basis, parameters, terms, x, units)
+    return known, _of_blocks(basis, parameters, x, units)
+
+
+@quickly()
+def _images(
+    basis: AbstractBasis,
+    parameters: Parameters,
+    terms: Sequence[AbstractTerm],
+    x: AnyArray,
+    units: AnyArray | None,
+) -> tuple[Array, Array]:
     return design(terms, basis, parameters), of_blocks(basis, parameters, x, units)
+
+
+@quickly()
+def _of_blocks(
+    basis: AbstractBasis, parameters: Parameters, x: AnyArray, units: AnyArray | None
+) -> Array:
+    return of_blocks(basis, parameters, x, units)
 
 
 def of_blocks(

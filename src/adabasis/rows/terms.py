@@ -104,7 +104,7 @@ class Term(AbstractTerm):
         """Return x ↦ L[Φ c](x), (Q,)."""
 
         def value(spot: Any) -> Array:
-            here, point = _at(self.operator, spot)
+            here, point = at_spot(self.operator, spot)
             return here.combined(lambda x: basis(x, parameters), c)(point)
 
         return value
@@ -235,7 +235,7 @@ def evaluate(
     """
 
     def row(spot: Any) -> Array:
-        here, point = _at(operator, spot)
+        here, point = at_spot(operator, spot)
         return here.columns(lambda y: basis(y, parameters))(point)
 
     found = jax.vmap(row)(x if isinstance(x, tuple) else jnp.asarray(x))
@@ -249,7 +249,7 @@ def spots(points: Points) -> Any:
     return x if points.normal is None else (x, jnp.asarray(points.normal))
 
 
-def _at(operator: AbstractOperator, spot: Any) -> tuple[AbstractOperator, Array]:
+def at_spot(operator: AbstractOperator, spot: Any) -> tuple[AbstractOperator, Array]:
     """Return an operator at one of :func:`spots`, and the point."""
     if not isinstance(spot, tuple):
         return operator, spot
@@ -261,7 +261,7 @@ def images_of(operator: AbstractOperator, u: Any, points: Points) -> Array:
     """Return L[u] at N points for a function u of one point."""
 
     def image(spot: Any) -> Array:
-        here, point = _at(operator, spot)
+        here, point = at_spot(operator, spot)
         return here(u)(point)
 
     return jax.vmap(image)(spots(points))
@@ -280,7 +280,7 @@ def design(terms: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Para
     return _stack(
         [
             _stack([t.root_weights for t in like])[:, None] * _design(like, basis, parameters)
-            for like in _alike(terms)
+            for like in alike(terms)
         ]
     )
 
@@ -294,7 +294,7 @@ def _design(like: Sequence[AbstractTerm], basis: AbstractBasis, parameters: Para
     return evaluate(first.operator, basis, parameters, x)
 
 
-def _alike(terms: Sequence[AbstractTerm]) -> list[list[AbstractTerm]]:
+def alike(terms: Sequence[AbstractTerm]) -> list[list[AbstractTerm]]:
     """Return terms in groups of neighbours with the same operator, no array being part of it."""
     groups: list[list[AbstractTerm]] = []
     for term in terms:
