@@ -23,7 +23,7 @@ FEWEST_TO_ESTIMATE = 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Observe(AbstractCondition):
-    """Measurements: L[u](X) = y (data fusion, slides eq. 5).
+    """Measurements: L[u](X) = y (data fusion, equation 5 of the slides).
 
     Parameters
     ----------

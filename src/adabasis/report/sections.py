@@ -21,14 +21,13 @@ from ..models.fitted import Fitted
 from ..plots.dependence import MOST_CURVES
 from ..plots.style import columns_of
 from ..train import History
+from .origin import ASSUMED
 from .words import in_words
 
 MOST_OUTPUTS = 4
 """Outputs that are drawn; the page of a model with a hundred of them would be no use."""
 WORST = 5
 PACKAGES = ("adabasis", "jax", "numpy", "scipy")
-ASSUMED = "assumed"
-"""In the provenance of a model of a table: what reading it took for granted, a sentence each."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -128,7 +128,7 @@ class RBFParams(NamedTuple):
 
 @in_model_files
 class RBFPartition(AbstractSoftmax):
-    """Gaussians divided by their sum, ℓ_α = −Σ_d (s_αd (x_d − μ_αd))² (slides eq. 19).
+    """Gaussians divided by their sum, ℓ_α = −Σ_d (s_αd (x_d − μ_αd))² (equation 19 of the slides).
 
     The slides' shape parameter ξ₂ is 1/s: it is what makes a partition local, not the centre ξ₁.
 
