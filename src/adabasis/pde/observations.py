@@ -28,7 +28,9 @@ class Observe(AbstractCondition):
     Parameters
     ----------
     X : array-like, shape (N, D)
+        Where it was measured.
     y : array-like, shape (N,)
+        What was measured there.
     operator : AbstractOperator or Expression
         What was measured; by default u itself. An expression may be of several unknowns.
     weight : float, optional

@@ -135,6 +135,7 @@ class RBFPartition(AbstractSoftmax):
     Parameters
     ----------
     n_partitions : int
+        How many parts.
     anisotropic : bool
         A width for every input instead of one for all.
     width : float, optional
@@ -201,6 +202,7 @@ class PolynomialPartition(AbstractSoftmax):
     Parameters
     ----------
     n_partitions : int
+        How many parts.
     degree : int
         Of the logits, at least 1.
 
@@ -271,11 +273,15 @@ class NetworkPartition(AbstractSoftmax, AbstractActivated):
     Parameters
     ----------
     n_partitions : int
+        How many parts.
     width : int, optional
         Of the hidden layers; by default 4 N_part.
     depth : int
+        Hidden layers.
     activation : str or callable
+        Of the hidden units.
     residual : bool
+        Whether layers add to what they get.
     gain : float
         Standard deviation of the logits over the data at first.
 
