@@ -19,6 +19,7 @@ def examples():
 
 
 def _add(app, what, name, obj, options, lines):
+    app.env.note_dependency(str(TEXT))  # else a page keeps an example that has changed
     if name in app.examples and name:
         heading = [] if ".. rubric:: Examples" in lines else [".. rubric:: Example", ""]
         lines += ["", *heading, *app.examples[name].splitlines(), ""]

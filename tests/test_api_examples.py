@@ -54,7 +54,9 @@ def test_every_public_name_has_an_example():
 
 def test_an_example_is_that_of_its_name_alone():
     """Methods and functions elsewhere may have the last part of a name, too."""
-    app = types.SimpleNamespace(examples=EXAMPLES)
+    read = []
+    env = types.SimpleNamespace(note_dependency=read.append)
+    app = types.SimpleNamespace(examples=EXAMPLES, env=env)
     for name, has in {
         "adabasis.solve": "ab.solve(rod)",
         "adabasis.lstsq.solve": "lstsq",
@@ -65,6 +67,7 @@ def test_an_example_is_that_of_its_name_alone():
         lines = []
         module._add(app, "function", name, None, None, lines)
         assert (has in "\n".join(lines)) if has else lines == []
+    assert set(read) == {str(module.TEXT)}
 
 
 def written(function):

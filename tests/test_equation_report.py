@@ -206,6 +206,6 @@ def test_one_choice_for_every_column_is_shown_once(value, shown):
 
 def test_a_table_without_rows_is_left_out(heat, tmp_path):
     bare = dataclasses.replace(heat.certificate, regions={})
-    for solution, there in ((heat, True), (heat.replace(certificate=bare), False)):
+    for solution, there in ((heat, True), (dataclasses.replace(heat, certificate=bare), False)):
         solution.report(tmp_path / "page.html")
         assert ("region by region" in (tmp_path / "page.html").read_text("utf-8")) == there

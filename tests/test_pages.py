@@ -42,6 +42,11 @@ def test_headings_get_a_level_and_sidebars_a_name_once():
     assert once.count("aria-label=") == 2
 
 
+def test_references_are_no_list_without_items():
+    page = '<div role="list" class="citation-list"><div class="citation" role="doc-biblioentry">'
+    assert finished.mended(page) == '<div class="citation-list"><div class="citation">'
+
+
 def test_a_link_to_nothing_and_a_page_of_elsewhere_are_found(tmp_path):
     page = tmp_path / "page.html"
     page.write_text(
