@@ -329,3 +329,16 @@ def test_inputs_that_add_up_but_for_rounding_leave_no_line_free():
     assert model.validation_error < 0.2
     off = x + np.array([0, 0, 0.01])  # beside what the rows show
     assert np.abs(model(off) - model(x)).max() < 1
+
+
+@pytest.mark.parametrize("wave", [lambda x: np.cos(50 * np.pi * x), lambda x: np.sin(100 * x**2)])
+def test_waves_of_many_periods_are_found_by_gaussians(wave, monkeypatch):
+    x = np.random.default_rng(0).uniform(size=(200, 1))
+    unseen = np.linspace(0.01, 0.99, 500)[:, None]
+    model = ab.fit(x, wave(x[:, 0]))
+    error = np.sqrt(np.mean((model(unseen) - wave(unseen[:, 0])) ** 2))
+    assert error < 1e-3
+    assert error < model.validation_error < 0.05
+    monkeypatch.setattr("adabasis.regression.kriging.MOST_INPUTS_OF_WAVES", 0)
+    model = ab.fit(x, wave(x[:, 0]))
+    assert np.sqrt(np.mean((model(unseen) - wave(unseen[:, 0])) ** 2)) > 0.01

@@ -89,6 +89,18 @@ STEP = 1.38 + 398.62 * (x > 0.4)
         lambda: problem(d(x) @ (STEP * op.Identity()) + op.Identity()),
         lambda: problem(d(x) @ ((1.0 + (x**2 + y**2 < 0.3)) * d(x)) + d(y, 2), x=(0, 1), y=(0, 1)),
         lambda: problem(d(x, 2) @ (STEP * d(x, 2))),
+        lambda: problem(d(x) @ (np.sign(x - 0.3) * d(x)) + op.Identity()),
+        lambda: problem(d(x) @ ((2.0 + np.floor(3 * x)) * d(x))),
+        lambda: problem(d(x) @ ((1.0 + np.heaviside(x - 0.7, 0.5)) * op.Identity())),
+        lambda: problem(d(y) @ ((1.0 + (x > y)) * d(y)) + d(x, 2), x=(0, 1), y=(0, 1)),
+        lambda: problem(d(x) @ ((1e-6 * (1 + 4.0 * (x > 0.61))) * d(x))),
+        lambda: problem(
+            d(t) - d(x) @ ((1.0 + (t > 0.5)) * (1.0 + (x > 0.2)) * d(x)),
+            0.0,
+            [pde.Initial(0.0, at=(t, 0.0)), pde.Dirichlet(0.0, on=x)],
+            x=(0, 1),
+            t=(0, 1),
+        ),
     ],
 )
 def test_a_coefficient_that_jumps_under_a_derivative_is_refused(make):
@@ -131,6 +143,8 @@ def test_a_spike_is_found_where_samples_miss_it(width, base):
         (lambda p: np.tanh((p[:, 0] - 0.5) / 1e-3), False),
         (lambda p: np.abs(p[:, 0] - 0.3), False),
         (lambda p: np.sin(40 * p[:, 0]), False),
+        # Round-off of terms that cancel.
+        (lambda p: (1 + np.sin(9 * p[:, 0])) - np.sin(9 * p[:, 0]) - 1, False),
     ],
 )
 @pytest.mark.parametrize("d", [1, 2, 3])

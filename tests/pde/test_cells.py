@@ -326,6 +326,30 @@ def test_heat_from_its_end_is_not_solved(monkeypatch):
         assert not grows(low, high)
 
 
+def test_no_less_than_round_off_is_claimed(monkeypatch):
+    exact = np.exp(x)
+    growth = d(x) - op.Identity()
+    start = pde.Dirichlet(1.0, on=(x, 0.0))
+    problem = pde.LinearProblem(ab.Box(x=(0, 1)), growth, 0.0, [start], exact=exact)
+    u = ab.solve(problem)
+    assert u.error() < u.certificate.error_estimate <= u.certificate.error_bound
+    monkeypatch.setattr("adabasis.pde.on_cells.LEAST_CLAIM", 0.0)
+    assert ab.solve(problem).certificate.error_estimate < 1e-15
+
+
+def test_round_off_that_a_mode_enlarges_is_claimed(monkeypatch):
+    """A ring near resonance: what errs along the mode shows in no residual."""
+    wave = np.cos(4 * pi * x)
+    ring = d(x, 2) + (4 * pi**2 + 1e-3) * op.Identity()
+    source = (1e-3 - 12 * pi**2) * wave
+    line = ab.Box(x=(0, 1))
+    problem = pde.LinearProblem(line, ring, source, [pde.Periodic(x)], exact=wave)
+    u = ab.solve(problem)
+    assert u.error() < 3 * u.certificate.error_estimate
+    monkeypatch.setattr("adabasis.pde.on_cells.ROUND_OFF_OF_U", 0.0)
+    assert 3 * ab.solve(problem).certificate.error_estimate < u.error()
+
+
 def test_sums_on_a_grid_are_those_of_all_functions():
     basis = PartitionBasis(6, 2, partition=GridPartition(6, counts=(2, 3)))
     box = np.array([[0.0, 1.0], [0.0, 1.0]])

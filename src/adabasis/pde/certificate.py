@@ -25,6 +25,9 @@ SAFETY = 2.0
 #: Names up to this length share a column in the table of a certificate. Longer ones stand out of
 #: it, such as those of conditions that are equations: a terminal of 80 columns wraps few lines.
 WIDEST = 48
+#: Least relative error that is claimed: values are sums of many terms, each rounded. Solutions
+#: right to the last digit err by up to 3.4e-15, that of u′ = u.
+LEAST_CLAIM = 16 * float(np.finfo(float).eps)
 #: An unknown below this share of the largest, each in its unit, has no size of its own.
 NOTHING = 1e-3
 
@@ -213,9 +216,9 @@ def certified(
         lacks = np.minimum(lacks, bound) * level * len(u) ** 0.5
         each = by_unknown(problem, np.hypot(lacks, by_round_off), np.sqrt(np.mean(u**2, axis=1)))
         estimate = max(each.values())
-        bound = max(bound, estimate)
     else:
-        estimate = max(estimate, float(by_round_off[0]) / (level or 1.0))
+        estimate = max(estimate, float(by_round_off[0]) / (level or 1.0), LEAST_CLAIM)
+    bound = max(bound, estimate)
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(residuals**2))) for residuals in misfit.by_term]
@@ -281,7 +284,7 @@ def by_unknown(problem: Problem, errors: np.ndarray, levels: np.ndarray) -> dict
     for name, k in columns_of(problem.blocks).items():
         error, level = float(np.linalg.norm(errors[k])), float(np.linalg.norm(levels[k]))
         level = level if level > NOTHING * levels.max() else float(levels.max())
-        found[name] = error / (level or 1.0)
+        found[name] = max(error / (level or 1.0), LEAST_CLAIM)
     return found
 
 

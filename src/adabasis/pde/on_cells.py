@@ -24,7 +24,7 @@ from .candidate import SolvedCandidate
 from .cell_newton import newton_on_cells, solved_by_slabs
 from .cell_rows import CellProblem
 from .cells import CellFunction, CellGrid, CellSystem
-from .certificate import SAFETY, by_unknown, claimed
+from .certificate import LEAST_CLAIM, SAFETY, by_unknown, claimed
 from .collocation import CollocationRows
 from .enlarged import UNDETERMINED, WEAK
 from .problem import Problem
@@ -38,8 +38,9 @@ MOST_COORDINATES = 3
 WORTH_IT, NEAR = 0.3, 0.3
 #: Errors fall at least as this power of residuals: on travelling bumps as the power 0.9.
 FALLS = 0.85
-#: As near to the best as this, others say how much error comes with a residual.
-CLOSE = 1e-2
+#: As near to the best as this, others say how much error comes with a residual: on coarser cells
+#: more does.
+CLOSE = 1e-4
 #: Round-off of u, relative, were γ 1. The largest seen is that of a string under a load of width
 #: 1e-3: 1.3e-10 at 1/γ = 82.
 ROUND_OFF_OF_U = 2e-12
@@ -370,10 +371,11 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
     errors = np.full(blocks, bound * all_of_u * blocks**0.5)
     witness, off, told = _foreseen(others, best)
     if witness is not None:
-        # What is as small as round-off does not fall with residuals; where it is enlarged, two
-        # solutions may share it.
+        # What is as small as round-off does not fall with residuals. Where it is enlarged, along
+        # functions that are hardly seen, it shows in no residual, and two solutions may share it:
+        # on a ring near resonance, residual over γ is 9e-11, and the error 2e-9.
         apart, least = distance(witness, best), ROUND_OFF_OF_U * max(weakest, 1.0)
-        least = min(bound, least if weakest > WEAK else min(apart, max(least, told)))
+        least = least if weakest > WEAK else min(bound, apart, max(least, told))
         estimate = max(SAFETY * off, least)
         share = SAFETY * off / apart if apart else 1.0
         errors = np.maximum(share * _apart_by_unknown(witness, best), least * levels)
@@ -382,8 +384,8 @@ def certified_on_cells(ranked: Sequence[CellCandidate], fresh: CollocationRows) 
         for other in others[:1]:
             errors = np.maximum(errors, SAFETY * _apart_by_unknown(other, best))
     each = by_unknown(problem, errors, levels) if blocks > 1 else {}
-    estimate = max(each.values(), default=estimate)
-    bound = max(bound, estimate) if each else bound
+    estimate = max(each.values(), default=max(estimate, LEAST_CLAIM))
+    bound = max(bound, estimate)
     known = 0 < misfit.score < math.inf and math.isfinite(estimate)
     as_error = estimate / misfit.score if known else 1.0
     norms = [as_error * float(np.sqrt(np.sum(r**2))) for r in misfit.by_term]

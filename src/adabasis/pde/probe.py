@@ -88,6 +88,12 @@ def block_of(x: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     return np.ravel_multi_index(tuple(index.T), (side,) * len(bounds))
 
 
+#: Where differences at a thousandth of a distance are still such a share of those at the distance,
+#: in the mean of so many places, and that distance such a share of the range, a field is rough
+#: everywhere: smooth ones have a thousandth.
+ROUGH, CLOSER, ROUGH_PLACES = 0.1, 1e-3, 64
+
+
 def look(values: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> Seen:
     """Look at a function of N points of a box densely; it is NaN where the domain is not.
 
@@ -111,6 +117,9 @@ def look(values: Callable[[np.ndarray], np.ndarray], bounds: np.ndarray) -> Seen
     if not np.isfinite(v).any() or _range(v) <= 1e-9 * np.nanmax(np.abs(v)):
         return nothing  # a constant, but for round-off
     steps, width = _steps(v.reshape((1,) + (n,) * d)), np.full(len(v), 1.0 / n)
+    inwards = np.where(samples > bounds.mean(axis=1), -1.0, 1.0) * sides / n
+    if _rough(values, samples, inwards, _range(v)):
+        return nothing  # what jumps everywhere tells of no place: round-off of terms that cancel
     jump = _jump(values, x, v, n)
     for _ in range(LEVELS):
         steep = np.flatnonzero(steps > STEEP * _range(v))
@@ -155,6 +164,16 @@ def _steps(v: np.ndarray) -> np.ndarray:
         after = np.pad(step, [(int(i == axis), 0) for i in range(v.ndim)])
         largest = np.maximum(largest, np.maximum(before, after))
     return largest.ravel()
+
+
+def _rough(
+    values: Callable[[np.ndarray], np.ndarray], x: np.ndarray, apart: np.ndarray, whole: float
+) -> bool:
+    """Whether differences do not shrink with distances, in the mean of some places."""
+    x, apart = x[:ROUGH_PLACES], apart[:ROUGH_PLACES]
+    here, near, next_cell = (values(x + share * apart) for share in (0.0, CLOSER, 1.0))
+    far, close = np.abs(next_cell - here), np.abs(near - here)
+    return bool(np.nansum(close) > ROUGH * max(np.nansum(far), len(x) * ROUGH * whole))
 
 
 def _jump(

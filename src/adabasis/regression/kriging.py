@@ -57,6 +57,10 @@ SLOPE_RANGE, ODDS_RANGE, QUADRATIC_RANGE = (-4.0, 4.0), (-8.0, 8.0), (-12.0, 6.0
 RIDGE_RANGE = (-28.0, 4.0)
 #: Where the search for the greatest likelihood begins: logarithms of slopes, of τ² and of λ.
 STARTS = ((-0.5, -2.0, -2.0), (1.0, -2.0, -8.0), (-0.5, -2.0, -14.0))
+#: Of up to so many inputs also at Gaussians as narrow as two distances between rows, with little
+#: noise: from the others, the search does not find waves of many periods. Of three inputs 200 rows
+#: tell no such waves.
+MOST_INPUTS_OF_WAVES, DISTANCES, OF_WAVES = 2, 2.0, (-2.0, -8.0)
 #: The same of Gaussians with shares, logarithms of their odds in the middle.
 STARTS_OF_ANOVA = ((0.5, -1.0, -4.0), (0.5, -2.0, -2.0))
 STEPS, LATER_STEPS = 100, 15
@@ -128,7 +132,10 @@ def _likeliest(places: Places, anova: bool, start: np.ndarray | None) -> np.ndar
     bounds = [*[SLOPE_RANGE] * n_inputs, *others, RIDGE_RANGE]
     starts = [start] if start is not None else []
     if start is None:
-        for slope, other, ridge in STARTS_OF_ANOVA if anova else STARTS:
+        given = STARTS_OF_ANOVA if anova else STARTS
+        if not anova and n_inputs <= MOST_INPUTS_OF_WAVES:
+            given = (*given, (math.log(len(places) ** (1 / n_inputs) / DISTANCES), *OF_WAVES))
+        for slope, other, ridge in given:
             starts.append(np.array([*[slope] * n_inputs, *[other] * len(others), ridge]))
     steps = STEPS if start is None else LATER_STEPS
     found = [
