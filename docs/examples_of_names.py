@@ -1,9 +1,15 @@
-"""Examples of public names, read from ``api-examples.txt`` and added to their pages."""
+"""Examples of public names, read from ``api-examples.txt`` and added to their pages.
+
+Signatures lose what is no text for a reader: factories, classes, and the defaults of results, which
+nobody calls. Fields of named tuples are described by their class.
+"""
 
 import pathlib
 import re
 
 TEXT = pathlib.Path(__file__).with_name("api-examples.txt")
+#: Letters from which a signature is that of a result: of what is called the longest has 600.
+LONGEST = 700
 
 
 def examples():
@@ -13,21 +19,29 @@ def examples():
 
 
 def _add(app, what, name, obj, options, lines):
-    home = getattr(obj, "__module__", "") or ""
-    for known, code in app.examples.items():
-        path, _, last = known.rpartition(".")
-        same = last == name.rpartition(".")[2] and home.startswith(path.split(".")[0])
-        if (
-            known
-            and same
-            and (known == name or name.startswith(path + ".") or home.startswith(path))
-        ):
-            lines += ["", ".. rubric:: Example", "", *code.splitlines(), ""]
-            return
+    app.env.note_dependency(str(TEXT))  # else a page keeps an example that has changed
+    if name in app.examples and name:
+        heading = [] if ".. rubric:: Examples" in lines else [".. rubric:: Example", ""]
+        lines += ["", *heading, *app.examples[name].splitlines(), ""]
+
+
+def _plain(app, what, name, obj, options, signature, returned):
+    if not signature:
+        return None
+    if len(signature) > LONGEST:
+        signature = "(…)"
+    signature = re.sub(r"<class '([\w.]+)'>", r"\1", signature.replace("<factory>", "…"))
+    return signature, returned
+
+
+def _skip(app, what, name, obj, skip, options):
+    return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field") else None
 
 
 def setup(app):
     """Register with Sphinx."""
     app.examples = examples()
     app.connect("autodoc-process-docstring", _add, priority=900)
+    app.connect("autodoc-process-signature", _plain)
+    app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True}

@@ -5,7 +5,8 @@
   The page of a name is called after it, so that the anchor follows from the page.
 - Captions of the list of pages have the role of a heading without its level, the two sidebars of
   the theme have no names, wide blocks of code cannot be scrolled by keys, heads of tables
-  are empty, and links of the gallery's pictures have no words.
+  are empty, links of the gallery's pictures have no words, and references have roles that lists of
+  today lack.
 """
 
 import pathlib
@@ -23,6 +24,8 @@ NAMED = {
     '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
     "<pre>": '<pre tabindex="0">',
     '<th class="head"><p></p></th>': '<td class="head"></td>',
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+    ' role="doc-biblioentry"': "",
 }
 
 

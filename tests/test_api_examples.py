@@ -1,11 +1,16 @@
 """Every public name has an example on its page of the documentation, and the example runs."""
 
 import doctest
+import importlib
 import importlib.util
+import inspect
 import pathlib
 import re
+import types
 
 import pytest
+
+import adabasis as ab
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SPEC = importlib.util.spec_from_file_location("examples_of_names", DOCS / "examples_of_names.py")
@@ -45,6 +50,57 @@ def test_every_public_name_has_an_example():
     modules |= {"tables", "train", "__version__"}
     listed = {name.rpartition(".")[2] for name in names}
     assert {name for name in adabasis.__all__ if name not in modules} - listed <= LATER
+
+
+def test_an_example_is_that_of_its_name_alone():
+    """Methods and functions elsewhere may have the last part of a name, too."""
+    read = []
+    env = types.SimpleNamespace(note_dependency=read.append)
+    app = types.SimpleNamespace(examples=EXAMPLES, env=env)
+    for name, has in {
+        "adabasis.solve": "ab.solve(rod)",
+        "adabasis.lstsq.solve": "lstsq",
+        "adabasis.plots.importance": "plots",
+        "adabasis.AdaptiveBasisRegressor.fit": "",
+        "adabasis.lstsq.Factorization.solve": "",
+    }.items():
+        lines = []
+        module._add(app, "function", name, None, None, lines)
+        assert (has in "\n".join(lines)) if has else lines == []
+    assert set(read) == {str(module.TEXT)}
+
+
+def written(function):
+    """Return how many letters a signature has without its types."""
+    known = inspect.signature(function)
+    bare = [one.replace(annotation=one.empty) for one in known.parameters.values()]
+    return len(str(known.replace(parameters=bare, return_annotation=known.empty)))
+
+
+def test_signatures_are_text():
+    plain = module._plain
+    assert plain(0, 0, 0, 0, 0, "(*names, dtype=<class 'float'>)", "") == (
+        "(*names, dtype=float)",
+        "",
+    )
+    assert plain(0, 0, 0, 0, 0, "(by=<factory>)", "") == ("(by=…)", "")
+    assert plain(0, 0, 0, 0, 0, f"({'a' * module.LONGEST})", "")[0] == "(…)"
+    assert max(map(written, (ab.fit, ab.classify, ab.fit_pounet))) < module.LONGEST
+    assert written(ab.Fitted) > module.LONGEST
+
+
+@pytest.mark.parametrize("name", sorted(set(public_names())))
+def test_every_parameter_is_described(name):
+    """As numpydoc reads it: an indented line below each name, names in one line."""
+    home, _, last = name.rpartition(".")
+    doc = inspect.getdoc(getattr(importlib.import_module(home), last)) or ""
+    listed = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-{3,}$|\Z)", doc, re.M | re.S)
+    lines = listed[1].rstrip().splitlines() if listed else []
+    heads = [(k, line) for k, line in enumerate(lines) if line and not line.startswith(" ")]
+    for k, line in heads:
+        assert not line.endswith(","), line
+        assert k + 1 < len(lines), line
+        assert lines[k + 1].startswith("    "), line
 
 
 LATER = set()

@@ -1,5 +1,6 @@
 """Pictures of solutions: what is estimated, where, and over time; words for functions."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -17,6 +18,7 @@ from adabasis.basis import (
 )
 from adabasis.pde.error_field import error_field, residual_sizes
 from adabasis.plots.style import as_text
+from adabasis.report import sections
 from adabasis.report.fields import FRAMES, Views
 from adabasis.report.words import in_words
 
@@ -187,3 +189,23 @@ def test_functions_have_the_names_of_textbooks(basis, words):
 )
 def test_labels_of_logarithmic_axes_are_text(label, text):
     assert as_text(label) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("auto", "auto"),
+        (((0, "auto"), (1, "auto")), "auto"),
+        (((0, "auto"), (2, "log")), {0: "auto", 2: "log"}),
+        ((3, 4), (3, 4)),
+    ],
+)
+def test_one_choice_for_every_column_is_shown_once(value, shown):
+    assert sections._alike(value) == shown
+
+
+def test_a_table_without_rows_is_left_out(heat, tmp_path):
+    bare = dataclasses.replace(heat.certificate, regions={})
+    for solution, there in ((heat, True), (dataclasses.replace(heat, certificate=bare), False)):
+        solution.report(tmp_path / "page.html")
+        assert ("region by region" in (tmp_path / "page.html").read_text("utf-8")) == there

@@ -30,5 +30,6 @@ figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
 drawn = axes.contourf(a, b, chance, np.linspace(0, 1, 11), cmap="RdBu", alpha=0.7)
 for name, colour in (("left", "C3"), ("right", "C0")):
     axes.plot(*X[:300][names[:300] == name].T, ".", color=colour, label=name)
+axes.set(xlabel="x", ylabel="y")
 figure.colorbar(drawn, label='probability of "right"')
 axes.legend()

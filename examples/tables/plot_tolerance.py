@@ -29,7 +29,7 @@ for tol in asked:
 
 figure, axes = plt.subplots(figsize=(5, 3.8), layout="constrained")
 axes.loglog(asked, asked, "k:", label="asked for")
-axes.loglog(asked, claimed, "s", label="claimed")
+axes.loglog(asked, claimed, "s", fillstyle="none", markersize=11, label="claimed")
 axes.loglog(asked, true, "o", label="true")
 axes.set(xlabel="error asked for", ylabel="relative error")
 axes.legend()

@@ -27,7 +27,7 @@ def truth(X):
 yields = truth(X) + 0.5 * np.random.default_rng(1).normal(size=20)
 model = ab.fit(X, yields)
 print(model.verdict)
-print(model.basis)
+print(model.basis.degree, "is the degree of the polynomial that was taken")
 
 # %%
 # Where is the largest yield? The fitted function answers, and its standard deviation says how sure
@@ -38,7 +38,8 @@ a, b = np.meshgrid(grid, grid)
 points = np.column_stack([a.ravel(), b.ravel(), np.zeros(a.size)])
 mean, std = model.predict(points, return_std=True)
 best = points[np.argmax(mean)]
-print(f"largest fitted yield {mean.max():.1f} ± {std[np.argmax(mean)]:.1f} at {best.round(2)}")
+largest, off = mean.max(), std[np.argmax(mean)]
+print(f"largest fitted yield {largest:.1f} ± {off:.1f} at {best.round(2)}")
 
 figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
 drawn = axes.contourf(a, b, mean.reshape(a.shape), 15)

@@ -117,6 +117,7 @@ def test_show_says_what_a_model_is_and_how_it_was_made(capsys):
     assert code == 0
     for words in ("Gaussians at", "rank", "Verdict", "SHA-256", "command: adabasis fit t.csv"):
         assert words in out
+    assert "[]" not in out  # nothing was assumed
 
 
 def test_several_targets_weights_and_dropped_columns(capsys):

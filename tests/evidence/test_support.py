@@ -39,7 +39,10 @@ def test_gaps_have_little_support_and_no_explosion(make, tmp_path):
     box = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, X.shape[1])
     middle, reach = (y.min() + y.max()) / 2, np.ptp(y)
     assert np.abs(model(box) - middle).max() <= 3 * reach
-    assert any("farther from every row" in note for note in model.notes)
+    (note,) = [note for note in model.notes if "farther from every row" in note]
+    of_box = np.mean(model._nearness.support(model.input_map(box)) < support.LOW)
+    assert abs(int(note.split()[0]) / 100 - of_box) < 0.1
+    assert dict(model.trust.rows())["Support"].split()[:2] == note.split()[:2]  # the same share
     model.save(tmp_path / "m.adabasis")
     np.testing.assert_allclose(load(tmp_path / "m.adabasis").support(empty), model.support(empty))
 

@@ -1,5 +1,7 @@
 """Several unknowns: equations and conditions in blocks, units, certificates, files."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,8 @@ from adabasis import operators as op
 from adabasis import pde
 from adabasis.basis import FrozenFeatures
 from adabasis.pde.balance import balanced
+from adabasis.pde.system import Misfit
+from adabasis.pde.verdict import Stability, verdict_of
 
 x, t = pde.coordinates("x", "t")
 u, v, w = pde.unknowns("u", "v", "w")
@@ -59,6 +63,30 @@ def claims_are_kept(solution):
 
 def test_each_unknown_has_an_error_estimate(circle):
     claims_are_kept(circle)
+
+
+def test_values_of_a_certificate_are_in_one_column(circle):
+    long = {"Condition of n_x ((u_x + v_y) + 2 u_x) + n_y (u_y + v_x) = 0 on x = 0": 1e-9}
+    terms = {**circle.certificate.terms, **long}
+    listed = str(dataclasses.replace(circle.certificate, terms=terms)).splitlines()
+    rows = [line for line in listed[1:] if "Condition" not in line and "where" not in line]
+    starts = {len(line) - len(line.split("  ")[-1].strip()) for line in rows}
+    assert len(rows) >= 10
+    assert len(starts) == 1
+    assert max(map(len, rows)) <= 60  # the long name does not push the others
+
+
+def test_a_solution_on_cells_has_no_number_of_functions_to_compare_with_waves(circle):
+    said = verdict_of(
+        circle.problem,
+        Misfit(0.5, 0.5, [], 1.0),
+        Stability(1.0, 0, 0.0),
+        0.5,
+        0.0,
+        {"Equation": 0.5},
+    )
+    assert "smooth" in said
+    assert "0 functions" not in said
 
 
 def test_an_unknown_that_is_worse_says_so():

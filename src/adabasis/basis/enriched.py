@@ -308,6 +308,7 @@ class EnrichedBasis(AbstractWrapper):
     Parameters
     ----------
     inner : AbstractBasis
+        The basis of the unit box.
     added : sequence of AbstractAdded
         Functions of x in the user's units.
     shift, scale : arrays, shape (D,)

@@ -94,6 +94,7 @@ class NeuralBasis(AbstractActivated):
         ``jax.numpy``. Models with such a function predict in JAX, others in NumPy, unless it is
         registered with its function of NumPy's (``Activation(…, numpy=np.arctan)``).
     residual : bool
+        Whether layers add to what they get; a plain network replaces it.
     init : str or AbstractInitializer
         A name (``adabasis.basis.INITIALIZERS``); ``"box"`` keeps all functions independent at
         any depth of a residual network, He and Glorot do not.
@@ -264,6 +265,7 @@ class FrozenFeatures(AbstractActivated):
     width : int
         Number of random functions; P = width + 1 + D.
     activation : str or callable
+        σ: a name in :data:`adabasis.basis.ACTIVATIONS`, or an elementwise function.
     scale : float or "auto"
         The factor s on all slopes: larger for rougher targets. With ``"auto"`` public functions
         choose it from the data by leave-one-out error; a bare :meth:`init` takes it as 1.
@@ -351,6 +353,7 @@ class ProjectedFeatures(AbstractActivated):
     rank : int
         r, the number of combinations.
     activation : str
+        σ: a name in :data:`adabasis.basis.ACTIVATIONS`.
     scale : float
         The factor s on all slopes.
 

@@ -38,6 +38,7 @@ class PlacedGaussians(AbstractWrapper):
     Parameters
     ----------
     inner : AbstractBasis
+        The basis whose functions follow.
     count : int
         K; P is K more than that of the inner basis.
 

@@ -81,6 +81,7 @@ def classify(
         frozen features with trained networks. The order of earlier versions,
         ``classify(basis, X, y)``, works with a FutureWarning.
     sample_weight : array-like, shape (N,), optional
+        How much each row counts; not negative.
     groups : array-like, shape (N,), optional
         Rows of one label are held out together: those of one patient, one batch, one run.
     holdout : float, "last" or None
@@ -89,7 +90,9 @@ def classify(
         ``"frozen"`` keeps ξ as drawn; ``"auto"`` does that first and then trains (NGD) while the
         held-out cross-entropy falls. A trainer, or its lower-case name, trains as told.
     max_steps : int, optional
+        Most steps of each training run.
     max_seconds : float
+        Wall-clock seconds after which the best model so far is returned.
     tol : float
         Training stops where the cross-entropy is this share of that of the class frequencies.
     n_restarts : int or "auto"
@@ -106,8 +109,11 @@ def classify(
     calibrate : bool
         Divide the scores by the temperature that suits the held-out rows best.
     random_state : int
+        Seed of everything drawn.
     callbacks : iterable of callables
+        Called with an :class:`adabasis.train.Progress` at checks; a true answer stops the run.
     verbose : bool
+        Show progress.
     client, checkpoint : optional
         Workers that do what can be done apart, a file that runs are kept in: see
         :func:`adabasis.fit`.
@@ -269,10 +275,13 @@ def refit_classes(model: Classifier, X: Any, y: Any, *, sample_weight: Any = Non
     Parameters
     ----------
     model : Classifier
+        Whose functions are kept.
     X : array-like, shape (N, D)
+        The rows to solve for.
     y : array-like, shape (N,)
         Labels among ``model.classes``.
     sample_weight : array-like, shape (N,), optional
+        How much each row counts; not negative.
 
     Returns
     -------

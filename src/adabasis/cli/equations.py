@@ -154,15 +154,18 @@ def show_catalogue(console: Console) -> Outcome:
 
 def describe(solution: Solution, seconds: float, view: Screen) -> None:
     """Print the certificate, and the true error where the solution is known."""
-    view.text(str(solution.certificate))
+    known: list[tuple[str, str]] = []
     if solution.problem.exact is not None:
         errors = solution.errors()
         of_each = [f"{name} {error:.1e}" for name, error in errors.items()]
         each = f" ({', '.join(of_each)})" if len(of_each) > 1 else ""
-        view.text(f"  true relative error       {solution.error():.1e}{each}")
-    view.text(
+        known = [("true relative error", f"{solution.error():.1e}{each}")]
+    for line in solution.certificate.with_rows(*known).splitlines():
+        view.line(line, hang=2)
+    view.line(
         f"  {solution.candidates[0]['what']}; {len(solution.candidates)} candidates, "
-        f"{seconds:.1f} CPU seconds, compilation included"
+        f"{seconds:.1f} CPU seconds, compilation included",
+        hang=2,
     )
 
 

@@ -46,10 +46,13 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
     learning_rate : float, optional
         For ``"gd"`` and ``"ngd"`` only. ``None``: 1e-3 for ``"gd"``; ``"ngd"`` needs none.
     max_steps : int, optional
+        Most steps of each training run; ``None`` as in :func:`adabasis.classify`.
     max_seconds : float
+        Wall-clock seconds after which the best model so far is returned.
     tol : float
         Cross-entropy, relative to that of the class frequencies, at which training stops.
     n_restarts : int
+        Independent draws of the hidden parameters; the best one is kept.
     ensemble : int or "auto"
         Draws averaged by ``method="auto"``; ``"auto"``: 5 where width and depth are, else 1.
     ridge : float or "auto"
@@ -71,6 +74,7 @@ class AdaptiveBasisClassifier(ClassifierMixin, AdaptiveEstimator):
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
+        Show the stages of the search.
 
     Attributes
     ----------

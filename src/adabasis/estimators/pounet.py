@@ -56,7 +56,9 @@ class POUNetRegressor(AbstractRegressor):
     quantile : float
         Of ``loss="quantile"``.
     max_steps : int, optional
+        Most Gauss–Newton steps of each training run; ``None`` is 60.
     max_seconds : float
+        Wall-clock seconds after which the best model so far is returned.
     tol : float
         Relative root mean square residual at which training stops.
     ridge : float or "auto"
@@ -77,6 +79,7 @@ class POUNetRegressor(AbstractRegressor):
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
+        Show the stages of the search.
 
     Attributes
     ----------

@@ -303,13 +303,18 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     learning_rate : float, optional
         For ``"gd"`` and ``"lsgd"`` only. ``None``: 1e-3 for ``"gd"``; ``"lsgd"`` adjusts its own.
     max_steps : int, optional
+        Most steps of each training run; ``None`` as in :func:`adabasis.fit`.
     max_seconds : float
+        Wall-clock seconds after which the best model so far is returned.
     tol : float
         Relative root mean square residual at which training stops.
     n_restarts : int
+        Independent draws of the hidden parameters; the best one is kept.
     ensemble : int or "auto"
         Networks averaged by ``method="auto"``; ``"auto"``: 10 where width and depth are, else 1.
     ridge : float or "auto"
+        λ, the weight of the squares of the coefficients; ``"auto"`` chooses it on unseen rows (see
+        :func:`adabasis.fit`).
     validation : float, "auto" or None
         Share of the rows held out to stop training.
     holdout : float, "last" or None
@@ -327,6 +332,7 @@ class AdaptiveBasisRegressor(AbstractRegressor, AdaptiveEstimator):
     random_state : int, RandomState or None
         The default, 0, makes fits repeatable; ``None`` draws a new seed each time.
     verbose : bool
+        Show the stages of the search.
 
     Attributes
     ----------

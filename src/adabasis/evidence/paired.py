@@ -91,7 +91,9 @@ class PairedTest:
     Parameters
     ----------
     units : Units
+        Rows, or groups of them, with their weights.
     level : float
+        Probability of a sign where there is none.
 
     References
     ----------

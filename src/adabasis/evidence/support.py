@@ -20,6 +20,8 @@ RIDGE = 1e-8
 MOST_ASKED = 2000
 #: Support below which a point lies in a gap, and share of the box that may without a word.
 LOW, MUCH = 1 / 3, 0.2
+#: Points of the box that tell how much of it lies far from all rows.
+ASKED = 512
 #: So many times as far as usual from the nearest row a point may lie by chance: of 250 rows drawn
 #: from a line, less than one space between two is so wide that its middle does.
 BY_CHANCE = 2.0
@@ -112,3 +114,9 @@ def by_leverage(at_places: Any, phi: np.ndarray) -> np.ndarray:
 def share_of_gaps(places: np.ndarray, z: np.ndarray) -> float:
     """Return the share of points that lie farther from any row than rows do from one another."""
     return float(np.mean(by_distance(places, z) < LOW))
+
+
+def even_points(box: np.ndarray) -> np.ndarray:
+    """Return points all over a box of shape (D, 2), the same at every call: (:data:`ASKED`, D)."""
+    low, high = box.T
+    return np.random.default_rng(0).uniform(low, high, (ASKED, len(box)))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .._runtime.errors import significant
+from .._runtime.errors import counted, significant
 from ..train import StopReason
 from .errors import Unseen, unseen_share
 
@@ -370,7 +370,8 @@ class Comparison:
         n_inputs = judged.x.shape[1]
         rows = judged.n_fitted + (0 if judged.left_out else self.n)
         if ours.relative > 0.05 and rows < 100 * n_inputs:
-            yield f"More rows would help: {rows:,} are few for {n_inputs} inputs."
+            inputs = counted(n_inputs, "input")
+            yield f"More rows would help: {rows:,} different ones are few for {inputs}."
         if judged.method == "frozen" and ours.relative > 1e-3:
             yield "Let the functions adapt: --model network or auto."
 

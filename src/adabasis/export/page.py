@@ -27,7 +27,7 @@ STYLE = """
 .live { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; align-items: flex-start; }
 .live form { flex: 1 1 20rem; max-width: 34rem; }
 .live .input {
-  display: grid; grid-template-columns: 9rem 1fr 8rem; gap: .75rem; align-items: center;
+  display: grid; grid-template-columns: 12rem 1fr 8rem; gap: .75rem; align-items: center;
   margin: .4rem 0;
 }
 .live label { overflow-wrap: anywhere; }

@@ -55,7 +55,7 @@ class Box(AbstractDomain):
 
     @property
     def unit_size(self) -> int:
-        """D."""
+        """How many numbers of the unit cube make a point: D."""
         return len(self.sides)
 
     @property

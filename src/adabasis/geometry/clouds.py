@@ -86,6 +86,7 @@ class PointCloud(AbstractDomain):
     Parameters
     ----------
     points : array-like, shape (N, D)
+        Points inside.
     weights : array-like, shape (N,), optional
         The volume that each stands for; by default told by the distances of near points.
     boundary : mapping of str to (points, normals) or (points, normals, weights)
@@ -169,7 +170,7 @@ class PointCloud(AbstractDomain):
 
     @property
     def unit_size(self) -> int:
-        """1."""
+        """How many numbers of the unit cube choose a point: one."""
         return 1
 
     @property

@@ -52,7 +52,7 @@ class AbstractDomain(abc.ABC):
     @property
     @abc.abstractmethod
     def unit_size(self) -> int:
-        """K."""
+        """How many numbers of the unit cube make a point, K: see :meth:`from_unit`."""
 
     @property
     @abc.abstractmethod
@@ -88,7 +88,7 @@ class AbstractDomain(abc.ABC):
 
     @property
     def n_inputs(self) -> int:
-        """D."""
+        """The number of coordinates, D."""
         return len(self.names)
 
     @property

@@ -111,7 +111,7 @@ class Mesh(AbstractDomain):
 
     @property
     def unit_size(self) -> int:
-        """D."""
+        """How many numbers of the unit cube make a point: D."""
         return int(self.points.shape[1])
 
     @property

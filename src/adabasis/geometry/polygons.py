@@ -100,7 +100,7 @@ class Polygon(AbstractDomain):
 
     @property
     def unit_size(self) -> int:
-        """2."""
+        """How many numbers of the unit cube make a point: two."""
         return 2
 
     @property

@@ -26,7 +26,9 @@ class Ball(AbstractDomain):
     Parameters
     ----------
     center : sequence of D numbers
+        Its coordinates.
     radius : float
+        Larger than 0.
     names : sequence of str, optional
         The coordinates; by default x, y, z, from four on x1, x2, …, or those of what the ball is
         combined with.
@@ -72,7 +74,7 @@ class Ball(AbstractDomain):
 
     @property
     def unit_size(self) -> int:
-        """D."""
+        """How many numbers of the unit cube make a point: D."""
         return len(self.center)
 
     @property
@@ -148,7 +150,9 @@ class Disk(Ball):
     Parameters
     ----------
     center : pair of numbers
+        Its coordinates.
     radius : float
+        Larger than 0.
     names : pair of str, optional
         The coordinates; by default x and y, or those of what the disk is combined with.
 
@@ -242,7 +246,7 @@ class ImplicitDomain(AbstractDomain):
 
     @property
     def unit_size(self) -> int:
-        """D."""
+        """How many numbers of the unit cube make a point: D."""
         return len(self.sides)
 
     @property

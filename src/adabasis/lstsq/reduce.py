@@ -99,7 +99,9 @@ def reduce(
     Parameters
     ----------
     a : array, shape (N, P)
+        A, the functions at the points.
     b : array, shape (N, K)
+        The right-hand sides.
     weight : array, shape (N,), optional
         Non-negative; row i enters the sum of squares weight_i times.
 

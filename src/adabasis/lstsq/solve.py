@@ -128,6 +128,7 @@ def solve(
     Parameters
     ----------
     reduction : Reduction
+        Of the rows [A | b], from :func:`reduce` or :func:`combine`.
     ridge : float or array, shape (P,)
         λ ≥ 0, on the unscaled coefficients; the number 0 costs nothing.
     relative_ridge : float or scalar array

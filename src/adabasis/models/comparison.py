@@ -61,6 +61,7 @@ def compare(
         A fitted scikit-learn estimator, or a function of X that returns numbers (N,) or (N, Q), or
         labels (N,), or the chances (N, K) of the sorted labels of y.
     X : array-like or data frame, shape (N, D)
+        The rows to compare on; best ones that neither model was fitted to.
     y : array-like, shape (N,) or (N, Q)
         Numbers or labels.
     sample_weight : array-like, shape (N,), optional

@@ -131,7 +131,7 @@ class Fitted(WithUncertainty):
 
     @property
     def n_inputs(self) -> int:
-        """D."""
+        """The number of inputs, D."""
         return len(self.box)
 
     @property
@@ -160,7 +160,7 @@ class Fitted(WithUncertainty):
 
     @property
     def n_outputs(self) -> int:
-        """Q."""
+        """The number of outputs, Q."""
         return self.coefficients.shape[1]
 
     def __repr__(self) -> str:

@@ -186,6 +186,7 @@ def importance(
     Parameters
     ----------
     model : Fitted, Classifier or estimator of this package
+        What is asked.
     X : array-like or data frame, shape (N, D), optional
         Rows, best ones that the model was not fitted to.
     y : array-like, shape (N,) or (N, Q), optional
@@ -204,6 +205,7 @@ def importance(
     n_evaluations : int
         Of the function, about, for indices by quasi-Monte Carlo.
     random_state : int
+        Seed of permutations and of quasi-Monte Carlo.
 
     Returns
     -------

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._runtime.errors import counted, significant
 from ..evidence.errors import unseen_share
+from ..evidence.support import even_points, share_of_gaps
 from ..train import StopReason
 from .error_model import member_variance
 
@@ -20,8 +21,6 @@ MOSTLY_NOISE = 0.8
 NO_NOISE_TOLD = 1e-3
 #: Effective parameters over rows from which more rows would help most.
 FEW_ROWS = 0.3
-#: Points of the box that tell how much of it lies far from all rows.
-ASKED = 512
 #: Ratio of singular values from which coefficients are said to hang by rounding.
 ILL_CONDITIONED = 1e10
 
@@ -197,14 +196,14 @@ def _typical_noise(model: Any) -> np.ndarray:
 
 def _places(model: Any) -> np.ndarray:
     """Return points of the box in the user's units: where values are asked for."""
-    low, high = model.box.T
-    return np.random.default_rng(0).uniform(low, high, (ASKED, model.n_inputs))
+    return even_points(np.asarray(model.box))
 
 
 def _far_share(model: Any) -> float:
     if model.places is None:
         return math.nan
-    return float(np.mean(model._nearness.remoteness(model.input_map(_places(model))) >= 1.0))
+    places = np.asarray(model.places, dtype=float)
+    return share_of_gaps(places, model.input_map(_places(model)))
 
 
 def _spread(model: Any) -> float:

@@ -194,6 +194,7 @@ class Scaled(AbstractOperator):
     coefficient : number, function or expression
         A function names the coordinates it takes: ``lambda x, t: x * t``.
     operator : AbstractOperator
+        M.
     """
 
     coefficient: Field = eqx.field(static=True, converter=as_field)
@@ -286,7 +287,9 @@ class Shifted(AbstractOperator):
     Parameters
     ----------
     shift : sequence of D numbers
+        s.
     operator : AbstractOperator
+        M.
     """
 
     shift: tuple[float, ...] = eqx.field(static=True)

@@ -168,6 +168,7 @@ class Biharmonic(AbstractOverCoordinates):
     Parameters
     ----------
     *coordinates : int, str or coordinate
+        Name the spatial ones where time is a coordinate too.
     """
 
     coordinates: tuple[int | str, ...] = eqx.field(static=True)

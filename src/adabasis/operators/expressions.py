@@ -170,7 +170,9 @@ def unknowns(*names: str, dtype: Any = float) -> Any:
     Parameters
     ----------
     *names : str
+        What the unknowns are called.
     dtype : float or complex
+        Of the values.
 
     Returns
     -------

@@ -50,6 +50,7 @@ def solve(
     Parameters
     ----------
     problem : Problem
+        The equations, with the domain and the conditions.
     basis : AbstractBasis, optional
         The functions; by default they are searched for. ``PartitionBasis(64, 12,
         partition="grid")`` are polynomials of degree 12 on 64 cells of a box, joined by rows.

@@ -22,6 +22,9 @@ from .verdict import CONTRADICTION, Stability, of_noise, verdict_of
 
 #: What an enlarged basis sees of an error is right to such a factor.
 SAFETY = 2.0
+#: Names up to this length share a column in the table of a certificate. Longer ones stand out of
+#: it, such as those of conditions that are equations: a terminal of 80 columns wraps few lines.
+WIDEST = 48
 #: Least relative error that is claimed: values are sums of many terms, each rounded. Solutions
 #: right to the last digit err by up to 3.4e-15, that of u′ = u.
 LEAST_CLAIM = 16 * float(np.finfo(float).eps)
@@ -78,17 +81,22 @@ class Certificate:
         return self.verdict.startswith("Solved")
 
     def __str__(self) -> str:
-        lines = [
-            self.verdict,
-            f"  residual of the equation  {self.residual:.1e}",
-            f"  violation of conditions   {self.boundary_violation:.1e}",
-            f"  estimated relative error  {self.error_estimate:.1e}",
-            f"  stability constant        {self.stability.constant:.1e}",
-            f"  rank                      {self.rank} of {self.n_functions}",
+        return self.with_rows()
+
+    def with_rows(self, *further: tuple[str, str]) -> str:
+        """Return the verdict and a table of what it rests on, with further names and values."""
+        rows = [
+            ("residual of the equation", f"{self.residual:.1e}"),
+            ("violation of conditions", f"{self.boundary_violation:.1e}"),
+            ("estimated relative error", f"{self.error_estimate:.1e}"),
+            *((f"estimated error of {n}", f"{e:.1e}") for n, e in self.by_unknown.items()),
+            ("stability constant", f"{self.stability.constant:.1e}"),
+            ("rank", f"{self.rank} of {self.n_functions}"),
+            *((name, f"{value:.1e}") for name, value in self.terms.items()),
+            *further,
         ]
-        each = [f"{f'  estimated error of {n}':<28}{e:.1e}" for n, e in self.by_unknown.items()]
-        lines[4:4] = each
-        lines += [f"  {name + ':':<34}{value:.1e}" for name, value in self.terms.items()]
+        width = max(len(name) for name, _ in rows if len(name) <= WIDEST)
+        lines = [self.verdict, *(f"  {name:<{width}}  {value}" for name, value in rows)]
         worst = max(self.regions, key=lambda r: self.regions[r], default=None)
         if worst is not None and len(self.regions) > 1:
             lines.append(f"  largest residual where {worst}: {self.regions[worst]:.1e}")

@@ -190,6 +190,7 @@ class Robin(Condition):
     Parameters
     ----------
     alpha, beta : numbers, functions or expressions
+        α and β, fields of the coordinates.
     """
 
     def __init__(
@@ -220,7 +221,9 @@ class Initial(AbstractCondition):
     velocity : number, function or expression, or a tuple of them, optional
         For equations of second order in time.
     weight : float, optional
+        As of :class:`Condition`.
     of : unknown or tuple of unknowns, optional
+        As of :class:`Condition`.
     """
 
     value: Any
@@ -265,9 +268,11 @@ class Periodic(AbstractCondition):
     Parameters
     ----------
     coordinate : coordinate
+        Along which u repeats.
     derivatives : int, optional
         How many derivatives agree; by default one less than the order of the equations in u.
     weight : float, optional
+        As of :class:`Condition`.
     of : unknown or tuple of unknowns, optional
         By default all.
     """
@@ -304,8 +309,11 @@ class MeanValue(AbstractCondition):
     Parameters
     ----------
     value : number, or a tuple of them
+        The mean; of a tuple, one for each unknown of ``of``.
     of : unknown or tuple of unknowns, optional
+        As of :class:`Condition`.
     weight : float, optional
+        As of :class:`Condition`.
     """
 
     value: Any

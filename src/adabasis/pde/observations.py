@@ -23,12 +23,14 @@ FEWEST_TO_ESTIMATE = 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Observe(AbstractCondition):
-    """Measurements: L[u](X) = y (data fusion, slides eq. 5).
+    """Measurements: L[u](X) = y (data fusion, equation 5 of the slides).
 
     Parameters
     ----------
     X : array-like, shape (N, D)
+        Where it was measured.
     y : array-like, shape (N,)
+        What was measured there.
     operator : AbstractOperator or Expression
         What was measured; by default u itself. An expression may be of several unknowns.
     weight : float, optional

@@ -49,6 +49,7 @@ class Problem:
     Parameters
     ----------
     domain : AbstractDomain
+        Where the equations hold; none where ``regions`` are given.
     equations : sequence of Equation
         ``operator(u) == source``; as many as unknowns, or more. Functions among sources and
         coefficients name the coordinates they take: ``lambda x, t: ...``.
@@ -63,6 +64,7 @@ class Problem:
     exact : number, function or expression, or a tuple of them, optional
         The solution, where known, for tests and convergence studies; one for each unknown.
     name : str
+        What messages call it.
 
     Attributes
     ----------
@@ -91,8 +93,7 @@ class Problem:
     Examples
     --------
     >>> from adabasis import Box, operators, pde
-    >>> u, v = pde.unknowns("u", "v")
-    >>> d = operators.Partial("t")
+    >>> (u, v), d = pde.unknowns("u", "v"), operators.Partial("t")
     >>> problem = pde.Problem(
     ...     Box(t=(0, 1)),
     ...     [d(u) == -v, d(v) == u],
@@ -357,12 +358,11 @@ class LinearProblem(Problem):
 
     Parameters
     ----------
-    domain : AbstractDomain
     operator : AbstractOperator
         L, linear; coordinates by name or number. For others state a :class:`Problem`.
     source : number, function or expression
-        f. Functions name the coordinates they take: ``lambda x, t: ...``.
-    conditions, data, weight, exact, name
+        The right-hand side. Functions name the coordinates they take: ``lambda x, t: ...``.
+    domain, conditions, data, weight, exact, name
         As of :class:`Problem`.
 
     Raises

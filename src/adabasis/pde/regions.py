@@ -242,6 +242,7 @@ class Interface(AbstractCondition):
         The value in the first region less that in the second, and the same of k ∂u/∂n, n pointing
         out of the first region.
     weight : float, optional
+        As of :class:`Condition`.
     """
 
     of: Any = None

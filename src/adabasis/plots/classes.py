@@ -44,9 +44,11 @@ def regions(model: Classifier, *, data: Any = None, ax: Axes | None = None) -> F
     Parameters
     ----------
     model : Classifier
+        Of two inputs.
     data : pair (X, index), optional
         Points to draw, and which class each has.
     ax : matplotlib Axes, optional
+        Where to draw.
 
     Raises
     ------
@@ -141,6 +143,7 @@ def cross_entropies(model: Classifier, joint: History | None = None) -> Figure:
     Parameters
     ----------
     model : Classifier
+        Trained by NGD.
     joint : History, optional
         Of joint descent on the same rows, to compare.
     """

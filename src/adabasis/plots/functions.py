@@ -46,6 +46,7 @@ def fitted(model: Fitted, *, ax: Axes | None = None, data: Any = None, output: i
     Parameters
     ----------
     model : Fitted
+        What is drawn.
     ax : matplotlib Axes, optional
         Where to draw; of one and two inputs only.
     data : pair of arrays (X, y), optional
@@ -172,8 +173,11 @@ def error_map(model: Fitted, X: Any, y: Any, *, predicted: Any = None, output: i
     Parameters
     ----------
     model : Fitted
+        Of two inputs.
     X : array-like, shape (N, 2)
+        Where.
     y : array-like, shape (N,) or (N, Q)
+        The true values.
     predicted : array-like, shape (N,) or (N, Q), optional
         Predictions to judge: by default those of ``model``.
     output : int

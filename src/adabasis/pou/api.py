@@ -102,6 +102,7 @@ def fit_pounet(
         Those of files, arrays on disk, chunks, or a source, as :func:`adabasis.fit` takes them. Of
         more than 100,000 rows a sample tells the pieces, and polynomials are solved on all.
     y : array-like, shape (N,) or (N, Q)
+        Targets; none where X is rows that hold them.
     n_partitions : int or "auto"
         N_part. ``"auto"`` compares numbers by the error on rows held out (in one input: by
         Schwarz's criterion first; of a fixed grid by leave-one-out). A number that the rows cannot
@@ -128,8 +129,9 @@ def fit_pounet(
         round-off: a level of 0 would be infinitely likely.
     sample_weight, groups, loss, quantile, holdout, max_steps, max_seconds, tol, ridge, validation
         As in :func:`adabasis.fit`; steps are Gauss–Newton steps, 60 a run by default.
-    random_state, callbacks, verbose, client, checkpoint, target_transform, input_transform,
-    periodic
+    random_state, callbacks, verbose, client, checkpoint
+        As in :func:`adabasis.fit`.
+    target_transform, input_transform, periodic
         As there. Pieces are polynomials of what these make of inputs and targets; by default they
         are of the inputs as they are.
     effort : {"fast", "auto", "thorough"}

@@ -285,10 +285,13 @@ def refit(model: Fitted, X: Any, y: Any, *, sample_weight: Any = None) -> Fitted
     Parameters
     ----------
     model : Fitted or Classifier
+        Whose functions are kept.
     X : array-like, shape (N, D)
+        The rows to solve for.
     y : array-like, shape (N,) or (N, Q)
         Of a classifier, labels among ``model.classes``.
     sample_weight : array-like, shape (N,), optional
+        How much each row counts; not negative.
 
     Returns
     -------

@@ -118,7 +118,9 @@ def fit_to_tolerance(
     Parameters
     ----------
     X : array-like, shape (N, D)
+        Inputs.
     y : array-like, shape (N,) or (N, Q)
+        Targets.
     tol : float
         The relative root mean square error on rows not seen: 1e-3 is a thousandth of the standard
         deviation of the target. Values are compared as they were measured: of noisy ones it
@@ -128,8 +130,9 @@ def fit_to_tolerance(
     max_seconds : float
         Budget of wall-clock time. Where there is time for nothing else, the best of a constant, a
         line and the products of inputs is returned.
-    random_state, callbacks, verbose, client, checkpoint, standardize, target_transform,
-    input_transform, periodic
+    random_state, callbacks, verbose, client, checkpoint
+        See :func:`adabasis.fit`.
+    standardize, target_transform, input_transform, periodic
         See :func:`adabasis.fit`.
 
     Returns

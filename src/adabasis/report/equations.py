@@ -40,8 +40,8 @@ def _verdict(subject: Subject) -> Iterator[Block]:
     yield Table("The certificate, on points that no solve has seen; all relative to u", (), rows)
     on_cells = isinstance(solution.basis, PartitionBasis) and solution.basis.on_a_grid
     how = (
-        "The estimate is the difference from a solution on coarser cells, times the ratio of their "
-        "residuals."
+        "The estimate rests on the differences from solutions on coarser cells, and on how far the "
+        "residuals have fallen since."
         if on_cells
         else "The estimate is the size of a correction, which removes the residuals; it is solved "
         "for on an enlarged basis."
@@ -126,7 +126,8 @@ def _residuals(subject: Subject) -> Iterator[Block]:
         ("Term by term", certificate.terms),
         ("The equation, region by region", certificate.regions),
     ):
-        yield Table(caption, (), [(name, number(value)) for name, value in entries.items()])
+        if entries:  # solutions that step in time have no residuals by regions
+            yield Table(caption, (), [(name, number(value)) for name, value in entries.items()])
 
 
 @section(Solution, "Error while training")

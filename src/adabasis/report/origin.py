@@ -13,6 +13,9 @@ from ..tables import Preparation
 
 AnyFitted = TypeVar("AnyFitted", bound=Fitted)
 
+ASSUMED = "assumed"
+"""In the provenance of a model of a table: what reading it took for granted, a sentence each."""
+
 
 def with_origin(
     model: AnyFitted,

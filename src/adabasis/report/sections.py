@@ -21,14 +21,13 @@ from ..models.fitted import Fitted
 from ..plots.dependence import MOST_CURVES
 from ..plots.style import columns_of
 from ..train import History
+from .origin import ASSUMED
 from .words import in_words
 
 MOST_OUTPUTS = 4
 """Outputs that are drawn; the page of a model with a hundred of them would be no use."""
 WORST = 5
 PACKAGES = ("adabasis", "jax", "numpy", "scipy")
-ASSUMED = "assumed"
-"""In the provenance of a model of a table: what reading it took for granted, a sentence each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -391,6 +390,14 @@ def _assumed(subject: Subject) -> Iterator[Block]:
         yield Table("While the table was read", (), [(str(k), n) for k, n in enumerate(notes, 1)])
 
 
+def _alike(value: Any) -> Any:
+    """Return what all pairs of an index and a choice have in common, if they have."""
+    if not (isinstance(value, tuple) and value and all(isinstance(one, tuple) for one in value)):
+        return value
+    choices = {repr(one[1:]): one[-1] for one in value}
+    return next(iter(choices.values())) if len(choices) == 1 else dict(value)
+
+
 @section(Fitted, "How it was made")
 def _provenance(subject: Subject) -> Iterator[Block]:
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
@@ -400,9 +407,9 @@ def _provenance(subject: Subject) -> Iterator[Block]:
     call = asked.pop("call")
     of_rows = ("loss", "quantile", "periodic") if call == "solve" else ()  # which equations lack
     given = ", ".join(
-        f"{name}={value!r}"
+        f"{name}={_alike(value)!r}"
         for name, value in asked.items()
-        if value is not None and name not in of_rows
+        if value is not None and value != () and name not in of_rows
     )
     facts[f"arguments of {call}"] = given
     shown = [(str(key), str(value)) for key, value in facts.items() if key != ASSUMED]

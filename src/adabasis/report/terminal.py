@@ -24,7 +24,7 @@ from ..models.importance import Importance
 from ..models.trust import noise_in_words
 from ..tables import TrainingData
 from .importance import lines_of
-from .origin import verdict_of
+from .origin import ASSUMED, verdict_of
 from .words import in_words
 
 MOST_INPUTS = 30
@@ -200,10 +200,11 @@ def model_shown(screen: Screen, name: str, model: Fitted, found: Importance | No
     screen.line(f"Predicts: {listed(record.output_names or ('y',))}{classes}", hang=2)
     screen.line(f"Stopped:  {model.stop_reason}")
     if model.timings:
-        screen.line(f"Time:     {model.timings}", hang=2)
+        screen.line(f"Time:     {model.timings}", hang=10)
     if math.isfinite(model.validation_error):
         of = "of the frequencies' cross-entropy" if isinstance(model, Classifier) else "relative"
-        screen.line(f"Error:    {model.validation_error:.2g} {of} ({model.validation_kind})")
+        error = f"{model.validation_error:.2g} {of} ({model.validation_kind})"
+        screen.line(f"Error:    {error}", hang=10)
     if isinstance(model, Classifier) and model.reliability:
         screen.line(f"Labels:   {model.reliability}", hang=2)
     if found is not None:
@@ -216,7 +217,7 @@ def model_shown(screen: Screen, name: str, model: Fitted, found: Importance | No
         screen.line()
         judged(screen, verdict, record.output_names)
     for note in (*filter(None, [record.tolerance]), *model.notes):
-        screen.line(str(note))
+        screen.line(f"  {note}", hang=2)
     if model.error_model is not None:
         screen.line()
         screen.line("How far to trust it:")
@@ -225,4 +226,7 @@ def model_shown(screen: Screen, name: str, model: Fitted, found: Importance | No
     if record.provenance:
         screen.line()
         for key, value in record.provenance.items():
-            screen.line(f"{key}: {value}", hang=2)
+            if key != ASSUMED:
+                screen.line(f"{key}: {value}", hang=2)
+        for assumed in record.provenance.get(ASSUMED, ()):
+            screen.line(f"assumed: {assumed}", hang=2)

@@ -225,8 +225,11 @@ class ArraySource(AbstractSource):
     Parameters
     ----------
     x : array, shape (N, D)
+        Inputs.
     y : array, shape (N, Q)
+        Values.
     weight : array, shape (N,), optional
+        How much each row counts; not negative.
 
     Raises
     ------

@@ -181,8 +181,11 @@ class StoredSource(AbstractSource):
     Parameters
     ----------
     X : array on disk, shape (N, D)
+        Inputs.
     y : array on disk or in memory, shape (N,) or (N, Q)
+        Values.
     weight : array on disk or in memory, shape (N,), optional
+        How much each row counts; not negative.
     groups : array in memory, shape (N,), optional
         Labels: rows of one are held out together.
     """

@@ -19,7 +19,7 @@ from .._runtime.summaries import check_index
 from ..basis import AbstractBasis
 from ..evidence.errors import Places
 from ..evidence.split import checked_groups, fewest_places, folds, kept_together
-from ..evidence.support import KEPT_PLACES, MUCH, share_of_gaps
+from ..evidence.support import KEPT_PLACES, MUCH, even_points, share_of_gaps
 from ..geometry.maps import Coordinates, InputMap, TargetMap, Transform
 from ..geometry.points import AffineMap, Points, bucket, pad_rows, padded, unit_box
 from ..models.fitted import Fitted
@@ -217,8 +217,9 @@ class Prepared:
         """Say whether much of the box lies far from all rows."""
         if len(self.z) < fewest_places(self.z.shape[1]):
             return
-        share = share_of_gaps(self.z[self._sampled], self.probes[:PROBES])
-        if share > MUCH:
+        if share_of_gaps(self.z[self._sampled], self.probes[:PROBES]) > MUCH:
+            places = np.asarray(self.kept_places, dtype=float)
+            share = share_of_gaps(places, self.input_map(even_points(np.asarray(self.box))))
             yield (
                 f"{100 * share:.0f} % of the box of the inputs lies farther from every row than "
                 "rows lie from one another: values there are guesses. See Fitted.support, or the "

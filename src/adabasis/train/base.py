@@ -162,7 +162,7 @@ class Objective(AbstractObjective):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class CrossEntropy(AbstractObjective):
-    r"""The loss Σ w_i H(y_i, p_i) / Σ w + ½ ridge ‖c‖² on labelled points (slides eq. 3).
+    r"""The loss Σ w_i H(y_i, p_i) / Σ w + ½ ridge ‖c‖² on labelled points (the slides' equation 3).
 
     With scores z = Φ(x; ξ) c ∈ R^Q and a *link* E (Q, K), the probabilities of the K classes are
     p = softmax(z E). Two classes need one score, E = [0 1], the log of their odds; more have one

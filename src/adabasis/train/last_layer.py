@@ -191,9 +191,11 @@ def newton(
     Parameters
     ----------
     objective : CrossEntropy
+        Labelled points and their loss.
     phi : array, shape (N, P)
         Φ at the objective's points.
     start : array, shape (P, Q)
+        Coefficients to start from.
     tol : float
         Stop where a step promises to lower the loss by less than this share; 0 goes on until
         round-off stops the gradient from falling.

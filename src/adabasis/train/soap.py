@@ -90,9 +90,11 @@ def scale_by_soap(
     betas : (float, float)
         Decay of the mean gradient, and of the means of squares.
     epsilon : float
+        Adam's ε.
     every : int
         Steps between two improvements of the eigenvectors.
     longest : int
+        Longest side of an array that gets eigenvectors; longer ones are left to Adam.
 
     Returns
     -------

@@ -95,6 +95,7 @@ class GD(AbstractTrainer):
     Parameters
     ----------
     learning_rate : float or Optax schedule
+        The rate of Adam.
     epsilon : float
         Adam's ε, see :class:`LSGD`.
     """

@@ -128,13 +128,14 @@ class RBFParams(NamedTuple):
 
 @in_model_files
 class RBFPartition(AbstractSoftmax):
-    """Gaussians divided by their sum, ℓ_α = −Σ_d (s_αd (x_d − μ_αd))² (slides eq. 19).
+    """Gaussians divided by their sum, ℓ_α = −Σ_d (s_αd (x_d − μ_αd))² (equation 19 of the slides).
 
     The slides' shape parameter ξ₂ is 1/s: it is what makes a partition local, not the centre ξ₁.
 
     Parameters
     ----------
     n_partitions : int
+        How many parts.
     anisotropic : bool
         A width for every input instead of one for all.
     width : float, optional
@@ -201,6 +202,7 @@ class PolynomialPartition(AbstractSoftmax):
     Parameters
     ----------
     n_partitions : int
+        How many parts.
     degree : int
         Of the logits, at least 1.
 
@@ -271,11 +273,15 @@ class NetworkPartition(AbstractSoftmax, AbstractActivated):
     Parameters
     ----------
     n_partitions : int
+        How many parts.
     width : int, optional
         Of the hidden layers; by default 4 N_part.
     depth : int
+        Hidden layers.
     activation : str or callable
+        Of the hidden units.
     residual : bool
+        Whether layers add to what they get.
     gain : float
         Standard deviation of the logits over the data at first.
 

@@ -52,7 +52,7 @@ class PartitionParams(NamedTuple):
 
 @in_model_files
 class PartitionBasis(AbstractBasis):
-    r"""A POUnet's functions Φ_{αβ}(x; ξ) = φ_α(x; ξ) P_β(x) (slides eq. 16 and 17).
+    r"""A POUnet's functions Φ_{αβ}(x; ξ) = φ_α(x; ξ) P_β(x) (equations 16, 17 of the slides).
 
     φ is a partition of unity that training moves; P_β are products of Legendre polynomials in
     local coordinates of each partition, orthonormal over a box that its points fill. Function αβ
