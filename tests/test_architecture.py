@@ -14,7 +14,8 @@ ORDER = """
 _runtime.errors _runtime.arguments _runtime.arrays _runtime.summaries _runtime.registry
 _runtime.notation
 _runtime.backend _runtime.cache _runtime.timing _runtime.compute _runtime.progress _runtime
- geometry.points geometry.moments geometry.fields geometry.surfaces geometry.curves geometry.pieces
+ geometry.points geometry.moments geometry.field_text geometry.fields geometry.surfaces
+ geometry.curves geometry.pieces
  geometry.domains geometry.boxes
  geometry.levels geometry.shapes geometry.simplices geometry.polygons geometry.clouds geometry.mesh
  geometry.documents

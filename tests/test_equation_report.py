@@ -117,7 +117,7 @@ def test_a_file_knows_no_map_of_the_error(heat, tmp_path):
     read.report(tmp_path / "u.html")
     text = Page((tmp_path / "u.html").read_text("utf-8")).text
     assert "estimated error is" not in text
-    assert "Bound of the error" not in text  # on cells the estimate is larger
+    assert "Bound of the error" not in text  # on cells it is the estimate
 
 
 def test_maps_stand_side_by_side_and_lengths_are_equal(heat, poisson):

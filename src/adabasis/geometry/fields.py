@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-_SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
+from .field_text import text_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,20 +73,7 @@ class Field(NDArrayOperatorsMixin):
         return _combined(ufunc.__name__, *inputs)
 
     def __repr__(self) -> str:
-        if self.kind == "constant":
-            return f"{self.arguments[0]:g}"
-        if self.kind == "coordinate":
-            return str(self.arguments[0])
-        if self.kind == "normal":
-            return f"n_{self.arguments[0]}"
-        if self.kind == "function":
-            return getattr(self.arguments[0], "__name__", "function")
-        if self.kind == "piecewise":
-            each = zip(self.arguments[0], self.arguments[1:], strict=True)
-            return f"piecewise({', '.join(f'{name}={field!r}' for name, field in each)})"
-        if self.kind in _SIGNS:
-            return f"({self.arguments[0]!r} {_SIGNS[self.kind]} {self.arguments[1]!r})"
-        return f"{self.kind}({', '.join(map(repr, self.arguments))})"
+        return text_of(self)
 
 
 def coordinates(*names: str) -> tuple[Field, ...]:
@@ -106,7 +93,7 @@ def coordinates(*names: str) -> tuple[Field, ...]:
     --------
     >>> x, t = coordinates("x", "t")
     >>> 1 + x * np.sin(t)
-    (1 + (x * sin(t)))
+    1 + x sin(t)
     """
     if not names or len(set(names)) < len(names) or not all(n.isidentifier() for n in names):
         raise ValueError(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._runtime.notation import OnePointFunction, PointX
+from ..geometry.field_text import MULTIPLIED, text_of
 from ..geometry.fields import (
     Field,
     as_field,
@@ -251,8 +252,8 @@ class Scaled(AbstractOperator):
     def text(self, u: str) -> str:
         """Return the product."""
         signs = {"1": "", "-1": "-"}
-        inner = bracketed(self.operator.text(u))
-        return signs.get(repr(self.coefficient), f"{self.coefficient!r} ") + inner
+        inner, factor = bracketed(self.operator.text(u)), text_of(self.coefficient, MULTIPLIED)
+        return signs.get(factor, f"{factor} ") + inner
 
     def __repr__(self) -> str:
         return self.text("u")

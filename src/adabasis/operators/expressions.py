@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .._runtime.compute import double_precision
+from ..geometry.field_text import ATOM, MULTIPLIED, RAISED, text_of
 from ..geometry.fields import Field, as_field, at_point
 from .base import AbstractOperator, Composed, Identity, Scaled, added, bracketed
 from .several import Component, Known, Pointwise
@@ -398,6 +399,11 @@ def _same(a: Any, b: Any) -> bool:
     return a is b
 
 
+def _within(e: Expression, level: int) -> str:
+    """Return an expression as part of a product, a quotient or a power, in brackets if need be."""
+    return text_of(e.arguments[0], level) if e.kind == "given" else bracketed(_text(e))
+
+
 _BINARY: Mapping[str, str] = {"multiply": " ", "divide": " / ", "power": "^"}
 
 
@@ -413,18 +419,18 @@ def _text(e: Expression) -> str:
     if kind == "add":
         return added(texts)
     if kind == "subtract":
-        last = texts[1] if arguments[1].kind == "given" else bracketed(texts[1])
+        last = _within(arguments[1], MULTIPLIED)
         return f"{texts[0]} + {last[1:]}" if last.startswith("-") else f"{texts[0]} - {last}"
     if kind == "negative":
-        inner = texts[0] if arguments[0].kind == "multiply" else bracketed(texts[0])
+        inner = texts[0] if arguments[0].kind == "multiply" else _within(arguments[0], MULTIPLIED)
         return inner[1:] if inner.startswith("-") else f"-{inner}"
     if kind == "multiply" and texts[0] in ("1", "-1"):
-        return ("-" if texts[0] == "-1" else "") + bracketed(texts[1])
+        return ("-" if texts[0] == "-1" else "") + _within(arguments[1], MULTIPLIED)
     if kind in _BINARY:
-        left = texts[0] if arguments[0].kind == "given" else bracketed(texts[0])
+        most = {"multiply": MULTIPLIED, "divide": RAISED, "power": ATOM}[kind]
+        left, right = (_within(one, most) for one in arguments)
         if kind != "multiply" and arguments[0].kind in _BINARY:
             left = f"({left})"
-        right = bracketed(texts[1])
         if kind != "multiply" and arguments[1].kind in _BINARY:
             right = f"({right})"
         return f"{left}{_BINARY[kind]}{right}"

@@ -62,7 +62,7 @@ def _bound(certificate: Certificate) -> list[tuple[str, str]]:
 
     The bound holds among the functions that were used, and an estimate comes from others.
     """
-    if certificate.error_bound < certificate.error_estimate:
+    if certificate.error_bound <= certificate.error_estimate:
         return []
     return [("Bound of the error", number(certificate.error_bound))]
 
