@@ -260,12 +260,7 @@ def _weights(table: pa.Table, name: str) -> np.ndarray:
 
 
 def _notes(table: pa.Table, preparation: Preparation, x: np.ndarray) -> list[str]:
-    notes = []
-    filled = {c.name: int(missing(table.column(c.name)).sum()) for c in preparation.columns_}
-    if any(filled.values()):
-        names = listed(name for name, count in filled.items() if count)
-        notes.append(f"Missing entries filled: {sum(filled.values()):,} in {names}.")
-    notes += _strays(table, [column.name for column in preparation.columns_])
+    notes = _strays(table, [column.name for column in preparation.columns_])
     features = preparation.features
     still = [features[i] for i in np.flatnonzero(np.ptp(x, axis=0) == 0)]
     if still and len(x) > 1:
