@@ -157,8 +157,10 @@ class AdaptiveStrategy(EquationStrategy):
         while wanted is not None and not (found and search.late()):
             before = found[-1] if found else None
             found.append(solved_on_cells(problem, task.fresh, *wanted, before))
-            ill_posed = found[-1].system.undetermined or (before and grows(before, found[-1]))
-            if task.problem.linear and ill_posed:
+            last = found[-1]
+            if task.problem.linear and (
+                last.system.undetermined or (before is not None and grows(before, last))
+            ):
                 return [], False  # which of all solutions, others know better
             if self.met(found):
                 return found, True

@@ -270,8 +270,6 @@ class Condensed:
         The rows of each block on the faces, for these functions.
     functions : array, shape (P, R)
         Coefficients of these functions.
-    norms : array, shape (P,)
-        Those of the columns of all rows.
     """
 
     left: np.ndarray
@@ -279,7 +277,6 @@ class Condensed:
     open: np.ndarray
     traces: list[np.ndarray]
     functions: np.ndarray
-    norms: np.ndarray
 
     @classmethod
     def of(cls, equation: np.ndarray, blocks: Sequence[np.ndarray]) -> Condensed:
@@ -299,8 +296,7 @@ class Condensed:
         functions = np.zeros((whole.shape[1], rank))
         functions[chosen] = solve_triangular(r, turned.T) / norms[chosen, None]
         ends = np.cumsum([len(block) for block in blocks])[:-1]
-        split = np.split(rows, ends)
-        return cls(left, sigma, sigma <= SETTLED, split, functions, norms)
+        return cls(left, sigma, sigma <= SETTLED, np.split(rows, ends), functions)
 
     def said(self, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what the source settles, (R, K), and Uᵀ f of the others, for f of (N_E, K)."""

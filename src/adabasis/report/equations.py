@@ -58,10 +58,7 @@ def _verdict(subject: Subject) -> Iterator[Block]:
 
 
 def _bound(certificate: Certificate) -> list[tuple[str, str]]:
-    """Return the row of the bound, unless the estimate is larger.
-
-    The bound holds among the functions that were used, and an estimate comes from others.
-    """
+    """Return the row of the bound, unless it is the estimate: it is at least that."""
     if certificate.error_bound <= certificate.error_estimate:
         return []
     return [("Bound of the error", number(certificate.error_bound))]
