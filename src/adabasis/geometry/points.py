@@ -58,6 +58,10 @@ class AffineMap:
             return np.divide(moved, self.scale, out=moved)  # millions of rows are copied once
         return moved / self.scale
 
+    def after(self, first: AffineMap) -> AffineMap:
+        """Return the map that applies another and then this one."""
+        return AffineMap(first.shift + first.scale * self.shift, first.scale * self.scale)
+
     def inverse(self, z: Any) -> Any:
         """Map the model's units to the user's."""
         return self.shift + self.scale * z

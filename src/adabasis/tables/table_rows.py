@@ -208,7 +208,7 @@ class TablePart(rows.AbstractPart):
             at = pa.array(np.flatnonzero(sound))
             batch, y, keys = batch.take(at), y[sound], keys[sound]
         try:
-            x, _ = self.preparation.matrix(batch, self.before + done)
+            x, _ = self.preparation.matrix(batch, self.before + done, "F")
         except BadInput as error:
             raise BadInput(f"{self.file.title}: {error}") from error
         weight = np.ones(len(y))

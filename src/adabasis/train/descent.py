@@ -120,6 +120,22 @@ def weighted_map(x: AnyArray, weight: AnyArray) -> AffineMap:
 ROWS_AT_ONCE = 2**12
 
 
+def standardized(
+    x: np.ndarray, map_: AffineMap | None, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Map points (N, D), in single precision; some rows at once, which takes little memory."""
+    out = np.empty(x.shape, np.float32) if out is None else out
+    if map_ is None:
+        out[:] = x
+        return out
+    for start in range(0, len(x), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        moved = x[some] - map_.shift
+        moved /= map_.scale
+        out[some] = moved
+    return out
+
+
 @dataclasses.dataclass(frozen=True)
 class Standard:
     """The map onto inputs of mean 0 and variance 1, where a basis has parameters for them.
@@ -139,15 +155,14 @@ class Standard:
         return cls(basis, weighted_map(x, weight) if basis.takes_maps else None)
 
     def points(self, x: np.ndarray) -> np.ndarray:
-        """Map points, in single precision; some rows at once, which takes little memory."""
-        if self.map is None:
-            return x.astype(np.float32)
-        mapped = np.empty(x.shape, np.float32)
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            moved = x[rows] - self.map.shift
-            np.divide(moved, self.map.scale, out=mapped[rows], casting="same_kind")
-        return mapped
+        """Map points, in single precision."""
+        return standardized(x, self.map)
+
+    def following(self, before: AffineMap | None) -> AffineMap | None:
+        """Return the map of points that another is applied to before."""
+        if before is None or self.map is None:
+            return before if self.map is None else self.map
+        return self.map.after(before)
 
     def inwards(self, parameters: Parameters) -> Parameters:
         """Return the parameters for mapped points of ξ for points as they are."""

@@ -1,10 +1,10 @@
 """Rows in batches, in another random order in every epoch, from a source of any length.
 
-As many rows as a window holds are read, shuffled and handed out; of a source that fits into one,
-they stay, and the order is a random one of all rows. Of a longer one parts come in a random order,
-some of them together in a window, which is shuffled: rows that are far from each other in the
-source meet in a batch, and memory is bounded by the window. The next window is read while steps
-are taken on the last.
+As many rows as a window holds are read and handed out in a random order; of a source that fits into
+one, they stay, and the order is a random one of all rows. Of a longer one parts come in a random
+order, some of them together in a window: rows that are far from each other in the source meet in a
+batch, and memory is bounded by the window. The next window is read while steps are taken on the
+last.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .. import rows
-from .descent import Standard, single
+from .descent import Standard, single, standardized
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Numbers of a window (16 MiB in single precision), its rows at least, and those of a part.
 WINDOW_NUMBERS, FEWEST_ROWS, PART_ROWS = 2**22, 2**14, 2**16
+#: Rows that are read at once: what is made of them on their way into a window fits in a cache.
+READ_ROWS = 2**14
 #: Weight, relative to the mean, that rows count with at least: a batch without any tells nothing.
 LEAST_WEIGHT = np.float32(1e-12)
 
@@ -46,8 +48,12 @@ class Feed:
         columns = source.n_inputs + source.n_outputs + 1
         self.window = max(WINDOW_NUMBERS // columns, FEWEST_ROWS)
         self.kept: Batch | None = None
+        self.rows, before = source.without_map()
+        self.map = standard.following(before)
         if source.in_memory or self.n_rows <= self.window:
-            self.kept = _together([self._ready(chunk) for chunk in source.chunks()])
+            chunks = [self._ready(chunk) for chunk in self.rows.chunks()]
+            x, y, share = (np.concatenate(arrays) for arrays in zip(*chunks, strict=True))
+            self.kept = x, y, share
         self.next = -2
         self.going: Iterator[Batch] = iter(())
 
@@ -87,57 +93,67 @@ class Feed:
                 yield _of_rows(self.kept, some)
             return
         left = self.n_batches
-        for window in rows.read_ahead(self._windows(rng)):
-            for start in range(0, len(window[2]) - self.size + 1, self.size):
+        for window, order in rows.read_ahead(self._windows(rng)):
+            for start in range(0, len(order) - self.size + 1, self.size):
                 if not left:
                     return
                 left -= 1
-                yield _of_rows(window, slice(start, start + self.size))
+                yield _of_rows(window, order[start : start + self.size])
         if left:
             raise ValueError(
                 f"The rows have changed: {self.n_rows:,} at the first pass, and "
                 f"{left * self.size:,} fewer now. Fit again when nothing writes to them."
             )
 
-    def _windows(self, rng: np.random.Generator) -> Iterator[Batch]:
-        # Yield shuffled windows; what fills no batch goes into the next one.
-        parts = self.source.parts(PART_ROWS)
-        waiting: list[Batch] = []
-        held = 0
+    def _windows(self, rng: np.random.Generator) -> Iterator[tuple[Batch, np.ndarray]]:
+        # Yield windows and orders of their rows; what fills no batch goes into the next one. One is
+        # filled while batches are taken from the other: two take turns.
+        length = self.window + PART_ROWS
+        shapes = (length, self.source.n_inputs), (length, self.source.n_outputs), (length,)
+        windows = [tuple(np.empty(shape, np.float32) for shape in shapes) for _ in range(2)]
+        parts = self.rows.parts(PART_ROWS)
+        held, turn = 0, 0
         for number in rng.permutation(len(parts)):
-            for chunk in parts[int(number)].chunks(PART_ROWS):
-                waiting.append(self._ready(chunk))
-                held += len(waiting[-1][2])
+            for chunk in parts[int(number)].chunks(READ_ROWS):
+                held += self._fill(windows[turn], held, chunk)
                 if held >= self.window:
-                    window = _shuffled(waiting, rng)
+                    window, order = _as_batch(windows[turn], held), rng.permutation(held)
                     whole = held // self.size * self.size
-                    yield _of_rows(window, slice(whole))
-                    waiting = [_of_rows(window, np.arange(whole, held))]
-                    held -= whole
-        yield _shuffled(waiting, rng)
+                    yield window, order[:whole]
+                    # Only now are all batches taken from the other, which the rest goes into.
+                    turn, held = 1 - turn, held - whole
+                    for new, old in zip(windows[turn], window, strict=True):
+                        new[:held] = old[order[whole:]]
+        yield _as_batch(windows[turn], held), rng.permutation(held)
+
+    def _fill(self, window: tuple[np.ndarray, ...], held: int, chunk: rows.Chunk) -> int:
+        # Write the rows of a chunk that have weight behind those held; return how many.
+        x, y, weight = _of_weight(chunk)
+        new = slice(held, held + len(weight))
+        standardized(x, self.map, window[0][new])
+        window[1][new] = y
+        window[2][new] = self._share(weight)
+        return len(weight)
 
     def _ready(self, chunk: rows.Chunk) -> Batch:
-        x, y, weight = chunk
-        if not (weight > 0).all():
-            used = weight > 0
-            x, y, weight = x[used], y[used], weight[used]
-        share = np.maximum(single(weight / self.mean), LEAST_WEIGHT)
-        return self.standard.points(x), single(y), share
+        x, y, weight = _of_weight(chunk)
+        return standardized(x, self.map), single(y), self._share(weight)
+
+    def _share(self, weight: np.ndarray) -> np.ndarray:
+        return np.maximum(single(weight / self.mean), LEAST_WEIGHT)
 
 
-def _of_rows(batch: Batch, some: np.ndarray | slice) -> Batch:
+def _of_weight(chunk: rows.Chunk) -> rows.Chunk:
+    used = chunk.weight > 0
+    return chunk if used.all() else rows.Chunk(*(array[used] for array in chunk))
+
+
+def _as_batch(window: tuple[np.ndarray, ...], length: int) -> Batch:
+    x, y, share = (array[:length] for array in window)
+    return x, y, share
+
+
+def _of_rows(batch: Batch, some: np.ndarray) -> Batch:
     x, y, weight = batch
-    if isinstance(some, slice):
-        return x[some], y[some], weight[some]
     # A sixth of the time of x[some], which does not copy row by row.
     return np.take(x, some, axis=0), np.take(y, some, axis=0), np.take(weight, some)
-
-
-def _shuffled(batches: list[Batch], rng: np.random.Generator) -> Batch:
-    window = _together(batches)
-    return _of_rows(window, rng.permutation(len(window[2])))
-
-
-def _together(batches: list[Batch]) -> Batch:
-    x, y, weight = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    return x, y, weight
