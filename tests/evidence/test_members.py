@@ -16,7 +16,7 @@ from adabasis.models.record import Asked, Ridge
 from adabasis.regression.task import RegressionTask
 from adabasis.selection.prepared import FARTHEST, PROBES, Prepared
 from adabasis.selection.search import AbstractTask, Candidate
-from adabasis.selection.task import FEWEST_AGREEING, OUTLYING, design
+from adabasis.selection.task import FEWEST_AGREEING, OUTLYING, UNLEARNT, _learnt, design
 
 BASIS = FrozenFeatures(8)
 
@@ -148,3 +148,27 @@ def test_holdout_and_groups_are_arguments_of_every_fit(call):
         call(X, y, holdout="first")
     with pytest.raises(ValueError, match=rf"{call.__name__}\(groups\)"):
         call(X, y, groups=np.zeros(30))
+
+
+def judged(loss, error):
+    """Return a candidate of a training run with a loss on its rows and an error on others."""
+    return Candidate(BASIS, (), (), "", validation_error=error, run=Some(loss=loss))
+
+
+@pytest.mark.parametrize(
+    ("worse", "left_out"),
+    [
+        ((1.1 * UNLEARNT, 1.1 * UNLEARNT), True),
+        ((0.9 * UNLEARNT, 1e3), False),  # harder rows alone: it has learnt as much as the others
+        ((1e3, 0.9 * UNLEARNT), False),  # a worse fit that errs as little elsewhere
+    ],
+)
+def test_a_member_that_has_not_learnt_its_own_rows_is_left_out_of_a_mean(worse, left_out):
+    assert UNLEARNT == 3.0  # times the errors of independent members: 1.6 already are too many
+    own, elsewhere = worse
+    good = [judged(1e-8, 1e-4), judged(1.5e-8, 2e-4)]
+    bad = judged(own**2 * 1e-8, elsewhere * 1e-4)
+    learnt, unlearnt = _learnt([*good, bad])
+    assert (bad is unlearnt[0] if unlearnt else False) == left_out
+    assert len(learnt) + len(unlearnt) == 3
+    assert _learnt([good[0], bad]) == ([good[0], bad], []), "a mean is of two at least"

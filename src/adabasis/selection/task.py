@@ -33,6 +33,10 @@ NOTHING_LEARNT = 0.95
 #: Members whose values beside the rows are so many times as far from the median of all as those of
 #: the member in the middle are left out of a mean, where there are enough to tell.
 OUTLYING, FEWEST_AGREEING = 4.0, 4
+#: A member whose errors, on its own rows and on those held out, are more than so many times the
+#: least of all makes a mean worse: of members with independent errors one with more than 1.6 times
+#: those of two others does, and one with more than 1.4 times those of many.
+UNLEARNT = 3.0
 #: Errors within this factor are alike where one candidate goes far off between the rows.
 ALIKE = 1.3
 #: Points that drawn parameters are adjusted to.
@@ -312,10 +316,13 @@ class DataTask(AbstractTask[Candidate]):
                 group.append(candidate)
             if search.late() or enough(group):
                 break
-        group, apart = self._agreeing(group)
+        learnt, unlearnt = _learnt(group)
+        group, apart = self._agreeing(learnt)
         if len(group) == 1:
             return
-        known = [one for one in map(self._member_unseen, group) if one is not None]
+        # What is left out has shown how hard its rows are: it is judged by still.
+        judged = [*group, *unlearnt]
+        known = [one for one in map(self._member_unseen, judged) if one is not None]
         kind = f"{self.data.held_out_kind}, others for each member"
         joined = Unseen.joined(known, kind) if known else None
         claims = [*([joined] if joined else []), *apart]
@@ -327,7 +334,7 @@ class DataTask(AbstractTask[Candidate]):
                 parameters=_stacked([candidate.parameters for candidate in group]),
                 initial=_stacked([candidate.initial for candidate in group]),
                 label=describe(basis) + (", trained" if first.run else ""),
-                validation_error=mean(group),
+                validation_error=mean(judged),
                 loo_error=math.nan,
                 overshoot=max(candidate.overshoot for candidate in group),
                 run=first.run,
@@ -368,6 +375,26 @@ class DataTask(AbstractTask[Candidate]):
         if candidate.run is None:
             return candidate.unseen
         return self.unseen(candidate, candidate.run.coefficients)
+
+
+def _learnt(group: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """Return candidates, and apart those that have not learnt their rows as others have theirs.
+
+    A few rows that nothing foresees, at a corner of the domain, end the training of the member that
+    lacks them after some steps, with a large ridge. The mean would inherit its error at all points.
+    """
+    if any(one.run is None for one in group):
+        return group, []
+    losses = [one.run.loss for one in group if one.run]
+    most = UNLEARNT**2 * min(losses), UNLEARNT * min(one.validation_error for one in group)
+    unlearnt = [
+        loss > most[0] and one.validation_error > most[1]
+        for one, loss in zip(group, losses, strict=True)
+    ]
+    learnt = [one for one, out in zip(group, unlearnt, strict=True) if not out]
+    if len(learnt) < 2:
+        return group, []
+    return learnt, [one for one, out in zip(group, unlearnt, strict=True) if out]
 
 
 def _one_by_one(
