@@ -138,7 +138,10 @@ def test_a_window_holds_parts_from_several_places_in_sixteen_mebibytes():
     assert feed.PART_ROWS >= 2**14, "a part is opened once for many rows"
     wide, y = plain(4, d=5000)
     standard = Standard.of(NeuralBasis(4, 1), wide, np.ones(4))
-    assert 32 * 512 <= Feed(rows.ArraySource(wide, y), standard, (1,), 2).window <= 64 * 512
+    of_many_columns = Feed(rows.ArraySource(wide, y), standard, (1,), 2)
+    assert 32 * 512 <= of_many_columns.window <= 64 * 512
+    assert 8 * 5000 * of_many_columns.read <= 32 * MIB, "rows are read some at a time"
+    assert found.read == 2**14, "what is made of them at once fits in a cache: 1 MiB"
 
 
 def test_a_batch_of_rows_that_hardly_count_still_has_a_loss():

@@ -19,7 +19,8 @@ from .descent import Standard, single, standardized
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Numbers of a window (16 MiB in single precision), its rows at least, and those of a part.
 WINDOW_NUMBERS, FEWEST_ROWS, PART_ROWS = 2**22, 2**14, 2**16
-#: Rows that are read at once: what is made of them on their way into a window fits in a cache.
+#: Rows that are read at once, of many columns fewer: what is made of them on their way into a window
+#: fits in a cache.
 READ_ROWS = 2**14
 #: Weight, relative to the mean, that rows count with at least: a batch without any tells nothing.
 LEAST_WEIGHT = np.float32(1e-12)
@@ -47,6 +48,7 @@ class Feed:
         self.n_rows, self.mean = known.n_rows, known.total_weight / known.n_rows
         columns = source.n_inputs + source.n_outputs + 1
         self.window = max(WINDOW_NUMBERS // columns, FEWEST_ROWS)
+        self.read = min(READ_ROWS, max(WINDOW_NUMBERS // columns, 1))
         self.kept: Batch | None = None
         self.rows, before = source.without_map()
         self.map = standard.following(before)
@@ -108,13 +110,13 @@ class Feed:
     def _windows(self, rng: np.random.Generator) -> Iterator[tuple[Batch, np.ndarray]]:
         # Yield windows and orders of their rows; what fills no batch goes into the next one. One is
         # filled while batches are taken from the other: two take turns.
-        length = self.window + PART_ROWS
+        length = self.window + self.read
         shapes = (length, self.source.n_inputs), (length, self.source.n_outputs), (length,)
         windows = [tuple(np.empty(shape, np.float32) for shape in shapes) for _ in range(2)]
         parts = self.rows.parts(PART_ROWS)
         held, turn = 0, 0
         for number in rng.permutation(len(parts)):
-            for chunk in parts[int(number)].chunks(READ_ROWS):
+            for chunk in parts[int(number)].chunks(self.read):
                 held += self._fill(windows[turn], held, chunk)
                 if held >= self.window:
                     window, order = _as_batch(windows[turn], held), rng.permutation(held)
