@@ -19,8 +19,8 @@ from .descent import Standard, single, standardized
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Numbers of a window (16 MiB in single precision), its rows at least, and those of a part.
 WINDOW_NUMBERS, FEWEST_ROWS, PART_ROWS = 2**22, 2**14, 2**16
-#: Rows that are read at once, of many columns fewer: what is made of them on their way into a window
-#: fits in a cache.
+#: Rows that are read at once, of many columns fewer: what is made of them on their way into a
+#: window fits in a cache.
 READ_ROWS = 2**14
 #: Weight, relative to the mean, that rows count with at least: a batch without any tells nothing.
 LEAST_WEIGHT = np.float32(1e-12)
