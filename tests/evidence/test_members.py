@@ -16,14 +16,7 @@ from adabasis.models.record import Asked, Ridge
 from adabasis.regression.task import RegressionTask
 from adabasis.selection.prepared import FARTHEST, PROBES, Prepared
 from adabasis.selection.search import AbstractTask, Candidate
-from adabasis.selection.task import (
-    FEWEST_AGREEING,
-    HALF_THE_DIGITS,
-    OUTLYING,
-    UNLEARNT,
-    _learnt,
-    design,
-)
+from adabasis.selection.task import FEWEST_AGREEING, OUTLYING, UNLEARNT, _learnt, design
 
 BASIS = FrozenFeatures(8)
 
@@ -175,13 +168,7 @@ def test_a_member_that_has_not_learnt_its_own_rows_is_left_out_of_a_mean(worse, 
     own, elsewhere = worse
     good = [judged(1e-8, 1e-4), judged(1.5e-8, 2e-4)]
     bad = judged(own**2 * 1e-8, elsewhere * 1e-4)
-    assert [one is bad for one in _learnt([*good, bad])] == [False, False] + [True] * (not left_out)
-    pair = _learnt([good[0], bad])
-    assert len(pair) == 2, "a mean is of two at least"
-
-
-def test_members_that_are_exact_all_belong_to_a_mean():
-    group = [judged(1e-18, 1e-15), judged(1e-18, 1e-15), judged(1e-14, UNLEARNT * HALF_THE_DIGITS)]
-    assert len(_learnt(group)) == 3
-    group[2] = judged(1e-14, 1.1 * UNLEARNT * HALF_THE_DIGITS)
-    assert len(_learnt(group)) == 2
+    learnt, unlearnt = _learnt([*good, bad])
+    assert (bad is unlearnt[0] if unlearnt else False) == left_out
+    assert len(learnt) + len(unlearnt) == 3
+    assert _learnt([good[0], bad]) == ([good[0], bad], []), "a mean is of two at least"

@@ -37,8 +37,6 @@ OUTLYING, FEWEST_AGREEING = 4.0, 4
 #: least of all makes a mean worse: of members with independent errors one with more than 1.6 times
 #: those of two others does, and one with more than 1.4 times those of many.
 UNLEARNT = 3.0
-#: Errors below are all alike: what is left of them depends on the last ridge.
-HALF_THE_DIGITS = math.sqrt(np.finfo(float).eps)
 #: Errors within this factor are alike where one candidate goes far off between the rows.
 ALIKE = 1.3
 #: Points that drawn parameters are adjusted to.
@@ -318,11 +316,12 @@ class DataTask(AbstractTask[Candidate]):
                 group.append(candidate)
             if search.late() or enough(group):
                 break
-        judged, apart = self._agreeing(group)
-        # Members that are left out now have shown how hard their rows are: they are judged by.
-        group = _learnt(judged)
+        learnt, unlearnt = _learnt(group)
+        group, apart = self._agreeing(learnt)
         if len(group) == 1:
             return
+        # What is left out has shown how hard its rows are: it is judged by still.
+        judged = [*group, *unlearnt]
         known = [one for one in map(self._member_unseen, judged) if one is not None]
         kind = f"{self.data.held_out_kind}, others for each member"
         joined = Unseen.joined(known, kind) if known else None
@@ -378,23 +377,24 @@ class DataTask(AbstractTask[Candidate]):
         return self.unseen(candidate, candidate.run.coefficients)
 
 
-def _learnt(group: list[Candidate]) -> list[Candidate]:
-    """Return candidates without those that have not learnt their rows as others have theirs.
+def _learnt(group: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """Return candidates, and apart those that have not learnt their rows as others have theirs.
 
     A few rows that nothing foresees, at a corner of the domain, end the training of the member that
     lacks them after some steps, with a large ridge. The mean would inherit its error at all points.
     """
     if any(one.run is None for one in group):
-        return group
-    least = min(one.run.loss for one in group if one.run)
-    error = max(min(one.validation_error for one in group), HALF_THE_DIGITS)
-    learnt = [
-        one
-        for one in group
-        if one.validation_error <= UNLEARNT * error
-        or (one.run and one.run.loss <= UNLEARNT**2 * least)
+        return group, []
+    losses = [one.run.loss for one in group if one.run]
+    most = UNLEARNT**2 * min(losses), UNLEARNT * min(one.validation_error for one in group)
+    unlearnt = [
+        loss > most[0] and one.validation_error > most[1]
+        for one, loss in zip(group, losses, strict=True)
     ]
-    return learnt if len(learnt) > 1 else group
+    learnt = [one for one, out in zip(group, unlearnt, strict=True) if not out]
+    if len(learnt) < 2:
+        return group, []
+    return learnt, [one for one, out in zip(group, unlearnt, strict=True) if out]
 
 
 def _one_by_one(
