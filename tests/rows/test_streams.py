@@ -8,6 +8,7 @@ import pytest
 
 from adabasis import rows
 from adabasis.basis import NeuralBasis
+from adabasis.geometry import AffineMap
 from adabasis.rows.streams import scattered
 from adabasis.train import feed
 from adabasis.train.descent import Standard
@@ -124,6 +125,33 @@ def small_feed(source, monkeypatch, window=200, size=32):
     basis = NeuralBasis(4, 1)
     standard = Standard.of(basis, X, WEIGHT)
     return Feed(source, standard, (1, 2), size), standard
+
+
+@pytest.mark.parametrize("size", [150, 500])
+def test_a_batch_may_be_longer_than_a_window(size, monkeypatch):
+    found, standard = small_feed(cut(3), monkeypatch, size=size)
+    assert found.n_batches == len(WEIGHT[WEIGHT > 0]) // size
+    known = {tuple(row) for row in standard.points(X[WEIGHT > 0])}
+    for step in range(2 * found.n_batches):
+        seen = {tuple(row) for row in found.at(step)[0]}
+        assert len(seen) == size
+        assert seen <= known
+
+
+@pytest.mark.parametrize("window", [200, 10**6])
+def test_points_are_mapped_once_as_by_two_maps_in_turn(window, monkeypatch):
+    first = AffineMap(np.array([0.2, -3.0, 1e3]), np.array([0.5, 7.0, 1e-2]))
+    source = rows.DerivedSource(cut(3), change=rows.Mapped(first, lambda y: 2 * y))
+    monkeypatch.setattr(feed, "WINDOW_NUMBERS", window * 6)
+    monkeypatch.setattr(feed, "FEWEST_ROWS", 200)
+    standard = Standard.of(NeuralBasis(4, 1), first(X), WEIGHT)
+    found = Feed(source, standard, (1, 2), 32)
+    assert (found.kept is None) == (window == 200)
+    assert found.rows.change.inputs is None, "the points come as they were read"
+    x = np.concatenate([found.at(step)[0] for step in range(found.n_batches)])
+    known = standard.points(first(X))
+    nearest = np.abs(x[:, None] - known[None]).max(axis=2).min(axis=1)
+    assert nearest.max() < 1e-6 * np.abs(known).max()
 
 
 def test_an_epoch_of_batches_is_every_row_once(monkeypatch):

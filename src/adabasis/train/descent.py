@@ -159,7 +159,7 @@ class Standard:
         return standardized(x, self.map)
 
     def following(self, before: AffineMap | None) -> AffineMap | None:
-        """Return the map of points that another is applied to before."""
+        """Return one map for two: another, which comes before, and this one."""
         if before is None or self.map is None:
             return before if self.map is None else self.map
         return self.map.after(before)

@@ -47,7 +47,7 @@ class Feed:
         known = source.statistics()
         self.n_rows, self.mean = known.n_rows, known.total_weight / known.n_rows
         columns = source.n_inputs + source.n_outputs + 1
-        self.window = max(WINDOW_NUMBERS // columns, FEWEST_ROWS)
+        self.window = max(WINDOW_NUMBERS // columns, FEWEST_ROWS, size)
         self.read = min(READ_ROWS, max(WINDOW_NUMBERS // columns, 1))
         self.kept: Batch | None = None
         self.rows, before = source.without_map()
