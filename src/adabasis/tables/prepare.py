@@ -392,7 +392,7 @@ class Preparation(TransformerMixin, BaseEstimator):
         """Return X (N, D) for a table or record batch that has the input columns.
 
         Also returns, for each row, whether it holds a category the model never saw. In the order
-        "F" of columns X takes a third of the time.
+        "F" of columns they are put together in a third of the time.
         """
         return self._matrix(table, first_row + 1, order)
 
