@@ -46,8 +46,8 @@ SWITCHES = {
         "return PRIOR * min(errors, default=0.0) ** 2",
         "return 0.0",
     ),
-    "projected features": ("regression/strategy.py", "            self._project()\n", "pass\n"),
-    "averaging": ("regression/strategy.py", "            self._average(members)\n", "pass\n"),
+    "projected features": ("regression/projection.py", "for _ in range(ROUNDS):", "for _ in ():"),
+    "averaging": ("regression/strategy.py", "self._average(members, growth)", "pass"),
 }
 """What is switched off: a file of the package, what stands there once, and what replaces it."""
 

@@ -49,7 +49,7 @@ regression.kriging regression.bases regression.remarks regression.choice regress
 regression.transforms
 regression.units regression.solve regression.posterior regression.left_out regression.unseen
 regression.uncertainty
-regression.task regression.growth regression.strategy
+regression.task regression.growth regression.projection regression.strategy
 regression.reweighted regression.outliers regression.robust regression.streamed regression.api
 regression.rungs regression.shortfall regression.tolerance regression
 classification.solve classification.chunked classification.task classification.networks

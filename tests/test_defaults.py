@@ -1,11 +1,16 @@
 """What the defaults choose, and how good it is, on functions with a known answer."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from adabasis.basis import Ensemble, NeuralBasis, ProjectedFeatures
+from adabasis.regression import strategy
 from adabasis.regression.api import fit, refit
 from adabasis.regression.bases import clear_rank, directions, projected_bases
+from adabasis.regression.projection import Projection
+from adabasis.regression.strategy import LOST
 from adabasis.train import LSGN
 
 from .laws import assert_close, relative_error
@@ -87,6 +92,37 @@ def test_features_of_few_directions_are_compared_from_smooth_to_steep():
 )
 def test_directions_count_up_to_a_cliff(variation, rank):
     assert clear_rank(np.array(variation)) == rank
+
+
+def wave(beside):
+    """Return a fit of a wave along one direction of four inputs, and of something beside it."""
+    x = np.random.default_rng(0).uniform(-1, 1, (350, 4))
+    return fit(x, np.sin(3 * (x[:, 0] + x[:, 1])) + beside * x[:, 2] ** 2)
+
+
+def test_gaussians_show_directions_before_a_network_is_trained():
+    model = wave(0.0)
+    assert isinstance(model.basis, ProjectedFeatures)
+    assert model.basis.rank == 1
+    assert not any("NeuralBasis" in row["what"] for row in model.candidates)
+    of_gaussians = next(row for row in model.candidates if "Gaussian" in row["what"])
+    assert model.candidates[0]["loo_error"] < 0.1 * of_gaussians["loo_error"]
+
+
+@pytest.mark.parametrize(("lost", "projects"), [(LOST, False), (1e3, True)])
+def test_directions_that_lose_more_than_gaussians_err_are_left_alone(monkeypatch, lost, projects):
+    """They lose 250 errors of the Gaussians here, and would be trained in vain."""
+
+    class Projected(Exception):
+        pass
+
+    def along(*_, **__):
+        raise Projected
+
+    monkeypatch.setattr(strategy, "LOST", lost)
+    monkeypatch.setattr(Projection, "_along", along)
+    with pytest.raises(Projected) if projects else contextlib.nullcontext():
+        wave(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -116,8 +116,8 @@ def fit(
         ``"frozen"`` keeps ξ as drawn. ``"auto"`` does that first, with ridge and feature scale
         chosen by leave-one-out error, and then trains networks of growing size (LM) while the
         held-out error falls. With an ``ensemble`` of more than one, features of a few trained
-        directions are tried where a network shows such, and networks are averaged where one is
-        the best so far. A trainer, or its lower-case name, trains as told.
+        directions are tried where Gaussians or a network show such, and networks are averaged
+        where one is the best so far. A trainer, or its lower-case name, trains as told.
     max_steps : int, optional
         Budget of steps for each training run: by default 325 for LM, 200 for LSGN, 1000 else.
     max_seconds : float

@@ -40,6 +40,7 @@ from .growth import (
     with_given_ridge,
     with_own_ridge,
 )
+from .projection import Projection
 from .task import GOOD_ENOUGH, NEARLY_EXACT, ROUND_OFF, WORTH_AVERAGING, RegressionTask
 
 #: Networks averaged by default.
@@ -49,14 +50,13 @@ MEMBERS = 10
 PRIOR = 1 / 40
 #: Relative error of a network below which its gradients tell directions from noise.
 CLEAR = 0.03
+#: Share of the gradients' spread that directions may leave out, in errors of the Gaussians that
+#: show them: .3 to 1.1 where the rest is nothing, 200 where it is a hundredth of the function.
+LOST = 3.0
 #: Relative error below which networks take steps by QR, which cost more, after all others.
 CLEAN = 3e-3
 #: Relative error met so far above which single precision does for the steps of descent.
 NOISY = 1e-3
-#: Relative residual at which directions are known: up to 200 steps beyond it made the error on
-#: unseen points smaller for one of four ridge functions, and larger for three.
-CONVERGED = 1e-8
-ROUNDS = 2
 PLAIN = (Polynomial, AdditiveSplines)
 #: Rows from which networks are trained on mini-batches, too; and rows of the networks that they
 #: are compared with.
@@ -80,6 +80,7 @@ SIZES = "networks of growing size"
 ON_BATCHES = "wide networks on mini-batches"
 DESCENT = "descent"
 MEAN = "more networks, averaged"
+FROM_GAUSSIANS = "features of few directions, which Gaussians show"
 DIRECTIONS = "features of few directions"
 BY_QR = "Gauss-Newton steps by QR, for clean data"
 
@@ -106,9 +107,12 @@ class RegressionStrategy:
         search.stages = self._stages(trains, grows, members)
         search.begin(AS_DRAWN)
         self.frozen(fixed or bases, thrifty=grow and bool(trainable))
+        if trains and grows and FROM_GAUSSIANS in search.stages and not search.late():
+            self._project_gaussians()
         if not (trains and self._unfinished()):
             return
-        search.replace(search.best, **task.held_out(search.best))
+        if math.isnan(search.best.validation_error):
+            search.replace(search.best, **task.held_out(search.best))
         like = trainable[0]
         growth: Growth | None = None
         if grows and isinstance(like, NeuralBasis):
@@ -140,9 +144,11 @@ class RegressionStrategy:
         several = (DIRECTIONS, MEAN) if members > 1 else ()
         if not grows:
             return (AS_DRAWN, DESCENT, *several)
+        fast = self.task.asked.effort == "fast"
+        seen = (FROM_GAUSSIANS,) if several and not fast and self.task.data.z.shape[1] > 2 else ()
         many = (ON_BATCHES,) if self._many_rows else ()
-        clean = (BY_QR,) if members > 1 and self.task.asked.effort != "fast" else ()
-        return (AS_DRAWN, SIZES, *many, *several[::-1], *clean)
+        clean = (BY_QR,) if members > 1 and not fast else ()
+        return (AS_DRAWN, *seen, SIZES, *many, *several[::-1], *clean)
 
     @property
     def _many_rows(self) -> bool:
@@ -311,59 +317,27 @@ class RegressionStrategy:
         )
 
     def _project(self) -> None:
-        """Look for few directions in the gradients of the best network, and train features of them.
-
-        The trained features tell the number of directions better than the network did. The
-        coefficients are then solved for some numbers of features and slopes, and the smoothest
-        that do well are taken, or those of least leave-one-out error. Among good ones that error
-        is a matter of the few outermost rows, and beyond them smooth features err less.
-        """
-        search, task = self.search, self.task
-        trained = [c for c in search.found if c.run and not c.mean_of]
+        """Look for few directions in the gradients of the best network, unless they are known."""
+        if any(isinstance(one.basis, ProjectedFeatures) for one in self.search.found):
+            return
+        trained = [c for c in self.search.found if c.run and not c.mean_of]
         seen = min(trained, key=lambda c: c.errors, default=None)
-        if seen is None or not seen.validation_error < CLEAR:
-            return
-        search.begin(DIRECTIONS, least=task.least_error)
-        term = task.some(task.data.fold(0)[0])
-        z = np.asarray(term.points.x)[: np.count_nonzero(term.points.weight)]
-        rank = z.shape[1]
-        bases: list[ProjectedFeatures] = []
-        for _ in range(ROUNDS):
-            axes, variation = _directions(seen, z)
-            fewer = proposals.clear_rank(variation[:rank])
-            if not fewer:
-                break
-            rank, bases = fewer, proposals.projected_bases(len(z), z.shape[1], fewer)
-            if not bases:
-                return
-            few = min(bases, key=lambda basis: basis.width)  # enough to find the directions
-            seen = self._along(few, axes[:rank], z, fold=0)
-            if search.late():
-                break
-        if not bases or search.cut_short is not None:
-            return
-        # Few parameters, no noise: where residuals vanish, not where a check ended the descent.
-        # From the axes anew, not from where the fewer features turned them to by chance.
-        last = self._along(bases[0], _directions(seen, z)[0][:rank], z, fold=None)
-        solved = []
-        for basis in bases:
-            solved.append(task.frozen(basis, last.parameters))
-            if solved[-1].loo_error <= GOOD_ENOUGH:
-                break
-        best = min(solved, key=lambda candidate: candidate.loo_error)
-        label = f"{best.label}, trained"
-        best = dataclasses.replace(best, initial=seen.initial, run=seen.run, label=label)
-        search.add(dataclasses.replace(best, **task.held_out(best)))
+        if seen is not None and seen.validation_error < CLEAR:
+            self._projection.of(seen, DIRECTIONS)
 
-    def _along(
-        self, basis: ProjectedFeatures, axes: np.ndarray, z: np.ndarray, fold: int | None
-    ) -> Candidate:
-        """Train features of some directions, from there."""
-        start, ridge = basis.along(axes, z), self._fixed_ridge
-        steps = self._steps(ridge)
-        return self.task.trained(
-            self.search, steps, basis, ridge, fold=fold, initial=start, tol=CONVERGED
-        )
+    def _project_gaussians(self) -> None:
+        """Look for few directions in the gradients of Gaussians that fit well, without networks.
+
+        What the gradients vary by along other directions is lost: no more than the Gaussians err.
+        """
+        best = self.search.best
+        if isinstance(best.basis, GaussianKernels) and GOOD_ENOUGH / 100 < best.loo_error < CLEAR:
+            best = self.search.replace(best, **self.task.held_out(best))
+            self._projection.of(best, FROM_GAUSSIANS, LOST * best.loo_error)
+
+    @property
+    def _projection(self) -> Projection:
+        return Projection(self.search, self.task, self._steps(self._fixed_ridge))
 
     def _average(self, members: int, growth: Growth | None = None) -> None:
         """Train more networks like a good one, each without other rows, and average them.
@@ -408,11 +382,6 @@ class RegressionStrategy:
     def _fixed_ridge(self) -> float:
         ridge = self.task.asked.fixed_ridge
         return 0.0 if ridge is None else ridge.value
-
-
-def _directions(seen: Candidate, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    assert seen.run is not None
-    return proposals.directions(seen.basis, seen.parameters, seen.run.coefficients, z)
 
 
 def _falling(errors: Sequence[float]) -> bool:
