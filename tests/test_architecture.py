@@ -43,7 +43,7 @@ evidence.judge evidence.classes evidence
  models.columns models.closed_sobol models.permutation models.importance models
 callbacks
 selection.checkpoints selection.search selection.places selection.stream selection.prepared
-selection.task
+selection.members selection.task
 selection.holdout selection.workers selection
 regression.kriging regression.bases regression.remarks regression.choice regression.decades
 regression.transforms

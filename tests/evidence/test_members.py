@@ -14,9 +14,10 @@ from adabasis.basis import Ensemble
 from adabasis.evidence.errors import Unseen
 from adabasis.models.record import Asked, Ridge
 from adabasis.regression.task import RegressionTask
+from adabasis.selection.members import ROUND_OFF, UNLEARNT, learnt_and_not
 from adabasis.selection.prepared import FARTHEST, PROBES, Prepared
-from adabasis.selection.search import AbstractTask, Candidate
-from adabasis.selection.task import FEWEST_AGREEING, OUTLYING, UNLEARNT, _learnt, design
+from adabasis.selection.search import AbstractTask, Candidate, Search
+from adabasis.selection.task import FEWEST_AGREEING, OUTLYING, design
 
 BASIS = FrozenFeatures(8)
 
@@ -139,6 +140,21 @@ def test_candidates_that_go_far_go_last_among_those_of_like_errors(task, error, 
     assert task.ranked([far])[0] is far
 
 
+def test_what_goes_far_is_told_by_networks_where_there_are_enough(task):
+    """Where most go far, the data do, and one that goes as far as they do goes by its error."""
+    run = Some(loss=1.0)
+    near, *others = (
+        dataclasses.replace(c, validation_error=0.11, overshoot=1.5 * FARTHEST, run=run)
+        for c in members(task, [0.0] * FEWEST_AGREEING)
+    )
+    near = dataclasses.replace(near, overshoot=1.0)
+    far = dataclasses.replace(others[0], validation_error=0.1)
+    wild = dataclasses.replace(others[0], validation_error=0.1, overshoot=20 * FARTHEST)
+    assert task.ranked([near, *others, far])[0] is far
+    assert task.ranked([near, *others[1:], far][: FEWEST_AGREEING - 1])[0] is near, "too few"
+    assert task.ranked([near, *others[1:], wild])[0].validation_error == 0.11, "farther than most"
+
+
 @pytest.mark.parametrize("call", [ab.fit, ab.classify, ab.fit_pounet])
 def test_holdout_and_groups_are_arguments_of_every_fit(call):
     named = inspect.signature(call).parameters
@@ -168,7 +184,50 @@ def test_a_member_that_has_not_learnt_its_own_rows_is_left_out_of_a_mean(worse, 
     own, elsewhere = worse
     good = [judged(1e-8, 1e-4), judged(1.5e-8, 2e-4)]
     bad = judged(own**2 * 1e-8, elsewhere * 1e-4)
-    learnt, unlearnt = _learnt([*good, bad])
+    learnt, unlearnt = learnt_and_not([*good, bad])
     assert (bad is unlearnt[0] if unlearnt else False) == left_out
     assert len(learnt) + len(unlearnt) == 3
-    assert _learnt([good[0], bad]) == ([good[0], bad], []), "a mean is of two at least"
+    assert learnt_and_not([good[0], bad]) == ([good[0], bad], []), "a mean is of two at least"
+
+
+def test_a_member_off_by_no_more_than_round_off_has_learnt():
+    good, bad = judged(1e-30, 1e-15), judged(0.9 * (UNLEARNT * ROUND_OFF) ** 2, 1e-3)
+    assert learnt_and_not([good, good, bad]) == ([good, good, bad], [])
+    bad = judged(1.1 * (UNLEARNT * ROUND_OFF) ** 2, 1.1 * UNLEARNT * ROUND_OFF)
+    assert learnt_and_not([good, good, bad])[1] == [bad]
+
+
+@pytest.mark.parametrize(("again", "claimed"), [(1e-5, 1e-5), (1.0, 2.0)])
+def test_rows_are_hard_only_if_a_second_draw_does_not_learn_without_them(
+    task, monkeypatch, again, claimed
+):
+    """One draw may fail by chance: its errors say nothing of the rows that it has not seen."""
+    made, n_folds = [], len(task.data.folds)
+
+    def another(number):
+        made.append(number)
+        good = dataclasses.replace(
+            members(task, [0.0])[0], fold=number, validation_error=1e-5, initial=()
+        )
+        loss = 1e-10
+        if number == 2 or number > 3:
+            error = 2.0 if number == 2 else again
+            good, loss = dataclasses.replace(good, validation_error=error), error**2
+        run = Some(coefficients=good.run.coefficients, loss=loss)
+        return dataclasses.replace(good, run=run)
+
+    monkeypatch.setattr(task, "_agreeing", lambda group: (group, []))
+    search = Search(Asked("fit"))
+    first = another(0)
+    task.average(search, first, 4, another, lambda group: max(c.validation_error for c in group))
+    (mean,) = search.found
+    assert mean.mean_of == 3
+    assert made == [0, 1, 2, 3, 2 + n_folds]
+    assert mean.validation_error == claimed
+
+
+def test_a_mean_goes_as_far_as_the_mean_of_its_members_does(task):
+    group = members(task, [-9.0, 0.0, 9.0])
+    alone = [task.data.overshoot(task._at_probes([one])[0])[0] for one in group]
+    assert task._overshoot(group) == pytest.approx(alone[1], rel=1e-6)
+    assert task._overshoot(group) < 0.1 * max(alone)

@@ -1,4 +1,4 @@
-"""Features of few directions: what gradients show, trained, and judged without the rows they saw."""
+"""Features of few directions: what gradients show, trained, judged without the rows they saw."""
 
 from __future__ import annotations
 

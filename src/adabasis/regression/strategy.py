@@ -7,14 +7,12 @@ them, so that both kinds are judged by the same rows.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import math
 from collections.abc import Sequence
 
 import jax
-import numpy as np
 
 from .._runtime.notation import Parameters
 from ..basis import (

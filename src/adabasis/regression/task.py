@@ -197,18 +197,19 @@ class RegressionTask(DataTask):
         all rows, they go first unless they are clearly the worse over the one fold. Functions that
         were not trained go first where others may be better by chance.
         """
-        own = super().ranked(found)
+        own, far = super().ranked(found), self._farthest(found)
         if own[0].run is None and math.isnan(own[0].validation_error):
             least = SIMPLER * max(own[0].loo_error, EXACT)
-            alike = [c for c in found if c.loo_error <= least and self._stays(c)]
+            alike = [c for c in found if c.loo_error <= least and c.overshoot <= far]
             first = min([own[0], *alike], key=lambda c: c.basis.size(self.data.z.shape[1]))
             return [first, *(other for other in own if other is not first)]
         fixed = [candidate for candidate in own if candidate.run is None]
-        if own[0].run and fixed and self._stays(fixed[0]) and self._by_chance(own[0], fixed[0]):
+        stays = bool(fixed) and fixed[0].overshoot <= far
+        if own[0].run and stays and self._by_chance(own[0], fixed[0]):
             return [fixed[0], *(other for other in own if other is not fixed[0])]
         most = WORTH_AVERAGING * own[0].validation_error
         for best in own:
-            near = best.validation_error <= most and self._stays(best)
+            near = best.validation_error <= most and best.overshoot <= far
             if best.run and best.loo_error <= GOOD_ENOUGH and near:
                 return [best, *(other for other in own if other is not best)]
         return own
@@ -398,7 +399,8 @@ class RegressionTask(DataTask):
         fits = self._member_fits(best, ridge)
         losses = np.mean([fit.unseen.losses for fit in fits], axis=0)
         # How far functions go where no row is, training has decided: a ridge may not go farther.
-        if max(fit.overshoot for fit in fits) > max(FARTHEST, ALIKE * best.overshoot):
+        trained = max((one.overshoot for one in best.members), default=best.overshoot)
+        if max(fit.overshoot for fit in fits) > max(FARTHEST, ALIKE * trained):
             losses = np.full_like(losses, np.inf)
         kind = f"{fits[0].unseen.kind}, of functions trained on these rows"
         known = [fit.unseen.residuals for fit in fits if fit.unseen.residuals is not None]

@@ -26,7 +26,7 @@ from ..models.record import Asked
 from ..models.timings import with_timings
 from ..models.tolerance import Reason, Tolerance
 from ..selection.holdout import holding_out
-from ..selection.prepared import Prepared
+from ..selection.prepared import FARTHEST, Prepared
 from ..selection.search import Candidate, Search
 from ..selection.task import placed
 from ..selection.workers import on_workers
@@ -342,9 +342,8 @@ class Climb:
         rung = Rung(family, size, candidate, time.perf_counter() - start)
         self.rungs.append(rung)
         transformed = isinstance(task.data.output_map, TargetMap)
-        if candidate.loo_error <= self.tol * (3.0 if transformed else 1.0) and task._stays(
-            candidate
-        ):
+        low_enough = candidate.loo_error <= self.tol * (3.0 if transformed else 1.0)
+        if low_enough and candidate.overshoot <= FARTHEST:
             self._met_by(candidate)
         return rung
 

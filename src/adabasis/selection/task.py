@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,9 +22,9 @@ from ..basis import AbstractBasis, Ensemble
 from ..evidence.errors import Unseen
 from ..geometry.points import Points
 from ..models.record import Asked, Ridge
-from ..rows.engine import current, packed, unpacked
 from ..train import AbstractTrainer, train
 from ..train.descent import weighted_map
+from .members import in_turn, learnt_and_not, stacked
 from .prepared import FARTHEST, PROBES, SEARCH_ROWS, Prepared, some_rows
 from .search import AbstractTask, Candidate, Search, standing
 
@@ -33,10 +33,6 @@ NOTHING_LEARNT = 0.95
 #: Members whose values beside the rows are so many times as far from the median of all as those of
 #: the member in the middle are left out of a mean, where there are enough to tell.
 OUTLYING, FEWEST_AGREEING = 4.0, 4
-#: A member whose errors, on its own rows and on those held out, are more than so many times the
-#: least of all makes a mean worse: of members with independent errors one with more than 1.6 times
-#: those of two others does, and one with more than 1.4 times those of many.
-UNLEARNT = 3.0
 #: Errors within this factor are alike where one candidate goes far off between the rows.
 ALIKE = 1.3
 #: Points that drawn parameters are adjusted to.
@@ -141,14 +137,22 @@ class DataTask(AbstractTask[Candidate]):
             return (*standing(c, found), *(float(f"{error:.3g}") for error in c.errors))
 
         own = sorted(found, key=key)
-        best = next((one for one in own if self._stays(one)), None)
+        far = self._farthest(found)
+        best = next((one for one in own if one.overshoot <= far), None)
         if best is None or best.error > max(ALIKE * own[0].error, self._small):
             return own
         return [best, *(one for one in own if one is not best)]
 
-    def _stays(self, candidate: Candidate) -> bool:
-        """Whether values between the rows stay near the range of the rows."""
-        return candidate.overshoot <= FARTHEST
+    def _farthest(self, found: Sequence[Candidate]) -> float:
+        """Return how far values between the rows may go, in ranges of the rows' values.
+
+        Where most trained candidates go farther, the data do: of superheated steam, whose rows
+        leave a corner of the box empty, networks of every size go on there as the rows do.
+        """
+        trained = [one.overshoot for one in found if one.run and not one.mean_of]
+        if len(trained) < FEWEST_AGREEING:
+            return FARTHEST
+        return max(FARTHEST, ALIKE * float(np.median(trained)))
 
     def unseen(self, candidate: Candidate, coefficients: Any) -> Unseen | None:
         """Return the losses of a trained candidate on the rows that were held out of it."""
@@ -311,17 +315,22 @@ class DataTask(AbstractTask[Candidate]):
             Whether more members would change little.
         """
         group = [first]
-        for candidate in _one_by_one(search, another, range(1, members)):
+        for candidate in in_turn(search, another, range(1, members)):
             if math.isfinite(candidate.validation_error):
                 group.append(candidate)
             if search.late() or enough(group):
                 break
-        learnt, unlearnt = _learnt(group)
+        learnt, unlearnt = learnt_and_not(group)
         group, apart = self._agreeing(learnt)
         if len(group) == 1:
             return
-        # What is left out has shown how hard its rows are: it is judged by still.
-        judged = [*group, *unlearnt]
+        # What is left out shows how hard its rows are, unless another draw learns without them.
+        judged, n_folds = list(group), max(len(self.data.folds), 1)
+        for one in unlearnt:
+            if one.fold is not None and not search.late():
+                again = another(one.fold % n_folds + n_folds * math.ceil(members / n_folds))
+                one = again if again in learnt_and_not([*learnt, again])[0] else one
+            judged.append(one)
         known = [one for one in map(self._member_unseen, judged) if one is not None]
         kind = f"{self.data.held_out_kind}, others for each member"
         joined = Unseen.joined(known, kind) if known else None
@@ -331,12 +340,12 @@ class DataTask(AbstractTask[Candidate]):
             dataclasses.replace(
                 group[-1],
                 basis=basis,
-                parameters=_stacked([candidate.parameters for candidate in group]),
-                initial=_stacked([candidate.initial for candidate in group]),
+                parameters=stacked([candidate.parameters for candidate in group]),
+                initial=stacked([candidate.initial for candidate in group]),
                 label=describe(basis) + (", trained" if first.run else ""),
                 validation_error=mean(judged),
                 loo_error=math.nan,
-                overshoot=max(candidate.overshoot for candidate in group),
+                overshoot=self._overshoot(group),
                 run=first.run,
                 fold=None,
                 unseen=Unseen.worst(claims) if known else None,
@@ -345,6 +354,19 @@ class DataTask(AbstractTask[Candidate]):
                 members=tuple(group),
             )
         )
+
+    def _at_probes(self, group: list[Candidate]) -> np.ndarray:
+        """Return the values of trained candidates at the probes, (K, M, Q)."""
+        z, trained = self.data.probes, [(c, c.run) for c in group if c.run]
+        return np.stack(
+            [design(c.basis, c.parameters, z) @ np.asarray(run.coefficients) for c, run in trained]
+        )
+
+    def _overshoot(self, group: list[Candidate]) -> float:
+        """Return how far the mean of candidates goes: one that goes far counts as one of them."""
+        if self._probed and all(one.run for one in group):
+            return self.data.overshoot(self._at_probes(group).mean(axis=0))[0]
+        return max(candidate.overshoot for candidate in group)
 
     def _agreeing(self, group: list[Candidate]) -> tuple[list[Candidate], list[Unseen]]:
         """Return candidates without those far from the others, and how far apart the rest are.
@@ -356,13 +378,7 @@ class DataTask(AbstractTask[Candidate]):
         if not self._probed or len(group) < FEWEST_AGREEING:
             return group, []
         data = self.data
-        values = np.stack(
-            [
-                design(c.basis, c.parameters, data.probes) @ np.asarray(c.run.coefficients)
-                for c in group
-                if c.run
-            ]
-        )
+        values = self._at_probes(group)
         off = np.sqrt(np.mean((values - np.median(values, axis=0)) ** 2, axis=(1, 2)))
         near = off <= OUTLYING * np.median(off)
         variance = values[near][:, PROBES:].var(axis=0, ddof=1) if near.sum() > 1 else values[0] * 0
@@ -375,58 +391,3 @@ class DataTask(AbstractTask[Candidate]):
         if candidate.run is None:
             return candidate.unseen
         return self.unseen(candidate, candidate.run.coefficients)
-
-
-def _learnt(group: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-    """Return candidates, and apart those that have not learnt their rows as others have theirs.
-
-    A few rows that nothing foresees, at a corner of the domain, end the training of the member that
-    lacks them after some steps, with a large ridge. The mean would inherit its error at all points.
-    """
-    if any(one.run is None for one in group):
-        return group, []
-    losses = [one.run.loss for one in group if one.run]
-    most = UNLEARNT**2 * min(losses), UNLEARNT * min(one.validation_error for one in group)
-    unlearnt = [
-        loss > most[0] and one.validation_error > most[1]
-        for one, loss in zip(group, losses, strict=True)
-    ]
-    learnt = [one for one, out in zip(group, unlearnt, strict=True) if not out]
-    if len(learnt) < 2:
-        return group, []
-    return learnt, [one for one, out in zip(group, unlearnt, strict=True) if out]
-
-
-def _one_by_one(
-    search: Search[Candidate], another: Callable[[int], Candidate], numbers: range
-) -> Iterator[Candidate]:
-    """Yield the candidates of numbers in order; as many are made at once as there are workers."""
-    engine = current()
-    if not engine.apart:
-        yield from map(another, numbers)
-        return
-    n_workers = engine.n_workers
-    task = functools.partial(_with_added, packed((search, another)))
-    for start in range(0, len(numbers), n_workers):
-        some = numbers[start : start + n_workers]
-        made = engine.map(task, some, label="member")
-        if search.checkpoint is not None:
-            search.checkpoint.added({name: run for *_, runs in made for name, run in runs.items()})
-        for candidate, added, _ in made:
-            search.found.extend(added)
-            yield candidate
-
-
-def _with_added(pair: bytes, number: int) -> tuple[Candidate, list[Candidate], dict[str, Any]]:
-    """Return a candidate, and what was added as it was made: candidates, runs to keep."""
-    search, another = unpacked(pair)  # its own: what is added is added once
-    before, kept = len(search.found), search.checkpoint
-    known = set() if kept is None else set(kept.done)
-    candidate = another(number)
-    runs = {} if kept is None else {k: run for k, run in kept.done.items() if k not in known}
-    return candidate, search.found[before:], runs
-
-
-def _stacked(trees: list[Parameters]) -> Parameters:
-    """Return the leaves of several pytrees, one after another along a new first axis."""
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
