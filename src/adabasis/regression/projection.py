@@ -72,16 +72,16 @@ class Projection:
         # From the axes anew, not from where the fewer features turned them to by chance.
         axes, _ = self._directions(seen, z)
         last = self._along(bases[0], axes[:rank], z, fold=None)
-        solved = []
+        solved: list[tuple[Candidate, ProjectedFeatures]] = []
         for basis in bases:
-            solved.append(task.frozen(basis, last.parameters))
-            if solved[-1].loo_error <= GOOD_ENOUGH:
+            solved.append((task.frozen(basis, last.parameters), basis))
+            if solved[-1][0].loo_error <= GOOD_ENOUGH:
                 break
-        best = min(solved, key=lambda candidate: candidate.loo_error)
+        best, basis = min(solved, key=lambda pair: pair[0].loo_error)
         # Its directions have seen every row: of 500 rows, leave-one-out claimed a hundredth of the
         # error of three ridge functions, and preferred features that err three times as much as
         # Gaussians. It is judged by the same features, trained without rows, and so is the claim.
-        apart = self._along(best.basis, axes[:rank], z, fold=0)
+        apart = self._along(basis, axes[:rank], z, fold=0)
         search.add(dataclasses.replace(apart, label=f"{best.label}, trained without some rows"))
         search.add(
             dataclasses.replace(
