@@ -31,7 +31,7 @@ from . import bases as proposals
 from .choice import Choice, in_words
 from .kriging import MOST_CENTERS, kriged
 from .posterior import Functions
-from .remarks import idle, lonely
+from .remarks import better_alone, idle, lonely
 from .solve import reduce_rows, solved_factor
 from .uncertainty import known_errors
 from .units import in_units, smeared
@@ -234,6 +234,7 @@ class RegressionTask(DataTask):
         """
         data, best, seen = self.data, *self.evidence(search.best, search.found)
         functions = best.basis, best.parameters
+        alone = tuple(better_alone(data, seen, search.found))
         solved = self.solved(best)
         status = lstsq.Status(int(solved.status))
         loss = float(np.mean(np.asarray(solved.residual_norm) ** 2))
@@ -270,6 +271,7 @@ class RegressionTask(DataTask):
                 *self._replicates(best, coefficients),
                 *lonely(data, best),
                 *idle(data, best, self.asked),
+                *alone,
                 *data.gaps(),
             ),
             places=data.kept_places,
