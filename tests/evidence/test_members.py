@@ -14,6 +14,7 @@ from adabasis.basis import Ensemble
 from adabasis.evidence.errors import Unseen
 from adabasis.models.record import Asked, Ridge
 from adabasis.regression.task import RegressionTask
+from adabasis.selection import task as selection_task
 from adabasis.selection.members import ROUND_OFF, UNLEARNT, learnt_and_not
 from adabasis.selection.prepared import FARTHEST, PROBES, Prepared
 from adabasis.selection.search import AbstractTask, Candidate, Search
@@ -231,3 +232,14 @@ def test_a_mean_goes_as_far_as_the_mean_of_its_members_does(task):
     alone = [task.data.overshoot(task._at_probes([one])[0])[0] for one in group]
     assert task._overshoot(group) == pytest.approx(alone[1], rel=1e-6)
     assert task._overshoot(group) < 0.1 * max(alone)
+
+
+def test_what_a_candidate_says_at_many_points_is_evaluated_some_at_a_time(task, monkeypatch):
+    parameters, z = task.drawn(BASIS), task.data.z
+    candidate = Candidate(BASIS, parameters, parameters, "")
+    c = np.random.default_rng(1).normal(size=(BASIS.size(2), 2))
+    z = np.tile(z, (4, 1))
+    monkeypatch.setattr(selection_task, "CHUNK_NUMBERS", 100 * len(c))
+    found = selection_task.said(candidate, c, z)
+    np.testing.assert_allclose(found, design(BASIS, parameters, z) @ c, rtol=1e-12)
+    assert selection_task.said(candidate, c, z[:0]).shape == (0, 2)

@@ -297,10 +297,16 @@ class GaussianKernels(AbstractBasis):
 
     def values(self, x: np.ndarray, parameters: KernelParams) -> np.ndarray:
         """Evaluate the P functions at N points, in NumPy."""
-        t, one = parameters.box(x), np.ones((len(x), 1), x.dtype)
-        near = gaussians(x, parameters.centers, parameters.slopes, parameters.shares)
-        functions = [near @ parameters.mixing, one, t]
+        t, mixing = parameters.box(x), parameters.mixing
+        beside = [np.ones((len(x), 1), x.dtype), t]
         if not self.anova:
             second = products(t, beyond_affine(x.shape[1], 2))
-            functions.insert(1, parameters.quadratic * second)
-        return np.concatenate(functions, axis=1)
+            beside.insert(0, parameters.quadratic * second)
+        functions = np.empty((len(x), self.size(x.shape[1])), np.result_type(x, mixing))
+        np.concatenate(beside, axis=1, out=functions[:, mixing.shape[1] :])
+        at_once = max(1, CHUNK_NUMBERS // len(mixing))
+        for start in range(0, len(x), at_once):  # of many rows copies are most of the memory
+            rows = slice(start, start + at_once)
+            near = gaussians(x[rows], parameters.centers, parameters.slopes, parameters.shares)
+            np.matmul(near, mixing, out=functions[rows, : mixing.shape[1]])
+        return functions
