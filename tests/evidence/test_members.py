@@ -198,7 +198,7 @@ def test_a_member_off_by_no_more_than_round_off_has_learnt():
     assert learnt_and_not([good, good, bad])[1] == [bad]
 
 
-@pytest.mark.parametrize(("again", "claimed"), [(1e-5, 1e-5), (1.0, 2.0)])
+@pytest.mark.parametrize(("again", "claimed"), [(1e-5, 1e-5), (1.0, 2.0), (math.nan, 2.0)])
 def test_rows_are_hard_only_if_a_second_draw_does_not_learn_without_them(
     task, monkeypatch, again, claimed
 ):

@@ -340,7 +340,8 @@ class DataTask(AbstractTask[Candidate]):
         for one in unlearnt:
             if one.fold is not None and not search.late():
                 again = another(one.fold % n_folds + n_folds * math.ceil(members / n_folds))
-                one = again if again in learnt_and_not([*learnt, again])[0] else one
+                finite = math.isfinite(again.validation_error)  # unless time was up before a step
+                one = again if finite and again in learnt_and_not([*learnt, again])[0] else one
             judged.append(one)
         known = [one for one in map(self._member_unseen, judged) if one is not None]
         kind = f"{self.data.held_out_kind}, others for each member"
